@@ -1,0 +1,1 @@
+"""The ground floor: maps, propagation, results. Imports NumPy and nothing of the project above it."""

@@ -1,0 +1,181 @@
+"""Maps made of maps: composed, iterated, noisy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
+from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp
+from lyapmap.core.ops import Array
+
+
+class ComposedMap:
+    """Several maps, one after the other: x -> f_m(... f_2(f_1(x)))."""
+
+    def __init__(self, parts: tuple[TangentMap, ...]) -> None:
+        first = parts[0]
+        for part in parts[1:]:
+            if dimension(part.state_shape) != dimension(first.state_shape):
+                raise ShapeError(f"maps: cannot join states of shape {first.state_shape} and {part.state_shape}")
+            if (part.ops.dtype, part.ops.device) != (first.ops.dtype, first.ops.device):
+                raise PrecisionError(
+                    f"maps: cannot join {first.ops.dtype} on {first.ops.device} "
+                    f"and {part.ops.dtype} on {part.ops.device}"
+                )
+        self.parts = parts
+        self.state_shape = tuple(first.state_shape)
+        self.ops = first.ops
+        self.derivative = getattr(first, "derivative", "given")
+        self.provenance: dict[str, Any] = dict(getattr(first, "provenance", {})) | {"composed_of": len(parts)}
+
+    def apply(self, x: Array) -> Array:
+        for part in self.parts:
+            x = part.apply(x)
+        return x
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        for part in self.parts:
+            x, v = part.jvp(x, v)
+        return x, v
+
+    def jacobian(self, x: Array) -> Array:
+        return jacobian_from_jvp(self, x)
+
+
+def compose(*maps: Map) -> TangentMap:
+    """The maps applied in the order given.
+
+    Parameters
+    ----------
+    *maps : Map
+        At least one; none may depend on the step.
+
+    Returns
+    -------
+    TangentMap
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Double:
+    ...     state_shape = (1,)
+    ...     def apply(self, x): return 2 * x
+    ...     def jacobian(self, x): return np.full((len(x), 1, 1), 2.0)
+    >>> compose(Double(), Double()).apply(np.array([[1.0]]))
+    array([[4.]])
+    """
+    if not maps:
+        raise LyapmapError("maps: expected at least one map")
+    parts = tuple(as_tangent_map(m) for m in maps)
+    if any(hasattr(part, "at") for part in parts):
+        raise LyapmapError("maps: a map that depends on the step cannot be composed")
+    return ComposedMap(parts)
+
+
+def iterate(inner: Map, n: int) -> TangentMap:
+    """The map applied n times: one step of the result is n steps of `inner`.
+
+    Exponents of the result are n times those of `inner`. For a generator that goes round c
+    categories, `iterate(generator, c)` is its return map to one category.
+    """
+    if n < 1:
+        raise LyapmapError(f"n: expected at least 1, got {n}")
+    return compose(*[inner] * n)
+
+
+class NoisyMap:
+    """A map with additive noise, x -> f(x) + noise(step), frozen by counters.
+
+    The noise of trajectory t at step s is a function of (seed, s, t) alone: a run is the same
+    however it is split or resumed, and all tangent directions feel the same noise.
+    """
+
+    def __init__(self, inner: TangentMap, scale: float, kind: str, seed: int, first_trajectory: int) -> None:
+        self.inner = inner
+        self.scale = scale
+        self.kind = kind
+        self.seed = seed
+        self.first_trajectory = first_trajectory
+        self.state_shape = tuple(inner.state_shape)
+        self.ops = inner.ops
+        self.derivative = getattr(inner, "derivative", "given")
+        described = {"noise": kind, "noise_scale": scale, "noise_seed": seed}
+        self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {})) | described
+
+    def at(self, step: int) -> NoisyStep:
+        """The map of one step."""
+        return NoisyStep(self, step)
+
+    def apply(self, x: Array) -> Array:
+        return self.at(0).apply(x)
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        return self.at(0).jvp(x, v)
+
+    def jacobian(self, x: Array) -> Array:
+        return self.inner.jacobian(x)
+
+    def noise(self, step: int, b: int) -> NDArray[np.float64]:
+        """Noise of b trajectories at one step, (b, n)."""
+        bits = np.random.Philox(key=[self.seed, 0], counter=[0, 0, 0, step])
+        rng = np.random.Generator(bits)
+        # Draws fill rows in order, so those of a trajectory do not depend on how many follow it.
+        shape = (self.first_trajectory + b, dimension(self.state_shape))
+        draws = rng.standard_normal(shape) if self.kind == "normal" else rng.uniform(-1, 1, shape)
+        return self.scale * draws[self.first_trajectory :]
+
+
+class NoisyStep:
+    """A noisy map at one step, an ordinary map."""
+
+    def __init__(self, whole: NoisyMap, step: int) -> None:
+        self.whole = whole
+        self.step = step
+        self.state_shape = whole.state_shape
+        self.ops = whole.ops
+
+    def apply(self, x: Array) -> Array:
+        return self.whole.inner.apply(x) + self._noise(x)
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        y, tangents = self.whole.inner.jvp(x, v)
+        return y + self._noise(x), tangents
+
+    def jacobian(self, x: Array) -> Array:
+        return self.whole.inner.jacobian(x)
+
+    def _noise(self, x: Array) -> Array:
+        return self.ops.from_numpy(self.whole.noise(self.step, x.shape[0]))
+
+
+def noisy(inner: Map, *, scale: float, kind: str = "normal", seed: int = 0, first_trajectory: int = 0) -> NoisyMap:
+    """A map with additive noise after every step.
+
+    Parameters
+    ----------
+    inner : Map
+    scale : float
+        Standard deviation of normal noise; half width of uniform noise.
+    kind : "normal" or "uniform"
+    seed : int
+        Not negative.
+    first_trajectory : int
+        Number of the first row, for a run that is split over trajectories.
+
+    Returns
+    -------
+    NoisyMap
+    """
+    if not scale >= 0:
+        raise LyapmapError(f"scale: expected a number >= 0, got {scale}")
+    if kind not in ("normal", "uniform"):
+        raise LyapmapError(f"kind: expected 'normal' or 'uniform', got {kind!r}")
+    if seed < 0:
+        raise LyapmapError(f"seed: expected an integer >= 0, got {seed}")
+    tangent_map = as_tangent_map(inner)
+    if hasattr(tangent_map, "at"):
+        raise LyapmapError("inner: a map that already depends on the step cannot be made noisy")
+    return NoisyMap(tangent_map, scale, kind, seed, first_trajectory)

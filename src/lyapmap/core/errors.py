@@ -1,0 +1,48 @@
+"""The errors that lyapmap raises for a caller to catch."""
+
+from __future__ import annotations
+
+
+class LyapmapError(ValueError):
+    """Something the caller gave cannot be used; the message names it and says what would do."""
+
+
+class ShapeError(LyapmapError):
+    """An array has the wrong shape."""
+
+
+class PrecisionError(LyapmapError):
+    """dtypes or devices are mixed, or a computation lost the precision that was asked for."""
+
+
+class MapError(LyapmapError):
+    """A map breaks its contract: rows that depend on each other, a jvp that disagrees, noise."""
+
+
+class CheckpointError(LyapmapError):
+    """A file of weights is damaged, unsafe, or of another program."""
+
+
+class DataError(LyapmapError):
+    """A data set is not at hand, damaged, or does not hold what was asked for."""
+
+
+class MissingExtraError(LyapmapError, ImportError):
+    """An optional package is not installed; the message gives the pip command."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'lyapmap[{extra}]'")
+
+
+class RunError(LyapmapError):
+    """An analysis ended in a status that is not usable as a number.
+
+    Attributes
+    ----------
+    result : object
+        The result with its status; pass ``throw=False`` to get it returned instead.
+    """
+
+    def __init__(self, message: str, result: object) -> None:
+        super().__init__(message)
+        self.result = result

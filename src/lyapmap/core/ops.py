@@ -1,0 +1,132 @@
+"""The dozen array primitives that the analyses need, so that they can leave arrays where they live."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import PrecisionError
+
+Array = Any
+"""An array of whatever library a map lives in."""
+
+
+class ArrayOps(Protocol):
+    """Array primitives of one library, for one dtype and device.
+
+    Attributes
+    ----------
+    dtype : str
+        "float32" or "float64": of the states and of the map's arithmetic.
+    device : str
+        Where the arrays live, e.g. "cpu" or "cuda:0".
+    library : str
+        Name and version, e.g. "numpy 2.4.6".
+    """
+
+    dtype: str
+    device: str
+    library: str
+
+    def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> Array:
+        """A NumPy array brought to the device, in `dtype` (the map's own by default)."""
+
+    def to_numpy(self, array: Array) -> NDArray[Any]:
+        """An array as NumPy, its dtype kept."""
+
+    def cast(self, array: Array, dtype: str) -> Array:
+        """The array in another dtype; itself where nothing is to be done."""
+
+    def qr(self, frame: Array) -> tuple[Array, Array]:
+        """Reduced QR of every (n, k) matrix of (b, n, k): (b, n, k) orthonormal, (b, k, k)."""
+
+    def log_abs_diagonal(self, r: Array) -> NDArray[np.float64]:
+        """log|diag R| of (b, k, k) as NumPy (b, k), -inf where R is singular."""
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        """Matrix products over the leading axis."""
+
+    def transpose(self, a: Array) -> Array:
+        """The last two axes exchanged."""
+
+    def concatenate(self, arrays: list[Array], axis: int) -> Array:
+        """Arrays joined along an axis."""
+
+    def norm(self, array: Array) -> NDArray[np.float64]:
+        """Euclidean norm over all but the first axis, as NumPy (b,)."""
+
+    def all_finite(self, array: Array) -> NDArray[np.bool_]:
+        """For each row whether all of it is finite, as NumPy (b,)."""
+
+    def rows_equal(self, a: Array, b: Array) -> NDArray[np.bool_]:
+        """For each row whether a and b agree in every bit, as NumPy (b,)."""
+
+    def copy(self, array: Array) -> Array:
+        """A copy that later work on the original leaves alone."""
+
+
+class NumpyOps:
+    """`ArrayOps` of NumPy arrays.
+
+    Examples
+    --------
+    >>> ops = NumpyOps("float64")
+    >>> q, r = ops.qr(np.array([[[3.0, 1.0], [4.0, 1.0]]]))
+    >>> np.round(np.exp(ops.log_abs_diagonal(r)), 12)
+    array([[5. , 0.2]])
+    """
+
+    device = "cpu"
+
+    def __init__(self, dtype: str = "float64") -> None:
+        if dtype not in ("float32", "float64"):
+            raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+        self.dtype = dtype
+        self.library = f"numpy {np.__version__}"
+
+    def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
+        return np.ascontiguousarray(array, dtype=dtype or self.dtype)
+
+    def to_numpy(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array
+
+    def cast(self, array: NDArray[Any], dtype: str) -> NDArray[Any]:
+        return array.astype(dtype, copy=False)
+
+    def qr(self, frame: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        q, r = np.linalg.qr(frame)
+        return q, r
+
+    def log_abs_diagonal(self, r: NDArray[Any]) -> NDArray[np.float64]:
+        diagonal = np.abs(np.diagonal(r, axis1=-2, axis2=-1)).astype(np.float64)
+        with np.errstate(divide="ignore"):
+            logs: NDArray[np.float64] = np.log(diagonal)
+        return logs
+
+    def matmul(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        product: NDArray[Any] = a @ b
+        return product
+
+    def transpose(self, a: NDArray[Any]) -> NDArray[Any]:
+        return np.swapaxes(a, -1, -2)
+
+    def concatenate(self, arrays: list[NDArray[Any]], axis: int) -> NDArray[Any]:
+        return np.concatenate(arrays, axis=axis)
+
+    def norm(self, array: NDArray[Any]) -> NDArray[np.float64]:
+        flat = array.reshape(len(array), -1).astype(np.float64)
+        norms: NDArray[np.float64] = np.sqrt(np.einsum("bi,bi->b", flat, flat))
+        return norms
+
+    def all_finite(self, array: NDArray[Any]) -> NDArray[np.bool_]:
+        finite: NDArray[np.bool_] = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+        return finite
+
+    def rows_equal(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.bool_]:
+        equal: NDArray[np.bool_] = (a == b).reshape(len(a), -1).all(axis=1)
+        return equal
+
+    def copy(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array.copy()

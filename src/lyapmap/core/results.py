@@ -1,0 +1,201 @@
+"""What every result shares: status, settings, provenance, saving and loading.
+
+A result is a frozen dataclass of NumPy arrays and plain values. Its subclass names the dimensions
+of its arrays in `DIMS`; everything else (dict, JSON, xarray, files) follows from the fields.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from lyapmap.core.errors import LyapmapError, RunError
+from lyapmap.core.map import TangentMap
+
+
+class Status(StrEnum):
+    """How an analysis ended; `remedy` says what to do about it."""
+
+    OK = "ok"
+    NOT_CONVERGED = "not_converged"
+    COLLAPSED = "collapsed"
+    ESCAPED = "escaped"
+    UNRESOLVED = "unresolved"
+
+    @property
+    def remedy(self) -> str:
+        """What would help, in words."""
+        return _REMEDIES[self]
+
+    @property
+    def failed(self) -> bool:
+        """Whether the numbers asked for are not there, so that an analysis raises by default.
+
+        An unresolved spectrum is not a failure: what could not be resolved is NaN, the rest stands.
+        """
+        return self in (Status.NOT_CONVERGED, Status.COLLAPSED, Status.ESCAPED)
+
+
+_REMEDIES = {
+    Status.OK: "",
+    Status.NOT_CONVERGED: "raise n_steps or the number of trajectories, or ask for a larger tolerance",
+    Status.COLLAPSED: "the orbit died of rounding: start elsewhere, run fewer steps, use float64 or add noise",
+    Status.ESCAPED: "start within the basin of an attractor, or look whether the map overflows",
+    Status.UNRESOLVED: "use float64 or fewer exponents, or re-orthonormalize more often (qr_every)",
+}
+
+
+def provenance(tangent_map: TangentMap, *, seed: int | None, seconds: float) -> dict[str, Any]:
+    """Where a number comes from: versions, device, dtype, seed, map, time."""
+    ops = tangent_map.ops
+    return {
+        "lyapmap": version("lyapmap"),
+        "python": platform.python_version(),
+        "library": ops.library,
+        "device": ops.device,
+        "dtype": ops.dtype,
+        "derivative": getattr(tangent_map, "derivative", "given"),
+        "seed": seed,
+        "seconds": round(seconds, 4),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **getattr(tangent_map, "provenance", {}),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Base of all results.
+
+    Attributes
+    ----------
+    status : Status
+        How the run ended.
+    message : str
+        One line on what happened, empty where all went well.
+    settings : dict
+        What was asked for.
+    provenance : dict
+        Versions, device, dtype, seed, source of the map, seconds.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {}
+    DRAWN_BY: ClassVar[str] = ""
+
+    status: Status
+    message: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def checked(self, throw: bool) -> Self:
+        """The result itself; if `throw` and the run failed, an error with the remedy instead."""
+        if throw and self.status.failed:
+            raise RunError(f"{self.status}: {self.message}; {self.status.remedy}", self)
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as plain values; NaN and infinities become None."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    def to_json(self) -> str:
+        """The same names as the attributes, in one JSON object."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_xarray(self) -> Any:
+        """An `xarray.Dataset`: arrays with named dimensions, everything else as attributes."""
+        import xarray
+
+        arrays = {name: (dims, getattr(self, name)) for name, dims in self.DIMS.items()}
+        others = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.DIMS}
+        attributes = {name: json.dumps(_plain(value, exact=True)) for name, value in others.items()}
+        return xarray.Dataset(arrays, attrs={"kind": type(self).__name__} | attributes)
+
+    def save(self, path: str | Path) -> Path:
+        """Write to `.nc` (everything, opens in xarray), `.npz` (everything) or `.json`."""
+        path = Path(path)
+        if path.suffix == ".nc":
+            self.to_xarray().to_netcdf(path, engine="h5netcdf")
+        elif path.suffix == ".npz":
+            dataset = self.to_xarray()
+            arrays = {name: getattr(self, name) for name in self.DIMS}
+            np.savez_compressed(path, attributes=json.dumps(dataset.attrs), **arrays)
+        elif path.suffix == ".json":
+            path.write_text(self.to_json() + "\n")
+        else:
+            raise LyapmapError(f"path: expected a file that ends in .nc, .npz or .json, got {path.name!r}")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote as `.nc` or `.npz`.
+
+        Raises
+        ------
+        LyapmapError
+            If the file is missing, of another kind, or holds another result.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise LyapmapError(f"{path}: no such file")
+        if path.suffix == ".nc":
+            import xarray
+
+            with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+                arrays: dict[str, Any] = {name: dataset[name].to_numpy() for name in cls.DIMS if name in dataset}
+                attributes = dict(dataset.attrs)
+        elif path.suffix == ".npz":
+            with np.load(path) as stored:
+                arrays = {name: stored[name] for name in cls.DIMS if name in stored}
+                attributes = json.loads(str(stored["attributes"]))
+        else:
+            raise LyapmapError(f"path: expected a file that ends in .nc or .npz, got {path.name!r}")
+        kind = attributes.pop("kind", None)
+        if kind != cls.__name__:
+            raise LyapmapError(f"{path}: holds a {kind}, expected a {cls.__name__}")
+        values = {name: _restored(json.loads(text)) for name, text in attributes.items()}
+        values["status"] = Status(values["status"])
+        return cls(**arrays, **values)
+
+    def plot(self, **options: Any) -> Any:
+        """Draw the result with matplotlib; the figure.
+
+        The drawing lives in `lyapmap.views`, which stands above this package; it is reached by
+        name, so that computing needs no plotting library.
+        """
+        if not self.DRAWN_BY:
+            raise LyapmapError(f"plot: there is no picture of a {type(self).__name__}")
+        module, function = self.DRAWN_BY.rsplit(".", 1)
+        return getattr(import_module(f"lyapmap.views.{module}"), function)(self, **options)
+
+
+def _plain(value: Any, *, exact: bool = False) -> Any:
+    """A value as JSON takes it. `exact` spells NaN and infinities out, else they are None."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist(), exact=exact)
+    if isinstance(value, np.generic):
+        return _plain(value.item(), exact=exact)
+    if isinstance(value, dict):
+        return {str(k): _plain(v, exact=exact) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v, exact=exact) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return {"float": str(value)} if exact else None
+    if value is None or isinstance(value, str | int | float):
+        return str(value) if isinstance(value, StrEnum) else value
+    return str(value)
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        return float(value["float"]) if set(value) == {"float"} else {k: _restored(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_restored(v) for v in value]
+    return value

@@ -1,0 +1,222 @@
+"""Images with labels, and the one function that loads them by name or folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import DataError
+from lyapmap.data.idx import load_idx
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+DIGITS_TRAIN = 1500  # rows of scikit-learn's digits that train; the other 297 test
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images.
+
+    Attributes
+    ----------
+    name : str
+        Where they come from.
+    images : (n, channels, height, width) float32
+        Pixel values within `value_range`.
+    labels : (n,) int64
+        Category of each image.
+    class_names : dict of int to str
+        What the labels stand for.
+    value_range : (float, float)
+        Values of black and of white.
+    """
+
+    name: str
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    class_names: dict[int, str]
+    value_range: tuple[float, float] = (-1.0, 1.0)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def state_shape(self) -> tuple[int, int, int]:
+        """Shape of one image."""
+        _, c, h, w = self.images.shape
+        return (c, h, w)
+
+    @property
+    def states(self) -> NDArray[np.float32]:
+        """The images as rows, (n, channels * height * width), as maps take them."""
+        return self.images.reshape(len(self.images), -1)
+
+    def of_class(self, label: int) -> NDArray[np.float32]:
+        """The images of one category, in their order."""
+        return self.images[self.labels == label]
+
+    def only(self, classes: Sequence[int]) -> ImageSet:
+        """The images of some categories, in their order."""
+        missing = [c for c in classes if c not in self.class_names]
+        if missing:
+            known = ", ".join(map(str, sorted(self.class_names)))
+            raise DataError(f"classes: {self.name} has no class {missing[0]}; it has {known}")
+        keep = np.isin(self.labels, list(classes))
+        names = {c: self.class_names[c] for c in classes}
+        return replace(self, images=self.images[keep], labels=self.labels[keep], class_names=names)
+
+
+def names() -> tuple[str, ...]:
+    """Data sets that `load` knows by name."""
+    return tuple(sorted(_BY_NAME))
+
+
+def load(
+    name: str | Path,
+    *,
+    split: str = "train",
+    classes: Sequence[int] | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+) -> ImageSet:
+    """Load a data set by name, or every image below a folder.
+
+    Parameters
+    ----------
+    name : str or path
+        "digits" (8 x 8, comes with scikit-learn), "mnist", "fashion_mnist" (28 x 28, read from the
+        cache folder `LYAPMAP_DATA` or downloaded), or a folder. A folder's subfolders, in the order
+        of their names, are its classes 0, 1, ...; without subfolders all images are class 0.
+    split : "train" or "test"
+        Which part. A folder may hold folders named train and test; otherwise it is not split.
+    classes : sequence of int, optional
+        Keep only these labels.
+    image_size : int, optional
+        Resize to this height and width (area-weighted, after a central square crop).
+    channels : 1 or 3, optional
+        Convert to grey or colour.
+    value_range : (float, float)
+        Values of black and of white.
+
+    Returns
+    -------
+    ImageSet
+
+    Raises
+    ------
+    DataError
+        If the name is unknown, a file is damaged or missing, or a class does not exist.
+
+    Examples
+    --------
+    >>> digits = load("digits", classes=(0, 1, 2))
+    >>> digits.images.shape, float(digits.images.min()), float(digits.images.max())
+    ((457, 1, 8, 8), -1.0, 1.0)
+    """
+    if split not in ("train", "test"):
+        raise DataError(f"split: expected 'train' or 'test', got {split!r}")
+    if channels not in (None, 1, 3):
+        raise DataError(f"channels: expected 1 or 3, got {channels}")
+    low, high = value_range
+    if not low < high:
+        raise DataError(f"value_range: expected (low, high) with low < high, got {value_range}")
+    if str(name) in _BY_NAME:
+        pixels, labels, class_names = _BY_NAME[str(name)](split)
+        if image_size is not None or channels is not None:
+            pixels = _converted(pixels, image_size, channels)
+    elif Path(name).is_dir():
+        pixels, labels, class_names = _load_folder(Path(name), split, image_size, channels)
+    else:
+        raise DataError(f"data: {str(name)!r} is neither a folder nor one of {', '.join(names())}")
+    images = pixels.astype(np.float32)
+    images *= np.float32((high - low) / 255)
+    images += np.float32(low)
+    whole = ImageSet(str(name), images, labels, class_names, (float(low), float(high)))
+    return whole if classes is None else whole.only(classes)
+
+
+_Loaded = tuple[NDArray[np.generic], NDArray[np.int64], dict[int, str]]
+
+
+def _digits(split: str) -> _Loaded:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    part = slice(None, DIGITS_TRAIN) if split == "train" else slice(DIGITS_TRAIN, None)
+    pixels = bunch.images[part, None] * (255 / 16)
+    return pixels, bunch.target[part].astype(np.int64), {i: str(i) for i in range(10)}
+
+
+def _mnist(split: str) -> _Loaded:
+    images, labels = load_idx("mnist", split)
+    return images[:, None], labels, {i: str(i) for i in range(10)}
+
+
+_FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+def _fashion_mnist(split: str) -> _Loaded:
+    images, labels = load_idx("fashion_mnist", split)
+    return images[:, None], labels, dict(enumerate(_FASHION))
+
+
+_BY_NAME: dict[str, Callable[[str], _Loaded]] = {"digits": _digits, "mnist": _mnist, "fashion_mnist": _fashion_mnist}
+
+
+def _load_folder(folder: Path, split: str, image_size: int | None, channels: int | None) -> _Loaded:
+    root = folder / split if (folder / split).is_dir() else folder
+    subfolders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    groups = subfolders or [root]
+    found = [(label, p) for label, group in enumerate(groups) for p in sorted(group.rglob("*"))]
+    files = [(label, p) for label, p in found if p.suffix.lower() in SUFFIXES]
+    if not files:
+        raise DataError(f"data: no image ({', '.join(sorted(SUFFIXES))}) below {root}")
+    pixels = [_read(path, image_size, channels or 3) for _, path in files]
+    shapes = {p.shape for p in pixels}
+    if len(shapes) > 1:
+        raise DataError(f"data: the images below {root} differ in size; give image_size to resize them")
+    labels = np.array([label for label, _ in files], np.int64)
+    return np.stack(pixels), labels, {i: g.name for i, g in enumerate(groups)}
+
+
+def _read(path: Path, image_size: int | None, channels: int) -> NDArray[np.uint8]:
+    """One image file as (channels, height, width)."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            image = opened.convert("L" if channels == 1 else "RGB")
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"{path}: not a readable image ({error})") from None
+    if image_size is not None:
+        image = _squared(image, image_size)
+    array = np.asarray(image)
+    return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _squared(image, image_size: int):  # type: ignore[no-untyped-def]  # Pillow is imported late
+    from PIL import Image
+
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    square = (left, top, left + side, top + side)
+    method = Image.Resampling.BOX if image_size < side else Image.Resampling.BILINEAR
+    return image.resize((image_size, image_size), method, box=square)
+
+
+def _converted(pixels: NDArray[np.generic], image_size: int | None, channels: int | None) -> NDArray[np.generic]:
+    """Resize (n, c, h, w) pixels and change their number of channels."""
+    from PIL import Image
+
+    if image_size is not None and pixels.shape[2:] != (image_size, image_size):
+        planes = pixels.reshape(-1, *pixels.shape[2:]).astype(np.float32)
+        resized = [np.asarray(_squared(Image.fromarray(plane), image_size)) for plane in planes]
+        pixels = np.stack(resized).reshape(*pixels.shape[:2], image_size, image_size)
+    if channels == 3 and pixels.shape[1] == 1:
+        pixels = np.repeat(pixels, 3, axis=1)
+    return pixels

@@ -1,0 +1,284 @@
+"""The cycle model: images of category i become images of category i + 1, over and over.
+
+T. Tanaka and Y. Yamaguti, "Cyclic image generation using chaotic dynamics". Two generators
+that undo each other (G forward, F back) and one discriminator for each category; iterating G
+is the dynamical system whose exponents this project measures.
+
+Padding follows TensorFlow's "same" rule, in which the authors' networks were trained, so that
+weights can be carried over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lyapmap.core.errors import LyapmapError
+
+LEAKY_SLOPE = 0.3
+NORM_EPSILON = 1e-3
+
+
+@dataclass(frozen=True)
+class CycleConfig:
+    """Sizes of a cycle model.
+
+    Parameters
+    ----------
+    categories : int
+        Number of image categories on the cycle, at least 2 (the paper has 3).
+    image_size : int
+        Height and width in pixels, 8 to 128.
+    channels : int
+        1 (grey) or 3 (colour).
+    width : int
+        Channels of the first stage; the second has twice as many. 64 in the paper.
+    dropout : float
+        Probability with which a unit is dropped while training, in [0, 1).
+    """
+
+    categories: int = 3
+    image_size: int = 28
+    channels: int = 1
+    width: int = 64
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.categories < 2:
+            raise LyapmapError(f"categories: expected at least 2, got {self.categories}")
+        if not 8 <= self.image_size <= 128:
+            raise LyapmapError(f"image_size: expected 8 to 128 pixels, got {self.image_size}")
+        if self.channels not in (1, 3):
+            raise LyapmapError(f"channels: expected 1 or 3, got {self.channels}")
+        if self.width < 1:
+            raise LyapmapError(f"width: expected at least 1 channel, got {self.width}")
+        if not 0 <= self.dropout < 1:
+            raise LyapmapError(f"dropout: expected a probability in [0, 1), got {self.dropout}")
+
+    @property
+    def state_shape(self) -> tuple[int, int, int]:
+        """Shape of one image, (channels, height, width)."""
+        return (self.channels, self.image_size, self.image_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain values, as a checkpoint keeps them."""
+        return asdict(self)
+
+
+def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after `size` pixels so that ceil(size / stride) come out."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's "same" padding: ceil(size / stride) pixels come out."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, size: int, *, stride: int = 1, bias: bool = False) -> None:
+        before, after = _same_padding(size, kernel, stride)
+        symmetric = before == after
+        super().__init__(c_in, c_out, kernel, stride=stride, padding=before if symmetric else 0, bias=bias)
+        self.margins = None if symmetric else (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.margins is None else F.pad(x, self.margins))
+
+
+class SameConvTranspose2d(nn.ConvTranspose2d):
+    """The transpose of a `SameConv2d` that maps `size_out` pixels to `size_in`."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, size_out: int, *, stride: int = 1) -> None:
+        before, after = _same_padding(size_out, kernel, stride)
+        super().__init__(c_in, c_out, kernel, stride=stride, padding=before, bias=False)
+        self.size_out = size_out
+        self.surplus = after - before
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        y = super().forward(x)
+        return y if self.surplus == 0 else y[..., : self.size_out, : self.size_out]
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of each pixel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+        y = F.layer_norm(x.movedim(1, -1), self.weight.shape, self.weight, self.bias, NORM_EPSILON)
+        return y.movedim(-1, 1)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block (He et al. 2016): norm, ReLU, conv, twice, added to the input."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(channels)
+        self.conv1 = SameConv2d(channels, channels, 3, size, bias=True)
+        self.norm2 = ChannelNorm(channels)
+        self.conv2 = SameConv2d(channels, channels, 3, size, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+        y = self.conv1(F.relu(self.norm1(x)))
+        return x + self.conv2(F.relu(self.norm2(y)))
+
+
+class Stage(nn.Module):
+    """A convolution, layer norm over the pixels of each channel, leaky ReLU, dropout."""
+
+    def __init__(self, conv: nn.Module, size: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.LayerNorm((size, size), eps=NORM_EPSILON)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(F.leaky_relu(self.norm(self.conv(x)), LEAKY_SLOPE))
+
+
+def _halvings(size: int, times: int) -> list[int]:
+    """`size` halved (rounded up) again and again: [size, size / 2, ...]."""
+    sizes = [size]
+    for _ in range(times):
+        sizes.append(-(-sizes[-1] // 2))
+    return sizes
+
+
+def _glorot(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class Generator(nn.Module):
+    """Image to image, (b, c, h, w) -> (b, c, h, w), values in [-1, 1].
+
+    Two strided convolutions down, one residual block, three transposed convolutions up. In
+    evaluation mode it is deterministic and treats the rows of a batch apart, as a map must.
+
+    Examples
+    --------
+    >>> import torch
+    >>> g = Generator(CycleConfig(image_size=8, width=4)).eval()
+    >>> g(torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(self, config: CycleConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, w = config.channels, config.width
+        full, half, quarter = _halvings(config.image_size, 2)
+        self.down1 = Stage(SameConv2d(c, w, 3, full, stride=2), half)
+        self.down2 = Stage(SameConv2d(w, 2 * w, 3, half, stride=2), quarter)
+        self.residual = ResidualBlock(2 * w, quarter)
+        self.dropout = nn.Dropout(config.dropout)
+        self.up1 = Stage(SameConvTranspose2d(2 * w, 2 * w, 3, quarter), quarter)
+        self.up2 = Stage(SameConvTranspose2d(2 * w, w, 5, half, stride=2), half)
+        self.up3 = SameConvTranspose2d(w, c, 5, full, stride=2)
+        self.apply(_glorot)
+
+    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+        x = self.down2(self.down1(x))  # (b, 2w, h/4, w/4)
+        x = self.dropout(self.residual(x))
+        x = self.up2(self.up1(x))  # (b, w, h/2, w/2)
+        return torch.tanh(self.up3(x))
+
+
+class Discriminator(nn.Module):
+    """Image to the logit that it is a real one of its category, (b, c, h, w) -> (b,)."""
+
+    def __init__(self, config: CycleConfig) -> None:
+        super().__init__()
+        c, w, p = config.channels, config.width, config.dropout
+        full, half, quarter = _halvings(config.image_size, 2)
+        self.stages = nn.Sequential(
+            Stage(SameConv2d(c, w, 3, full, stride=2), half, p),
+            Stage(SameConv2d(w, 2 * w, 3, half, stride=2), quarter, p),
+            Stage(SameConv2d(2 * w, 2 * w, 3, quarter), quarter, p),
+        )
+        self.last = SameConv2d(2 * w, 2 * w, 5, quarter, stride=2, bias=True)
+        self.dense = nn.Linear(2 * w, 1)
+        self.apply(_glorot)
+
+    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+        features = torch.tanh(self.last(self.stages(x))).mean((2, 3))  # (b, 2w)
+        return self.dense(features).squeeze(1)
+
+
+def _real(logits: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+
+
+def _fake(logits: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.zeros_like(logits))
+
+
+class CycleModel(nn.Module):
+    """G, F and the discriminators of every category, with the losses that train them.
+
+    Categories are numbered 0 to n - 1 on a ring. A batch has shape (n, b, c, h, w): b images of
+    each. G takes category i to i + 1, F takes it to i - 1 (modulo n).
+    """
+
+    def __init__(self, config: CycleConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.G = Generator(config)
+        self.F = Generator(config)
+        self.D = nn.ModuleList(Discriminator(config) for _ in range(config.categories))
+
+    def transform(self, batch: Tensor) -> tuple[Tensor, Tensor]:
+        """G and F of every image, each filed under the category that it should now belong to."""
+        return (
+            _each(self.G, batch).roll(1, dims=0),
+            _each(self.F, batch).roll(-1, dims=0),
+        )
+
+    def generator_losses(
+        self, batch: Tensor, *, cycle_weight: float = 10.0
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """What G and F minimise (paper, Eq. 7 to 9), and the images they made.
+
+        The last term of the paper's Eq. 7 names the discriminator of X where that of Z is meant
+        (F takes X to Z); built here as meant.
+
+        Returns
+        -------
+        losses : dict of scalars
+            "G" and "F" (adversarial), "cycle" (mean absolute error, summed over 2 n terms),
+            and "total" = G + F + cycle_weight * cycle.
+        by_g, by_f : (n, b, c, h, w)
+            Generated images by category, with their graph.
+        """
+        by_g, by_f = self.transform(batch)
+        adversarial_g = torch.stack([_real(d(x)) for d, x in zip(self.D, by_g, strict=True)]).sum()
+        adversarial_f = torch.stack([_real(d(x)) for d, x in zip(self.D, by_f, strict=True)]).sum()
+        n = self.config.categories
+        back = _each(self.F, by_g).roll(-1, dims=0)  # F(G(x)) under the category of x
+        forth = _each(self.G, by_f).roll(1, dims=0)
+        cycle = n * ((back - batch).abs().mean() + (forth - batch).abs().mean())
+        total = adversarial_g + adversarial_f + cycle_weight * cycle
+        return {"G": adversarial_g, "F": adversarial_f, "cycle": cycle, "total": total}, by_g, by_f
+
+    def discriminator_losses(self, batch: Tensor, by_g: Tensor, by_f: Tensor) -> Tensor:
+        """Loss of each discriminator, (n,): real + (fake by G + fake by F) / 2."""
+        b = batch.shape[1]
+        losses = []
+        for d, real, fake_g, fake_f in zip(self.D, batch, by_g.detach(), by_f.detach(), strict=True):
+            logits = d(torch.cat([real, fake_g, fake_f]))
+            losses.append(_real(logits[:b]) + 0.5 * (_fake(logits[b : 2 * b]) + _fake(logits[2 * b :])))
+        return torch.stack(losses)
+
+
+def _each(network: nn.Module, batch: Tensor) -> Tensor:
+    """The network on every image of (n, b, c, h, w), all categories in one pass."""
+    return network(batch.flatten(0, 1)).unflatten(0, batch.shape[:2])

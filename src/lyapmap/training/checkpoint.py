@@ -1,0 +1,213 @@
+"""Checkpoints: the only place that reads or writes weights.
+
+A checkpoint is a dict of tensors and plain values,
+
+    {"format": "lyapmap/1", "model": name, "config": {...}, "state_dict": {...},
+     "sample_states": (m, c, h, w), "training": {...}}
+
+stored with `torch.save` (`.pt`) or as `.safetensors` with everything that is not a tensor as JSON
+in the header. Neither can run code when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lyapmap.core.errors import CheckpointError
+
+FORMAT = "lyapmap/1"
+SUFFIXES = (".pt", ".safetensors")
+_KEYS = ("format", "model", "config", "state_dict", "sample_states", "training")
+_TENSOR_MARK = "__tensor__"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes
+    ----------
+    model : str
+        Name of the architecture, e.g. "cycle".
+    config : dict
+        The arguments that rebuild it.
+    state_dict : dict of str to Tensor
+        Weights of the network that is iterated.
+    sample_states : Tensor (m, channels, height, width)
+        States to start trajectories from, values as the network expects them.
+    training : dict
+        How it was trained: plain values, and under "state" whatever resuming needs.
+    sha256 : str
+        Of the file it was read from; empty if it was not.
+    """
+
+    model: str
+    config: dict[str, Any]
+    state_dict: dict[str, Tensor]
+    sample_states: Tensor
+    training: dict[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+
+def save(checkpoint: Checkpoint, path: str | Path) -> Path:
+    """Write a checkpoint; the suffix (`.pt` or `.safetensors`) chooses the format.
+
+    The file appears whole or not at all: it is written beside its place and moved there.
+    """
+    path = Path(path)
+    content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
+    _require_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    if path.suffix == ".pt":
+        torch.save(content, beside)
+    else:
+        from safetensors.torch import save_file
+
+        tensors: dict[str, Tensor] = {}
+        header = {key: json.dumps(_without_tensors(content[key], key, tensors)) for key in _KEYS}
+        save_file(tensors, beside, metadata=header)
+    os.replace(beside, path)
+    return path
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint without running anything that it may contain.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, truncated, would run code, is of another program, or lacks a part.
+    """
+    path = Path(path)
+    _require_suffix(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    content = _read_pt(path) if path.suffix == ".pt" else _read_safetensors(path)
+    if not isinstance(content, Mapping) or "format" not in content:
+        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({_describe(content)})")
+    if content["format"] != FORMAT:
+        raise CheckpointError(f"{path}: format {content['format']!r}, this version reads {FORMAT!r}")
+    missing = [key for key in _KEYS if key not in content]
+    if missing:
+        raise CheckpointError(f"{path}: the checkpoint has no {missing[0]!r}")
+    kinds = {"model": str, "config": dict, "state_dict": dict, "sample_states": Tensor, "training": dict}
+    for key, kind in kinds.items():
+        if not isinstance(content[key], kind):
+            found = type(content[key]).__name__
+            raise CheckpointError(f"{path}: {key!r} is of type {found}, expected {kind.__name__}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Checkpoint(**{key: content[key] for key in kinds}, sha256=digest)
+
+
+def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | Path) -> None:
+    """Put a checkpoint's weights into a module that was built from its config.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the first weight that is missing, unknown, or of the wrong shape.
+    """
+    wanted = module.state_dict()
+    for name, tensor in wanted.items():
+        if name not in checkpoint.state_dict:
+            raise CheckpointError(f"{source}: the state dict has no {name!r}")
+        found = checkpoint.state_dict[name]
+        if not isinstance(found, Tensor) or found.shape != tensor.shape:
+            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise CheckpointError(f"{source}: {name!r} has shape {shape}, the config asks for {tuple(tensor.shape)}")
+    unknown = [name for name in checkpoint.state_dict if name not in wanted]
+    if unknown:
+        raise CheckpointError(f"{source}: the state dict holds {unknown[0]!r}, which the model does not have")
+    module.load_state_dict(checkpoint.state_dict)
+
+
+def _require_suffix(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise CheckpointError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+
+
+def _describe(content: object) -> str:
+    if isinstance(content, Mapping):
+        keys = ", ".join(repr(k) for k in list(content)[:3])
+        return f"a dict with keys {keys}{', ...' if len(content) > 3 else ''}"
+    return f"it holds a {type(content).__name__}"
+
+
+def _read_pt(path: Path) -> Any:
+    if not zipfile.is_zipfile(path):
+        head = path.open("rb").read(4)
+        kind = "truncated or damaged" if head.startswith(b"PK") else "not a file that torch.save wrote"
+        raise CheckpointError(f"{path}: {kind}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: refused, because it holds {_culprits(path)} and would run code when loaded; "
+            "store a state dict of tensors instead"
+        ) from None
+    except Exception as error:  # zip and tensor readers raise many kinds; all of them mean the same
+        raise CheckpointError(f"{path}: damaged ({_first_line(error)})") from None
+
+
+def _culprits(path: Path) -> str:
+    try:
+        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # a pickle that is built to confuse the scanner is unsafe in any case
+        unsafe = []
+    return ", ".join(unsafe[:3]) or "objects other than tensors and plain values"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: truncated or not a safetensors file ({_first_line(error)})") from None
+    try:
+        return {key: _with_tensors(json.loads(value), tensors) for key, value in header.items() if key in _KEYS}
+    except (json.JSONDecodeError, KeyError) as error:
+        raise CheckpointError(f"{path}: damaged header ({_first_line(error)})") from None
+
+
+def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value with each tensor moved to `tensors` and a mark left in its place.
+
+    Dicts become lists of pairs, since JSON would turn the integer keys of an optimizer into text.
+    """
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {_TENSOR_MARK: name}
+    if isinstance(value, Mapping):
+        return {"pairs": [[k, _without_tensors(v, f"{name}.{k}", tensors)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_without_tensors(v, f"{name}.{i}", tensors) for i, v in enumerate(value)]
+    return value
+
+
+def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if _TENSOR_MARK in value:
+            return tensors[value[_TENSOR_MARK]]
+        return {k: _with_tensors(v, tensors) for k, v in value["pairs"]}
+    if isinstance(value, list):
+        return [_with_tensors(v, tensors) for v in value]
+    return value

@@ -1,0 +1,141 @@
+"""How the cycle model is trained: Adam, batches of one image from each category, losses of the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import LyapmapError
+from lyapmap.data import ImageSet
+from lyapmap.models.cycle import CycleConfig, CycleModel
+from lyapmap.training.checkpoint import Checkpoint
+
+SAMPLE_STATES = 64
+SHEET_ROWS, SHEET_STEPS = 8, 12
+
+
+class CycleRecipe:
+    """Trains a `CycleModel` on an image set.
+
+    Parameters
+    ----------
+    config : CycleConfig
+        Sizes; `categories` must be the number of classes given.
+    train : ImageSet
+        Images to train on, in [-1, 1].
+    test : ImageSet
+        Images of which the first of class `classes[0]` become sample states.
+    classes : sequence of int
+        Labels in the order of the cycle.
+    batch_size : int
+        Images of each category in a step (100 in the paper).
+    learning_rate, beta1 : float
+        Of Adam (2e-4 and 0.5 in the paper).
+    cycle_weight : float
+        Weight of the cycle loss (10 in the paper).
+    seed : int
+        Of the weights and of the order of the images.
+    device : str
+        Where to train.
+    """
+
+    def __init__(
+        self,
+        config: CycleConfig,
+        train: ImageSet,
+        test: ImageSet,
+        *,
+        classes: Sequence[int],
+        batch_size: int = 100,
+        learning_rate: float = 2e-4,
+        beta1: float = 0.5,
+        cycle_weight: float = 10.0,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        if len(classes) != config.categories:
+            raise LyapmapError(f"classes: expected {config.categories} of them, got {len(classes)}")
+        if train.state_shape != config.state_shape:
+            raise LyapmapError(f"train: images have shape {train.state_shape}, the model takes {config.state_shape}")
+        self._images = [torch.from_numpy(train.of_class(c)).to(device) for c in classes]
+        smallest = min(len(images) for images in self._images)
+        if not 1 <= batch_size <= smallest:
+            raise LyapmapError(f"batch_size: expected 1 to {smallest} (the smallest category), got {batch_size}")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = CycleModel(config).to(device)
+        self.steps_per_epoch = smallest // batch_size
+        self.images_per_step = batch_size * config.categories
+        self._batch_size = batch_size
+        self._cycle_weight = cycle_weight
+        self._seed = seed
+        self._order: list[torch.Tensor] = []
+        starts = test.of_class(classes[0])[:SAMPLE_STATES]
+        self._sample_states = torch.from_numpy(starts.copy())
+        self._settings: dict[str, Any] = {
+            "data": train.name,
+            "classes": list(map(int, classes)),
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "beta1": beta1,
+            "cycle_weight": cycle_weight,
+            "seed": seed,
+        }
+        model = self.model
+        betas = (beta1, 0.999)
+        self._adam_generators = torch.optim.Adam([*model.G.parameters(), *model.F.parameters()], learning_rate, betas)
+        self._adam_discriminators = torch.optim.Adam(model.D.parameters(), learning_rate, betas)
+
+    def start_epoch(self, epoch: int) -> None:
+        rng = np.random.default_rng([self._seed, epoch])
+        used = self.steps_per_epoch * self._batch_size
+        self._order = [torch.from_numpy(rng.permutation(len(images))[:used]) for images in self._images]
+
+    def step(self, index: int) -> dict[str, float]:
+        rows = slice(index * self._batch_size, (index + 1) * self._batch_size)
+        batch = torch.stack([images[order[rows]] for images, order in zip(self._images, self._order, strict=True)])
+        model = self.model.train()
+        # The discriminators judge here but do not learn: no gradients for their weights.
+        model.D.requires_grad_(False)
+        losses, by_g, by_f = model.generator_losses(batch, cycle_weight=self._cycle_weight)
+        self._adam_generators.zero_grad()
+        losses["total"].backward()
+        self._adam_generators.step()
+        model.D.requires_grad_(True)
+        judged = model.discriminator_losses(batch, by_g, by_f)
+        self._adam_discriminators.zero_grad()
+        judged.sum().backward()
+        self._adam_discriminators.step()
+        return {name: loss.item() for name, loss in losses.items()} | {"D": judged.sum().item()}
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "adam_generators": self._adam_generators.state_dict(),
+            "adam_discriminators": self._adam_discriminators.state_dict(),
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self._adam_generators.load_state_dict(state["adam_generators"])
+        self._adam_discriminators.load_state_dict(state["adam_discriminators"])
+
+    def checkpoint(self) -> Checkpoint:
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.G.state_dict().items()}
+        config = self.model.config.to_dict()
+        return Checkpoint("cycle", config, weights, self._sample_states, {"settings": self._settings})
+
+    @torch.no_grad()
+    def sample_sheet(self) -> NDArray[np.float32]:
+        was_training = self.model.training
+        generator = self.model.G.eval()
+        x = self._sample_states[:SHEET_ROWS].to(next(generator.parameters()).device)
+        columns = [x]
+        for _ in range(SHEET_STEPS):
+            columns.append(generator(columns[-1]))
+        self.model.train(was_training)
+        return torch.stack(columns, dim=1).cpu().numpy()

@@ -1,0 +1,39 @@
+"""What the training loop needs to know of whatever it trains."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.training.checkpoint import Checkpoint
+
+
+class Recipe(Protocol):
+    """A model with its data, losses and optimizers.
+
+    A recipe draws its randomness from torch's global generator, which the loop seeds and saves,
+    and from nothing else, so that a resumed run equals an uninterrupted one.
+    """
+
+    images_per_step: int
+    steps_per_epoch: int
+
+    def start_epoch(self, epoch: int) -> None:
+        """Put the data in the order of this epoch, a function of seed and epoch alone."""
+
+    def step(self, index: int) -> dict[str, float]:
+        """Train on one batch; the losses by name."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that resuming needs, as tensors and plain values."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+
+    def checkpoint(self) -> Checkpoint:
+        """The network that is iterated, with sample states, ready to be saved."""
+
+    def sample_sheet(self) -> NDArray[np.float32]:
+        """Images to look at, (rows, columns, channels, height, width) in [-1, 1]."""
