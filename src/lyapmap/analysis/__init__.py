@@ -1,0 +1,1 @@
+"""Analyses of maps, one method per file; each talks to maps only through `lyapmap.core`."""

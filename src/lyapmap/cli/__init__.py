@@ -1,0 +1,34 @@
+"""The command line: one file per command; each parses, loads, calls, prints and saves."""
+
+from __future__ import annotations
+
+import typer
+
+from lyapmap.cli import check, maps, models, spectrum, train, trajectory
+from lyapmap.cli.common import version_option
+
+app = typer.Typer(
+    name="lyapmap",
+    help="Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures.",
+    epilog="Start with:\n\nlyapmap spectrum --map henon\n\nlyapmap spectrum --model cycle-mnist-012 --out report",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.callback()(version_option)
+for name, module in (
+    ("spectrum", spectrum),
+    ("trajectory", trajectory),
+    ("check", check),
+    ("maps", maps),
+    ("models", models),
+):
+    app.command(name, epilog=module.EPILOG)(getattr(module, name))
+app.add_typer(train.app, name="train")
+
+
+def main() -> None:
+    """Entry point of the `lyapmap` command."""
+    app()

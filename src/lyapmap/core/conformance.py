@@ -163,11 +163,13 @@ class _Checks:
         return checks
 
     def _host(self, array: Any) -> NDArray[np.float64]:
-        return self.ops.to_numpy(array).astype(np.float64)
+        host: NDArray[np.float64] = self.ops.to_numpy(array).astype(np.float64)
+        return host
 
     def _directions(self) -> NDArray[np.float64]:
         v = self.rng.standard_normal((len(self.x), self.n, DIRECTIONS))
-        return v / np.linalg.norm(v, axis=1, keepdims=True)
+        unit: NDArray[np.float64] = v / np.linalg.norm(v, axis=1, keepdims=True)
+        return unit
 
     @staticmethod
     def _finding(
@@ -184,9 +186,7 @@ class _Checks:
         detail = (
             "apply changes the states it is given"
             if changed
-            else (
-                "two calls with the same states differ: switch noise and dropout off, or wrap the noise with lyapmap.noisy"
-            )
+            else ("two calls with the same states differ: switch noise and dropout off, or use lyapmap.noisy")
         )
         found = self._finding("repeatable", again, self.y, 10 * self.eps, detail)
         return found if not changed else Finding(found.name, False, np.inf, found.tolerance, detail)

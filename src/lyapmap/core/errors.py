@@ -46,3 +46,17 @@ class RunError(LyapmapError):
     def __init__(self, message: str, result: object) -> None:
         super().__init__(message)
         self.result = result
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during an analysis.
+
+    Attributes
+    ----------
+    result : object
+        What was computed until then, with a status that says so; None if nothing was.
+    """
+
+    def __init__(self, result: object) -> None:
+        super().__init__("interrupted")
+        self.result = result

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import logging
+import math
 import os
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _IMAGES_MAGIC = 2051
 _LABELS_MAGIC = 2049
@@ -92,7 +97,7 @@ def _content(name: str, file: str) -> bytes:
         _download(source.url + path.name, path)
     try:
         content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip file ({error}); delete it to download it again") from None
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != source.md5[file]:
@@ -105,14 +110,20 @@ def _content(name: str, file: str) -> bytes:
 def _download(url: str, path: Path) -> None:
     import pooch
 
+    logger.info("downloading %s to %s", url, path)
+    # Pooch would advise the user on its own parameter `known_hash`.
+    chatter = pooch.get_logger()
+    level = chatter.level
+    chatter.setLevel(logging.WARNING)
     try:
         pooch.retrieve(url, known_hash=None, path=path.parent, fname=path.name)
     except Exception as error:  # whatever pooch and the network raise, the user needs the same line
-        path.unlink(missing_ok=True)
         raise DataError(
             f"{path.parent.name}: {path} is missing and {url} could not be downloaded "
             f"({type(error).__name__}); set LYAPMAP_DATA to a folder that holds {path.parent.name}/{path.name}"
         ) from None
+    finally:
+        chatter.setLevel(level)
 
 
 def _parse(content: bytes, file: str, magic: int) -> NDArray[np.uint8]:
@@ -120,5 +131,8 @@ def _parse(content: bytes, file: str, magic: int) -> NDArray[np.uint8]:
     if found != magic:
         raise DataError(f"{file}: not an idx file of this kind (magic number {found}, expected {magic})")
     axes = magic % 256
-    shape = struct.unpack_from(f">{axes}I", content, 4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    start = 4 + 4 * axes
+    shape = struct.unpack_from(f">{axes}I", content, 4) if len(content) >= start else None
+    if shape is None or len(content) != start + math.prod(shape):
+        raise DataError(f"{file}: {len(content)} bytes, which is not what its header asks for")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -60,6 +60,8 @@ class ImageSet:
 
     def only(self, classes: Sequence[int]) -> ImageSet:
         """The images of some categories, in their order."""
+        if len(classes) == 0:
+            raise DataError("classes: expected at least one")
         missing = [c for c in classes if c not in self.class_names]
         if missing:
             known = ", ".join(map(str, sorted(self.class_names)))
@@ -92,7 +94,8 @@ def load(
         cache folder `LYAPMAP_DATA` or downloaded), or a folder. A folder's subfolders, in the order
         of their names, are its classes 0, 1, ...; without subfolders all images are class 0.
     split : "train" or "test"
-        Which part. A folder may hold folders named train and test; otherwise it is not split.
+        Which part. A folder may hold folders named train and test, whose classes are then numbered
+        together; otherwise it is not split.
     classes : sequence of int, optional
         Keep only these labels.
     image_size : int, optional
@@ -115,12 +118,14 @@ def load(
     --------
     >>> digits = load("digits", classes=(0, 1, 2))
     >>> digits.images.shape, float(digits.images.min()), float(digits.images.max())
-    ((457, 1, 8, 8), -1.0, 1.0)
+    ((452, 1, 8, 8), -1.0, 1.0)
     """
     if split not in ("train", "test"):
         raise DataError(f"split: expected 'train' or 'test', got {split!r}")
     if channels not in (None, 1, 3):
         raise DataError(f"channels: expected 1 or 3, got {channels}")
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size: expected at least 1 pixel, got {image_size}")
     low, high = value_range
     if not low < high:
         raise DataError(f"value_range: expected (low, high) with low < high, got {value_range}")
@@ -135,6 +140,7 @@ def load(
     images = pixels.astype(np.float32)
     images *= np.float32((high - low) / 255)
     images += np.float32(low)
+    np.clip(images, low, high, out=images)  # rounding may carry white past `high`
     whole = ImageSet(str(name), images, labels, class_names, (float(low), float(high)))
     return whole if classes is None else whole.only(classes)
 
@@ -168,30 +174,37 @@ _BY_NAME: dict[str, Callable[[str], _Loaded]] = {"digits": _digits, "mnist": _mn
 
 
 def _load_folder(folder: Path, split: str, image_size: int | None, channels: int | None) -> _Loaded:
-    root = folder / split if (folder / split).is_dir() else folder
-    subfolders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    groups = subfolders or [root]
+    parts = [part for part in ("train", "test") if (folder / part).is_dir()]
+    if parts and split not in parts:
+        raise DataError(f"split: {folder} has a folder {parts[0]!r} but none named {split!r}")
+    roots = [folder / part for part in parts] or [folder]
+    root = folder / split if parts else folder
+    # Classes of all parts together, so that a label means the same in each.
+    classes = sorted({p.name for r in roots for p in r.iterdir() if p.is_dir() and not p.name.startswith(".")})
+    groups = [root / name for name in classes] or [root]
     found = [(label, p) for label, group in enumerate(groups) for p in sorted(group.rglob("*"))]
-    files = [(label, p) for label, p in found if p.suffix.lower() in SUFFIXES]
+    files = [(label, p) for label, p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     if not files:
         raise DataError(f"data: no image ({', '.join(sorted(SUFFIXES))}) below {root}")
     pixels = [_read(path, image_size, channels or 3) for _, path in files]
-    shapes = {p.shape for p in pixels}
-    if len(shapes) > 1:
+    if len({p.shape for p in pixels}) > 1:
         raise DataError(f"data: the images below {root} differ in size; give image_size to resize them")
     labels = np.array([label for label, _ in files], np.int64)
-    return np.stack(pixels), labels, {i: g.name for i, g in enumerate(groups)}
+    return np.stack(pixels), labels, {i: group.name for i, group in enumerate(groups)}
 
 
 def _read(path: Path, image_size: int | None, channels: int) -> NDArray[np.uint8]:
     """One image file as (channels, height, width)."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as opened:
+            mode = opened.mode
             image = opened.convert("L" if channels == 1 else "RGB")
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that decoders raise
         raise DataError(f"{path}: not a readable image ({error})") from None
+    if mode.startswith(("I", "F")):  # Pillow would clip these at 255
+        raise DataError(f"{path}: has more than 8 bits for each channel; store it with 8")
     if image_size is not None:
         image = _squared(image, image_size)
     array = np.asarray(image)

@@ -1,0 +1,37 @@
+"""Training: a loop that knows no model, checkpoints, trained models by name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_NAMES = {
+    "Checkpoint": "checkpoint",
+    "CycleRecipe": "cycle",
+    "Model": "zoo",
+    "Progress": "loop",
+    "Recipe": "recipe",
+    "exponent_monitor": "monitor",
+    "load_model": "zoo",
+    "shipped": "zoo",
+    "train": "loop",
+}
+__all__ = list(_NAMES)  # names are loaded late, and torch with them
+
+if TYPE_CHECKING:
+    from lyapmap.training.checkpoint import Checkpoint
+    from lyapmap.training.cycle import CycleRecipe
+    from lyapmap.training.loop import Progress, train
+    from lyapmap.training.monitor import exponent_monitor
+    from lyapmap.training.recipe import Recipe
+    from lyapmap.training.zoo import Model, load_model, shipped
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'lyapmap.training' has no attribute {name!r}")
+    return getattr(import_module(f"lyapmap.training.{_NAMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

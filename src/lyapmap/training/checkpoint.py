@@ -16,6 +16,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,22 +65,52 @@ def save(checkpoint: Checkpoint, path: str | Path) -> Path:
     """Write a checkpoint; the suffix (`.pt` or `.safetensors`) chooses the format.
 
     The file appears whole or not at all: it is written beside its place and moved there.
+
+    Raises
+    ------
+    CheckpointError
+        If something is neither a tensor nor a plain value, so that `load` would refuse it.
     """
     path = Path(path)
-    content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
     _require_suffix(path)
+    require_plain(checkpoint)
+    content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    if path.suffix == ".pt":
-        torch.save(content, beside)
-    else:
-        from safetensors.torch import save_file
+    try:
+        if path.suffix == ".pt":
+            torch.save(content, beside)
+        else:
+            from safetensors.torch import save_file
 
-        tensors: dict[str, Tensor] = {}
-        header = {key: json.dumps(_without_tensors(content[key], key, tensors)) for key in _KEYS}
-        save_file(tensors, beside, metadata=header)
-    os.replace(beside, path)
+            tensors: dict[str, Tensor] = {}
+            header = {key: json.dumps(_without_tensors(content[key], key, tensors)) for key in _KEYS}
+            save_file(tensors, beside, metadata=header)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
     return path
+
+
+def require_plain(checkpoint: Checkpoint) -> None:
+    """Raise a CheckpointError that names the first part which is neither a tensor nor a plain value."""
+    for key in _KEYS[1:]:
+        _require_plain(getattr(checkpoint, key), key)
+
+
+def _require_plain(value: Any, name: str) -> None:
+    # Exact types: a NumPy float is a float too, but reading it back would call NumPy's code.
+    kind = type(value)
+    if kind in (dict, OrderedDict):
+        for key, item in value.items():
+            if type(key) not in (str, int):
+                raise CheckpointError(f"checkpoint: {name} has the key {key!r}, expected text or an integer")
+            _require_plain(item, f"{name}.{key}")
+    elif kind in (list, tuple, torch.Size):
+        for i, item in enumerate(value):
+            _require_plain(item, f"{name}.{i}")
+    elif kind not in (Tensor, torch.nn.Parameter, str, int, float, bool, type(None)):
+        raise CheckpointError(f"checkpoint: {name} is a {kind.__name__}, expected a tensor or a plain value")
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -97,8 +128,8 @@ def load(path: str | Path) -> Checkpoint:
     content = _read_pt(path) if path.suffix == ".pt" else _read_safetensors(path)
     if not isinstance(content, Mapping) or "format" not in content:
         raise CheckpointError(f"{path}: not a lyapmap checkpoint ({_describe(content)})")
-    if content["format"] != FORMAT:
-        raise CheckpointError(f"{path}: format {content['format']!r}, this version reads {FORMAT!r}")
+    if type(content["format"]) is not str or content["format"] != FORMAT:
+        raise CheckpointError(f"{path}: format {_short(content['format'])}, this version reads {FORMAT!r}")
     missing = [key for key in _KEYS if key not in content]
     if missing:
         raise CheckpointError(f"{path}: the checkpoint has no {missing[0]!r}")
@@ -117,7 +148,7 @@ def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | 
     Raises
     ------
     CheckpointError
-        Naming the first weight that is missing, unknown, or of the wrong shape.
+        Naming the first weight that is missing, unknown, or of the wrong shape or dtype.
     """
     wanted = module.state_dict()
     for name, tensor in wanted.items():
@@ -127,6 +158,8 @@ def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | 
         if not isinstance(found, Tensor) or found.shape != tensor.shape:
             shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
             raise CheckpointError(f"{source}: {name!r} has shape {shape}, the config asks for {tuple(tensor.shape)}")
+        if found.dtype != tensor.dtype:
+            raise CheckpointError(f"{source}: {name!r} is {found.dtype}, the model has {tensor.dtype}")
     unknown = [name for name in checkpoint.state_dict if name not in wanted]
     if unknown:
         raise CheckpointError(f"{source}: the state dict holds {unknown[0]!r}, which the model does not have")
@@ -140,37 +173,63 @@ def _require_suffix(path: Path) -> None:
 
 def _describe(content: object) -> str:
     if isinstance(content, Mapping):
-        keys = ", ".join(repr(k) for k in list(content)[:3])
-        return f"a dict with keys {keys}{', ...' if len(content) > 3 else ''}"
+        keys = ", ".join(_short(k) for k in list(content)[:3])
+        return f"a dict with keys {keys}{', ...' if len(content) > 3 else ''}" if keys else "it has no header of ours"
     return f"it holds a {type(content).__name__}"
 
 
+def _short(value: object) -> str:
+    text = repr(value) if isinstance(value, str | int | float) else f"of type {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _read_pt(path: Path) -> Any:
-    if not zipfile.is_zipfile(path):
-        head = path.open("rb").read(4)
-        kind = "truncated or damaged" if head.startswith(b"PK") else "not a file that torch.save wrote"
-        raise CheckpointError(f"{path}: {kind}")
+    _require_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path}: refused, because it holds {_culprits(path)} and would run code when loaded; "
-            "store a state dict of tensors instead"
-        ) from None
+        culprits = _culprits(path)
+        if culprits:
+            reason = f"it holds {culprits} and would run code when loaded"
+        else:
+            reason = "it is damaged or holds more than tensors and plain values"
+        raise CheckpointError(f"{path}: refused, because {reason}; store a state dict of tensors instead") from None
     except Exception as error:  # zip and tensor readers raise many kinds; all of them mean the same
         raise CheckpointError(f"{path}: damaged ({_first_line(error)})") from None
 
 
+def _require_archive(path: Path) -> None:
+    """Raise unless the file is a zip archive as `torch.save` writes it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+        names = None
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({_first_line(error)})") from None
+    if names is None:
+        kind = "truncated or damaged" if head.startswith(b"PK") else "not a file that torch.save wrote"
+        raise CheckpointError(f"{path}: {'empty' if not head else kind}")
+    files = {name.rpartition("/")[2] for name in names}
+    if "constants.pkl" in files:
+        raise CheckpointError(f"{path}: refused, because it is a TorchScript program; store a state dict of tensors")
+    if "data.pkl" not in files:
+        raise CheckpointError(f"{path}: a zip archive, but not one that torch.save wrote")
+
+
 def _culprits(path: Path) -> str:
     try:
-        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:  # a pickle that is built to confuse the scanner is unsafe in any case
-        unsafe = []
-    return ", ".join(unsafe[:3]) or "objects other than tensors and plain values"
+        unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # a pickle that confuses the scanner is refused in any case
+        return ""
+    return ", ".join(unsafe[:3])
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 100 else f"{line[:97]}..."
 
 
 def _read_safetensors(path: Path) -> Any:
@@ -182,9 +241,12 @@ def _read_safetensors(path: Path) -> Any:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: truncated or not a safetensors file ({_first_line(error)})") from None
+    written = header.get("format", "")
+    if written != json.dumps(FORMAT):  # of another program, whose other entries may be no JSON
+        return {"format": written.strip('"')} if written else {}
     try:
         return {key: _with_tensors(json.loads(value), tensors) for key, value in header.items() if key in _KEYS}
-    except (json.JSONDecodeError, KeyError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: damaged header ({_first_line(error)})") from None
 
 
@@ -194,6 +256,8 @@ def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     Dicts become lists of pairs, since JSON would turn the integer keys of an optimizer into text.
     """
     if isinstance(value, Tensor):
+        while name in tensors:  # {"a": {"b": t}} and {"a.b": t} would meet
+            name += "'"
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {_TENSOR_MARK: name}
     if isinstance(value, Mapping):

@@ -26,9 +26,9 @@ class CycleRecipe:
     config : CycleConfig
         Sizes; `categories` must be the number of classes given.
     train : ImageSet
-        Images to train on, in [-1, 1].
+        Images to train on, with values in (-1, 1).
     test : ImageSet
-        Images of which the first of class `classes[0]` become sample states.
+        Images, likewise, of which the first of class `classes[0]` become sample states.
     classes : sequence of int
         Labels in the order of the cycle.
     batch_size : int
@@ -59,8 +59,16 @@ class CycleRecipe:
     ) -> None:
         if len(classes) != config.categories:
             raise LyapmapError(f"classes: expected {config.categories} of them, got {len(classes)}")
-        if train.state_shape != config.state_shape:
-            raise LyapmapError(f"train: images have shape {train.state_shape}, the model takes {config.state_shape}")
+        for name, given in {"train": train, "test": test}.items():
+            if given.state_shape != config.state_shape:
+                raise LyapmapError(
+                    f"{name}: images have shape {given.state_shape}, the model takes {config.state_shape}"
+                )
+            if given.value_range != (-1.0, 1.0):
+                raise LyapmapError(f"{name}: values in {given.value_range}, the model works in (-1.0, 1.0)")
+        empty = [c for c in classes if c not in train.labels]
+        if empty or classes[0] not in test.labels:
+            raise LyapmapError(f"classes: there is no image of class {empty[0] if empty else classes[0]}")
         self._images = [torch.from_numpy(train.of_class(c)).to(device) for c in classes]
         smallest = min(len(images) for images in self._images)
         if not 1 <= batch_size <= smallest:
@@ -79,11 +87,11 @@ class CycleRecipe:
         self._settings: dict[str, Any] = {
             "data": train.name,
             "classes": list(map(int, classes)),
-            "batch_size": batch_size,
-            "learning_rate": learning_rate,
-            "beta1": beta1,
-            "cycle_weight": cycle_weight,
-            "seed": seed,
+            "batch_size": int(batch_size),
+            "learning_rate": float(learning_rate),
+            "beta1": float(beta1),
+            "cycle_weight": float(cycle_weight),
+            "seed": int(seed),
         }
         model = self.model
         betas = (beta1, 0.999)

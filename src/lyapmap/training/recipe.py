@@ -33,7 +33,10 @@ class Recipe(Protocol):
         """Take over what `state` gave."""
 
     def checkpoint(self) -> Checkpoint:
-        """The network that is iterated, with sample states, ready to be saved."""
+        """The network that is iterated, with sample states, ready to be saved.
+
+        What stands in its `training` under "settings" must be the same when a run is resumed.
+        """
 
     def sample_sheet(self) -> NDArray[np.float32]:
         """Images to look at, (rows, columns, channels, height, width) in [-1, 1]."""

@@ -1,0 +1,145 @@
+"""The Kaplan-Yorke (Lyapunov) dimension of a spectrum, with its standard error.
+
+J. Kaplan and J. Yorke (1979): D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|, where j is the
+largest number of leading exponents whose sum is not negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lyapmap.core.errors import ShapeError
+
+_ZERO = 1e-12
+"""Sums of exponents that are smaller than this, relative to their terms, are zero up to rounding."""
+CERTAIN = 3.0
+"""Standard errors by which a partial sum must be negative."""
+
+CERTIFIED = "certified"
+UNCERTAIN = "uncertain"
+NEEDS_MORE = "needs more exponents"
+NEEDS_RESOLUTION = "needs exponents that were not resolved"
+
+
+@dataclass(frozen=True)
+class KaplanYorke:
+    """A Kaplan-Yorke dimension.
+
+    Attributes
+    ----------
+    dimension : float
+        NaN if the exponents given do not determine it.
+    stderr : float
+        Standard error by propagation from the exponents' covariance.
+    verdict : str
+        "certified": some partial sum is negative by more than 3 standard errors (or all exponents
+        are there), so that no further exponent can matter; "uncertain": negative, but not by that
+        much; "needs more exponents"; "needs exponents that were not resolved".
+    """
+
+    dimension: float
+    stderr: float
+    verdict: str
+
+
+def kaplan_yorke(exponents: ArrayLike) -> float:
+    """Kaplan-Yorke dimension of Lyapunov exponents.
+
+    Parameters
+    ----------
+    exponents : (k,)
+        Leading exponents in any order; NaN stands for exponents that are too negative to be
+        resolved.
+
+    Returns
+    -------
+    float
+        0 if all are negative; k if they sum to zero; NaN if no partial sum is negative, so that
+        more exponents are needed, or if the deciding one is NaN.
+
+    Raises
+    ------
+    ShapeError
+        If `exponents` is not one row of at least one number.
+
+    References
+    ----------
+    J. Kaplan and J. Yorke, Chaotic behavior of multidimensional difference equations (1979).
+
+    Examples
+    --------
+    >>> round(kaplan_yorke([0.419251, -1.623224]), 5)
+    1.25828
+    >>> kaplan_yorke([-0.5, -1.0])
+    0.0
+    >>> kaplan_yorke([0.5, 0.2])
+    nan
+    """
+    values = np.asarray(exponents, dtype=float)
+    if values.ndim != 1 or values.size == 0:
+        raise ShapeError(f"exponents: expected one row of at least one number, got shape {values.shape}")
+    return kaplan_yorke_with_error(_sorted(values)).dimension
+
+
+def kaplan_yorke_with_error(
+    exponents: NDArray[np.float64], covariance: NDArray[np.float64] | None = None, *, complete: bool = False
+) -> KaplanYorke:
+    """Dimension with its standard error.
+
+    Parameters
+    ----------
+    exponents : (k,)
+        In descending order, unresolved ones as NaN at the end.
+    covariance : (k, k), optional
+        Of the exponents; zero by default.
+    complete : bool
+        Whether these are all exponents of the map.
+    """
+    k = len(exponents)
+    cov = np.zeros((k, k)) if covariance is None else covariance
+    resolved = exponents[~np.isnan(exponents)]
+    sums = np.cumsum(resolved)
+    sizes = np.cumsum(np.abs(resolved))
+    with np.errstate(invalid="ignore"):
+        negative = np.flatnonzero(sums < -_ZERO * sizes)
+    if negative.size == 0:
+        return _never_negative(k, len(resolved), sums, sizes, cov, complete)
+    j = int(negative[0])  # of the first exponent (from 0) that makes the sum negative
+    errors = np.sqrt(np.maximum(np.diagonal(cov[: len(sums)].cumsum(axis=0).cumsum(axis=1)), 0.0))
+    certain = complete or bool((-sums > CERTAIN * errors).any())
+    verdict = CERTIFIED if certain else UNCERTAIN
+    if j == 0:
+        return KaplanYorke(0.0, 0.0, verdict)
+    before, last = sums[j - 1], abs(resolved[j])
+    if np.isinf(last):
+        return KaplanYorke(float(j), 0.0, verdict)
+    gradient = np.zeros(k)
+    gradient[:j] = 1 / last
+    gradient[j] = before / last**2
+    variance = max(float(gradient @ cov @ gradient), 0.0)
+    return KaplanYorke(float(j + max(before, 0.0) / last), float(np.sqrt(variance)), verdict)
+
+
+def _never_negative(
+    k: int,
+    resolved: int,
+    sums: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    cov: NDArray[np.float64],
+    complete: bool,
+) -> KaplanYorke:
+    if resolved < k:
+        return KaplanYorke(np.nan, np.nan, NEEDS_RESOLUTION)
+    conserves_volume = bool(abs(sums[-1]) <= _ZERO * sizes[-1]) and sizes[-1] > 0
+    if complete or conserves_volume:
+        return KaplanYorke(float(k), 0.0, CERTIFIED)
+    return KaplanYorke(np.nan, np.nan, NEEDS_MORE)
+
+
+def _sorted(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Descending, NaN last."""
+    finite = np.sort(values[~np.isnan(values)])[::-1]
+    return np.concatenate([finite, np.full(len(values) - len(finite), np.nan)])

@@ -1,0 +1,189 @@
+"""One run of tangent frames along trajectories: carried block by block, watched, and counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.growth import GrowthStatistics
+from lyapmap.analysis.kaplan_yorke import CERTIFIED, KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.orbit import RepeatWatch
+from lyapmap.analysis.progress import Report
+from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.ops import Array
+from lyapmap.core.propagate import propagate, random_frame
+
+FULL_UP_TO = 64
+"""Largest dimension for which the full spectrum is the default and determinants are sampled."""
+BLOCKS = 256
+"""Blocks into which a run is cut, about: the resolution of its error statistics."""
+DETERMINANT_SAMPLES = 64
+
+
+class TangentRun:
+    """States, frames and statistics of one run."""
+
+    def __init__(
+        self,
+        tangent_map: TangentMap,
+        x: Array,
+        k: int,
+        rng: np.random.Generator,
+        settings: dict[str, Any],
+        report: Report,
+    ) -> None:
+        self.map = tangent_map
+        self.ops = tangent_map.ops
+        self.n = dimension(tangent_map.state_shape)
+        self.b = int(x.shape[0])
+        self.x0 = x
+        self.x = x
+        self.rng = rng
+        self.report = report
+        self.n_steps: int = settings["n_steps"]
+        self.transient_steps: int = settings["transient"]
+        self.qr_every: int = settings["qr_every"]
+        self.tolerance: float | None = settings["tolerance"]
+        self.bounds: tuple[float, float] | None = settings["bounds"]
+        self.frame_dtype: str = settings["frame_dtype"]
+        self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
+        self.step = 0
+        self.done = 0
+        self.planned = self.n_steps + self.transient_steps
+        self.autonomous = not hasattr(tangent_map, "at")
+        self.statistics = GrowthStatistics(self.b, k)
+        self.watch = RepeatWatch(tangent_map, x, k)
+        self.determinants: list[NDArray[np.float64]] = []
+        self.escaped = np.zeros(self.b, bool)
+        self.escaped_at = -1
+        self.overflowed = False
+
+    @property
+    def k(self) -> int:
+        return int(self.frame.shape[2])
+
+    def transient(self, auto: bool) -> None:
+        """Run the transient; with `auto`, use its second half to choose how many exponents to carry."""
+        if not auto:
+            self._advance(self.transient_steps, None)
+            return
+        first = self.transient_steps // 2
+        self._advance(first, None)
+        self._adapt(self.transient_steps - first)
+
+    def measure(self, auto: bool) -> None:
+        """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
+        self._advance(self.n_steps, self.statistics)
+        while auto and self.lost() is None and self.k < self.n and self.dimension().verdict != CERTIFIED:
+            self._resize(min(self.n, max(self.k + 4, self.k * 3 // 2)))
+            align = max(self.transient_steps // 2, self.n_steps // 4)
+            self.planned += align + self.n_steps
+            self._advance(align, None)
+            self.statistics = GrowthStatistics(self.b, self.k)
+            self._advance(self.n_steps, self.statistics)
+
+    def _adapt(self, steps: int) -> None:
+        """Carry as many exponents as a look at the growth says will be needed."""
+        while steps > 0 and self.lost() is None:
+            look = GrowthStatistics(self.b, self.k)
+            self._advance(steps, look)
+            needed = self._needed(look)
+            if needed <= self.k:
+                self._resize(needed)
+                return
+            self._resize(needed)
+            self.planned += steps
+
+    def _needed(self, look: GrowthStatistics) -> int:
+        """Exponents that a certificate will take, with a few to spare."""
+        sums = np.cumsum(np.sort(look.mean())[::-1])
+        negative = np.flatnonzero(sums < 0)
+        if negative.size:
+            crossing = int(negative[0]) + 1
+            return min(self.n, crossing + 2 + crossing // 8)
+        return min(self.n, max(self.k + 4, self.k * 3 // 2))
+
+    def _resize(self, k: int) -> None:
+        """Keep the first k directions of every frame, or add random ones."""
+        if k > self.k:
+            extra = random_frame(self.map, self.b, k - self.k, self.rng, self.frame_dtype)
+            self.frame, _ = self.ops.qr(self.ops.concatenate([self.frame, extra], 2))
+        else:
+            self.frame = self.ops.copy(self.frame[:, :, :k])
+        self.watch = RepeatWatch(self.map, self.x, k)
+        if self.statistics.steps == 0:
+            self.statistics = GrowthStatistics(self.b, k)
+
+    def _advance(self, n_steps: int, statistics: GrowthStatistics | None) -> None:
+        """Carry everything forward, block by block, until done, converged or lost."""
+        block = -(-max(n_steps // BLOCKS, 1) // self.qr_every) * self.qr_every
+        left = n_steps
+        while left > 0 and self.lost() is None:
+            length = min(block, left)
+            carried = propagate(
+                self.map,
+                self.x,
+                self.frame,
+                n_steps=length,
+                qr_every=self.qr_every,
+                frame_dtype=self.frame_dtype,
+                first_step=self.step,
+            )
+            self.step += length
+            self.done += length
+            left -= length
+            self._look(carried.x, carried.log_growth)
+            if self.lost() is not None:
+                return
+            self.x, self.frame = carried.x, carried.frame
+            if self.autonomous:
+                self.watch.see(self.x, carried.log_growth, length)
+            if statistics is not None:
+                statistics.add(carried.log_growth, length)
+                self._sample_determinant(statistics)
+                if self._converged(statistics):
+                    return
+            self.report(self.done, self.planned)
+
+    def _look(self, x: Array, log_growth: NDArray[np.float64]) -> None:
+        out = ~self.ops.all_finite(x)
+        if self.bounds is not None:
+            host = self.ops.to_numpy(x)
+            out |= ((host < self.bounds[0]) | (host > self.bounds[1])).any(axis=1)
+        if out.any():
+            self.escaped, self.escaped_at = out, self.step
+        elif np.isnan(log_growth).any() or np.isposinf(log_growth).any():
+            self.overflowed = True
+
+    def lost(self) -> str | None:
+        """Why it makes no sense to go on; None if it does."""
+        if self.escaped.any():
+            many = f"{int(self.escaped.sum())} of {self.b} trajectories" if self.b > 1 else "the state"
+            where = "left the bounds or is not finite" if self.bounds else "is not finite"
+            return f"{many} {where} after step {self.escaped_at}"
+        if self.overflowed:
+            return f"tangents overflowed within {self.qr_every} steps of step {self.step}; lower qr_every"
+        return None
+
+    def _converged(self, statistics: GrowthStatistics) -> bool:
+        if self.tolerance is None:
+            return False
+        return bool(statistics.stderr()[np.argmax(statistics.mean())] <= self.tolerance)
+
+    def _sample_determinant(self, statistics: GrowthStatistics) -> None:
+        """log|det J| at some of the states, for the sum rule of a full spectrum."""
+        if self.k != self.n or self.n > FULL_UP_TO or getattr(self.map, "mean_log_abs_det", None) is not None:
+            return
+        if statistics.steps * DETERMINANT_SAMPLES >= self.n_steps * (len(self.determinants) + 1):
+            now = self.map.at(self.step) if not self.autonomous else self.map  # type: ignore[attr-defined]
+            jacobians = self.ops.to_numpy(now.jacobian(self.x)).astype(np.float64)
+            self.determinants.append(np.linalg.slogdet(jacobians)[1])
+
+    def dimension(self) -> KaplanYorke:
+        """Kaplan-Yorke dimension of what was gathered so far."""
+        mean, covariance = self.statistics.mean(), self.statistics.covariance()
+        order = np.argsort(-mean, kind="stable")
+        complete = self.k == self.n
+        return kaplan_yorke_with_error(mean[order], covariance[np.ix_(order, order)], complete=complete)

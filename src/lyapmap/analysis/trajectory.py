@@ -1,0 +1,113 @@
+"""Trajectories: the states of a map, one after the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.propagate import step_states
+from lyapmap.core.results import Result, Status, provenance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory(Result):
+    """States along trajectories.
+
+    Attributes
+    ----------
+    states : (b, n_steps + 1, n)
+        The state after the transient, then that after each step. NaN after an escape.
+    state_shape : tuple of int
+        Shape of one state.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
+    DRAWN_BY: ClassVar[str] = "trajectory.draw_trajectory"
+
+    states: NDArray[Any]
+    state_shape: tuple[int, ...]
+
+    def images(self) -> NDArray[Any]:
+        """States in their own shape, (b, n_steps + 1, *state_shape)."""
+        return self.states.reshape(*self.states.shape[:2], *self.state_shape)
+
+
+def trajectory(
+    map: Map,  # noqa: A002  # the field's own word
+    x0: Any,
+    *,
+    n_steps: int,
+    transient: int = 0,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Trajectory:
+    """Iterate a map.
+
+    Parameters
+    ----------
+    map : Map
+    x0 : (n,), (b, n), state_shape or (b, *state_shape)
+        One initial state or a batch.
+    n_steps : int
+        Steps to record.
+    transient : int
+        Steps before, not recorded.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (steps done, steps in all).
+    throw : bool
+        Raise if a state escapes; else return what there is with status "escaped".
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    RunError
+        If a state becomes infinite or NaN and `throw`.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> double = lm.wrap(lambda x: (2 * x) % 1, state_shape=1)
+    >>> lm.trajectory(double, [0.125], n_steps=3).states[0, :, 0]
+    array([0.125, 0.25 , 0.5  , 0.   ])
+    """
+    for name, value in {"n_steps": n_steps, "transient": transient}.items():
+        if value < 0:
+            raise LyapmapError(f"{name}: expected at least 0, got {value}")
+    tangent_map = as_tangent_map(map)
+    ops = tangent_map.ops
+    x, _ = as_states(x0, tangent_map)
+    begin = time.perf_counter()
+    escaped_at = -1
+    with np.errstate(over="ignore", invalid="ignore"), reporting(progress, "trajectory") as report:
+        x = step_states(tangent_map, x, n_steps=transient)
+        first = ops.to_numpy(x)
+        states = np.full((first.shape[0], n_steps + 1, first.shape[1]), np.nan, first.dtype)
+        states[:, 0] = first
+        for step in range(n_steps):
+            x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
+            states[:, step + 1] = ops.to_numpy(x)
+            if step % 64 == 63:
+                report(step + 1, n_steps)
+    lost = ~np.isfinite(states).all(axis=2)
+    if lost.any():
+        escaped_at = int(lost.any(axis=0).argmax())
+    escaped = escaped_at >= 0
+    result = Trajectory(
+        status=Status.ESCAPED if escaped else Status.OK,
+        message=f"a state is not finite after step {transient + escaped_at}" if escaped else "",
+        settings={"n_steps": n_steps, "transient": transient, "n_trajectories": len(states)},
+        provenance=provenance(tangent_map, seed=None, seconds=time.perf_counter() - begin),
+        states=states,
+        state_shape=tuple(tangent_map.state_shape),
+    )
+    return result.checked(throw)

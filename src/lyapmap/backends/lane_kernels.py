@@ -1,0 +1,215 @@
+"""Source of the compiled loops for maps of a few scalars: straight-line code for fixed n and k.
+
+`LANES` trajectories go in lockstep, each variable in a row of its own, so that the inner loop over
+trajectories becomes vector instructions. Frames are orthonormalized with a positive diagonal of R.
+Nothing here imports Numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lyapmap.backends.row_kernels import LARGEST, SMALLEST
+
+Pattern = Sequence[Sequence[bool]]
+
+LANES = 32
+"""Trajectories in lockstep: several vectors, so that the long latencies of sqrt and division overlap."""
+CANCELLATION = 1e-3
+"""A vector that loses more of its length than this when projected is orthonormalized the careful way."""
+
+
+def lane_source(name: str, n: int, k: int, pattern: Pattern) -> str:
+    """Source of a function `name(p, x, frame, total, n_steps, qr_every)` for fixed n and k.
+
+    It changes x (b, n), frame (b, n, k) and total (b, k) in place. The names `np`, `step` and
+    `orthonormalize` must be in its globals; `step(p, x0, x1, ...)` returns the image and those
+    entries of the Jacobian that `pattern` marks, row by row.
+    """
+    row = _Rows(n, k)
+    copies = _pairs(n, k)
+    frames = [
+        "            if number % qr_every != 0 and number != n_steps:",
+        "                for t in range(m):",
+        *(f"                    {row.q(i, j)} = {row.w(i, j)}" for i, j in copies),
+        "                continue",
+        "            odd = 0",
+        "            for t in range(m):",
+        *(f"                {line}" for line in _orthonormalize(row)),
+        "            if odd != 0:",
+        "                for t in range(m):",
+        *(f"                    {line}" for line in _mend(row)),
+    ]
+    lines = [
+        f"def {name}(p, x, frame, total, n_steps, qr_every):",
+        f"    s = np.empty({row.count * LANES})",
+        "    b, n, k = frame.shape",
+        "    w, lengths, r = np.empty((k, n)), np.empty(k), np.empty(k)",
+        f"    for first in range(0, b, {LANES}):",
+        f"        m = min({LANES}, b - first)",
+        "        for t in range(m):",
+        *(f"            {row.x(i)} = x[first + t, {i}]" for i in range(n)),
+        *(f"            {row.q(i, j)} = frame[first + t, {i}, {j}]" for i, j in copies),
+        *(f"            {row.g(j)} = 1.0" for j in range(k)),
+        "        for number in range(1, n_steps + 1):",
+        "            for t in range(m):",
+        *(f"                {line}" for line in _advance(row, pattern)),
+        *(frames if k > 0 else []),
+        "        for t in range(m):",
+        *(f"            x[first + t, {i}] = {row.x(i)}" for i in range(n)),
+        *(f"            frame[first + t, {i}, {j}] = {row.q(i, j)}" for i, j in copies),
+        *(f"            total[first + t, {j}] += np.log({row.g(j)})" for j in range(k)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def point_sources(n: int, pattern: Pattern) -> dict[str, str]:
+    """Sources of `apply(p, x, y)`, `jvp(p, x, v, y, u)` and `jacobian(p, x, out)`, by name.
+
+    They fill y (b, n), u (b, n, k) and out (b, n, n) and need `step` in their globals.
+    """
+    state = ", ".join(f"x[t, {i}]" for i in range(n))
+    call = f"        {_image(n)}, {_entries(pattern)} = step(p, {state})"
+    images = [f"        y[t, {i}] = y{i}" for i in range(n)]
+    products = [f"            u[t, {i}, c] = {_product(pattern, i, 'v[t, {j}, c]')}" for i in range(n)]
+    marked = _numbered(pattern)
+    entries = [f"        out[t, {i}, {j}] = {marked.get((i, j), '0.0')}" for i, j in _pairs(n, n)]
+    loop = "    for t in range(x.shape[0]):"
+    sources = {
+        "apply": ["def apply(p, x, y):", loop, call, *images],
+        "jvp": ["def jvp(p, x, v, y, u):", loop, call, *images, "        for c in range(v.shape[2]):", *products],
+        "jacobian": ["def jacobian(p, x, out):", loop, call, *entries],
+    }
+    return {name: "\n".join(lines) + "\n" for name, lines in sources.items()}
+
+
+class _Rows:
+    """Where each variable of a lane lives: row after row of the scratch array, one column a lane."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self.n, self.k = n, k
+        self.count = n + 2 * n * k + k + 1
+
+    def x(self, i: int) -> str:
+        return self._at(i)
+
+    def q(self, i: int, j: int) -> str:
+        return self._at(self.n + i * self.k + j)
+
+    def w(self, i: int, j: int) -> str:
+        return self._at(self.n + self.n * self.k + i * self.k + j)
+
+    def g(self, j: int) -> str:
+        return self._at(self.n + 2 * self.n * self.k + j)
+
+    def ok(self) -> str:
+        return self._at(self.count - 1)
+
+    @staticmethod
+    def _at(number: int) -> str:
+        return f"s[t + {number * LANES}]"
+
+
+def _pairs(n: int, k: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(n) for j in range(k)]
+
+
+def _numbered(pattern: Pattern) -> dict[tuple[int, int], str]:
+    marked = [(i, j) for i, entries in enumerate(pattern) for j, present in enumerate(entries) if present]
+    return {place: f"e{number}" for number, place in enumerate(marked)}
+
+
+def _image(n: int) -> str:
+    return "(" + "".join(f"y{i}, " for i in range(n)) + ")"
+
+
+def _entries(pattern: Pattern) -> str:
+    return "(" + "".join(f"{name}, " for name in _numbered(pattern).values()) + ")"
+
+
+def _product(pattern: Pattern, i: int, component: str) -> str:
+    """Row i of the Jacobian times a vector, the entries that are zero left out."""
+    terms = [f"{e} * {component.format(j=j)}" for (row, j), e in _numbered(pattern).items() if row == i]
+    return " + ".join(terms) or "0.0"
+
+
+def _advance(row: _Rows, pattern: Pattern) -> Iterator[str]:
+    """x becomes its image, w is J times the frame."""
+    n, k = row.n, row.k
+    yield f"{_image(n)}, {_entries(pattern)} = step(p, {', '.join(row.x(i) for i in range(n))})"
+    for j in range(k):
+        yield from (f"q{i} = {row.q(i, j)}" for i in range(n))
+        yield from (f"{row.w(i, j)} = {_product(pattern, i, 'q{j}')}" for i in range(n))
+    yield from (f"{row.x(i)} = y{i}" for i in range(n))
+
+
+def _dot(n: int, a: str, b: str) -> str:
+    return " + ".join(f"{a.format(i=i)} * {b.format(i=i)}" for i in range(n))
+
+
+def _orthonormalize(row: _Rows) -> Iterator[str]:
+    """The frame becomes Q of w = Q R, and g is multiplied by diag R, unless anything looks odd.
+
+    Odd is a vector near zero, near overflow, near the span of those before it, or not a number.
+    """
+    n, k = row.n, row.k
+    # Of a full frame in up to three dimensions the last vector follows from the others, without a
+    # square root or division, and orthogonal to rounding however strongly the map contracts.
+    last = k - 1 if k == n <= 3 else k
+    conditions = []
+    yield from (f"w{i}_{j} = {row.w(i, j)}" for i, j in _pairs(n, k))
+    for j in range(last):
+        if j > 0:
+            yield f"before = {_dot(n, f'w{{i}}_{j}', f'w{{i}}_{j}')}"
+        for earlier in range(j):
+            yield f"d = {_dot(n, f'q{{i}}_{earlier}', f'w{{i}}_{j}')}"
+            yield from (f"w{i}_{j} -= d * q{i}_{earlier}" for i in range(n))
+        yield f"square = {_dot(n, f'w{{i}}_{j}', f'w{{i}}_{j}')}"
+        yield f"ok{j} = (square > {SMALLEST**2}) & (square < {LARGEST**2})"
+        if j > 0:
+            yield f"ok{j} &= square > {CANCELLATION**2} * before"
+        yield f"r{j} = np.sqrt(square)"
+        yield f"inverse = 1.0 / r{j}"
+        yield from (f"q{i}_{j} = w{i}_{j} * inverse" for i in range(n))
+        conditions.append(f"ok{j}")
+    if last < k:
+        for i, component in enumerate(_complement(n)):
+            yield f"q{i}_{last} = {component}"
+        yield f"d = {_dot(n, f'q{{i}}_{last}', f'w{{i}}_{last}')}"
+        yield f"r{last} = abs(d)"
+        yield f"ok{last} = (r{last} > {SMALLEST}) & (r{last} < {LARGEST})"
+        yield "sign = 1.0 if d > 0 else -1.0"
+        yield from (f"q{i}_{last} *= sign" for i in range(n))
+        conditions.append(f"ok{last}")
+    yield f"ok = {' & '.join(conditions)}"
+    yield "fine = ok"
+    for j in range(k):
+        yield f"g{j} = {row.g(j)} * (r{j} if ok else 1.0)"
+        yield f"fine &= (g{j} > {SMALLEST}) & (g{j} < {LARGEST})"
+        yield f"{row.g(j)} = g{j}"
+    yield from (f"{row.q(i, j)} = q{i}_{j}" for i, j in _pairs(n, k))
+    yield f"{row.ok()} = 1.0 if ok else 0.0"
+    yield "odd += not fine"
+
+
+def _complement(n: int) -> list[str]:
+    """The unit vector orthogonal to the n - 1 before it."""
+    if n == 1:
+        return ["1.0"]
+    if n == 2:
+        return ["-q1_0", "q0_0"]
+    return [f"q{a}_0 * q{b}_1 - q{b}_0 * q{a}_1" for a, b in ((1, 2), (2, 0), (0, 1))]
+
+
+def _mend(row: _Rows) -> Iterator[str]:
+    """What looked odd is done the careful way; products that left the safe range become logarithms."""
+    n, k = row.n, row.k
+    yield f"if {row.ok()} == 0.0:"
+    yield from (f"    w[{j}, {i}] = {row.w(i, j)}" for i, j in _pairs(n, k))
+    yield "    orthonormalize(w, n, lengths, r)"
+    yield from (f"    {row.q(i, j)} = w[{j}, {i}]" for i, j in _pairs(n, k))
+    yield from (f"    total[first + t, {j}] += np.log(r[{j}])" for j in range(k))
+    for j in range(k):
+        yield f"if not ({row.g(j)} > {SMALLEST} and {row.g(j)} < {LARGEST}):"
+        yield f"    total[first + t, {j}] += np.log({row.g(j)})"
+        yield f"    {row.g(j)} = 1.0"

@@ -1,0 +1,234 @@
+"""From rules to machine code: how Numba compiles a map's loops, and keeps them on disk.
+
+Requires numba >= 0.61, imported when the first map is compiled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from lyapmap.backends import lane_kernels, row_kernels
+
+
+@dataclass(frozen=True)
+class LaneRule:
+    """A map of a few scalars, to be carried many trajectories at a time.
+
+    Attributes
+    ----------
+    step : callable
+        Plain Python for Numba: `step(p, x0, x1, ...)` with the parameters as a tuple of floats
+        returns the image, a tuple of n, and the entries of the Jacobian that `pattern` marks, a
+        tuple in row order. It may use literals, `math` and `numpy`, no other globals.
+    pattern : n tuples of n bools
+        Entries of the Jacobian that are not zero everywhere.
+    """
+
+    step: Callable[..., Any]
+    pattern: tuple[tuple[bool, ...], ...]
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A map of any size, to be carried one trajectory at a time, without its Jacobian.
+
+    Attributes
+    ----------
+    image, tangents : callable
+        Plain Python for Numba, as `row_kernels.image` and `row_kernels.tangents` describe.
+    """
+
+    image: Callable[..., None]
+    tangents: Callable[..., None]
+
+
+@dataclass(frozen=True)
+class FunctionRule:
+    """A user's compiled function of one state, and its Jacobian if there is one."""
+
+    function: Callable[..., Any]
+    jacobian: Callable[..., Any] | None
+    scalar: bool
+
+
+Rule = LaneRule | RowRule | FunctionRule
+
+
+@lru_cache(maxsize=512)
+def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callable[..., None]:
+    """One task of a map as machine code, from disk if it is there."""
+    import numba
+
+    p = numba.types.UniTuple(numba.float64, n_parameters) if n_parameters else numba.types.Tuple(())
+    states, tensors = numba.float64[:, ::1], numba.float64[:, :, ::1]
+    signature = {
+        "apply": (p, states, states),
+        "jvp": (p, states, tensors, states, tensors),
+        "jacobian": (p, states, tensors),
+        "propagate": (p, states, tensors, states, numba.int64, numba.int64),
+    }[task]
+    function = _linked(rule, task, n, k)
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+    if not isinstance(rule, FunctionRule):
+        # No folder to write to, a full disk, a damaged file: then the code is for this process alone.
+        with suppress(Exception):
+            kept = numba.njit(cache=True, **options)(function)
+            kept.compile(signature)
+            return kept
+    fresh = numba.njit(**options)(function)
+    fresh.compile(signature)
+    return fresh
+
+
+def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
+    """The Python function of a task, the map's own functions among its globals."""
+    if isinstance(rule, LaneRule):
+        text = (
+            lane_kernels.lane_source(task, n, k, rule.pattern)
+            if task == "propagate"
+            else lane_kernels.point_sources(n, rule.pattern)[task]
+        )
+        return _from_source(text, task, rule.step, _row_functions(wide=k >= 8) | {"step": _jit(rule.step)})
+    if isinstance(rule, RowRule):
+        own = {"image": _jit(rule.image), "tangents": _jit(rule.tangents)}
+        return _rebound(getattr(row_kernels, f"{task}_rows"), rule.image, _row_functions(wide=True) | own)
+    own = dict(zip(("image", "tangents"), _user_functions(rule), strict=True))
+    return _rebound(getattr(row_kernels, f"{task}_rows"), None, _row_functions(wide=True) | own)
+
+
+def _jit(function: Callable[..., Any], **options: Any) -> Any:
+    import numba
+
+    return numba.njit(error_model="numpy", **options)(function)
+
+
+@lru_cache(maxsize=2)
+def _row_functions(wide: bool) -> dict[str, Any]:
+    """Globals of `row_kernels` with its helpers compiled.
+
+    Wide rows have sums reordered, so that they become vector instructions (NaN and infinity keep
+    their meaning), and go four by four; for a few short ones both would only cost compile time.
+    """
+    namespace = dict(vars(row_kernels))
+    helpers = ("stride", "load", "store", "squares", "largest", "multiply", "project", "take", "project_four")
+    for name in (*helpers, "replace", "orthonormalize"):
+        original = getattr(row_kernels, name if wide or name != "project_four" else "leave")
+        function = FunctionType(original.__code__, namespace, name)
+        namespace[name] = _jit(function, fastmath={"reassoc", "contract"} if wide else False)
+    return namespace
+
+
+def _from_source(text: str, task: str, origin: Callable[..., Any], namespace: dict[str, Any]) -> Callable[..., None]:
+    exec(compile(text, "<lyapmap>", "exec"), namespace)
+    return _rebound(namespace[task], origin, namespace)
+
+
+def _rebound(
+    function: Callable[..., None], origin: Callable[..., Any] | None, namespace: dict[str, Any]
+) -> Callable[..., None]:
+    """A function with other globals, named so that Numba's cache holds it apart.
+
+    Numba files compiled code under the file and name of a function and forgets it when that file
+    changes. Neither tells it of the globals: so the function goes under the file of the map it
+    belongs to, and its name holds a digest of everything else that shapes the machine code.
+    """
+    code = function.__code__
+    if origin is not None:
+        digest = hashlib.sha256(_toolchain() + code.co_code + repr(code.co_consts).encode()).hexdigest()[:16]
+        name = f"{origin.__name__.strip('_')}_{code.co_name}_{digest}"
+        code = code.replace(co_filename=inspect.getfile(origin), co_name=name, co_qualname=name)
+    return FunctionType(code, namespace, code.co_name)
+
+
+@lru_cache(maxsize=1)
+def _toolchain() -> bytes:
+    """Sources of the modules that make the code."""
+    modules = (sys.modules[__name__], lane_kernels, row_kernels)
+    return "".join(inspect.getsource(module) for module in modules).encode()
+
+
+def _user_functions(rule: FunctionRule) -> tuple[Any, Any]:
+    """`image` and `tangents` in terms of a user's function of one state."""
+    given = rule.function
+    if rule.scalar:
+        scalar_function = given
+
+        def function(x: Any) -> Any:
+            y = np.empty(1)
+            y[0] = scalar_function(x[0])
+            return y
+
+        given = _jit(function)
+    return _jit(_image_of(given)), _jit(_tangents_of(given, rule))
+
+
+def _image_of(function: Any) -> Callable[..., None]:
+    # Loops rather than array expressions, here and below: they compile several times as fast.
+    def image(p: Any, x: Any, y: Any) -> None:
+        found = function(x)
+        for i in range(y.shape[0]):
+            y[i] = found[i]
+
+    return image
+
+
+def _tangents_of(function: Any, rule: FunctionRule) -> Callable[..., None]:
+    matrix = _differences_of(function) if rule.jacobian is None else rule.jacobian
+    if rule.scalar and rule.jacobian is not None:
+
+        def slope(p: Any, x: Any, v: Any, u: Any) -> None:
+            derivative = matrix(x[0])
+            for c in range(v.shape[0]):
+                u[c, 0] = derivative * v[c, 0]
+
+        return slope
+
+    def tangents(p: Any, x: Any, v: Any, u: Any) -> None:
+        jacobian = matrix(x)
+        n = x.shape[0]
+        for c in range(v.shape[0]):
+            for i in range(n):
+                entry = 0.0
+                for j in range(n):
+                    entry += jacobian[i, j] * v[c, j]
+                u[c, i] = entry
+
+    return tangents
+
+
+def _differences_of(function: Any) -> Any:
+    relative_step = float(np.finfo(np.float64).eps ** (1 / 3))
+
+    def differences(x: Any) -> Any:
+        n = x.shape[0]
+        jacobian = np.empty((n, n))
+        moved = np.empty(n)
+        size = 1e-3
+        for i in range(n):
+            moved[i] = x[i]
+            size = max(size, abs(x[i]))
+        for j in range(n):
+            above, below = x[j] + relative_step * size, x[j] - relative_step * size
+            moved[j] = above
+            ahead = function(moved)
+            for i in range(n):
+                jacobian[i, j] = ahead[i]
+            moved[j] = below
+            behind = function(moved)
+            for i in range(n):
+                # The width as rounding left it, not as it was meant.
+                jacobian[i, j] = (jacobian[i, j] - behind[i]) / (above - below)
+            moved[j] = x[j]
+        return jacobian
+
+    return _jit(differences)

@@ -1,0 +1,301 @@
+"""Maps made of torch modules and functions, carried with forward-mode differentiation.
+
+Requires torch >= 2.6. The only file besides `torch_rules` of the backends that imports it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import jvp, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lyapmap.backends.torch_rules import fast_tangents
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.map import dimension, jacobian_from_jvp
+from lyapmap.core.ops import ArrayOps
+
+CPU_ROWS = 128
+"""Rows that a CPU carries at once: more fall out of its caches and run slower."""
+DEFAULT_MEMORY_LIMIT = 2 * 2**30
+LIVE_TENSORS = 8
+"""Tensors of the largest layer that are alive at once while tangents pass through it, about."""
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+class TorchOps:
+    """`ArrayOps` of torch tensors."""
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self.dtype = str(dtype).removeprefix("torch.")
+        if self.dtype not in _DTYPES:
+            raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {self.dtype!r}")
+        self.device = str(device)
+        # torch's version is a str subclass that some writers of files refuse.
+        self.library = f"torch {str(torch.__version__)!s}"
+
+    def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> Tensor:
+        target = _DTYPES[dtype or self.dtype]
+        return torch.from_numpy(np.array(array)).to(device=self.device, dtype=target)
+
+    def to_numpy(self, array: Tensor) -> NDArray[Any]:
+        return array.detach().cpu().numpy()
+
+    def cast(self, array: Tensor, dtype: str) -> Tensor:
+        return array.to(_DTYPES[dtype])
+
+    def qr(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        q, r = torch.linalg.qr(frame)
+        return q, r
+
+    def log_abs_diagonal(self, r: Tensor) -> NDArray[np.float64]:
+        diagonal = torch.diagonal(r, dim1=-2, dim2=-1)
+        return diagonal.to(torch.float64).abs().log().cpu().numpy()
+
+    def matmul(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b
+
+    def transpose(self, a: Tensor) -> Tensor:
+        return a.mT
+
+    def concatenate(self, arrays: list[Tensor], axis: int) -> Tensor:
+        return torch.cat(arrays, dim=axis)
+
+    def norm(self, array: Tensor) -> NDArray[np.float64]:
+        return torch.linalg.vector_norm(array.flatten(1).to(torch.float64), dim=1).cpu().numpy()
+
+    def all_finite(self, array: Tensor) -> NDArray[np.bool_]:
+        return torch.isfinite(array).flatten(1).all(dim=1).cpu().numpy()
+
+    def rows_equal(self, a: Tensor, b: Tensor) -> NDArray[np.bool_]:
+        return (a == b).flatten(1).all(dim=1).cpu().numpy()
+
+    def copy(self, array: Tensor) -> Tensor:
+        return array.clone()
+
+
+class TorchMap:
+    """A torch function of a batch of states, with tangents by forward mode.
+
+    Built by `wrap_torch`. All k tangents of a state pass through the network in one batch; states
+    and directions are chunked so that a pass stays within `memory_limit` (and, on a CPU, within
+    its caches).
+    """
+
+    derivative = "forward mode"
+
+    def __init__(
+        self,
+        function: Callable[[Tensor], Tensor],
+        state_shape: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device,
+        memory_limit: int,
+        provenance: dict[str, Any],
+    ) -> None:
+        self.state_shape = state_shape
+        self.ops: ArrayOps = TorchOps(dtype, device)
+        self.provenance = provenance
+        self._function = function
+        self._n = dimension(state_shape)
+        self._dtype, self._device = dtype, device
+        self._rows = self._rows_at_once(memory_limit)
+
+    def apply(self, x: Tensor) -> Tensor:
+        self._require(x, "x")
+        with torch.no_grad():
+            parts = [self._image(rows) for rows in x.split(self._rows)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def jvp(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        self._require(x, "x")
+        self._require(v, "v")
+        b, _, k = v.shape
+        if k == 0:
+            return self.apply(x), v
+        directions = min(k, self._rows)
+        states = max(1, self._rows // directions)
+        images, tangents = [], []
+        with torch.no_grad(), fast_tangents():
+            for first in range(0, b, states):
+                rows = x[first : first + states].unflatten(1, self.state_shape)
+                # (k, b, *shape): directions lead, so that a layer sees them as one large batch.
+                moved = v[first : first + states].movedim(2, 0).unflatten(2, self.state_shape)
+                passes = [self._carry(rows, part) for part in moved.split(directions)]
+                images.append(passes[0][0].flatten(1))
+                tangents.append(torch.cat([t for _, t in passes]).flatten(2).movedim(0, 2))
+        return torch.cat(images), torch.cat(tangents)
+
+    def jacobian(self, x: Tensor) -> Tensor:
+        return jacobian_from_jvp(self, x)
+
+    def _image(self, x: Tensor) -> Tensor:
+        return self._function(x.unflatten(1, self.state_shape)).flatten(1)
+
+    def _carry(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+        def one(tangent: Tensor) -> Any:
+            return jvp(self._function, (x,), (tangent,))
+
+        image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents.contiguous())
+        return image, carried
+
+    def _require(self, array: Any, name: str) -> None:
+        if not isinstance(array, Tensor):
+            raise PrecisionError(f"{name}: expected a torch tensor, got {type(array).__name__}")
+        if array.dtype != self._dtype or array.device != self._device:
+            raise PrecisionError(
+                f"{name}: expected {self.ops.dtype} on {self._device}, "
+                f"got {str(array.dtype).removeprefix('torch.')} on {array.device}; "
+                "wrap the map with the other dtype or device"
+            )
+        if array.ndim < 2 or array.shape[1] != self._n:
+            shape = tuple(array.shape)
+            raise ShapeError(f"{name}: expected {self._n} values per row for {self.state_shape}, got shape {shape}")
+
+    def _rows_at_once(self, memory_limit: int) -> int:
+        """Calls the function once, checks what comes back, and measures how large its layers are."""
+        probe = torch.zeros(2, *self.state_shape, dtype=self._dtype, device=self._device)
+        largest = _LargestOutput()
+        with torch.no_grad(), largest:
+            y = self._function(probe)
+        if not isinstance(y, Tensor):
+            raise MapError(f"function: expected it to return a tensor, got {type(y).__name__}")
+        if y.shape != probe.shape:
+            raise ShapeError(
+                f"function: expected {tuple(probe.shape)} for two states of shape {self.state_shape}, "
+                f"got {tuple(y.shape)}; only a map of a space to itself can be iterated"
+            )
+        if y.dtype != self._dtype:
+            raise PrecisionError(f"function: expected {self._dtype} back, got {y.dtype}")
+        per_row = max(largest.bytes / 2, 1.0) * LIVE_TENSORS
+        rows = max(1, int(memory_limit / per_row))
+        return min(rows, CPU_ROWS) if self._device.type == "cpu" else rows
+
+
+class _LargestOutput(TorchDispatchMode):
+    """Records the bytes of the largest tensor that any operation makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else (out,):
+            if isinstance(tensor, Tensor):
+                self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
+        return out
+
+
+def wrap_torch(
+    function: Callable[[Tensor], Tensor],
+    *,
+    state_shape: tuple[int, ...],
+    dtype: str | torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    provenance: dict[str, Any] | None = None,
+) -> TorchMap:
+    """Make a map of a torch module or function.
+
+    Parameters
+    ----------
+    function : torch.nn.Module or callable
+        Takes a batch (b, *state_shape) and returns one of the same shape. A module must be in
+        evaluation mode; it is copied, so that later training does not change the map, and the map
+        never changes it.
+    state_shape : tuple of int
+        Shape of one state.
+    dtype : str or torch.dtype, optional
+        float32 or float64. A module's own by default; another one converts the copy. For a
+        function torch's default dtype.
+    device : str or torch.device, optional
+        A module's own by default, else the CPU.
+    memory_limit : int
+        Bytes that one pass of tangents may take, about.
+    provenance : dict, optional
+        Plain values that results will record.
+
+    Returns
+    -------
+    TorchMap
+
+    Raises
+    ------
+    LyapmapError
+        If a module is in training mode, or what comes back has another shape or dtype.
+
+    Examples
+    --------
+    >>> import torch
+    >>> m = wrap_torch(torch.nn.Tanh().eval(), state_shape=(3,), dtype="float64")
+    >>> m.jacobian(torch.zeros(1, 3, dtype=torch.float64))[0].diagonal()
+    tensor([1., 1., 1.], dtype=torch.float64)
+    """
+    shape = tuple(int(s) for s in state_shape)
+    if not shape or min(shape) < 1:
+        raise ShapeError(f"state_shape: expected positive sizes, got {state_shape}")
+    if memory_limit < 1:
+        raise LyapmapError(f"memory_limit: expected a positive number of bytes, got {memory_limit}")
+    wanted = _as_dtype(dtype)
+    if isinstance(function, nn.Module):
+        module, found_dtype, found_device = _copied(function, wanted, device)
+        name = type(function).__name__
+        return TorchMap(module, shape, found_dtype, found_device, memory_limit, {"map": name} | (provenance or {}))
+    if not callable(function):
+        raise MapError(f"function: expected a torch module or function, got {type(function).__name__}")
+    chosen_device = _resolved_device(device or "cpu")
+    name = getattr(function, "__name__", type(function).__name__)
+    described = {"map": name} | (provenance or {})
+    return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+
+
+def _as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.")
+    if name not in _DTYPES:
+        raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {name!r}")
+    return _DTYPES[name]
+
+
+def _resolved_device(device: str | torch.device) -> torch.device:
+    """The device with its index, as tensors on it will report it."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise LyapmapError(f"device: {device} cannot be used ({str(error).splitlines()[0]})") from None
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def _copied(
+    module: nn.Module, dtype: torch.dtype | None, device: str | torch.device | None
+) -> tuple[nn.Module, torch.dtype, torch.device]:
+    training = [name or "the module itself" for name, part in module.named_modules() if part.training]
+    if training:
+        raise MapError(
+            f"module: {training[0]} is in training mode, where dropout and batch norm make it no map; "
+            "call module.eval() first"
+        )
+    floating = [t for t in _tensors(module) if t.is_floating_point()]
+    dtypes = {t.dtype for t in floating}
+    devices = {t.device for t in _tensors(module)}
+    if len(dtypes) > 1 and dtype is None:
+        raise PrecisionError(f"module: holds {', '.join(sorted(map(str, dtypes)))}; give the dtype to convert it to")
+    if len(devices) > 1 and device is None:
+        raise PrecisionError(f"module: lives on {', '.join(sorted(map(str, devices)))}; give the device to bring it to")
+    chosen_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
+    chosen_device = _resolved_device(device or (devices.pop() if devices else "cpu"))
+    duplicate = copy.deepcopy(module).to(device=chosen_device, dtype=chosen_dtype)
+    return duplicate.requires_grad_(False), chosen_dtype, chosen_device

@@ -1,0 +1,64 @@
+"""`lyapmap models`: the trained networks that come with the package."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lyapmap.cli import common
+
+EPILOG = """Examples:
+
+lyapmap models
+
+lyapmap models cycle-mnist-012
+
+lyapmap models --json"""
+
+
+@common.command
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show the card of one model.")] = None,
+    as_json: common.JsonOption = False,
+) -> None:
+    """List the shipped models, or show the card of one."""
+    from lyapmap.cli.source import require_torch
+
+    require_torch("reading a model")
+    from lyapmap.training import checkpoint, zoo
+
+    if name is not None and name not in zoo.shipped():
+        zoo.load_model(name)  # raises for what is neither shipped nor a file
+        raise_for_file(name)
+    chosen = {name: zoo.shipped()[name]} if name else zoo.shipped()
+    loaded = {key: checkpoint.load(path) for key, path in chosen.items()}
+    if as_json:
+        common.echo_json(
+            {
+                key: {
+                    "model": c.model,
+                    "config": c.config,
+                    "sha256": c.sha256,
+                    "sample_states": list(c.sample_states.shape),
+                    "training": {k: v for k, v in c.training.items() if k != "state"},
+                }
+                for key, c in loaded.items()
+            }
+        )
+    elif name:
+        typer.echo(zoo.card(name).rstrip())
+    else:
+        for key, c in loaded.items():
+            trained = c.training.get("settings", {}).get("data", "?")
+            size = "x".join(map(str, c.sample_states.shape[1:]))
+            typer.echo(
+                f"{key:<20} {c.model} model, states {size}, trained on {trained}, {c.training.get('epoch')} epochs"
+            )
+
+
+def raise_for_file(name: str) -> None:
+    """A file has no card; say what shows it instead."""
+    from lyapmap.core.errors import LyapmapError
+
+    raise LyapmapError(f"name: {name} is a file and has no card; lyapmap spectrum --model {name} measures it")

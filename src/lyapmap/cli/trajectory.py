@@ -1,0 +1,86 @@
+"""`lyapmap trajectory`: states along trajectories, as numbers and as pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lyapmap.cli import common
+
+STEPS = {"map": 1_000, "callable": 1_000, "model": 30}
+
+EPILOG = """Examples:
+
+lyapmap trajectory --model cycle-mnist-012 --steps 30 --out pictures
+
+lyapmap trajectory --map ikeda --trajectories 1 --steps 5000 --out ikeda
+
+lyapmap trajectory --model cycle-digits-012 --data digits --classes 0 --json"""
+
+
+@common.command
+def trajectory(
+    model: common.ModelOption = None,
+    map_name: common.MapOption = None,
+    parameters: common.ParameterOption = None,
+    function: common.CallableOption = None,
+    state_shape: common.ShapeOption = None,
+    steps: Annotated[
+        int | None, typer.Option("--steps", "-n", min=1, help="Steps to record.", show_default="by kind of map")
+    ] = None,
+    transient: Annotated[int, typer.Option("--transient", min=0, help="Steps before that.")] = 0,
+    trajectories: common.TrajectoriesOption = None,
+    dtype: common.DtypeOption = None,
+    device: common.DeviceOption = None,
+    seed: common.SeedOption = 0,
+    x0: common.X0Option = None,
+    data: common.DataOption = None,
+    classes: common.ClassesOption = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files.")] = Path("trajectory"),
+    as_json: common.JsonOption = False,
+) -> None:
+    """Iterate a network or map; write the states and a picture of them.
+
+    Writes trajectory.npz (opens with NumPy or lyapmap.Trajectory.load) and trajectory.png; for
+    images, a film strip, and trajectory.gif.
+    """
+    from lyapmap.analysis.trajectory import trajectory as iterate
+    from lyapmap.cli.source import load_source
+    from lyapmap.views.images import save_gif
+    from lyapmap.views.trajectory import save_trajectory
+
+    folder = common.output_folder(out)
+    assert folder is not None
+    source = load_source(
+        model=model,
+        map_name=map_name,
+        parameters=parameters,
+        function=function,
+        state_shape=state_shape,
+        x0=x0,
+        data=data,
+        classes=classes,
+        trajectories=trajectories,
+        dtype=dtype,
+        device=device,
+        seed=seed,
+    )
+    n_steps = STEPS[source.kind] if steps is None else steps
+    result = iterate(source.map, source.x0, n_steps=n_steps, transient=transient, progress=not as_json, throw=False)
+    files = [result.save(folder / "trajectory.npz"), save_trajectory(result, folder / "trajectory.png")]
+    if source.shows_images:
+        files.append(save_gif(folder / "trajectory.gif", result.images()))
+    if as_json:
+        record = {k: v for k, v in result.to_dict().items() if k != "states"}
+        common.echo_json(record | {"files": [str(file) for file in files]})
+    else:
+        b, recorded, _ = result.states.shape
+        typer.echo(f"{source.name}: {b} trajectories of {recorded - 1} steps, started from {source.started_from}")
+        for file in files:
+            typer.echo(f"  {file}")
+        if result.message:
+            typer.echo(f"status {result.status}: {result.message}; {result.status.remedy}", err=True)
+    if result.status.failed:
+        raise typer.Exit(common.BAD_STATUS)
