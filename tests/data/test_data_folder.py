@@ -57,7 +57,7 @@ def test_train_and_test_number_their_classes_together(tmp_path: Path) -> None:
 def test_a_folder_with_train_only_has_no_test(tmp_path: Path) -> None:
     picture(tmp_path / "train" / "1.png", 10)
     assert len(data.load(tmp_path)) == 1
-    with pytest.raises(DataError, match="split: .* has a folder 'train' but none named 'test'"):
+    with pytest.raises(DataError, match=r"split: .* has a folder 'train' but none named 'test'"):
         data.load(tmp_path, split="test")
 
 

@@ -86,6 +86,7 @@ def damaged(good: bytes) -> dict[str, tuple[bytes, str]]:
     return {
         "truncated": (good[:-12], "not a complete gzip file"),
         "a bit flipped": (flipped, "not a complete gzip file"),
+        "no deflate stream": (good[:10] + b"\xff" * 20 + good[30:], "not a complete gzip file"),
         "empty": (b"", "MD5|not a complete gzip file"),
         "not gzip": (b"<html>please log in</html>", "not a complete gzip file"),
         "other content": (gzip.compress(idx_bytes(IMAGES[::-1])), "the content has MD5"),

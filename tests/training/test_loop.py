@@ -393,7 +393,7 @@ def test_a_recipe_without_settings(tmp_path: Path) -> None:
 
 def test_settings_that_cannot_be_stored_are_refused_before_the_first_step(tmp_path: Path) -> None:
     recipe = Walk(settings={"rate": np.float64(0.5)})
-    with pytest.raises(CheckpointError, match="training.settings.rate is a float64"):
+    with pytest.raises(CheckpointError, match=r"training\.settings\.rate is a float64"):
         train(recipe, tmp_path, epochs=1)
     assert recipe.steps == []
 

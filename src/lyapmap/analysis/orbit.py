@@ -15,6 +15,8 @@ LONGEST_PERIOD = 512
 CHAOTIC, TORUS, UNDETERMINED = "chaotic", "torus", "undetermined"
 ZERO = 1e-9
 """Exponents closer to zero than this (nats per step) are zero, whatever their error."""
+TORUS_ERROR = 0.003
+"""A zero exponent says torus only if its standard error is no larger than this."""
 CERTAIN = 3.0
 """Standard errors from zero at which the sign of an exponent counts as known."""
 
@@ -140,7 +142,7 @@ def describe(largest: float, stderr: float, period: int, repeats_unstable: bool)
     if largest > max(CERTAIN * stderr, ZERO):
         return CHAOTIC
     if abs(largest) <= max(CERTAIN * stderr, ZERO):
-        return TORUS if np.isfinite(stderr) else UNDETERMINED
+        return TORUS if stderr <= TORUS_ERROR else UNDETERMINED
     return UNDETERMINED
 
 

@@ -6,6 +6,7 @@ theirs through the entry point group `lyapmap.backends`.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -13,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError
-from lyapmap.core.map import TangentMap, is_tangent_map
+from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, ShapeError
+from lyapmap.core.map import TangentMap, as_tangent_map, is_tangent_map
 
 ENTRY_POINTS = "lyapmap.backends"
 
@@ -54,21 +55,22 @@ def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, 
     >>> m.derivative
     'complex step'
     """
-    from lyapmap.core.map import as_tangent_map
-
-    if is_tangent_map(function) or (hasattr(function, "apply") and hasattr(function, "jacobian")):
-        if options:
+    shape = _shape(state_shape)
+    if is_tangent_map(function) or (_resembles_map(function) and not _is_module(function)):
+        if options or backend:
             raise LyapmapError(
-                f"{next(iter(options))}: {type(function).__name__} is a map already and takes no options"
+                f"{next(iter(options), 'backend')}: {type(function).__name__} is a map already and takes no options"
             )
-        return as_tangent_map(function)
+        ready = as_tangent_map(function)
+        if shape not in (None, tuple(ready.state_shape)):
+            raise ShapeError(f"state_shape: {type(function).__name__} is a map of {ready.state_shape}, got {shape}")
+        return ready
     if not callable(function):
         raise MapError(f"function: expected a function, a module or a map, got {type(function).__name__}")
-    name = backend or _detect(function, _shape(state_shape), options)
+    name = backend or _detect(function, shape, options)
     builder = _builders().get(name)
     if builder is None:
         raise LyapmapError(f"backend: expected one of {', '.join(sorted(_builders()))}, got {name!r}")
-    shape = _shape(state_shape)
     if shape is None:
         raise LyapmapError("state_shape: expected the shape of one state, e.g. (2,) or (1, 28, 28), got None")
     try:
@@ -79,10 +81,25 @@ def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, 
         raise
 
 
+def _resembles_map(candidate: Any) -> bool:
+    return hasattr(candidate, "apply") and hasattr(candidate, "jacobian")
+
+
+def _is_module(candidate: Any) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(candidate, torch.nn.Module)
+
+
 def _shape(state_shape: Any) -> tuple[int, ...] | None:
     if state_shape is None:
         return None
-    return (state_shape,) if isinstance(state_shape, int) else tuple(int(s) for s in state_shape)
+    try:
+        sizes = tuple(operator.index(s) for s in (state_shape if np.iterable(state_shape) else (state_shape,)))
+    except TypeError:
+        raise ShapeError(f"state_shape: expected an integer or a tuple of them, got {state_shape!r}") from None
+    if not sizes or min(sizes) < 1:
+        raise ShapeError(f"state_shape: expected positive sizes, got {state_shape!r}")
+    return sizes
 
 
 def _numpy() -> Callable[..., Any]:
@@ -115,16 +132,18 @@ def _builders() -> dict[str, Callable[[], Callable[..., Any]]]:
 
 def _detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any]) -> str:
     """Which backend a callable belongs to, without importing a framework."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(function, torch.nn.Module):
+    if _is_module(function):
         return "torch"
     numba = sys.modules.get("numba")
     if numba is not None and isinstance(function, numba.core.dispatcher.Dispatcher):
         return "numba"
+    torch = sys.modules.get("torch")
     if torch is None or shape is None:
         return "numpy"
-    if options.get("device") is not None or isinstance(options.get("dtype"), torch.dtype):
+    if {"device", "memory_limit"} & options.keys() or isinstance(options.get("dtype"), torch.dtype):
         return "torch"
+    if {"jacobian", "vectorized"} & options.keys():
+        return "numpy"
     return "numpy" if _takes_numpy(function, shape) else "torch"
 
 
@@ -133,7 +152,7 @@ def _takes_numpy(function: Callable[..., Any], shape: tuple[int, ...]) -> bool:
     try:
         with np.errstate(all="ignore"):
             return isinstance(function(np.full((2, *shape), 0.5)), np.ndarray)
-    except TypeError:
+    except (TypeError, AttributeError):  # of torch.tanh(x) and x.tanh()
         return False
     except Exception:  # its author will want to see this error, which the NumPy backend shows
         return True

@@ -19,19 +19,19 @@ CANCELLATION = 1e-3
 """A vector that loses more of its length than this when projected is orthonormalized the careful way."""
 
 
-def lane_source(name: str, n: int, k: int, pattern: Pattern) -> str:
-    """Source of a function `name(p, x, frame, total, n_steps, qr_every)` for fixed n and k.
+def propagate_source(n: int, k: int, pattern: Pattern) -> str:
+    """Source of `propagate(p, x, frame, total, n_steps, qr_every)` for fixed n and k.
 
     It changes x (b, n), frame (b, n, k) and total (b, k) in place. The names `np`, `step` and
     `orthonormalize` must be in its globals; `step(p, x0, x1, ...)` returns the image and those
     entries of the Jacobian that `pattern` marks, row by row.
     """
     row = _Rows(n, k)
-    copies = _pairs(n, k)
     frames = [
         "            if number % qr_every != 0 and number != n_steps:",
-        "                for t in range(m):",
-        *(f"                    {row.q(i, j)} = {row.w(i, j)}" for i, j in copies),
+        "                for i in range(n * k):",
+        "                    for t in range(m):",
+        f"                        s[{row.q} + i, t] = s[{row.w} + i, t]",
         "                continue",
         "            odd = 0",
         "            for t in range(m):",
@@ -41,73 +41,74 @@ def lane_source(name: str, n: int, k: int, pattern: Pattern) -> str:
         *(f"                    {line}" for line in _mend(row)),
     ]
     lines = [
-        f"def {name}(p, x, frame, total, n_steps, qr_every):",
-        f"    s = np.empty({row.count * LANES})",
+        "def propagate(p, x, frame, total, n_steps, qr_every):",
         "    b, n, k = frame.shape",
+        f"    s = np.empty(({row.count}, {LANES}))",
         "    w, lengths, r = np.empty((k, n)), np.empty(k), np.empty(k)",
         f"    for first in range(0, b, {LANES}):",
         f"        m = min({LANES}, b - first)",
         "        for t in range(m):",
-        *(f"            {row.x(i)} = x[first + t, {i}]" for i in range(n)),
-        *(f"            {row.q(i, j)} = frame[first + t, {i}, {j}]" for i, j in copies),
-        *(f"            {row.g(j)} = 1.0" for j in range(k)),
+        "            for i in range(n):",
+        f"                s[{row.x} + i, t] = x[first + t, i]",
+        "                for j in range(k):",
+        f"                    s[{row.q} + i * k + j, t] = frame[first + t, i, j]",
+        "            for j in range(k):",
+        f"                s[{row.g} + j, t] = 1.0",
         "        for number in range(1, n_steps + 1):",
         "            for t in range(m):",
         *(f"                {line}" for line in _advance(row, pattern)),
         *(frames if k > 0 else []),
         "        for t in range(m):",
-        *(f"            x[first + t, {i}] = {row.x(i)}" for i in range(n)),
-        *(f"            frame[first + t, {i}, {j}] = {row.q(i, j)}" for i, j in copies),
-        *(f"            total[first + t, {j}] += np.log({row.g(j)})" for j in range(k)),
+        "            for i in range(n):",
+        f"                x[first + t, i] = s[{row.x} + i, t]",
+        "                for j in range(k):",
+        f"                    frame[first + t, i, j] = s[{row.q} + i * k + j, t]",
+        "            for j in range(k):",
+        f"                total[first + t, j] += np.log(s[{row.g} + j, t])",
     ]
     return "\n".join(lines) + "\n"
 
 
-def point_sources(n: int, pattern: Pattern) -> dict[str, str]:
-    """Sources of `apply(p, x, y)`, `jvp(p, x, v, y, u)` and `jacobian(p, x, out)`, by name.
+def jvp_source(n: int, pattern: Pattern) -> str:
+    """Source of `jvp(p, x, v, y, u)`, which fills y (b, n) and u (b, n, k); k may be 0.
 
-    They fill y (b, n), u (b, n, k) and out (b, n, n) and need `step` in their globals.
+    `step` must be in its globals.
     """
-    state = ", ".join(f"x[t, {i}]" for i in range(n))
-    call = f"        {_image(n)}, {_entries(pattern)} = step(p, {state})"
-    images = [f"        y[t, {i}] = y{i}" for i in range(n)]
-    products = [f"            u[t, {i}, c] = {_product(pattern, i, 'v[t, {j}, c]')}" for i in range(n)]
-    marked = _numbered(pattern)
-    entries = [f"        out[t, {i}, {j}] = {marked.get((i, j), '0.0')}" for i, j in _pairs(n, n)]
-    loop = "    for t in range(x.shape[0]):"
-    sources = {
-        "apply": ["def apply(p, x, y):", loop, call, *images],
-        "jvp": ["def jvp(p, x, v, y, u):", loop, call, *images, "        for c in range(v.shape[2]):", *products],
-        "jacobian": ["def jacobian(p, x, out):", loop, call, *entries],
-    }
-    return {name: "\n".join(lines) + "\n" for name, lines in sources.items()}
+    lines = [
+        "def jvp(p, x, v, y, u):",
+        "    for t in range(x.shape[0]):",
+        f"        {_image(n)}, {_entries(pattern)} = step(p, {', '.join(f'x[t, {i}]' for i in range(n))})",
+        *(f"        y[t, {i}] = y{i}" for i in range(n)),
+        "        for c in range(v.shape[2]):",
+        *(f"            u[t, {i}, c] = {_product(pattern, i, 'v[t, {j}, c]')}" for i in range(n)),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 class _Rows:
-    """Where each variable of a lane lives: row after row of the scratch array, one column a lane."""
+    """Which row of the scratch array holds which variable; each column is a lane.
+
+    The state x, the frame q and its image w under the Jacobian (k values for each of n
+    coordinates), the products g of growth factors, and whether the last step was in order.
+    """
 
     def __init__(self, n: int, k: int) -> None:
         self.n, self.k = n, k
-        self.count = n + 2 * n * k + k + 1
+        self.x, self.q, self.w, self.g = 0, n, n + n * k, n + 2 * n * k
+        self.ok = self.g + k
+        self.count = self.ok + 1
 
-    def x(self, i: int) -> str:
-        return self._at(i)
+    def at_x(self, i: int) -> str:
+        return f"s[{self.x + i}, t]"
 
-    def q(self, i: int, j: int) -> str:
-        return self._at(self.n + i * self.k + j)
+    def at_q(self, i: int, j: int) -> str:
+        return f"s[{self.q + i * self.k + j}, t]"
 
-    def w(self, i: int, j: int) -> str:
-        return self._at(self.n + self.n * self.k + i * self.k + j)
+    def at_w(self, i: int, j: int) -> str:
+        return f"s[{self.w + i * self.k + j}, t]"
 
-    def g(self, j: int) -> str:
-        return self._at(self.n + 2 * self.n * self.k + j)
-
-    def ok(self) -> str:
-        return self._at(self.count - 1)
-
-    @staticmethod
-    def _at(number: int) -> str:
-        return f"s[t + {number * LANES}]"
+    def at_g(self, j: int) -> str:
+        return f"s[{self.g + j}, t]"
 
 
 def _pairs(n: int, k: int) -> list[tuple[int, int]]:
@@ -136,11 +137,11 @@ def _product(pattern: Pattern, i: int, component: str) -> str:
 def _advance(row: _Rows, pattern: Pattern) -> Iterator[str]:
     """x becomes its image, w is J times the frame."""
     n, k = row.n, row.k
-    yield f"{_image(n)}, {_entries(pattern)} = step(p, {', '.join(row.x(i) for i in range(n))})"
+    yield f"{_image(n)}, {_entries(pattern)} = step(p, {', '.join(row.at_x(i) for i in range(n))})"
     for j in range(k):
-        yield from (f"q{i} = {row.q(i, j)}" for i in range(n))
-        yield from (f"{row.w(i, j)} = {_product(pattern, i, 'q{j}')}" for i in range(n))
-    yield from (f"{row.x(i)} = y{i}" for i in range(n))
+        yield from (f"q{i} = {row.at_q(i, j)}" for i in range(n))
+        yield from (f"{row.at_w(i, j)} = {_product(pattern, i, 'q{j}')}" for i in range(n))
+    yield from (f"{row.at_x(i)} = y{i}" for i in range(n))
 
 
 def _dot(n: int, a: str, b: str) -> str:
@@ -157,7 +158,7 @@ def _orthonormalize(row: _Rows) -> Iterator[str]:
     # square root or division, and orthogonal to rounding however strongly the map contracts.
     last = k - 1 if k == n <= 3 else k
     conditions = []
-    yield from (f"w{i}_{j} = {row.w(i, j)}" for i, j in _pairs(n, k))
+    yield from (f"w{i}_{j} = {row.at_w(i, j)}" for i, j in _pairs(n, k))
     for j in range(last):
         if j > 0:
             yield f"before = {_dot(n, f'w{{i}}_{j}', f'w{{i}}_{j}')}"
@@ -184,11 +185,11 @@ def _orthonormalize(row: _Rows) -> Iterator[str]:
     yield f"ok = {' & '.join(conditions)}"
     yield "fine = ok"
     for j in range(k):
-        yield f"g{j} = {row.g(j)} * (r{j} if ok else 1.0)"
+        yield f"g{j} = {row.at_g(j)} * (r{j} if ok else 1.0)"
         yield f"fine &= (g{j} > {SMALLEST}) & (g{j} < {LARGEST})"
-        yield f"{row.g(j)} = g{j}"
-    yield from (f"{row.q(i, j)} = q{i}_{j}" for i, j in _pairs(n, k))
-    yield f"{row.ok()} = 1.0 if ok else 0.0"
+        yield f"{row.at_g(j)} = g{j}"
+    yield from (f"{row.at_q(i, j)} = q{i}_{j}" for i, j in _pairs(n, k))
+    yield f"s[{row.ok}, t] = 1.0 if ok else 0.0"
     yield "odd += not fine"
 
 
@@ -201,15 +202,21 @@ def _complement(n: int) -> list[str]:
     return [f"q{a}_0 * q{b}_1 - q{b}_0 * q{a}_1" for a, b in ((1, 2), (2, 0), (0, 1))]
 
 
-def _mend(row: _Rows) -> Iterator[str]:
+def _mend(row: _Rows) -> list[str]:
     """What looked odd is done the careful way; products that left the safe range become logarithms."""
-    n, k = row.n, row.k
-    yield f"if {row.ok()} == 0.0:"
-    yield from (f"    w[{j}, {i}] = {row.w(i, j)}" for i, j in _pairs(n, k))
-    yield "    orthonormalize(w, n, lengths, r)"
-    yield from (f"    {row.q(i, j)} = w[{j}, {i}]" for i, j in _pairs(n, k))
-    yield from (f"    total[first + t, {j}] += np.log(r[{j}])" for j in range(k))
-    for j in range(k):
-        yield f"if not ({row.g(j)} > {SMALLEST} and {row.g(j)} < {LARGEST}):"
-        yield f"    total[first + t, {j}] += np.log({row.g(j)})"
-        yield f"    {row.g(j)} = 1.0"
+    return [
+        f"if s[{row.ok}, t] == 0.0:",
+        "    for i in range(n):",
+        "        for j in range(k):",
+        f"            w[j, i] = s[{row.w} + i * k + j, t]",
+        "    orthonormalize(w, n, lengths, r)",
+        "    for j in range(k):",
+        "        total[first + t, j] += np.log(r[j])",
+        "        for i in range(n):",
+        f"            s[{row.q} + i * k + j, t] = w[j, i]",
+        "for j in range(k):",
+        f"    g = s[{row.g} + j, t]",
+        f"    if not (g > {SMALLEST} and g < {LARGEST}):",
+        "        total[first + t, j] += np.log(g)",
+        f"        s[{row.g} + j, t] = 1.0",
+    ]

@@ -19,6 +19,9 @@ import numpy as np
 
 from lyapmap.backends import lane_kernels, row_kernels
 
+WIDE = 64
+"""Dimension from which a user's map is worth the compile time of vector instructions."""
+
 
 @dataclass(frozen=True)
 class LaneRule:
@@ -54,11 +57,12 @@ class RowRule:
 
 @dataclass(frozen=True)
 class FunctionRule:
-    """A user's compiled function of one state, and its Jacobian if there is one."""
+    """A user's compiled function of one state, its Jacobian if there is one, and which take a float."""
 
     function: Callable[..., Any]
     jacobian: Callable[..., Any] | None
     scalar: bool
+    scalar_jacobian: bool
 
 
 Rule = LaneRule | RowRule | FunctionRule
@@ -66,7 +70,10 @@ Rule = LaneRule | RowRule | FunctionRule
 
 @lru_cache(maxsize=512)
 def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callable[..., None]:
-    """One task of a map as machine code, from disk if it is there."""
+    """One task of a map as machine code, from disk if it is there.
+
+    n and k are fixed in the code of a `LaneRule`; other rules take any k, and a `RowRule` any n.
+    """
     import numba
 
     p = numba.types.UniTuple(numba.float64, n_parameters) if n_parameters else numba.types.Tuple(())
@@ -74,7 +81,6 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
     signature = {
         "apply": (p, states, states),
         "jvp": (p, states, tensors, states, tensors),
-        "jacobian": (p, states, tensors),
         "propagate": (p, states, tensors, states, numba.int64, numba.int64),
     }[task]
     function = _linked(rule, task, n, k)
@@ -93,17 +99,18 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
 def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
     """The Python function of a task, the map's own functions among its globals."""
     if isinstance(rule, LaneRule):
-        text = (
-            lane_kernels.lane_source(task, n, k, rule.pattern)
-            if task == "propagate"
-            else lane_kernels.point_sources(n, rule.pattern)[task]
-        )
-        return _from_source(text, task, rule.step, _row_functions(wide=k >= 8) | {"step": _jit(rule.step)})
+        if task == "propagate":
+            text = lane_kernels.propagate_source(n, k, rule.pattern)
+        else:
+            text = lane_kernels.jvp_source(n, rule.pattern)
+        own = {"step": _jit(rule.step)}
+        return _from_source(text, task, rule.step, _row_functions(wide=False) | own)
+    loop = getattr(row_kernels, f"{task}_rows")
     if isinstance(rule, RowRule):
         own = {"image": _jit(rule.image), "tangents": _jit(rule.tangents)}
-        return _rebound(getattr(row_kernels, f"{task}_rows"), rule.image, _row_functions(wide=True) | own)
+        return _rebound(loop, rule.image, _row_functions(wide=True) | own)
     own = dict(zip(("image", "tangents"), _user_functions(rule), strict=True))
-    return _rebound(getattr(row_kernels, f"{task}_rows"), None, _row_functions(wide=True) | own)
+    return _rebound(loop, None, _row_functions(wide=n >= WIDE) | own)
 
 
 def _jit(function: Callable[..., Any], **options: Any) -> Any:
@@ -120,10 +127,11 @@ def _row_functions(wide: bool) -> dict[str, Any]:
     their meaning), and go four by four; for a few short ones both would only cost compile time.
     """
     namespace = dict(vars(row_kernels))
+    if not wide:
+        namespace |= {"FOUR_FROM": sys.maxsize, "project_four": row_kernels.leave}
     helpers = ("stride", "load", "store", "squares", "largest", "multiply", "project", "take", "project_four")
     for name in (*helpers, "replace", "orthonormalize"):
-        original = getattr(row_kernels, name if wide or name != "project_four" else "leave")
-        function = FunctionType(original.__code__, namespace, name)
+        function = FunctionType(namespace[name].__code__, namespace, name)
         namespace[name] = _jit(function, fastmath={"reassoc", "contract"} if wide else False)
     return namespace
 
@@ -144,8 +152,8 @@ def _rebound(
     """
     code = function.__code__
     if origin is not None:
-        digest = hashlib.sha256(_toolchain() + code.co_code + repr(code.co_consts).encode()).hexdigest()[:16]
-        name = f"{origin.__name__.strip('_')}_{code.co_name}_{digest}"
+        whole = _toolchain() + code.co_code + repr((code.co_consts, code.co_names)).encode()
+        name = f"{origin.__name__.strip('_')}_{code.co_name}_{hashlib.sha256(whole).hexdigest()[:16]}"
         code = code.replace(co_filename=inspect.getfile(origin), co_name=name, co_qualname=name)
     return FunctionType(code, namespace, code.co_name)
 
@@ -184,7 +192,7 @@ def _image_of(function: Any) -> Callable[..., None]:
 
 def _tangents_of(function: Any, rule: FunctionRule) -> Callable[..., None]:
     matrix = _differences_of(function) if rule.jacobian is None else rule.jacobian
-    if rule.scalar and rule.jacobian is not None:
+    if rule.scalar_jacobian:
 
         def slope(p: Any, x: Any, v: Any, u: Any) -> None:
             derivative = matrix(x[0])

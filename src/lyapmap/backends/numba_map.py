@@ -7,6 +7,7 @@ where that is possible (see `numba_compile`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Any, final
 
@@ -64,6 +65,9 @@ class NumbaMap:
 
     def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         x = self._states(x)
+        if isinstance(self._rule, LaneRule):
+            # Its derivative costs next to nothing, so no code is made for images alone.
+            return self.jvp(x, np.empty((*x.shape, 0)))[0]
         y = np.empty_like(x)
         self._kernel("apply")(self._parameters, x, y)
         return y
@@ -76,13 +80,8 @@ class NumbaMap:
         return y, u
 
     def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not isinstance(self._rule, LaneRule):
-            matrices: NDArray[np.float64] = jacobian_from_jvp(self, x)
-            return matrices
-        x = self._states(x)
-        out = np.empty((len(x), self._n, self._n))
-        self._kernel("jacobian")(self._parameters, x, out)
-        return out
+        matrices: NDArray[np.float64] = jacobian_from_jvp(self, self._states(x))
+        return matrices
 
     def propagate(
         self, x: NDArray[np.float64], frame: NDArray[np.float64], n_steps: int, qr_every: int = 1
@@ -100,8 +99,9 @@ class NumbaMap:
         return x, frame, total
 
     def _kernel(self, task: str, k: int = 0) -> Callable[..., None]:
-        # Straight-line code is made for one n and k; rows serve all.
-        n, k = (self._n, k) if isinstance(self._rule, LaneRule) else (0, 0)
+        # What the code does not depend on stays out of its key.
+        n = 0 if isinstance(self._rule, RowRule) else self._n
+        k = k if isinstance(self._rule, LaneRule) else 0
         return compiled(self._rule, task, n, k, len(self._parameters))
 
     def _states(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -168,37 +168,36 @@ def wrap_numba(
     if not shape or min(shape) < 1:
         raise ShapeError(f"state_shape: expected positive sizes, got {state_shape}")
     n = dimension(shape)
-    scalar = _check(function, "function", n, (n,))
-    if jacobian is not None and _check(jacobian, "jacobian", n, (n, n)) != scalar:
-        raise MapError("jacobian: expected a function of the same argument as the map, a float or an array")
+    scalar = _takes_float(function, "function", (n,))
+    scalar_jacobian = jacobian is not None and _takes_float(jacobian, "jacobian", (n, n))
     described = {"map": getattr(function, "__name__", type(function).__name__)} | (provenance or {})
     derivative = CENTRAL_DIFFERENCES if jacobian is None else GIVEN
     return NumbaMap(
-        FunctionRule(function, jacobian, scalar), state_shape=shape, derivative=derivative, provenance=described
+        FunctionRule(function, jacobian, scalar, scalar_jacobian),
+        state_shape=shape,
+        derivative=derivative,
+        provenance=described,
     )
 
 
-def _check(function: Any, name: str, n: int, wanted: tuple[int, ...]) -> bool:
-    """Call a user's function once; whether it takes a float, where an array does not suit it."""
+def _takes_float(function: Any, name: str, wanted: tuple[int, ...]) -> bool:
+    """Call a user's function once; whether it takes and returns a float, as it may for n = 1."""
     from numba.core.dispatcher import Dispatcher
     from numba.core.errors import NumbaError
 
     if not isinstance(function, Dispatcher):
         raise MapError(f"{name}: expected a function compiled with numba.njit, got {type(function).__name__}")
+    n = wanted[0]
     probe = np.random.default_rng(0).uniform(0.1, 0.9, n)
-    scalar = False
     try:
-        try:
-            found = function(probe)
-        except NumbaError:
-            if n > 1:
-                raise
-            found, scalar = function(float(probe[0])), True
+        if n == 1:
+            with suppress(NumbaError):
+                if isinstance(function(float(probe[0])), float):
+                    return True
+        found = function(probe)
     except Exception as error:  # whatever a user's code raises is told in one line
         reason = " ".join(str(error).split())[:200]
         raise MapError(f"{name}: failed on one float64 state of shape ({n},) ({reason})") from None
-    if scalar and isinstance(found, float):
-        return True
     if not isinstance(found, np.ndarray) or found.shape != wanted:
         got = f"shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
         raise ShapeError(f"{name}: expected an array of shape {wanted} for one state of shape ({n},), got {got}")

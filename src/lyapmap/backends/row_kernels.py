@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 SMALLEST, LARGEST = 1e-100, 1e100
 """Lengths within are squared and multiplied as they are; beyond, they are scaled first."""
+FOUR_FROM = 8
+"""Frames of this many vectors are projected four by four."""
 NEGLIGIBLE = 1e-19
 """What is left of a vector below this part of its length, after repeated projection, is zero."""
 
@@ -125,7 +127,7 @@ def orthonormalize(w: NDArray[np.float64], n: int, lengths: NDArray[np.float64],
         r[j] = scale
     first = 0
     for j in range(k):
-        if k >= 8 and j > 0 and j % 4 == 0 and j + 4 <= k:
+        if k >= FOUR_FROM and j > 0 and j % 4 == 0 and j + 4 <= k:
             project_four(w, j)
             first = j
         elif j % 4 == 0:
@@ -206,7 +208,7 @@ def project_four(w: NDArray[np.float64], j: int) -> None:
 
 
 def leave(w: NDArray[np.float64], j: int) -> None:
-    """In the place of `project_four` where no frame has eight rows, so that nothing is compiled for it."""
+    """In the place of `project_four` where it is never called, so that nothing is compiled for it."""
 
 
 def take(w: NDArray[np.float64], e: int, j: int, a: float, b: float, c: float, d: float) -> None:

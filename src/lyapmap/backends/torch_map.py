@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import jvp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lyapmap.backends.torch_rules import fast_tangents
@@ -21,8 +22,8 @@ from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeErr
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps
 
-CPU_ROWS = 128
-"""Rows that a CPU carries at once: more fall out of its caches and run slower."""
+CPU_LAYER_BYTES = 6 * 2**20
+"""Size of a layer's tangents up to which a CPU carries rows at once: more fall out of its caches."""
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 LIVE_TENSORS = 8
 """Tensors of the largest layer that are alive at once while tangents pass through it, about."""
@@ -123,9 +124,11 @@ class TorchMap:
         directions = min(k, self._rows)
         states = max(1, self._rows // directions)
         images, tangents = [], []
-        with torch.no_grad(), fast_tangents():
+        # Of the ways to compute attention only the plain one carries tangents.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), fast_tangents():
             for first in range(0, b, states):
-                rows = x[first : first + states].unflatten(1, self.state_shape)
+                # Expanded states share memory, which forward mode refuses.
+                rows = x[first : first + states].contiguous().unflatten(1, self.state_shape)
                 # (k, b, *shape): directions lead, so that a layer sees them as one large batch.
                 moved = v[first : first + states].movedim(2, 0).unflatten(2, self.state_shape)
                 passes = [self._carry(rows, part) for part in moved.split(directions)]
@@ -143,7 +146,12 @@ class TorchMap:
         def one(tangent: Tensor) -> Any:
             return jvp(self._function, (x,), (tangent,))
 
-        image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents.contiguous())
+        try:
+            image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents.contiguous())
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise MapError(f"function: torch cannot carry tangents through it: {_reason(error)}") from error
         return image, carried
 
     def _require(self, array: Any, name: str) -> None:
@@ -163,8 +171,13 @@ class TorchMap:
         """Calls the function once, checks what comes back, and measures how large its layers are."""
         probe = torch.zeros(2, *self.state_shape, dtype=self._dtype, device=self._device)
         largest = _LargestOutput()
-        with torch.no_grad(), largest:
-            y = self._function(probe)
+        try:
+            with torch.no_grad(), largest:
+                y = self._function(probe)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {_reason(error)}") from error
         if not isinstance(y, Tensor):
             raise MapError(f"function: expected it to return a tensor, got {type(y).__name__}")
         if y.shape != probe.shape:
@@ -176,7 +189,17 @@ class TorchMap:
             raise PrecisionError(f"function: expected {self._dtype} back, got {y.dtype}")
         per_row = max(largest.bytes / 2, 1.0) * LIVE_TENSORS
         rows = max(1, int(memory_limit / per_row))
-        return min(rows, CPU_ROWS) if self._device.type == "cpu" else rows
+        if self._device.type == "cpu":
+            rows = min(rows, max(32, int(2 * CPU_LAYER_BYTES / max(largest.bytes, 1))))
+        return rows
+
+
+def _reason(error: RuntimeError) -> str:
+    """What torch complains about, in one line."""
+    line = str(error).strip().splitlines()[0]
+    if "random operation" in line:
+        return "it draws random numbers; switch dropout and noise off (lyapmap.noisy adds noise that can be repeated)"
+    return line
 
 
 class _LargestOutput(TorchDispatchMode):
@@ -297,5 +320,8 @@ def _copied(
         raise PrecisionError(f"module: lives on {', '.join(sorted(map(str, devices)))}; give the device to bring it to")
     chosen_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
     chosen_device = _resolved_device(device or (devices.pop() if devices else "cpu"))
-    duplicate = copy.deepcopy(module).to(device=chosen_device, dtype=chosen_dtype)
-    return duplicate.requires_grad_(False), chosen_dtype, chosen_device
+    try:
+        duplicate = copy.deepcopy(module)
+    except RuntimeError as error:
+        raise MapError(f"module: cannot be copied: {_reason(error)}") from error
+    return duplicate.to(chosen_device, chosen_dtype).requires_grad_(False), chosen_dtype, chosen_device

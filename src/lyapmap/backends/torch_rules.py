@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._C._functorch import is_batchedtensor, is_functorch_wrapped_tensor
 from torch.overrides import TorchFunctionMode
 
 _CONVOLUTIONS = frozenset({F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d})
@@ -32,6 +33,16 @@ class fast_tangents(TorchFunctionMode):  # noqa: N801  # a context manager, used
         return func(*args, **kwargs)
 
 
+def _constant(x: Tensor, *parameters: Tensor | None) -> bool:
+    """Whether parameters are plain numbers, as the rules here take them to be.
+
+    Those computed from the state (modulated convolutions, conditional norms) carry tangents of
+    their own, and a function that uses `vmap` itself brings batches that torch knows better.
+    """
+    given = [p for p in parameters if p is not None]
+    return not is_batchedtensor(x) and not any(p.requires_grad or is_functorch_wrapped_tensor(p) for p in given)
+
+
 def _convolution(
     func: Callable[..., Any],
     input: Tensor,  # noqa: A002  # callers may pass it by this name
@@ -40,7 +51,7 @@ def _convolution(
     *rest: Any,
     **named: Any,
 ) -> Any:
-    if weight.requires_grad or (bias is not None and bias.requires_grad):
+    if not _constant(input, weight, bias):
         return func(input, weight, bias, *rest, **named)
     return _Linear.apply(input, bias, lambda x, b: func(x, weight, b, *rest, **named))
 
@@ -70,7 +81,7 @@ def _layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Any:
-    if weight is not None and weight.requires_grad:
+    if not _constant(input, weight, bias):
         return F.layer_norm(input, normalized_shape, weight, bias, eps)
     return _LayerNorm.apply(input, weight, bias, len(normalized_shape), eps)[0]
 

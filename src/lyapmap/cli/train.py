@@ -138,7 +138,9 @@ def _tell(entry: dict[str, object], folder: Path) -> None:
     losses = ", ".join(f"{name} {value:.3f}" for name, value in dict(entry["losses"]).items())  # type: ignore[call-overload]
     typer.echo(f"epoch {entry['epoch']}, {entry['seconds']:.0f} s of training: {losses}")
     watched = entry.get("monitor")
-    if isinstance(watched, dict) and watched["exponents"][0] is not None:
+    if isinstance(watched, dict) and watched.get("error"):
+        typer.echo(f"the exponents could not be measured: {watched['error']}")
+    elif isinstance(watched, dict) and watched["exponents"][0] is not None:
         error = watched["stderr"][0] or 0.0
         typer.echo(f"largest exponent {watched['exponents'][0]:.3f} ± {error:.3f} ({watched['attractor']})")
     typer.echo(f"next: lyapmap spectrum --model {folder / 'last.pt'}")

@@ -28,7 +28,8 @@ class ComposedMap:
         self.parts = parts
         self.state_shape = tuple(first.state_shape)
         self.ops = first.ops
-        self.derivative = getattr(first, "derivative", "given")
+        ways = dict.fromkeys(str(getattr(part, "derivative", "given")) for part in parts)
+        self.derivative = ", ".join(ways)
         self.provenance: dict[str, Any] = dict(getattr(first, "provenance", {})) | {"composed_of": len(parts)}
 
     def apply(self, x: Array) -> Array:
@@ -169,12 +170,13 @@ def noisy(inner: Map, *, scale: float, kind: str = "normal", seed: int = 0, firs
     -------
     NoisyMap
     """
-    if not scale >= 0:
-        raise LyapmapError(f"scale: expected a number >= 0, got {scale}")
+    if not 0 <= scale < np.inf:
+        raise LyapmapError(f"scale: expected a finite number >= 0, got {scale}")
     if kind not in ("normal", "uniform"):
         raise LyapmapError(f"kind: expected 'normal' or 'uniform', got {kind!r}")
-    if seed < 0:
-        raise LyapmapError(f"seed: expected an integer >= 0, got {seed}")
+    for name, value in (("seed", seed), ("first_trajectory", first_trajectory)):
+        if not 0 <= value < 2**64:
+            raise LyapmapError(f"{name}: expected an integer >= 0 (below 2**64), got {value}")
     tangent_map = as_tangent_map(inner)
     if hasattr(tangent_map, "at"):
         raise LyapmapError("inner: a map that already depends on the step cannot be made noisy")

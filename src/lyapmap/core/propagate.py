@@ -46,9 +46,15 @@ def random_frame(tangent_map: TangentMap, b: int, k: int, rng: np.random.Generat
 def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> Array:
     """States after `n_steps` steps."""
     at = getattr(tangent_map, "at", None)
-    for step in range(first_step, first_step + n_steps):
-        x = (at(step) if at else tangent_map).apply(x)
+    with _quiet():
+        for step in range(first_step, first_step + n_steps):
+            x = (at(step) if at else tangent_map).apply(x)
     return x
+
+
+def _quiet() -> np.errstate:
+    """No warnings where an orbit escapes: its status tells."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 def propagate(
@@ -92,7 +98,7 @@ def propagate(
     if block is not None and at is None and frame_dtype == ops.dtype:
         return Carried(*block(x, frame, n_steps, qr_every))
     total = np.zeros((frame.shape[0], frame.shape[2]))
-    with np.errstate(over="ignore", invalid="ignore"):  # an escaping orbit is told by its status
+    with _quiet():
         for step in range(1, n_steps + 1):
             now = at(first_step + step - 1) if at else tangent_map
             x, tangents = now.jvp(x, ops.cast(frame, ops.dtype))

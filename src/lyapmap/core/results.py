@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import zlib
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,6 +16,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -57,7 +59,9 @@ _REMEDIES = {
 def provenance(tangent_map: TangentMap, *, seed: int | None, seconds: float) -> dict[str, Any]:
     """Where a number comes from: versions, device, dtype, seed, map, time."""
     ops = tangent_map.ops
+    # What the map says of itself comes first: it cannot overrule what is known of this run.
     return {
+        **getattr(tangent_map, "provenance", {}),
         "lyapmap": version("lyapmap"),
         "python": platform.python_version(),
         "library": ops.library,
@@ -67,7 +71,6 @@ def provenance(tangent_map: TangentMap, *, seed: int | None, seconds: float) -> 
         "seed": seed,
         "seconds": round(seconds, 4),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        **getattr(tangent_map, "provenance", {}),
     }
 
 
@@ -145,23 +148,18 @@ class Result:
         path = Path(path)
         if not path.is_file():
             raise LyapmapError(f"{path}: no such file")
-        if path.suffix == ".nc":
-            import xarray
-
-            with xarray.open_dataset(path, engine="h5netcdf") as dataset:
-                arrays: dict[str, Any] = {name: dataset[name].to_numpy() for name in cls.DIMS if name in dataset}
-                attributes = dict(dataset.attrs)
-        elif path.suffix == ".npz":
-            with np.load(path) as stored:
-                arrays = {name: stored[name] for name in cls.DIMS if name in stored}
-                attributes = json.loads(str(stored["attributes"]))
-        else:
-            raise LyapmapError(f"path: expected a file that ends in .nc or .npz, got {path.name!r}")
-        kind = attributes.pop("kind", None)
+        if path.suffix not in _READERS:
+            raise LyapmapError(f"path: expected a file that ends in {' or '.join(_READERS)}, got {path.name!r}")
+        try:
+            stored, attributes = _READERS[path.suffix](path)
+            kind = attributes.pop("kind")
+            arrays = {name: stored[name] for name in cls.DIMS if kind == cls.__name__}
+            values = {name: _restored(json.loads(text)) for name, text in attributes.items()}
+            values["status"] = Status(values["status"])
+        except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+            raise LyapmapError(f"{path}: is damaged, or no result of lyapmap") from error
         if kind != cls.__name__:
             raise LyapmapError(f"{path}: holds a {kind}, expected a {cls.__name__}")
-        values = {name: _restored(json.loads(text)) for name, text in attributes.items()}
-        values["status"] = Status(values["status"])
         return cls(**arrays, **values)
 
     def plot(self, **options: Any) -> Any:
@@ -176,8 +174,11 @@ class Result:
         return getattr(import_module(f"lyapmap.views.{module}"), function)(self, **options)
 
 
+_FLOAT, _TUPLE = "__float__", "__tuple__"
+
+
 def _plain(value: Any, *, exact: bool = False) -> Any:
-    """A value as JSON takes it. `exact` spells NaN and infinities out, else they are None."""
+    """A value as JSON takes it. `exact` keeps what JSON cannot say: NaN, infinities, tuples."""
     if isinstance(value, np.ndarray):
         return _plain(value.tolist(), exact=exact)
     if isinstance(value, np.generic):
@@ -185,9 +186,10 @@ def _plain(value: Any, *, exact: bool = False) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v, exact=exact) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v, exact=exact) for v in value]
+        values = [_plain(v, exact=exact) for v in value]
+        return {_TUPLE: values} if exact and isinstance(value, tuple) else values
     if isinstance(value, float) and not np.isfinite(value):
-        return {"float": str(value)} if exact else None
+        return {_FLOAT: str(value)} if exact else None
     if value is None or isinstance(value, str | int | float):
         return str(value) if isinstance(value, StrEnum) else value
     return str(value)
@@ -195,7 +197,27 @@ def _plain(value: Any, *, exact: bool = False) -> Any:
 
 def _restored(value: Any) -> Any:
     if isinstance(value, dict):
-        return float(value["float"]) if set(value) == {"float"} else {k: _restored(v) for k, v in value.items()}
+        if set(value) == {_FLOAT}:
+            return float(value[_FLOAT])
+        if set(value) == {_TUPLE}:
+            return tuple(_restored(v) for v in value[_TUPLE])
+        return {k: _restored(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_restored(v) for v in value]
     return value
+
+
+def _read_nc(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    import xarray
+
+    with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+        return {str(name): array.to_numpy() for name, array in dataset.items()}, dict(dataset.attrs)
+
+
+def _read_npz(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    with np.load(path) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    return arrays, json.loads(str(arrays.pop("attributes")))
+
+
+_READERS = {".nc": _read_nc, ".npz": _read_npz}

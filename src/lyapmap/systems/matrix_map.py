@@ -29,11 +29,10 @@ def matrix_map(
 class MatrixMap:
     """x' = M x or M tanh(x) of NumPy arrays; tangents take one matrix product for all trajectories."""
 
-    derivative = "analytic"
-
     def __init__(self, matrix: NDArray[np.float64], tanh: bool, dtype: str) -> None:
+        self.derivative = "analytic"
         self.ops: ArrayOps = NumpyOps(dtype)
-        self.state_shape = (len(matrix),)
+        self.state_shape: tuple[int, ...] = (len(matrix),)
         self.provenance: dict[str, Any] = {}
         self._matrix = matrix.astype(dtype)
         self._tanh = tanh
