@@ -139,7 +139,9 @@ def random_tanh(n: int, draws: int) -> None:
         print(f"draw {seed}: {np.round(rows[-1], 5)}  {time.perf_counter() - begin:.0f} s  {s.status}", flush=True)
     means, errors = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / np.sqrt(draws)
     published = (0.06495, -0.71530, 0.16511, 0.002773)
-    for name, m, e, p in zip(("largest", "mean", "dimension / N", "entropy / N"), means, errors, published, strict=True):
+    for name, m, e, p in zip(
+        ("largest", "mean", "dimension / N", "entropy / N"), means, errors, published, strict=True
+    ):
         print(f"{name}: {m:.5f} +- {e:.5f} (published for N = 4096: {p})")
 
 

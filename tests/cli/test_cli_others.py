@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 import lyapmap as lm
 from lyapmap.cli import app
 
+TINY = ["--data", "digits", "--width", "4", "--batch-size", "50"]
+
 
 def run(*arguments: str):
     return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
@@ -92,20 +94,33 @@ def test_check_reports_a_broken_map_and_exits_with_1(tmp_path, monkeypatch):
 
 
 def test_train_writes_a_usable_model_and_goes_on(tmp_path):
-    options = ["--data", "digits", "--width", "4", "--batch-size", "50", "--monitor-every", "0", "--out", str(tmp_path / "run")]
+    options = [
+        "--data",
+        "digits",
+        "--width",
+        "4",
+        "--batch-size",
+        "50",
+        "--monitor-every",
+        "0",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     first = run("train", "cycle", *options, "--epochs", "1")
     assert first.exit_code == 0, first.output
     second = run("train", "cycle", *options, "--epochs", "2", "--json")
     assert json.loads(second.stdout)["epoch"] == 2
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
-    assert {"last.pt", "samples-0001.png", "samples-0002.png", "training.png"} <= {p.name for p in (tmp_path / "run").iterdir()}
+    assert {"last.pt", "samples-0001.png", "samples-0002.png", "training.png"} <= {
+        p.name for p in (tmp_path / "run").iterdir()
+    }
     measured = run("spectrum", "--model", str(tmp_path / "run" / "last.pt"), "-n", "20", "-k", "2", "-b", "2", "--json")
     assert measured.exit_code == 0, measured.output
 
 
 def test_train_logs_exponents_when_asked(tmp_path):
-    options = ["--data", "digits", "--width", "4", "--batch-size", "50", "--epochs", "1", "--monitor-every", "1"]
+    options = [*TINY, "--epochs", "1", "--monitor-every", "1"]
     result = run("train", "cycle", *options, "--out", str(tmp_path), "--json")
     watched = json.loads(result.stdout)["monitor"]
     assert len(watched["exponents"]) == 6

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import lyapmap as lm
 from lyapmap.cli import app
 
+DIGITS = ["--model", "cycle-digits-012", "--steps", "20", "--transient", "10", "-k", "2"]
 FEW = ["--steps", "300", "--transient", "50", "--trajectories", "3"]
 
 
@@ -41,7 +42,15 @@ def importable(tmp_path, monkeypatch):
 def test_table_shows_exponents_dimension_and_status():
     result = run("spectrum", "--map", "henon", *FEW)
     assert result.exit_code == 0
-    for words in ("Lyapunov spectrum of henon", "Kaplan-Yorke dim.", "certified", "chaotic", "sum rule", "status", "ok"):
+    for words in (
+        "Lyapunov spectrum of henon",
+        "Kaplan-Yorke dim.",
+        "certified",
+        "chaotic",
+        "sum rule",
+        "status",
+        "ok",
+    ):
         assert words in result.stdout
 
 
@@ -64,7 +73,7 @@ def test_json_equals_the_library_with_the_same_seed():
 
 def test_out_writes_data_pictures_and_a_report(tmp_path):
     out = tmp_path / "new" / "folder"
-    result = run("spectrum", "--model", "cycle-digits-012", "--steps", "20", "--transient", "10", "-k", "3", "--out", str(out))
+    result = run("spectrum", *DIGITS, "--out", str(out))
     assert result.exit_code == 0, result.output
     assert {p.name for p in out.iterdir()} == {
         "spectrum.nc",
@@ -101,7 +110,20 @@ def test_initial_states_from_a_file(importable):
 
 def test_initial_states_from_a_data_set():
     result = run(
-        "spectrum", "--model", "cycle-digits-012", "--data", "digits", "--classes", "1", "-b", "2", "-n", "20", "-k", "2", "--json"
+        "spectrum",
+        "--model",
+        "cycle-digits-012",
+        "--data",
+        "digits",
+        "--classes",
+        "1",
+        "-b",
+        "2",
+        "-n",
+        "20",
+        "-k",
+        "2",
+        "--json",
     )
     assert result.exit_code == 0, result.output
     assert len(json.loads(result.stdout)["per_trajectory"]) == 2
@@ -114,7 +136,9 @@ def test_exponents_can_be_chosen():
 
 
 def test_float64_of_a_float32_model():
-    result = run("spectrum", "--model", "cycle-digits-012", "--dtype", "float64", "-n", "20", "-k", "1", "-b", "1", "--json")
+    result = run(
+        "spectrum", "--model", "cycle-digits-012", "--dtype", "float64", "-n", "20", "-k", "1", "-b", "1", "--json"
+    )
     assert json.loads(result.stdout)["provenance"]["dtype"] == "float64"
 
 
@@ -176,7 +200,10 @@ def test_bad_input_exits_with_2_and_one_line(importable, arguments, words):
 
 def test_x0_of_the_wrong_kind(importable):
     np.save("bad.npy", np.zeros((4, 3)))
-    assert "expected one state (2,) or a batch (b, 2), got (4, 3)" in run("spectrum", "--map", "henon", "--x0", "bad.npy").stderr
+    assert (
+        "expected one state (2,) or a batch (b, 2), got (4, 3)"
+        in run("spectrum", "--map", "henon", "--x0", "bad.npy").stderr
+    )
     (importable / "text.npy").write_text("hello")
     result = run("spectrum", "--map", "henon", "--x0", "text.npy")
     assert result.exit_code == 2

@@ -60,16 +60,16 @@ class GrowthStatistics:
         return self.totals / max(self.steps, 1)
 
     def stderr(self) -> Matrix:
-        """Standard error of `mean`, (k,); infinite while there are too few batches."""
+        """Standard error of `mean`, (k,); infinite while there are too few batches, NaN for -inf."""
         variance: Matrix = np.full(self.totals.shape[1], np.inf)
         levels = self._levels()
-        if levels:
-            variance = np.max([rates.var(axis=0, ddof=1) / len(rates) for rates in levels], axis=0)
         b = len(self.totals)
-        if b >= SPREAD_TRAJECTORIES:
-            with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # exponents of -inf have no standard error: NaN
+            if levels:
+                variance = np.max([rates.var(axis=0, ddof=1) / len(rates) for rates in levels], axis=0)
+            if b >= SPREAD_TRAJECTORIES:
                 spread = self.per_trajectory().var(axis=0, ddof=1) / b
-            variance = np.fmax(variance, spread) if levels else spread
+                variance = np.fmax(variance, spread) if levels else spread
         stderr: Matrix = np.sqrt(variance)
         return stderr
 

@@ -58,7 +58,7 @@ def kaplan_yorke(exponents: ArrayLike) -> float:
     -------
     float
         0 if all are negative; k if they sum to zero; NaN if no partial sum is negative, so that
-        more exponents are needed, or if the deciding one is NaN.
+        more exponents are needed, or if the deciding one is NaN or infinite.
 
     Raises
     ------
@@ -101,15 +101,18 @@ def kaplan_yorke_with_error(
     k = len(exponents)
     cov = np.zeros((k, k)) if covariance is None else covariance
     resolved = exponents[~np.isnan(exponents)]
+    if np.isposinf(resolved).any():
+        return KaplanYorke(np.nan, np.nan, NEEDS_RESOLUTION)
     sums = np.cumsum(resolved)
     sizes = np.cumsum(np.abs(resolved))
     with np.errstate(invalid="ignore"):
-        negative = np.flatnonzero(sums < -_ZERO * sizes)
+        negative = np.flatnonzero((sums < -_ZERO * sizes) | np.isneginf(sums))
     if negative.size == 0:
         return _never_negative(k, len(resolved), sums, sizes, cov, complete)
     j = int(negative[0])  # of the first exponent (from 0) that makes the sum negative
     errors = np.sqrt(np.maximum(np.diagonal(cov[: len(sums)].cumsum(axis=0).cumsum(axis=1)), 0.0))
-    certain = complete or bool((-sums > CERTAIN * errors).any())
+    with np.errstate(invalid="ignore"):
+        certain = complete or bool(np.isneginf(sums).any() or (-sums > CERTAIN * errors).any())
     verdict = CERTIFIED if certain else UNCERTAIN
     if j == 0:
         return KaplanYorke(0.0, 0.0, verdict)
@@ -119,7 +122,8 @@ def kaplan_yorke_with_error(
     gradient = np.zeros(k)
     gradient[:j] = 1 / last
     gradient[j] = before / last**2
-    variance = max(float(gradient @ cov @ gradient), 0.0)
+    used = np.flatnonzero(gradient)  # errors may be infinite, and 0 times infinity is no number
+    variance = max(float(gradient[used] @ cov[np.ix_(used, used)] @ gradient[used]), 0.0)
     return KaplanYorke(float(j + max(before, 0.0) / last), float(np.sqrt(variance)), verdict)
 
 

@@ -12,6 +12,8 @@ from lyapmap.core.ops import Array
 from lyapmap.core.propagate import step_states
 
 LONGEST_PERIOD = 512
+ROUNDINGS = 64
+"""Roundings of a state's size within which two states are the same point, known inexactly."""
 CHAOTIC, TORUS, UNDETERMINED = "chaotic", "torus", "undetermined"
 ZERO = 1e-9
 """Exponents closer to zero than this (nats per step) are zero, whatever their error."""
@@ -89,16 +91,16 @@ def find_recurrence(tangent_map: TangentMap, x: Array, *, first_step: int = 0) -
     return Recurrence(period)
 
 
-def starts_on_cycle(tangent_map: TangentMap, x0: Array) -> NDArray[np.bool_]:
-    """For each state whether its own orbit returns to it in every bit within `LONGEST_PERIOD`."""
+def starts_on_cycle(tangent_map: TangentMap, x0: Array, x: Array) -> NDArray[np.bool_]:
+    """For each initial state whether it lies, to rounding, on the cycle through the state x of its row."""
     ops = tangent_map.ops
+    tolerance = ROUNDINGS * np.finfo(ops.dtype).eps * np.maximum(ops.norm(x0), 1.0)
     found = np.zeros(x0.shape[0], bool)
-    y = x0
     for _ in range(LONGEST_PERIOD):
-        y = step_states(tangent_map, y, n_steps=1)
-        found |= ops.rows_equal(y, x0)
+        found |= ops.norm(x - x0) <= tolerance
         if found.all():
             break
+        x = step_states(tangent_map, x, n_steps=1)
     return found
 
 

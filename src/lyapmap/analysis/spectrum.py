@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis import orbit
-from lyapmap.analysis.kaplan_yorke import kaplan_yorke_with_error
+from lyapmap.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.tangent_run import FULL_UP_TO, TangentRun
+from lyapmap.core.arguments import interval, positive, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_states, as_tangent_map, dimension
 from lyapmap.core.results import Result, Status, provenance
@@ -166,26 +167,17 @@ def lyapunov_spectrum(
     """
     tangent_map = as_tangent_map(map)
     x, _ = as_states(x0, tangent_map)
-    n = dimension(tangent_map.state_shape)
-    k, auto = _requested(n_exponents, n)
-    for name, value, least in (("n_steps", n_steps, 1), ("transient", transient, 0), ("qr_every", qr_every, 1)):
-        if value < least:
-            raise LyapmapError(f"{name}: expected at least {least}, got {value}")
-    if tolerance is not None and not tolerance > 0:
-        raise LyapmapError(f"tolerance: expected a positive number, got {tolerance}")
-    if bounds is not None and not bounds[0] < bounds[1]:
-        raise LyapmapError(f"bounds: expected (low, high) with low < high, got {bounds}")
+    k, auto = _requested(n_exponents, dimension(tangent_map.state_shape))
     if frame_dtype not in (None, "float32", "float64"):
         raise LyapmapError(f"frame_dtype: expected 'float32' or 'float64', got {frame_dtype!r}")
-    if seed is None:
-        seed = int(np.random.SeedSequence().generate_state(1)[0])
+    seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole("seed", seed, 0)
     settings = {
-        "n_steps": n_steps,
-        "transient": transient,
+        "n_steps": whole("n_steps", n_steps, 1),
+        "transient": whole("transient", transient, 0),
         "n_exponents": n_exponents,
-        "qr_every": qr_every,
-        "tolerance": tolerance,
-        "bounds": bounds,
+        "qr_every": whole("qr_every", qr_every, 1),
+        "tolerance": None if tolerance is None else positive("tolerance", tolerance),
+        "bounds": None if bounds is None else interval("bounds", bounds),
         "frame_dtype": frame_dtype or tangent_map.ops.dtype,
         "n_trajectories": int(x.shape[0]),
     }
@@ -213,9 +205,14 @@ def _requested(n_exponents: int | str | None, n: int) -> tuple[int, bool]:
         return n, False
     if n_exponents is None or n_exponents == "auto":
         return min(AUTO_START, n), True
-    if isinstance(n_exponents, str) or not 1 <= n_exponents <= n:
-        raise LyapmapError(f"n_exponents: expected 1 to {n}, 'auto' or 'all', got {n_exponents!r}")
-    return int(n_exponents), False
+    message = f"n_exponents: expected 1 to {n}, 'auto' or 'all', got {n_exponents!r}"
+    try:
+        k = whole("n_exponents", n_exponents, 1)
+    except LyapmapError:
+        raise LyapmapError(message) from None
+    if k > n:
+        raise LyapmapError(message)
+    return k, False
 
 
 class _Summary:
@@ -223,6 +220,9 @@ class _Summary:
 
     def __init__(self, run: TangentRun) -> None:
         self.run = run
+        # A run that stopped while it grew carries more directions than it has statistics of.
+        self.k = run.statistics.totals.shape[1]
+        self.coarsest = min(run.ops.dtype, run.frame_dtype)  # "float32" < "float64"
 
     def _floor(self, largest: float) -> float:
         """Growth per step under which rounding in the map's arithmetic hides an exponent.
@@ -230,7 +230,7 @@ class _Summary:
         A tangent's image carries noise of the size of one rounding of the largest growth; what is
         left of it after orthogonalization cannot be smaller.
         """
-        noise = np.log(np.finfo(self.run.ops.dtype).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
+        noise = np.log(np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
         return float(largest + noise / self.run.qr_every)
 
     def result(self, settings: dict[str, Any], origin: dict[str, Any], interrupted: bool) -> LyapunovSpectrum:
@@ -246,7 +246,7 @@ class _Summary:
                 per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
                 # Identical cycles leave nothing uncertain; different ones differ by what they are.
                 stderr = (
-                    per_trajectory.std(axis=0, ddof=1) / np.sqrt(self.run.b) if self.run.b > 1 else np.zeros(self.run.k)
+                    per_trajectory.std(axis=0, ddof=1) / np.sqrt(self.run.b) if self.run.b > 1 else np.zeros(self.k)
                 )
                 covariance = np.diag(stderr**2)
         with np.errstate(invalid="ignore"):
@@ -254,21 +254,19 @@ class _Summary:
         order = np.argsort(-mean, kind="stable")
         mean, stderr, per_trajectory = mean[order], stderr[order], per_trajectory[:, order]
         covariance = covariance[np.ix_(order, order)]
-        under = np.zeros(self.run.k, bool)
+        under = np.zeros(self.k, bool)
         under[1:] = mean[1:] < self._floor(float(mean[0]))
         collapsed = self.run.autonomous and self._collapsed(unstable)
         status, message = self._verdict(lost, collapsed, under, interrupted, float(stderr[0]))
         mean, stderr = np.where(under, np.nan, mean), np.where(under, np.nan, stderr)
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:
-            mean, stderr = np.full(self.run.k, np.nan), np.full(self.run.k, np.nan)
-            attractor = "escaped" if status is not Status.COLLAPSED else "collapsed"
-        dimension_ = kaplan_yorke_with_error(mean, np.nan_to_num(covariance), complete=self.run.k == self.run.n)
+            mean, stderr = np.full(self.k, np.nan), np.full(self.k, np.nan)
+            attractor = orbit.UNDETERMINED if status is Status.UNRESOLVED else str(status)
+        dimension_ = self._dimension(mean, stderr, covariance, attractor)
         positive = mean > np.maximum(orbit.CERTAIN * stderr, orbit.ZERO)
         known = bool(np.isfinite(mean[:1]).all() or mean[0] == -np.inf)
         entropy_variance = covariance[np.ix_(positive, positive)].sum() if positive.any() else 0.0
-        steps, history = (
-            statistics.history() if statistics.steps else (np.zeros(0, np.int64), np.zeros((0, self.run.k)))
-        )
+        steps, history = statistics.history() if statistics.steps else (np.zeros(0, np.int64), np.zeros((0, self.k)))
         return LyapunovSpectrum(
             status=status,
             message=message,
@@ -276,8 +274,8 @@ class _Summary:
             provenance=origin,
             exponents=mean,
             stderr=stderr,
-            per_trajectory=per_trajectory,
-            history=history[:, order],
+            per_trajectory=np.where(under, np.nan, per_trajectory),
+            history=np.where(under, np.nan, history[:, order]),
             history_steps=steps,
             final_state=self.run.ops.to_numpy(self.run.x),
             kaplan_yorke=dimension_.dimension,
@@ -291,6 +289,19 @@ class _Summary:
             sum_rule=self._sum_rule(mean),
         )
 
+    def _dimension(
+        self, mean: NDArray[np.float64], stderr: NDArray[np.float64], covariance: NDArray[np.float64], attractor: str
+    ) -> KaplanYorke:
+        """Kaplan-Yorke dimension; on a torus, exponents that are zero within their error are zero.
+
+        The dimension jumps from 0 to 1 where the largest exponent goes through zero: rounding would
+        throw a coin.
+        """
+        if attractor == orbit.TORUS:
+            mean = np.where(np.abs(mean) <= np.maximum(orbit.CERTAIN * stderr, orbit.ZERO), 0.0, mean)
+        covariance = np.nan_to_num(covariance, nan=0.0, posinf=np.inf)
+        return kaplan_yorke_with_error(mean, covariance, complete=self.k == self.run.n)
+
     def _attractor(
         self, per_trajectory: NDArray[np.float64], stderr: NDArray[np.float64], lost: str | None
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_], str]:
@@ -301,7 +312,8 @@ class _Summary:
         if lost is not None or self.run.statistics.steps == 0:
             return nothing, unstable, orbit.UNDETERMINED
         # The error of one trajectory, judged from that of their mean.
-        error = float(stderr[int(per_trajectory.mean(axis=0).argmax())]) * np.sqrt(self.run.b)
+        error = float(np.nan_to_num(stderr[int(per_trajectory.mean(axis=0).argmax())], posinf=np.inf))
+        error *= np.sqrt(self.run.b)
         period = nothing
         if self.run.autonomous and (
             self.run.watch.repeats.any() or (largest <= max(orbit.CERTAIN * error, orbit.ZERO)).any()
@@ -316,17 +328,18 @@ class _Summary:
 
     def _on_cycles(self, periods: NDArray[np.int64]) -> NDArray[np.float64]:
         """Exponents of each trajectory from the multipliers of the cycle that it ended on."""
-        exact = np.full((self.run.b, self.run.k), np.nan)
+        exact = np.full((self.run.b, self.k), np.nan)
         for period in np.unique(periods):
             rows = np.flatnonzero(periods == period)
-            exact[rows] = orbit.cycle_exponents(self.run.map, self.run.x[rows], self.run.frame[rows], int(period))
+            frame = self.run.frame[rows][:, :, : self.k]
+            exact[rows] = orbit.cycle_exponents(self.run.map, self.run.x[rows], frame, int(period))
         return exact
 
     def _collapsed(self, unstable: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Trajectories that rounding has put on an unstable orbit; those started on one are meant."""
         if not unstable.any():
             return unstable
-        return unstable & ~orbit.starts_on_cycle(self.run.map, self.run.x0)
+        return unstable & ~orbit.starts_on_cycle(self.run.map, self.run.x0, self.run.x)
 
     def _verdict(
         self,
@@ -354,11 +367,11 @@ class _Summary:
             )
         if under.any():
             many = "1 exponent lies" if under.sum() == 1 else f"{int(under.sum())} exponents lie"
-            return Status.UNRESOLVED, f"{many} under the floor that {self.run.ops.dtype} can resolve"
+            return Status.UNRESOLVED, f"{many} under the floor that {self.coarsest} can resolve"
         return Status.OK, ""
 
     def _sum_rule(self, exponents: NDArray[np.float64]) -> dict[str, float] | None:
-        if self.run.k != self.run.n or not np.isfinite(exponents).all():
+        if self.k != self.run.n or not np.isfinite(exponents).all():
             return None
         total = float(exponents.sum())
         known = getattr(self.run.map, "mean_log_abs_det", None)

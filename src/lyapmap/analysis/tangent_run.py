@@ -13,7 +13,7 @@ from lyapmap.analysis.orbit import RepeatWatch
 from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, random_frame
+from lyapmap.core.propagate import propagate, quiet, random_frame
 
 FULL_UP_TO = 64
 """Largest dimension for which the full spectrum is the default and determinants are sampled."""
@@ -76,13 +76,19 @@ class TangentRun:
     def measure(self, auto: bool) -> None:
         """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
         self._advance(self.n_steps, self.statistics)
-        while auto and self.lost() is None and self.k < self.n and self.dimension().verdict != CERTIFIED:
+        while auto and self.k < self.n and self._wants_more():
             self._resize(min(self.n, max(self.k + 4, self.k * 3 // 2)))
             align = max(self.transient_steps // 2, self.n_steps // 4)
             self.planned += align + self.n_steps
             self._advance(align, None)
             self.statistics = GrowthStatistics(self.b, self.k)
             self._advance(self.n_steps, self.statistics)
+
+    def _wants_more(self) -> bool:
+        """Whether more exponents would bring a certificate; without error bars none would."""
+        if self.lost() is not None or np.isposinf(self.statistics.stderr()).any():
+            return False
+        return self.dimension().verdict != CERTIFIED
 
     def _adapt(self, steps: int) -> None:
         """Carry as many exponents as a look at the growth says will be needed."""
@@ -178,8 +184,9 @@ class TangentRun:
             return
         if statistics.steps * DETERMINANT_SAMPLES >= self.n_steps * (len(self.determinants) + 1):
             now = self.map.at(self.step) if not self.autonomous else self.map  # type: ignore[attr-defined]
-            jacobians = self.ops.to_numpy(now.jacobian(self.x)).astype(np.float64)
-            self.determinants.append(np.linalg.slogdet(jacobians)[1])
+            with quiet():
+                jacobians = self.ops.to_numpy(now.jacobian(self.x)).astype(np.float64)
+                self.determinants.append(np.linalg.slogdet(jacobians)[1])
 
     def dimension(self) -> KaplanYorke:
         """Kaplan-Yorke dimension of what was gathered so far."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.errors import LyapmapError
+from lyapmap.core.arguments import whole
 from lyapmap.core.map import Map, as_states, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
@@ -80,15 +80,13 @@ def trajectory(
     >>> lm.trajectory(double, [0.125], n_steps=3).states[0, :, 0]
     array([0.125, 0.25 , 0.5  , 0.   ])
     """
-    for name, value in {"n_steps": n_steps, "transient": transient}.items():
-        if value < 0:
-            raise LyapmapError(f"{name}: expected at least 0, got {value}")
+    n_steps, transient = whole("n_steps", n_steps, 0), whole("transient", transient, 0)
     tangent_map = as_tangent_map(map)
     ops = tangent_map.ops
     x, _ = as_states(x0, tangent_map)
     begin = time.perf_counter()
     escaped_at = -1
-    with np.errstate(over="ignore", invalid="ignore"), reporting(progress, "trajectory") as report:
+    with reporting(progress, "trajectory") as report:
         x = step_states(tangent_map, x, n_steps=transient)
         first = ops.to_numpy(x)
         states = np.full((first.shape[0], n_steps + 1, first.shape[1]), np.nan, first.dtype)
@@ -96,11 +94,12 @@ def trajectory(
         for step in range(n_steps):
             x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
             states[:, step + 1] = ops.to_numpy(x)
-            if step % 64 == 63:
+            if step % 64 == 63 or step + 1 == n_steps:
                 report(step + 1, n_steps)
-    lost = ~np.isfinite(states).all(axis=2)
+    lost = np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
     if lost.any():
         escaped_at = int(lost.any(axis=0).argmax())
+        states[lost] = np.nan
     escaped = escaped_at >= 0
     result = Trajectory(
         status=Status.ESCAPED if escaped else Status.OK,

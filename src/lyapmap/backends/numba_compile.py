@@ -84,7 +84,7 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
         "propagate": (p, states, tensors, states, numba.int64, numba.int64),
     }[task]
     function = _linked(rule, task, n, k)
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
     if not isinstance(rule, FunctionRule):
         # No folder to write to, a full disk, a damaged file: then the code is for this process alone.
         with suppress(Exception):
@@ -114,9 +114,11 @@ def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
 
 
 def _jit(function: Callable[..., Any], **options: Any) -> Any:
+    """A function for other compiled ones to call; it gets no entry from Python, which would take time."""
     import numba
 
-    return numba.njit(error_model="numpy", **options)(function)
+    options |= {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return numba.njit(**options)(function)
 
 
 @lru_cache(maxsize=2)

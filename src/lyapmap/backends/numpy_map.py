@@ -20,6 +20,7 @@ CENTRAL_DIFFERENCES = "central differences"
 GIVEN = "jacobian given"
 
 _IMAGINARY_STEP = 1e-100  # nothing is subtracted, so any step that does not underflow will do
+_ADVICE = "write it for a batch of states (rows), or pass vectorized=False"
 _ROWS = 4096
 """States that go through the function at once when tangents are taken numerically."""
 
@@ -99,18 +100,21 @@ class NumpyMap:
 
     def _check_function(self, probe: NDArray[Any]) -> None:
         batch = probe.reshape(-1, *self.state_shape)
-        advice = "write it for a batch of states (rows), or pass vectorized=False"
-        try:
-            image = np.asarray(self._function(batch))
-        except (TypeError, ValueError, IndexError) as error:
-            raise MapError(f"function: failed on states of shape {batch.shape} ({error}); {advice}") from error
+        image = self._tried(batch)
         if image.shape != batch.shape:
-            raise ShapeError(f"function: expected {batch.shape} for {len(batch)} states, got {image.shape}; {advice}")
+            raise ShapeError(f"function: expected {batch.shape} for {len(batch)} states, got {image.shape}; {_ADVICE}")
         if image.dtype != probe.dtype:
             raise PrecisionError(f"function: expected {probe.dtype} back, got {image.dtype}")
-        alone = np.concatenate([np.asarray(self._function(batch[i : i + 1])) for i in range(len(batch))])
-        if not np.allclose(alone, image, rtol=1e-4, atol=1e-6, equal_nan=True):
-            raise MapError(f"function: the image of a state depends on the others of its batch; {advice}")
+        alone = np.stack([self._tried(batch[i : i + 1]) for i in range(len(batch))])[:, 0]
+        if alone.shape != image.shape or not np.allclose(alone, image, rtol=1e-4, atol=1e-6, equal_nan=True):
+            raise MapError(f"function: the image of a state depends on the others of its batch; {_ADVICE}")
+
+    def _tried(self, batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return np.asarray(self._function(batch))
+        except (TypeError, ValueError, IndexError) as error:
+            reason = " ".join(str(error).split())
+            raise MapError(f"function: failed on states of shape {batch.shape} ({reason}); {_ADVICE}") from error
 
     def _check_jacobian(self, probe: NDArray[Any]) -> None:
         found = np.asarray(self._jacobian(probe.reshape(-1, *self.state_shape)))  # type: ignore[misc]

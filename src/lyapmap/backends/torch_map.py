@@ -22,7 +22,7 @@ from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeErr
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps
 
-CPU_LAYER_BYTES = 6 * 2**20
+CPU_LAYER_BYTES = 8 * 2**20
 """Size of a layer's tangents up to which a CPU carries rows at once: more fall out of its caches."""
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 LIVE_TENSORS = 8

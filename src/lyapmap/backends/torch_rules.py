@@ -1,8 +1,8 @@
-"""Tangent rules that are faster than torch's own, for layers on the hot path of image networks.
+"""A tangent rule that is faster than torch's own, for layer norms in image networks.
 
-Under `vmap(jvp)` torch breaks layer norm into many passes over memory and runs each convolution of
-the primal twice. While `fast_tangents` is active these layers go through rules of our own with the
-same values; every other function is left to torch.
+Under `vmap(jvp)` torch breaks a layer norm into many passes over memory. While `fast_tangents` is
+active it goes through a rule of our own with the same values; every other function is left to
+torch. (A rule of our own for convolutions measured no faster.)
 """
 
 from __future__ import annotations
@@ -16,18 +16,14 @@ from torch import Tensor
 from torch._C._functorch import is_batchedtensor, is_functorch_wrapped_tensor
 from torch.overrides import TorchFunctionMode
 
-_CONVOLUTIONS = frozenset({F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d})
-
 
 class fast_tangents(TorchFunctionMode):  # noqa: N801  # a context manager, used like torch.no_grad
-    """Context in which layer norms and convolutions carry tangents by the rules of this file."""
+    """Context in which layer norms carry tangents by the rule of this file."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in _CONVOLUTIONS:
-            return _convolution(func, *args, **kwargs)
         if func is F.layer_norm:
             return _layer_norm(*args, **kwargs)
         return func(*args, **kwargs)
@@ -41,37 +37,6 @@ def _constant(x: Tensor, *parameters: Tensor | None) -> bool:
     """
     given = [p for p in parameters if p is not None]
     return not is_batchedtensor(x) and not any(p.requires_grad or is_functorch_wrapped_tensor(p) for p in given)
-
-
-def _convolution(
-    func: Callable[..., Any],
-    input: Tensor,  # noqa: A002  # callers may pass it by this name
-    weight: Tensor,
-    bias: Any = None,
-    *rest: Any,
-    **named: Any,
-) -> Any:
-    if not _constant(input, weight, bias):
-        return func(input, weight, bias, *rest, **named)
-    return _Linear.apply(input, bias, lambda x, b: func(x, weight, b, *rest, **named))
-
-
-class _Linear(torch.autograd.Function):
-    """A layer that is linear in its input, apart from a bias: the tangent goes through the layer."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, bias: Tensor | None, layer: Callable[[Tensor, Tensor | None], Tensor]) -> Tensor:
-        return layer(x, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.layer = inputs[2]
-
-    @staticmethod
-    def jvp(ctx: Any, x: Tensor, *_: Any) -> Tensor:
-        return ctx.layer(x, None)
 
 
 def _layer_norm(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp
 from lyapmap.core.ops import Array
@@ -82,9 +83,7 @@ def iterate(inner: Map, n: int) -> TangentMap:
     Exponents of the result are n times those of `inner`. For a generator that goes round c
     categories, `iterate(generator, c)` is its return map to one category.
     """
-    if n < 1:
-        raise LyapmapError(f"n: expected at least 1, got {n}")
-    return compose(*[inner] * n)
+    return compose(*[inner] * whole("n", n, 1))
 
 
 class NoisyMap:
@@ -174,9 +173,9 @@ def noisy(inner: Map, *, scale: float, kind: str = "normal", seed: int = 0, firs
         raise LyapmapError(f"scale: expected a finite number >= 0, got {scale}")
     if kind not in ("normal", "uniform"):
         raise LyapmapError(f"kind: expected 'normal' or 'uniform', got {kind!r}")
-    for name, value in (("seed", seed), ("first_trajectory", first_trajectory)):
-        if not 0 <= value < 2**64:
-            raise LyapmapError(f"{name}: expected an integer >= 0 (below 2**64), got {value}")
+    seed, first_trajectory = whole("seed", seed, 0), whole("first_trajectory", first_trajectory, 0)
+    if seed >= 2**64:
+        raise LyapmapError(f"seed: expected an integer below 2**64, got {seed}")
     tangent_map = as_tangent_map(inner)
     if hasattr(tangent_map, "at"):
         raise LyapmapError("inner: a map that already depends on the step cannot be made noisy")

@@ -198,9 +198,11 @@ class _Checks:
         return Finding(found.name, False, np.inf, found.tolerance, "apply changes the states it is given")
 
     def _rows_independent(self) -> Finding:
-        others = self.x.copy()
-        others[1:] = others[1:][::-1] * 0.5
-        got = [self._apply(others)[:1], self._apply(self.x[:1]), self._apply(self.x[-1:])]
+        # Rows keep their places, on which the noise of a noisy map depends.
+        after, before = self.x.copy(), self.x.copy()
+        after[1:] = after[1:][::-1] * 0.5
+        before[:-1] = before[:-1][::-1] * 0.5
+        got = [self._apply(after)[:1], self._apply(self.x[:1]), self._apply(before)[-1:]]
         wanted = [self.y[:1], self.y[:1], self.y[-1:]]
         detail = (
             "the image of a state depends on the rest of the batch: batch norm in training mode, "

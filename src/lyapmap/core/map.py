@@ -106,13 +106,17 @@ class CompletedMap:
         self.provenance = {"map": type(inner).__name__}
 
     def apply(self, x: Array) -> Array:
-        return self.inner.apply(x)
+        y = self.inner.apply(x)
+        found = getattr(y, "dtype", type(y).__name__)
+        if found != self.ops.dtype:
+            raise PrecisionError(f"map: expected apply to give {self.ops.dtype}, got {found}")
+        return y
 
     def jacobian(self, x: Array) -> Array:
         return self.inner.jacobian(x)
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        return self.inner.apply(x), self.inner.jacobian(x) @ v
+        return self.apply(x), self.inner.jacobian(x) @ v
 
 
 def jacobian_from_jvp(tangent_map: TangentMap, x: Array, *, chunk: int = JACOBIAN_CHUNK) -> Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.errors import LyapmapError
+from lyapmap.core.arguments import whole
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 
@@ -46,14 +46,14 @@ def random_frame(tangent_map: TangentMap, b: int, k: int, rng: np.random.Generat
 def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> Array:
     """States after `n_steps` steps."""
     at = getattr(tangent_map, "at", None)
-    with _quiet():
+    with quiet():
         for step in range(first_step, first_step + n_steps):
             x = (at(step) if at else tangent_map).apply(x)
     return x
 
 
-def _quiet() -> np.errstate:
-    """No warnings where an orbit escapes: its status tells."""
+def quiet() -> np.errstate:
+    """Context without NumPy's warnings, for orbits that may escape: the status tells of it."""
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
@@ -89,8 +89,7 @@ def propagate(
     -------
     Carried
     """
-    if qr_every < 1:
-        raise LyapmapError(f"qr_every: expected at least 1 step, got {qr_every}")
+    qr_every = whole("qr_every", qr_every, 1)
     ops = tangent_map.ops
     frame_dtype = frame_dtype or ops.dtype
     at = getattr(tangent_map, "at", None)
@@ -98,7 +97,7 @@ def propagate(
     if block is not None and at is None and frame_dtype == ops.dtype:
         return Carried(*block(x, frame, n_steps, qr_every))
     total = np.zeros((frame.shape[0], frame.shape[2]))
-    with _quiet():
+    with quiet():
         for step in range(1, n_steps + 1):
             now = at(first_step + step - 1) if at else tangent_map
             x, tangents = now.jvp(x, ops.cast(frame, ops.dtype))

@@ -57,7 +57,10 @@ def linear_map(
     >>> linear_map([0.0, np.log(2)]).apply(np.array([[1.0, 1.0]])).round(12)
     array([[1., 2.]])
     """
-    given = np.atleast_1d(np.asarray(exponents, dtype=np.float64))
+    try:
+        given = np.atleast_1d(np.asarray(exponents, dtype=np.float64))
+    except (TypeError, ValueError):
+        given = np.array([np.nan])
     if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all() or given.max() > LARGEST_EXPONENT:
         raise LyapmapError(
             f"exponents: expected a sequence of finite numbers <= {LARGEST_EXPONENT:g}, got {exponents!r}"

@@ -1,0 +1,49 @@
+"""Arguments that callers give, checked in one place."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+from lyapmap.core.errors import LyapmapError
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """An integer of at least `least`; a float with a whole value will do.
+
+    >>> whole("n_steps", 1e3, 1)
+    1000
+    """
+    found = int(value) if isinstance(value, float) and value.is_integer() else value
+    try:
+        number = operator.index(found)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise LyapmapError(f"{name}: expected an integer, got {value!r}")
+    if number < least:
+        raise LyapmapError(f"{name}: expected at least {least}, got {value}")
+    return number
+
+
+def positive(name: str, value: Any) -> float:
+    """A number greater than 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number > 0:
+        raise LyapmapError(f"{name}: expected a positive number, got {value!r}")
+    return number
+
+
+def interval(name: str, value: Any) -> tuple[float, float]:
+    """Two numbers (low, high) with low < high."""
+    try:
+        low, high = (float(bound) for bound in value)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if not low < high:
+        raise LyapmapError(f"{name}: expected (low, high) with low < high, got {value!r}")
+    return low, high
