@@ -180,6 +180,7 @@ COLUMNS = "write it for a batch of states (rows), or pass vectorized=False"
         (lambda x: x.mean(axis=0) + 0 * x, {}, MapError, "depends on the others of its batch"),
         (lambda x: x.astype(np.float32), {}, PrecisionError, "function: expected float64 back, got float32"),
         (lambda x: (x > 0.5).astype(int), {}, PrecisionError, "function: expected float64 back, got int64"),
+        (lambda x: np.multiply(x, 2, out=x), {}, MapError, "function: it changes the states it is given"),
         (lambda x: 1.0j * x, {}, PrecisionError, "function: expected float64 back, got complex128"),
         (lambda x: x * np.float64(0.5), {"dtype": "float32"}, PrecisionError, "expected float32 back, got float64"),
         (henon, {"dtype": "float16"}, PrecisionError, "dtype: expected 'float32' or 'float64', got 'float16'"),

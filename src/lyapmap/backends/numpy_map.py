@@ -110,11 +110,15 @@ class NumpyMap:
             raise MapError(f"function: the image of a state depends on the others of its batch; {_ADVICE}")
 
     def _tried(self, batch: NDArray[Any]) -> NDArray[Any]:
+        given = batch.copy()
         try:
-            return np.asarray(self._function(batch))
+            image = np.asarray(self._function(given))
         except (TypeError, ValueError, IndexError) as error:
             reason = " ".join(str(error).split())
             raise MapError(f"function: failed on states of shape {batch.shape} ({reason}); {_ADVICE}") from error
+        if not np.array_equal(given, batch):
+            raise MapError("function: it changes the states it is given; let it work on x.copy()")
+        return image
 
     def _check_jacobian(self, probe: NDArray[Any]) -> None:
         found = np.asarray(self._jacobian(probe.reshape(-1, *self.state_shape)))  # type: ignore[misc]

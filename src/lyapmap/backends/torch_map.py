@@ -163,13 +163,13 @@ class TorchMap:
                 f"got {str(array.dtype).removeprefix('torch.')} on {array.device}; "
                 "wrap the map with the other dtype or device"
             )
-        if array.ndim < 2 or array.shape[1] != self._n:
+        if array.ndim != (2 if name == "x" else 3) or array.shape[1] != self._n:
             shape = tuple(array.shape)
             raise ShapeError(f"{name}: expected {self._n} values per row for {self.state_shape}, got shape {shape}")
 
     def _rows_at_once(self, memory_limit: int) -> int:
         """Calls the function once, checks what comes back, and measures how large its layers are."""
-        probe = torch.zeros(2, *self.state_shape, dtype=self._dtype, device=self._device)
+        probe = torch.full((2, *self.state_shape), 0.5, dtype=self._dtype, device=self._device)
         largest = _LargestOutput()
         try:
             with torch.no_grad(), largest:
@@ -178,6 +178,8 @@ class TorchMap:
             raise
         except RuntimeError as error:
             raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {_reason(error)}") from error
+        if not bool((probe == 0.5).all()):
+            raise MapError("function: it changes the states it is given; let it work on x.clone()")
         if not isinstance(y, Tensor):
             raise MapError(f"function: expected it to return a tensor, got {type(y).__name__}")
         if y.shape != probe.shape:

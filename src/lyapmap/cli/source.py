@@ -16,7 +16,8 @@ from lyapmap.cli.common import integers
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.map import TangentMap, dimension
 
-TRAJECTORIES = 8
+TRAJECTORIES = {"map": 8, "callable": 8, "model": 4}
+"""Default number by kind of source: a step of a network costs far more than one of a formula."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def load_source(
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
     if state_shape and not function:
         raise LyapmapError("--state-shape: only --callable needs it")
-    b = trajectories or TRAJECTORIES
+    kind = given[0].removeprefix("--")
+    b = trajectories or TRAJECTORIES[kind]
     default: tuple[NDArray[Any], str]
     if model:
         name, tangent_map, default = _model(model, dtype, device, b)
@@ -78,7 +80,6 @@ def load_source(
         name, tangent_map, default = _reference(map_name, parameters or [], dtype, device, b, seed)
     else:
         name, tangent_map, default = _callable(str(function), state_shape, dtype, device, b, seed)
-    kind = given[0].removeprefix("--")
     if x0 is not None:
         states = _from_file(x0, tangent_map)
         if trajectories is not None:

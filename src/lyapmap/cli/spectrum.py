@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Exponents that the table shows; the files hold all."""
-STEPS = {"map": (100_000, 1_000), "callable": (10_000, 1_000), "model": (250, 150)}
+STEPS = {"map": (100_000, 1_000), "callable": (10_000, 1_000), "model": (300, 100)}
 """Default steps and transient by kind of source."""
 LARGE, LARGE_STEPS = 16, (4_000, 1_000)
 """Reference maps of more dimensions than this run fewer steps by default."""

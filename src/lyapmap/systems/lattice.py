@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from lyapmap.backends.numba_map import NumbaMap, RowRule
+from lyapmap.core.arguments import whole
 from lyapmap.systems.one_dimensional import LOGISTIC
-from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, integer, number
+from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number
 
 
 def coupled_map_lattice(n: int = 64, r: float = 4.0, eps: float = 0.1) -> ReferenceMap:
@@ -47,7 +48,7 @@ def coupled_map_lattice(n: int = 64, r: float = 4.0, eps: float = 0.1) -> Refere
     >>> coupled_map_lattice(n=3, eps=0.5).apply(np.array([[0.5, 0.0, 0.0]]))
     array([[0.5 , 0.25, 0.25]])
     """
-    n, r, eps = integer("n", n, 1), number("r", r, 0, 4), number("eps", eps, 0, 1)
+    n, r, eps = whole("n", n, 1), number("r", r, 0, 4), number("eps", eps, 0, 1)
     known = None
     alone = LOGISTIC.known_at(r=r)
     if eps == 0 and alone is not None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.systems.matrix_map import matrix_map
-from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, integer
+from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo
 
 LARGEST_EXPONENT = 700.0
 """Growth by more than exp(709) in one step is not a float."""
@@ -65,7 +66,7 @@ def linear_map(
         raise LyapmapError(
             f"exponents: expected a sequence of finite numbers <= {LARGEST_EXPONENT:g}, got {exponents!r}"
         )
-    seed = integer("seed", seed, 0)
+    seed = whole("seed", seed, 0)
     n = len(given)
     matrix = np.diag(np.exp(given))
     if rotated:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.arguments import whole
 from lyapmap.systems.matrix_map import matrix_map
-from lyapmap.systems.reference_map import ReferenceMap, SystemInfo, integer, number
+from lyapmap.systems.reference_map import ReferenceMap, SystemInfo, number
 
 
 def random_tanh_weights(n: int, g: float, seed: int) -> NDArray[np.float64]:
@@ -17,7 +18,7 @@ def random_tanh_weights(n: int, g: float, seed: int) -> NDArray[np.float64]:
     >>> random_tanh_weights(400, 1.5, seed=0).std().round(3) * 20
     np.float64(1.5)
     """
-    n, g, seed = integer("n", n, 1), number("g", g), integer("seed", seed, 0)
+    n, g, seed = whole("n", n, 1), number("g", g), whole("seed", seed, 0)
     weights: NDArray[np.float64] = np.random.default_rng(seed).standard_normal((n, n)) * (g / np.sqrt(n))
     return weights
 

@@ -191,13 +191,3 @@ def number(name: str, value: float, low: float = -math.inf, high: float = math.i
     else:
         wanted = f"a number in {'(' if above else '['}{low:g}, {high:g}]"
     raise LyapmapError(f"{name}: expected {wanted}, got {value!r}")
-
-
-def integer(name: str, value: int, low: int) -> int:
-    """A parameter as an integer of at least `low`; a float with a whole value will do."""
-    found = number(name, value) if isinstance(value, float) else value
-    if isinstance(found, bool | np.bool_) or not isinstance(found, int | float | np.integer) or found != int(found):
-        raise LyapmapError(f"{name}: expected an integer, got {value!r}")
-    if found < low:
-        raise LyapmapError(f"{name}: expected an integer >= {low}, got {value!r}")
-    return int(found)
