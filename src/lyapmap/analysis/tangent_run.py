@@ -20,6 +20,8 @@ FULL_UP_TO = 64
 BLOCKS = 256
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_SAMPLES = 64
+FORETOLD = 4.0
+"""Standard errors below zero that a sum should have at the end, as foretold; 3 will be asked for."""
 
 
 class TangentRun:
@@ -103,12 +105,20 @@ class TangentRun:
             self.planned += steps
 
     def _needed(self, look: GrowthStatistics) -> int:
-        """Exponents that a certificate will take, with a few to spare."""
-        sums = np.cumsum(np.sort(look.mean())[::-1])
-        negative = np.flatnonzero(sums < 0)
-        if negative.size:
-            crossing = int(negative[0]) + 1
-            return min(self.n, crossing + 2 + crossing // 8)
+        """Exponents whose sum will be negative for certain, judged from a look at the growth.
+
+        The error of the sums after the whole run is foretold from that of the look.
+        """
+        order = np.argsort(-look.mean(), kind="stable")
+        sums = np.cumsum(look.mean()[order])
+        covariance = look.covariance()[np.ix_(order, order)].cumsum(axis=0).cumsum(axis=1)
+        shrink = np.sqrt(look.steps / self.n_steps)
+        errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)) * shrink
+        # A look too short for errors still shows about where the sum turns negative.
+        errors = np.where(np.isfinite(errors), errors, 0.05 * np.abs(look.mean()[order]).cumsum())
+        certain = np.flatnonzero(-sums > FORETOLD * errors)
+        if certain.size:
+            return min(self.n, int(certain[0]) + 2)
         return min(self.n, max(self.k + 4, self.k * 3 // 2))
 
     def _resize(self, k: int) -> None:

@@ -41,7 +41,8 @@ ClassesOption = Annotated[
     str | None, typer.Option("--classes", metavar="N[,N...]", help="Only these classes of --data, e.g. 0 or 0,1,2.")
 ]
 TrajectoriesOption = Annotated[
-    int | None, typer.Option("--trajectories", "-b", min=1, help="Number of trajectories.", show_default="8; 4 of a model")
+    int | None,
+    typer.Option("--trajectories", "-b", min=1, help="Number of trajectories.", show_default="8; 4 of a model"),
 ]
 DtypeOption = Annotated[str | None, typer.Option("--dtype", help="float32 or float64.", show_default="the map's own")]
 DeviceOption = Annotated[

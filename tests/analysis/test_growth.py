@@ -1,0 +1,147 @@
+"""Statistics of growth: exact sums, calibrated errors, bounded memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import lfilter
+
+from lyapmap.analysis.growth import HISTORY_PER_DECADE, MAX_BATCHES, GrowthStatistics
+
+
+def gathered(growth: np.ndarray, block: int = 1) -> GrowthStatistics:
+    """Statistics of growth (steps, b, k), taken in blocks."""
+    statistics = GrowthStatistics(*growth.shape[1:])
+    for start in range(0, len(growth), block):
+        part = growth[start : start + block]
+        statistics.add(part.sum(axis=0), len(part))
+    return statistics
+
+
+def normal(steps: int, b: int = 1, k: int = 1, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((steps, b, k))
+
+
+def autoregressive(phi: float, steps: int, b: int, seed: int) -> np.ndarray:
+    """Noise of variance 1 with autocorrelation phi^lag, (steps, b, 1)."""
+    draws = normal(steps + 100, b, 1, seed)
+    return lfilter([np.sqrt(1 - phi**2)], [1, -phi], draws, axis=0)[100:]
+
+
+@given(st.integers(1, 700), st.integers(1, 40), st.integers(1, 3), st.integers(1, 3))
+def test_the_mean_is_exact_for_every_length_of_run_and_block(steps: int, block: int, b: int, k: int) -> None:
+    growth = np.random.default_rng(steps).integers(-9, 9, (steps, b, k)).astype(float)  # sums without rounding
+    statistics = gathered(growth, block)
+    assert statistics.steps == steps
+    np.testing.assert_array_equal(statistics.totals, growth.sum(axis=0))
+    np.testing.assert_array_equal(statistics.per_trajectory(), growth.sum(axis=0) / steps)
+    np.testing.assert_array_equal(statistics.mean(), growth.sum(axis=0).mean(axis=0) / steps)
+
+
+@given(st.integers(1, 3000), st.integers(1, 20))
+def test_joined_batches_lose_nothing_and_stay_few(steps: int, block: int) -> None:
+    growth = np.random.default_rng(steps).integers(-9, 9, (steps, 1, 1)).astype(float)
+    statistics = gathered(growth, block)
+    assert len(statistics._sums) <= MAX_BATCHES
+    assert sum(statistics._lengths) == steps
+    assert sum(float(s[0]) for s in statistics._sums) == growth.sum()
+    assert set(statistics._lengths[:-1]) <= {statistics._batch}
+
+
+def test_the_error_of_white_noise_is_one_over_the_square_root_of_the_steps() -> None:
+    errors = [gathered(normal(2000, seed=seed), 10).stderr()[0] * np.sqrt(2000) for seed in range(40)]
+    assert np.mean(errors) == pytest.approx(1, rel=0.25)
+
+
+@pytest.mark.parametrize("phi", [0.5, 0.9, -0.5])
+@pytest.mark.parametrize("b", [1, 4])
+def test_the_error_of_correlated_noise_is_that_of_theory(phi: float, b: int) -> None:
+    steps = 4000
+    theory = np.sqrt((1 + phi) / (1 - phi) / steps / b)
+    errors = [gathered(autoregressive(phi, steps, b, 10 * seed), 16).stderr()[0] for seed in range(30)]
+    assert np.mean(errors) == pytest.approx(theory, rel=0.25)
+
+
+def test_the_spread_over_trajectories_counts_where_it_is_larger() -> None:
+    offsets = np.random.default_rng(0).standard_normal(50)
+    growth = np.broadcast_to(offsets[None, :, None], (100, 50, 1))  # each constant, none like the other
+    assert gathered(growth).stderr()[0] == pytest.approx(offsets.std(ddof=1) / np.sqrt(50))
+    few = growth[:, :7]
+    assert gathered(few).stderr()[0] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("steps", "b", "finite"), [(15, 7, False), (16, 1, True), (1, 7, False), (1, 8, True)])
+def test_the_error_is_infinite_while_there_is_too_little_to_judge_by(steps: int, b: int, finite: bool) -> None:
+    assert np.isfinite(gathered(normal(steps, b)).stderr()).all() == finite
+
+
+def test_nothing_gathered_means_an_infinite_error_and_no_history() -> None:
+    statistics = GrowthStatistics(1, 2)
+    assert np.isposinf(statistics.stderr()).all()
+    np.testing.assert_array_equal(statistics.mean(), [0, 0])
+
+
+def test_the_history_is_evenly_spaced_in_the_logarithm_and_ends_with_the_mean() -> None:
+    growth = normal(5000, 2, 3)
+    statistics = gathered(growth, 3)
+    steps, means = statistics.history()
+    assert steps[-1] == 5000
+    assert (np.diff(steps) > 0).all()
+    assert len(steps) <= HISTORY_PER_DECADE * np.log10(5000) + 2
+    late = np.diff(np.log10(steps[steps > 100]))[:-1]
+    np.testing.assert_allclose(late, 1 / HISTORY_PER_DECADE, atol=0.02)
+    for n, mean in zip(steps, means, strict=True):
+        np.testing.assert_allclose(mean, growth[:n].mean(axis=(0, 1)), atol=1e-12)
+    np.testing.assert_array_equal(means[-1], statistics.mean())
+
+
+def test_asking_for_the_history_twice_adds_nothing() -> None:
+    statistics = gathered(normal(77))
+    assert len(statistics.history()[0]) == len(statistics.history()[0])
+
+
+def test_the_covariance_is_symmetric_and_positive_with_the_errors_on_its_diagonal() -> None:
+    rng = np.random.default_rng(0)
+    growth = rng.standard_normal((3000, 3, 5)) @ rng.standard_normal((5, 5))
+    statistics = gathered(growth, 7)
+    covariance = statistics.covariance()
+    np.testing.assert_allclose(covariance, covariance.T, rtol=1e-12)
+    np.testing.assert_allclose(np.diag(covariance), statistics.stderr() ** 2, rtol=1e-12)
+    assert np.linalg.eigvalsh(covariance).min() > -1e-12 * np.trace(covariance)
+
+
+def test_exponents_whose_sum_is_fixed_are_anticorrelated() -> None:
+    noise = normal(1000, 1, 1)
+    covariance = gathered(np.concatenate([noise, -1.2 - noise], axis=2)).covariance()
+    assert covariance.sum() == pytest.approx(0, abs=1e-15)
+
+
+def test_one_exponent_and_constant_growth_have_a_covariance_too() -> None:
+    assert gathered(normal(100)).covariance().shape == (1, 1)
+    np.testing.assert_array_equal(gathered(np.ones((100, 1, 2))).covariance(), np.zeros((2, 2)))
+
+
+def test_without_an_error_the_covariance_is_infinite_on_its_diagonal() -> None:
+    np.testing.assert_array_equal(gathered(normal(3, 1, 2)).covariance(), np.diag([np.inf, np.inf]))
+
+
+@pytest.mark.parametrize("b", [1, 10])
+def test_an_exponent_of_minus_infinity_has_no_error_and_spoils_no_other(b: int) -> None:
+    growth = normal(200, b, 2)
+    growth[50:, :, 1] = -np.inf
+    statistics = gathered(growth)
+    assert np.isneginf(statistics.mean()[1])
+    assert np.isnan(statistics.stderr()[1])
+    assert statistics.stderr()[0] == pytest.approx(gathered(growth[:, :, :1]).stderr()[0])
+
+
+def test_intervals_of_two_errors_cover_the_mean_in_about_95_of_100_runs() -> None:
+    inside: list[Any] = []
+    for seed in range(300):
+        statistics = gathered(autoregressive(0.6, 1500, 2, 3 * seed), 6)
+        inside.append(abs(statistics.mean()[0]) <= 1.96 * statistics.stderr()[0])
+    assert 0.92 <= np.mean(inside) <= 0.99
