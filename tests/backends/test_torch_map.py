@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
+from lyapmap.backends.torch_dual import Dual, NoRule, carry
 from lyapmap.backends.torch_map import wrap_torch
-from lyapmap.backends.torch_rules import fast_tangents
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.models.cycle import CycleConfig, Generator
 
@@ -131,21 +131,85 @@ def test_the_jacobian_is_that_of_reverse_mode(name: str) -> None:
     torch.testing.assert_close(m.jacobian(x), by_reverse_mode(module, m, x), atol=1e-11, rtol=1e-10)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYERS if "Conv" in name or "LayerNorm" in name or "cycle" in name])
-def test_fast_rules_give_what_torch_gives(name: str) -> None:
-    module, shape = made(name, "float64")
-    module.requires_grad_(False)
-    x, v = (part.double() for part in (torch.randn(2, *shape), torch.randn(3, 2, *shape)))
-
-    def carried() -> tuple[Tensor, Tensor]:
-        return vmap(lambda t: jvp(module, (x,), (t,)), out_dims=(None, 0))(v)  # type: ignore[arg-type]
-
+def both_ways(function: Callable[[Any], Any], shape: tuple[int, ...]) -> tuple[Any, Any]:
+    """Images and tangents by our rules and by torch."""
+    x, v = torch.randn(2, *shape, dtype=torch.float64), torch.randn(3, 2, *shape, dtype=torch.float64)
     with torch.no_grad():
-        slow = carried()
-        with fast_tangents():
-            fast = carried()
-    for mine, theirs in zip(fast, slow, strict=True):
+        theirs = vmap(lambda t: jvp(function, (x,), (t,)), out_dims=(None, 0))(v)  # type: ignore[arg-type]
+        return carry(function, x, v), theirs
+
+
+RULES = ("Conv", "Linear", "LayerNorm", "LeakyReLU", "Tanh", "dropout", "cycle")
+NO_RULES = ("circular", "stride")  # the one with a stride shuffles pixels
+
+
+@pytest.mark.parametrize("name", [n for n in LAYERS if n.startswith(RULES) and not n.endswith(NO_RULES)])
+def test_our_rules_give_what_torch_gives(name: str) -> None:
+    module, shape = made(name, "float64")
+    for mine, theirs in zip(*both_ways(module.requires_grad_(False), shape), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.relu(x) + 2 * x - x / 3,
+        lambda x: torch.sigmoid(x) * torch.tanh(x) + 1,
+        lambda x: -(x * x).tanh(),
+        lambda x: F.pad(x, (1, 0, 2, 1), value=3.0)[..., 1:-1, :3],
+        lambda x: x.flatten(1).unflatten(1, (3, 4, 5)).movedim(1, -1),
+        lambda x: F.leaky_relu(torch.flatten(x, 1), 0.3) - x.flatten(1),
+    ],
+)
+def test_our_rules_for_functions_give_what_torch_gives(function: Callable[[Any], Any]) -> None:
+    for mine, theirs in zip(*both_ways(function, (3, 4, 5)), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-13, rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        torch.sin,
+        lambda x: x if x.mean() > 0 else -x,
+        lambda x: x / x,
+        lambda x: x + torch.ones(7, *x.shape),
+        lambda x: 1 - x.exp(),
+        lambda x: F.relu(x, inplace=True),
+        lambda x: F.dropout(x, 0.5),
+        lambda x: F.pad(x, (1, 1), mode="reflect"),
+        lambda x: F.conv1d(x, x),
+        lambda x: x[torch.tensor([0])],
+        lambda x: torch.zeros(2, 3, 4),
+    ],
+)
+def test_what_has_no_rule_says_so(function: Callable[[Any], Any]) -> None:
+    with pytest.raises(NoRule):
+        carry(function, torch.randn(2, 3, 4), torch.randn(5, 2, 3, 4))
+
+
+def test_rules_that_disagree_with_torch_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lyapmap.backends import torch_dual
+
+    def wrong(func: Any, x: Any) -> Dual:
+        return Dual(func(x.image), -x.tangents)
+
+    monkeypatch.setitem(torch_dual._RULES, torch.tanh, wrong)
+    m = wrap_torch(torch.tanh, state_shape=(3,), dtype="float64")
+    x, v = states(m)
+    torch.testing.assert_close(m.jvp(x, v)[1], (1 - torch.tanh(x) ** 2)[:, :, None] * v)
+
+
+def test_a_branch_without_a_rule_falls_back_to_torch() -> None:
+    """Seen only while it runs, for states outside those on which the map was tried."""
+    calls = []
+
+    def function(x: Any) -> Any:
+        calls.append(type(x))
+        return torch.sin(x) if len(calls) > 3 else torch.tanh(x)
+
+    m = wrap_torch(function, state_shape=(3,), dtype="float64")
+    x, v = states(m)
+    torch.testing.assert_close(m.jvp(x, v)[1], torch.cos(x)[:, :, None] * v)
 
 
 KERNEL, GAIN = torch.randn(4, 4, 3, 3, dtype=torch.float64), torch.rand(6, dtype=torch.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_json_carries_the_attributes_of_the_result():
     assert values["provenance"]["parameters"] == {"a": 1.2, "b": 0.3}
     assert sum(values["exponents"]) == pytest.approx(np.log(0.3), abs=1e-9)
     assert {"exponents", "stderr", "per_trajectory", "kaplan_yorke", "entropy", "n_positive", "status"} <= set(values)
-    assert set(values) == set(lm.LyapunovSpectrum.__dataclass_fields__)
+    assert set(values) == {field.name for field in dataclasses.fields(lm.LyapunovSpectrum)}
 
 
 def test_json_equals_the_library_with_the_same_seed():

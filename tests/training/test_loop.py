@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,14 @@ on_the_main_thread = pytest.mark.skipif(
 )
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own handling of Ctrl-C, which a process started in the background is born without."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press(times: int, at: tuple[int, int]) -> Callable[[Walk], None]:
     """Real Ctrl-C in the middle of a step."""
 
@@ -159,6 +167,7 @@ def press(times: int, at: tuple[int, int]) -> Callable[[Walk], None]:
 
 
 @on_the_main_thread
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
     whole: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -175,6 +184,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
 
 
 @on_the_main_thread
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_stops_at_once_and_saves_no_half_step(whole: Checkpoint, tmp_path: Path) -> None:
     recipe = Walk()
     recipe.between = press(2, at=(3, 1))

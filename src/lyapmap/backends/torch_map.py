@@ -1,12 +1,13 @@
 """Maps made of torch modules and functions, carried with forward-mode differentiation.
 
-Requires torch >= 2.6. The only file besides `torch_rules` of the backends that imports it.
+Requires torch >= 2.6. With `torch_dual`, the only file of the backends that imports it.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lyapmap.backends.torch_rules import fast_tangents
+from lyapmap.backends.torch_dual import NoRule, carry
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, dimension
 from lyapmap.core.ops import ArrayOps
@@ -27,6 +28,9 @@ CPU_LAYER_BYTES = 8 * 2**20
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 LIVE_TENSORS = 8
 """Tensors of the largest layer that are alive at once while tangents pass through it, about."""
+
+RULES_TOLERANCE = 1e4
+"""Roundings, relative to the largest value, within which our rules must agree with torch."""
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -108,6 +112,7 @@ class TorchMap:
         self._n = dimension(state_shape)
         self._dtype, self._device = dtype, device
         self._rows = self._rows_at_once(memory_limit)
+        self._has_rules = self._rules_agree()
 
     def apply(self, x: Tensor) -> Tensor:
         self._require(x, "x")
@@ -124,8 +129,7 @@ class TorchMap:
         directions = min(k, self._rows)
         states = max(1, self._rows // directions)
         images, tangents = [], []
-        # Of the ways to compute attention only the plain one carries tangents.
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), fast_tangents():
+        with torch.no_grad():
             for first in range(0, b, states):
                 # Expanded states share memory, which forward mode refuses.
                 rows = x[first : first + states].contiguous().unflatten(1, self.state_shape)
@@ -160,16 +164,43 @@ class TorchMap:
         return self._function(x.unflatten(1, self.state_shape)).flatten(1)
 
     def _carry(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (b, *shape) and tangents (k, b, *shape) after one step."""
+        tangents = tangents.contiguous()
+        if self._has_rules:
+            try:
+                return carry(self._function, x, tangents)
+            except NoRule:
+                self._has_rules = False
+        return self._carry_by_torch(x, tangents)
+
+    def _carry_by_torch(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         def one(tangent: Tensor) -> Any:
             return jvp(self._function, (x,), (tangent,))
 
         try:
-            image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents.contiguous())
+            with _plain_attention():
+                image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise MapError(f"function: torch cannot carry tangents through it: {_reason(error)}") from error
         return image, carried
+
+    def _rules_agree(self) -> bool:
+        """Whether the rules of `torch_dual` know the function, and give what torch gives."""
+        draws = torch.Generator().manual_seed(0)
+        x = (2 * torch.rand(2, *self.state_shape, generator=draws, dtype=self._dtype) - 1).to(self._device)
+        tangents = torch.randn(2, 2, *self.state_shape, generator=draws, dtype=self._dtype).to(self._device)
+        with torch.no_grad():
+            try:
+                ours, wanted = carry(self._function, x, tangents), self._carry_by_torch(x, tangents)
+            except (NoRule, MapError):
+                return False
+        tolerance = RULES_TOLERANCE * torch.finfo(self._dtype).eps
+        return all(
+            a.shape == b.shape and bool((a - b).abs().max() <= tolerance * b.abs().max())
+            for a, b in zip(ours, wanted, strict=True)
+        )
 
     def _require(self, array: Any, name: str) -> None:
         if not isinstance(array, Tensor):
@@ -211,6 +242,18 @@ class TorchMap:
         if self._device.type == "cpu":
             rows = min(rows, max(32, int(2 * CPU_LAYER_BYTES / max(largest.bytes, 1))))
         return rows
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Attention computed step by step, the only way of torch's that carries tangents."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _reason(error: RuntimeError) -> str:

@@ -52,13 +52,18 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything th
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-def version_option(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    """Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures."""
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"lyapmap {__version__}")
         raise typer.Exit
+
+
+def version_option(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures."""
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:

@@ -31,7 +31,7 @@ def interrupts_held() -> Iterator[Callable[[], None]]:
         if held:
             raise KeyboardInterrupt
 
-    # Signals belong to the main thread, and a caller's own handler is his choice.
+    # Signals belong to the main thread, and a caller's own handler stays.
     ours = threading.current_thread() is threading.main_thread()
     if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield let_through

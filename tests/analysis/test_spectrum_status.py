@@ -1,0 +1,246 @@
+"""How runs end: every status, every kind of attractor, with the exponents that are exact there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lyapmap as lm
+from lyapmap.core.errors import RunError
+from sample_maps import Henon, Linear, henon, interval_map, logistic, rotation, tent
+
+GOLDEN = np.pi * (np.sqrt(5) - 1)
+
+
+def run(m: Any, x0: Any, n_steps: int = 500, **options: Any) -> lm.LyapunovSpectrum:
+    return lm.lyapunov_spectrum(m, x0, n_steps=n_steps, **{"seed": 0, "throw": False} | options)
+
+
+def assert_no_numbers(spectrum: lm.LyapunovSpectrum) -> None:
+    assert np.isnan(spectrum.exponents).all()
+    assert np.isnan(spectrum.stderr).all()
+    assert np.isnan([spectrum.kaplan_yorke, spectrum.entropy]).all()
+    assert spectrum.n_positive == 0
+
+
+# Collapsed: rounding has put the orbit where no exact orbit would stay.
+
+
+@pytest.mark.parametrize("transient", [0, 100])
+def test_the_tent_map_collapses(transient: int) -> None:
+    spectrum = run(tent(), [0.2], transient=transient)
+    assert (spectrum.status, spectrum.attractor) == ("collapsed", "collapsed")
+    assert spectrum.message == "the computed orbit repeats exactly although it is unstable"
+    assert_no_numbers(spectrum)
+
+
+def test_a_collapse_raises_with_the_remedy_and_the_result() -> None:
+    with pytest.raises(RunError, match=r"collapsed: .*start elsewhere, run fewer steps, use float64 or add noise") as e:
+        run(tent(), [0.2], throw=True)
+    assert e.value.result.status == "collapsed"  # type: ignore[attr-defined]
+
+
+def test_some_trajectories_collapsed_are_counted() -> None:
+    spectrum = run(logistic(4.0), [[0.3], [0.5], [0.25]], n_steps=100)
+    assert spectrum.message == "2 of 3 computed orbits repeat exactly although they are unstable"
+    assert_no_numbers(spectrum)
+
+
+def test_the_logistic_map_from_0_4_collapses_after_15_million_steps() -> None:
+    spectrum = run(lm.systems.logistic(r=4.0), [0.4], n_steps=15_600_000)
+    assert spectrum.status == "collapsed"
+    assert_no_numbers(spectrum)
+
+
+def test_the_baker_map_collapses_once_its_second_coordinate_is_gone_too() -> None:
+    assert run(lm.systems.baker(), [0.2, 0.3], n_steps=3000).status == "collapsed"
+
+
+def test_noise_keeps_a_map_alive_that_would_collapse() -> None:
+    def reflected(x: np.ndarray) -> np.ndarray:
+        y = np.abs(x) % 2
+        return np.where(y > 1, 2 - y, y)
+
+    m = interval_map(lambda x: 1 - np.abs(2 * reflected(x) - 1), lambda x: np.full_like(x, 2.0))
+    spectrum = run(lm.noisy(m, scale=1e-9), [0.2])
+    assert (spectrum.status, spectrum.attractor) == ("ok", "chaotic")
+    assert spectrum.exponents[0] == pytest.approx(np.log(2), rel=1e-12)
+
+
+# Escaped: a state is not finite, or left the bounds.
+
+
+@pytest.mark.parametrize("transient", [0, 40])
+def test_a_map_that_overflows_has_escaped(transient: int) -> None:
+    spectrum = run(interval_map(lambda x: 2 * x**2 + 1), [1.0], transient=transient)
+    assert (spectrum.status, spectrum.attractor) == ("escaped", "escaped")
+    assert spectrum.message == "the state is not finite after step 10"
+    assert_no_numbers(spectrum)
+    assert spectrum.history.shape[1] == 1
+
+
+def test_trajectories_that_escape_are_counted() -> None:
+    spectrum = run(Henon(), [[0.1, 0.1], [10.0, 10.0], [0.2, 0.1]])
+    assert spectrum.status == "escaped"
+    assert spectrum.message.startswith("1 of 3 trajectories is not finite after step")
+
+
+def test_a_state_that_leaves_the_bounds_has_escaped() -> None:
+    spectrum = run(Henon(), [0.1, 0.1], bounds=(-1, 1))
+    assert spectrum.status == "escaped"
+    assert spectrum.message == "the state left the bounds or is not finite after step 1"
+    assert run(Henon(), [0.1, 0.1], bounds=(-2, 2)).status == "ok"
+
+
+def test_an_escape_raises_by_default() -> None:
+    with pytest.raises(RunError, match="escaped: the state is not finite after step 10; start within the basin"):
+        run(interval_map(lambda x: 2 * x**2 + 1), [1.0], throw=True)
+
+
+# Unresolved: exponents under the floor of the dtype.
+
+
+def test_a_map_of_rank_one_has_one_exponent_and_nan() -> None:
+    """Both coordinates follow the logistic map of their mean."""
+
+    def image(x: np.ndarray) -> np.ndarray:
+        u = x.mean(axis=1, keepdims=True)
+        return np.repeat(3.9 * u * (1 - u), 2, axis=1)
+
+    m = lm.wrap(image, state_shape=2, backend="numpy")
+    spectrum = run(m, [0.3, 0.5], n_steps=4000, transient=100, throw=True)
+    assert (spectrum.status, spectrum.attractor) == ("unresolved", "chaotic")
+    assert spectrum.message == "1 exponent lies under the floor that float64 can resolve"
+    assert abs(spectrum.exponents[0] - 0.496038) < 4 * spectrum.stderr[0]
+    assert np.isnan([spectrum.exponents[1], spectrum.stderr[1]]).all()
+    assert np.isnan(spectrum.per_trajectory[:, 1]).all()
+    assert np.isnan(spectrum.history[:, 1]).all()
+    assert np.isnan(spectrum.kaplan_yorke)
+    assert spectrum.kaplan_yorke_verdict == "needs exponents that were not resolved"
+    assert spectrum.entropy == spectrum.exponents[0]
+
+
+def test_tangents_that_overflow_between_decompositions_are_unresolved() -> None:
+    m = lm.wrap(lambda x: np.array([1e30, 1.0]) * x, state_shape=2, backend="numpy")
+    spectrum = run(m, [0.0, 0.0], qr_every=50)
+    assert (spectrum.status, spectrum.attractor) == ("unresolved", "undetermined")
+    assert "lower qr_every" in spectrum.message
+    assert_no_numbers(spectrum)
+
+
+# Attractors that are not chaotic: their exponents are exact, the status ok.
+
+
+@pytest.mark.parametrize("transient", [0, 300])
+def test_a_stable_fixed_point_has_the_exponents_of_its_multiplier(transient: int) -> None:
+    spectrum = run(logistic(2.5), [0.3], transient=transient)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "fixed point")
+    assert spectrum.exponents[0] == pytest.approx(-np.log(2), rel=1e-12)
+    assert (spectrum.stderr[0], spectrum.kaplan_yorke, spectrum.entropy, spectrum.n_positive) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("transient", [0, 1])
+def test_a_stable_cycle_of_period_2_has_the_exponents_of_its_multipliers(transient: int) -> None:
+    r = 3.2
+    spectrum = run(logistic(r), [0.3], n_steps=999, transient=transient)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "cycle of period 2")
+    assert spectrum.exponents[0] == pytest.approx(np.log(abs(4 + 2 * r - r**2)) / 2, rel=1e-12)
+
+
+def test_a_cycle_of_period_3_is_recognized_behind_a_chaotic_transient() -> None:
+    spectrum = run(logistic(3.83), [[0.3], [0.5], [0.77]], n_steps=3000)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "cycle of period 3")
+    settled = lm.trajectory(logistic(3.83), [0.3], n_steps=2, transient=5000).states[0, :, 0]
+    wanted = np.log(np.abs(3.83 * (1 - 2 * settled))).mean()
+    assert spectrum.exponents[0] == pytest.approx(wanted, rel=1e-9)
+    np.testing.assert_allclose(spectrum.per_trajectory, wanted, rtol=1e-9)
+
+
+def test_a_spiral_into_a_fixed_point_has_two_equal_exponents() -> None:
+    spectrum = run(Linear(0.9 * rotation(1.0)), [1.0, 0.0], n_steps=1000)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "fixed point")
+    np.testing.assert_allclose(spectrum.exponents, np.log(0.9), rtol=1e-12)
+
+
+def test_complex_multipliers_of_a_sheared_spiral_are_exact_where_averages_are_not() -> None:
+    matrix = np.array([[0.9, -0.5], [0.2, 0.7]])
+    spectrum = run(Linear(matrix), [1.0, 0.0], n_steps=1000)
+    wanted = np.log(np.abs(np.linalg.eigvals(matrix)))
+    np.testing.assert_allclose(spectrum.exponents, wanted, rtol=1e-12)
+    one = run(Linear(matrix), [1.0, 0.0], n_steps=1000, n_exponents=1)  # one direction is not invariant: an average
+    assert 0 < abs(one.exponents[0] - wanted[0]) < 4 * one.stderr[0]
+
+
+def test_a_rotation_is_a_torus_with_exponents_of_zero() -> None:
+    spectrum = run(Linear(rotation(GOLDEN)), [1.0, 0.0], n_steps=1000)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "torus")
+    np.testing.assert_allclose(spectrum.exponents, 0, atol=1e-12)
+    assert (spectrum.kaplan_yorke, spectrum.n_positive, spectrum.entropy) == (2, 0, 0)
+
+
+def test_an_attracting_circle_is_a_torus_of_dimension_one() -> None:
+    def image(x: np.ndarray) -> np.ndarray:
+        size = np.sqrt((x**2).sum(axis=1, keepdims=True))
+        return x @ rotation(GOLDEN).T * (1 + 0.5 * (1 - size))
+
+    m = lm.wrap(image, state_shape=2, backend="numpy")
+    spectrum = run(m, [0.7, 0.0], n_steps=1000, transient=200)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "torus")
+    np.testing.assert_allclose(spectrum.exponents, [0, np.log(0.5)], atol=1e-9)
+    assert spectrum.kaplan_yorke == 1.0
+
+
+@pytest.mark.parametrize(
+    ("m", "x0", "exponent"),
+    [(logistic(4.0), 0.0, np.log(4)), (logistic(4.0), 0.75, np.log(2)), (tent(), 0.0, np.log(2))],
+)
+def test_an_unstable_fixed_point_that_was_asked_for_is_no_collapse(m: Any, x0: float, exponent: float) -> None:
+    spectrum = run(m, [x0], throw=True)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "unstable fixed point")
+    assert spectrum.exponents[0] == pytest.approx(exponent, rel=1e-12)
+    assert spectrum.n_positive == 1
+
+
+def test_an_unstable_fixed_point_known_to_rounding_only_is_no_collapse() -> None:
+    """The fixed point of the Hénon map, which its float does not meet exactly."""
+    x = (-0.7 + np.sqrt(0.49 + 5.6)) / 2.8
+    point = np.array([[x, 0.3 * x]])
+    spectrum = run(Henon(), point, n_steps=20)
+    assert not np.array_equal(henon(point), point)
+    assert (spectrum.status, spectrum.attractor) == ("ok", "unstable fixed point")
+    wanted = np.log(np.abs(np.linalg.eigvals(Henon().jacobian(point)[0])))
+    np.testing.assert_allclose(spectrum.exponents, np.sort(wanted)[::-1], rtol=1e-9)
+
+
+def test_attractors_that_coexist_are_told_with_their_numbers() -> None:
+    m = interval_map(lambda x: np.where(x < 0, 2.5 * x * (1 + x), 3.9 * x * (1 - x)))
+    spectrum = run(m, [[0.3], [-0.3], [0.7], [0.6], [-0.9]], n_steps=3000, transient=100)
+    assert spectrum.attractor == "chaotic (3), fixed point (2)"
+    assert spectrum.status == "ok"
+    np.testing.assert_allclose(spectrum.per_trajectory[[1, 4], 0], -np.log(2), atol=1e-8)
+    assert (spectrum.per_trajectory[[0, 2, 3], 0] > 0.4).all()
+
+
+def test_two_stable_fixed_points_of_different_strength_both_count() -> None:
+    m = interval_map(lambda x: np.where(x < 0, (x - 1) / 2, (x + 3) / 4))
+    spectrum = run(m, [[-2.0], [3.0]], n_steps=200)
+    assert spectrum.attractor == "fixed point"
+    np.testing.assert_allclose(spectrum.per_trajectory[:, 0], [-np.log(2), -np.log(4)], rtol=1e-7)
+    assert spectrum.stderr[0] > 0.1
+
+
+def test_a_superstable_fixed_point_has_an_exponent_of_minus_infinity() -> None:
+    spectrum = run(logistic(2.0), [0.5])
+    assert (spectrum.status, spectrum.attractor) == ("ok", "fixed point")
+    assert spectrum.exponents[0] == -np.inf
+    assert spectrum.kaplan_yorke == 0
+
+
+def test_a_run_too_short_for_an_error_bar_says_so() -> None:
+    spectrum = run(Henon(), [0.1, 0.1], n_steps=5)
+    assert np.isposinf(spectrum.stderr).all()
+    assert spectrum.attractor == "undetermined"
+    assert np.isposinf(spectrum.kaplan_yorke_stderr)
+    assert spectrum.n_positive == 0
