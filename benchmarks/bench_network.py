@@ -132,8 +132,8 @@ def random_tanh(n: int, draws: int) -> None:
         s = lm.lyapunov_spectrum(
             network,
             network.initial_states(1, seed),
-            n_steps=400,
-            transient=400,
+            n_steps=250,
+            transient=200,
             n_exponents="all",
             seed=seed,
             throw=False,

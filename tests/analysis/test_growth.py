@@ -66,6 +66,13 @@ def test_the_error_of_correlated_noise_is_that_of_theory(phi: float, b: int) -> 
     assert np.mean(errors) == pytest.approx(theory, rel=0.25)
 
 
+def test_the_error_follows_correlations_that_outlast_a_batch() -> None:
+    phi, steps = 0.99, 10_000
+    theory = np.sqrt((1 + phi) / (1 - phi) / steps)
+    errors = [gathered(autoregressive(phi, steps, 1, 10 * seed), 40).stderr()[0] for seed in range(30)]
+    assert np.mean(errors) == pytest.approx(theory, rel=0.25)
+
+
 def test_the_spread_over_trajectories_counts_where_it_is_larger() -> None:
     offsets = np.random.default_rng(0).standard_normal(50)
     growth = np.broadcast_to(offsets[None, :, None], (100, 50, 1))  # each constant, none like the other

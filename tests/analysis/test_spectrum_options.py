@@ -186,6 +186,18 @@ def test_a_coarse_frame_raises_the_floor_of_a_fine_map() -> None:
     assert np.isnan(coarse.exponents[2])
 
 
+def test_rarer_decompositions_raise_the_floor() -> None:
+    exponents = np.array([0.5, -2.0, -10.0])
+    u = orthogonal(3, 1)
+    m = torus_map(u @ np.diag(np.exp(exponents)) @ u.T)
+    often = run(m, [0.1, 0.2, 0.3], transient=50)
+    rare = run(m, [0.1, 0.2, 0.3], transient=50, qr_every=5)
+    np.testing.assert_allclose(often.exponents, exponents, rtol=1e-6)
+    np.testing.assert_allclose(rare.exponents[:2], exponents[:2], rtol=1e-6)
+    assert np.isnan(rare.exponents[2])
+    assert rare.status == "unresolved"
+
+
 def test_a_float64_frame_can_be_kept_under_a_float32_map() -> None:
     spectrum = run(single([0.5, -1.0]), [0.3, 0.4], transient=50, frame_dtype="float64")
     np.testing.assert_allclose(spectrum.exponents, [0.5, -1.0], atol=1e-4)
@@ -218,6 +230,12 @@ def test_a_run_continues_from_its_final_state() -> None:
     second = run(x0=first.final_state, n_steps=35)
     np.testing.assert_array_equal(second.final_state, whole.final_state)
     np.testing.assert_array_equal(first.final_state, lm.trajectory(Henon(), X0, n_steps=25).states[:, -1])
+
+
+def test_noise_goes_by_the_step_through_blocks_of_many_steps() -> None:
+    m = lm.noisy(Henon(), scale=1e-3, seed=4)
+    along = lm.trajectory(m, X0, n_steps=1000, transient=600).states[:, -1]
+    np.testing.assert_array_equal(run(m, n_steps=1000, transient=600).final_state, along)
 
 
 def test_the_transient_is_not_averaged_over() -> None:

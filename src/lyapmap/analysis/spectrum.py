@@ -188,6 +188,7 @@ def lyapunov_spectrum(
         try:
             run.transient(auto)
             run.measure(auto)
+            run.look_for_late_repeat()
         except KeyboardInterrupt:
             interrupted = True
     if interrupted and run.statistics.steps == 0:

@@ -13,13 +13,15 @@ from lyapmap.analysis.orbit import RepeatWatch
 from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, quiet, random_frame
+from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
 
 FULL_UP_TO = 64
 """Largest dimension for which the full spectrum is the default and determinants are sampled."""
-BLOCKS = 256
+BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_SAMPLES = 64
+LATE_PERIOD = 16
+"""Longest period that is looked for at the end of a run."""
 FORETOLD = 4.0
 """Standard errors below zero that a sum should have at the end, as foretold; 3 will be asked for."""
 
@@ -91,6 +93,19 @@ class TangentRun:
         if self.lost() is not None or np.isposinf(self.statistics.stderr()).any():
             return False
         return self.dimension().verdict != CERTIFIED
+
+    def look_for_late_repeat(self) -> None:
+        """Notice orbits that died within the last block, which the watch could not see repeat."""
+        if not self.autonomous or self.lost() is not None:
+            return
+        y = self.x
+        for period in range(1, LATE_PERIOD + 1):
+            y = step_states(self.map, y, n_steps=1)
+            late = self.ops.rows_equal(y, self.x) & ~self.watch.repeats
+            if late.any():
+                around = propagate(self.map, self.x, self.frame, n_steps=period, frame_dtype=self.frame_dtype)
+                self.watch.repeats |= late
+                self.watch.growth = np.where(late, around.log_growth.max(axis=1) / period, self.watch.growth)
 
     def _adapt(self, steps: int) -> None:
         """Carry as many exponents as a look at the growth says will be needed."""
