@@ -1,0 +1,19 @@
+"""PyTorch networks of the papers, one file each: `lyapmap.models.cycle`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_MODULES = ("cycle",)
+__all__ = [*_MODULES]  # loaded late, and torch with them
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'lyapmap.models' has no attribute {name!r}")
+    return import_module(f"lyapmap.models.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
