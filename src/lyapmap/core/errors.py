@@ -32,6 +32,10 @@ class MissingExtraError(LyapmapError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'lyapmap[{extra}]'")
+        self._given = (package, extra, purpose)
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), self._given
 
 
 class RunError(LyapmapError):
@@ -47,6 +51,9 @@ class RunError(LyapmapError):
         super().__init__(message)
         self.result = result
 
+    def __reduce__(self) -> tuple[type, tuple[str, object]]:
+        return type(self), (str(self), self.result)  # so that it survives the way between processes
+
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C during an analysis.
@@ -60,3 +67,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, result: object) -> None:
         super().__init__("interrupted")
         self.result = result
+
+    def __reduce__(self) -> tuple[type, tuple[object]]:
+        return type(self), (self.result,)
