@@ -133,8 +133,22 @@ class TangentRun:
         errors = np.where(np.isfinite(errors), errors, 0.05 * np.abs(look.mean()[order]).cumsum())
         certain = np.flatnonzero(-sums > FORETOLD * errors)
         if certain.size:
-            return min(self.n, int(certain[0]) + 2)
-        return min(self.n, max(self.k + 4, self.k * 3 // 2))
+            return min(self.k, int(certain[0]) + 2)
+        return min(self.n, max(self.k + 4, self.k * 3 // 2, self._extrapolated(look.mean()[order], sums, errors)))
+
+    def _extrapolated(self, growth: NDArray[np.float64], sums: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
+        """Where the sum would turn negative for certain if the exponents went on falling evenly.
+
+        At most three times as many as there are: a guess to be looked at again, which spares looks.
+        """
+        middle = self.k // 2
+        fall = (growth[middle] - growth[-1]) / max(self.k - 1 - middle, 1)
+        if not fall > 0:
+            return 0
+        more = np.arange(1, 2 * self.k + 1)
+        guessed = sums[-1] + np.cumsum(growth[-1] - fall * more)
+        certain = np.flatnonzero(-guessed > FORETOLD * errors[-1] * (self.k + more) / self.k)
+        return self.k + int(certain[0]) + 2 if certain.size else 3 * self.k
 
     def _resize(self, k: int) -> None:
         """Keep the first k directions of every frame, or add random ones."""
