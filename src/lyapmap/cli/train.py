@@ -164,7 +164,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
 
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=10),
         TextColumn("{task.fields[losses]}"),
         TextColumn("{task.fields[rate]:.0f} images/s"),
         TimeRemainingColumn(),
@@ -173,7 +173,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         task = bar.add_task("train", total=None, epoch="-", losses="", rate=0.0)
 
         def show(at: Progress) -> None:
-            losses = " ".join(f"{name} {value:.2f}" for name, value in at.losses.items())
+            losses = " ".join(f"{name} {value:.2f}" for name, value in at.losses.items() if name != "total")
             bar.update(
                 task,
                 completed=at.step,
