@@ -44,7 +44,7 @@ class TorchOps:
             raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {self.dtype!r}")
         self.device = str(device)
         # torch's version is a str subclass that some writers of files refuse.
-        self.library = f"torch {str(torch.__version__)!s}"
+        self.library = f"torch {torch.__version__}"
 
     def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> Tensor:
         target = _DTYPES[dtype or self.dtype]
