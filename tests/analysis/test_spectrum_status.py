@@ -123,6 +123,13 @@ def test_a_map_of_rank_one_has_one_exponent_and_nan() -> None:
     assert spectrum.entropy == spectrum.exponents[0]
 
 
+def test_a_run_of_which_nothing_is_resolved_raises_by_default() -> None:
+    m = interval_map(lambda x: (1e200 * x) % 1, lambda x: np.full_like(x, 1e200))
+    with pytest.raises(RunError, match="unresolved: tangents overflowed within 4 steps .*; lower qr_every") as caught:
+        run(m, [0.3], qr_every=4, throw=True)
+    assert caught.value.result.failed
+
+
 def test_tangents_that_overflow_between_decompositions_are_unresolved() -> None:
     m = lm.wrap(lambda x: np.array([1e30, 1.0]) * x, state_shape=2, backend="numpy")
     spectrum = run(m, [0.0, 0.0], qr_every=50)

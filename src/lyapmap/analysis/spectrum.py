@@ -90,6 +90,11 @@ class LyapunovSpectrum(Result):
     n_steps: int
     sum_rule: dict[str, float] | None = field(default=None)
 
+    @property
+    def failed(self) -> bool:
+        """Also where nothing at all could be resolved: tangents that overflow leave no exponent."""
+        return self.status.failed or bool(np.isnan(self.exponents).all())
+
 
 def lyapunov_spectrum(
     map: Map,  # noqa: A002  # the field's own word

@@ -119,7 +119,7 @@ def spectrum(
         _show(result, source, out)
     if interrupted:
         raise typer.Exit(common.INTERRUPTED)
-    if result.status.failed:
+    if result.failed:
         raise typer.Exit(common.BAD_STATUS)
 
 
@@ -178,7 +178,7 @@ def _facts(result: LyapunovSpectrum, source: Source) -> list[tuple[str, str]]:
         facts.append(("derivative", origin["derivative"]))
     facts.append(("seconds", f"{origin['seconds']:.2f}"))
     status = str(result.status)
-    colour = "green" if status == "ok" else "red" if result.status.failed else "yellow"
+    colour = "green" if status == "ok" else "red" if result.failed else "yellow"
     words = f"[{colour}]{status}[/{colour}]"
     if result.message:
         words += f": {result.message}; {result.status.remedy}"

@@ -82,5 +82,5 @@ def trajectory(
             typer.echo(f"  {file}")
         if result.message:
             typer.echo(f"status {result.status}: {result.message}; {result.status.remedy}", err=True)
-    if result.status.failed:
+    if result.failed:
         raise typer.Exit(common.BAD_STATUS)

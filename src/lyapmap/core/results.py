@@ -98,9 +98,14 @@ class Result:
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> bool:
+        """Whether there is no number to use, so that an analysis raises by default."""
+        return self.status.failed
+
     def checked(self, throw: bool) -> Self:
         """The result itself; if `throw` and the run failed, an error with the remedy instead."""
-        if throw and self.status.failed:
+        if throw and self.failed:
             raise RunError(f"{self.status}: {self.message}; {self.status.remedy}", self)
         return self
 
