@@ -125,7 +125,7 @@ def test_a_map_of_rank_one_has_one_exponent_and_nan() -> None:
 
 def test_a_run_of_which_nothing_is_resolved_raises_by_default() -> None:
     m = interval_map(lambda x: (1e200 * x) % 1, lambda x: np.full_like(x, 1e200))
-    with pytest.raises(RunError, match="unresolved: tangents overflowed within 4 steps .*; lower qr_every") as caught:
+    with pytest.raises(RunError, match=r"unresolved: tangents overflowed within 4 steps .*; lower qr_every") as caught:
         run(m, [0.3], qr_every=4, throw=True)
     assert caught.value.result.failed
 
