@@ -2,6 +2,7 @@
 
     python benchmarks/bench_network.py speed        # k = 16, 8 trajectories, 64/128 channels
     python benchmarks/bench_network.py dimension    # Kaplan-Yorke dimension of the shipped generator, both ways
+    python benchmarks/bench_network.py cost         # one step of both ways, for both widths
     python benchmarks/bench_network.py random-tanh  # random tanh networks, N = 784, against published figures
 
 Run with OMP_NUM_THREADS=1 for figures of one core. Medians of repeats; both sides of a ratio alternate.
@@ -100,6 +101,31 @@ def dimension(steps: int, transient: int, trajectories: int) -> None:
     print("largest exponents, auto:", np.round(ours.exponents[:5], 3), " full:", np.round(mean[:5], 3))
 
 
+def cost(k: int = 30, b: int = 4) -> None:
+    """Seconds of one step of one trajectory: k directions, against the full Jacobian with its QR."""
+    for width in (32, 64):
+        torch.manual_seed(0)
+        generator = Generator(CycleConfig(width=width)).eval()
+        tangent_map = lm.wrap(generator, state_shape=(1, 28, 28))
+        x = torch.rand(b, 784) * 2 - 1
+        frame, _ = torch.linalg.qr(torch.randn(b, 784, k))
+        jacobian = _fastest_jacobian(generator, x[:1])
+        whole, _ = torch.linalg.qr(torch.randn(784, 784))
+
+        def ours(m=tangent_map, x: torch.Tensor = x, frame: torch.Tensor = frame) -> None:  # type: ignore[no-untyped-def]
+            m.ops.qr(m.jvp(x, frame)[1])
+
+        def full(jacobian=jacobian, x: torch.Tensor = x, q: torch.Tensor = whole) -> None:  # type: ignore[no-untyped-def]
+            torch.linalg.qr(jacobian(x[:1]) @ q)
+
+        fast, slow = alternating(ours, full, repeats=5)
+        ratio = statistics.median(f * b / o for o, f in zip(fast, slow, strict=True))
+        print(
+            f"width {width}: {1e3 * statistics.median(fast) / b:.0f} ms a trajectory-step with k = {k}, "
+            f"{1e3 * statistics.median(slow):.0f} ms with the full Jacobian, ratio {ratio:.1f}"
+        )
+
+
 def _fastest_jacobian(module: torch.nn.Module, x: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     """The Jacobian (784, 784) of one state, in reverse or forward mode, whichever is faster here."""
     from torch.func import jacfwd, jacrev
@@ -150,7 +176,7 @@ def random_tanh(n: int, draws: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("speed", "dimension", "random-tanh"))
+    parser.add_argument("what", choices=("speed", "dimension", "cost", "random-tanh"))
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--transient", type=int, default=100)
     parser.add_argument("--trajectories", type=int, default=2)
@@ -161,5 +187,7 @@ if __name__ == "__main__":
         speed()
     elif given.what == "dimension":
         dimension(given.steps, given.transient, given.trajectories)
+    elif given.what == "cost":
+        cost()
     else:
         random_tanh(given.n, given.draws)
