@@ -130,6 +130,12 @@ def test_initial_states_from_a_data_set():
     assert len(json.loads(result.stdout)["per_trajectory"]) == 2
 
 
+def test_data_may_give_more_states_than_a_model_brings():
+    result = run("spectrum", *DIGITS, "-n", "5", "--data", "digits", "-b", "40", "--json")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["per_trajectory"]) == 40
+
+
 def test_exponents_can_be_chosen():
     for choice, count in (("1", 1), ("all", 8)):
         result = run("spectrum", "--map", "coupled_map_lattice", "-p", "n=8", "-k", choice, "--json", *FEW)

@@ -75,7 +75,7 @@ class Recurrence:
     period: NDArray[np.int64]
 
 
-def find_recurrence(tangent_map: TangentMap, x: Array, *, first_step: int = 0) -> Recurrence:
+def find_recurrence(tangent_map: TangentMap, x: Array) -> Recurrence:
     """Periods of the orbits from states (b, n), to within the square root of the precision."""
     ops = tangent_map.ops
     scale = np.maximum(ops.norm(x), 1.0)
@@ -83,7 +83,7 @@ def find_recurrence(tangent_map: TangentMap, x: Array, *, first_step: int = 0) -
     period = np.zeros(x.shape[0], np.int64)
     y = x
     for p in range(1, LONGEST_PERIOD + 1):
-        y = step_states(tangent_map, y, n_steps=1, first_step=first_step + p - 1)
+        y = step_states(tangent_map, y, n_steps=1)
         back = (ops.norm(y - x) <= tolerance) & (period == 0)
         period[back] = p
         if period.all():

@@ -54,7 +54,6 @@ class TangentRun:
         self.frame_dtype: str = settings["frame_dtype"]
         self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
         self.step = 0
-        self.done = 0
         self.planned = self.n_steps + self.transient_steps
         self.autonomous = not hasattr(tangent_map, "at")
         self.statistics = GrowthStatistics(self.b, k)
@@ -81,7 +80,7 @@ class TangentRun:
         """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
         self._advance(self.n_steps, self.statistics)
         while auto and self.k < self.n and self._wants_more():
-            self._resize(min(self.n, max(self.k + 4, self.k * 3 // 2)))
+            self._resize(min(self.n, self._half_as_many_again()))
             align = max(self.transient_steps // 2, self.n_steps // 4)
             self.planned += align + self.n_steps
             self._advance(align, None)
@@ -134,7 +133,11 @@ class TangentRun:
         certain = np.flatnonzero(-sums > FORETOLD * errors)
         if certain.size:
             return min(self.k, int(certain[0]) + 2)
-        return min(self.n, max(self.k + 4, self.k * 3 // 2, self._extrapolated(look.mean()[order], sums, errors)))
+        guess = self._extrapolated(look.mean()[order], sums, errors)
+        return min(self.n, max(self._half_as_many_again(), guess))
+
+    def _half_as_many_again(self) -> int:
+        return max(self.k + 4, self.k * 3 // 2)
 
     def _extrapolated(self, growth: NDArray[np.float64], sums: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
         """Where the sum would turn negative for certain if the exponents went on falling evenly.
@@ -177,7 +180,6 @@ class TangentRun:
                 first_step=self.step,
             )
             self.step += length
-            self.done += length
             left -= length
             self._look(carried.x, carried.log_growth)
             if self.lost() is not None:
@@ -190,7 +192,7 @@ class TangentRun:
                 self._sample_determinant(statistics)
                 if self._converged(statistics):
                     return
-            self.report(self.done, self.planned)
+            self.report(self.step, self.planned)
 
     def _look(self, x: Array, log_growth: NDArray[np.float64]) -> None:
         out = ~self.ops.all_finite(x)

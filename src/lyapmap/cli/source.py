@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 from lyapmap.cli.common import integers
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.map import TangentMap, dimension
+
+_Start = tuple[NDArray[Any], str]
+"""Initial states (b, n), and where they come from in words."""
 
 TRAJECTORIES = {"map": 8, "callable": 8, "model": 4}
 """Default number by kind of source: a step of a network costs far more than one of a formula."""
@@ -73,13 +77,13 @@ def load_source(
         raise LyapmapError("--state-shape: only --callable needs it")
     kind = given[0].removeprefix("--")
     b = trajectories or TRAJECTORIES[kind]
-    default: tuple[NDArray[Any], str]
+    usual: Callable[[], _Start]  # where the states start that nobody gives
     if model:
-        name, tangent_map, default = _model(model, dtype, device, b)
+        name, tangent_map, usual = _model(model, dtype, device, b)
     elif map_name:
-        name, tangent_map, default = _reference(map_name, parameters or [], dtype, device, b, seed)
+        name, tangent_map, usual = _reference(map_name, parameters or [], dtype, device, b, seed)
     else:
-        name, tangent_map, default = _callable(str(function), state_shape, dtype, device, b, seed)
+        name, tangent_map, usual = _callable(str(function), state_shape, dtype, device, b, seed)
     if x0 is not None:
         states = _from_file(x0, tangent_map)
         if trajectories is not None:
@@ -90,7 +94,7 @@ def load_source(
         return Source(name, kind, tangent_map, states, words)
     if classes is not None:
         raise LyapmapError("--classes: only together with --data")
-    return Source(name, kind, tangent_map, *default)
+    return Source(name, kind, tangent_map, *usual())
 
 
 def require_torch(purpose: str) -> None:
@@ -99,25 +103,27 @@ def require_torch(purpose: str) -> None:
         raise MissingExtraError("torch", "torch", purpose)
 
 
-def _model(
-    model: str, dtype: str | None, device: str | None, b: int
-) -> tuple[str, TangentMap, tuple[NDArray[Any], str]]:
+def _model(model: str, dtype: str | None, device: str | None, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
     require_torch("loading a model")
     from lyapmap.training.zoo import load_model
 
     loaded = load_model(model, dtype=dtype, device=device)
-    states = loaded.sample_states
-    if b > len(states):
-        raise LyapmapError(
-            f"--trajectories: {loaded.name} comes with {len(states)} sample states, got {b}; "
-            "start more from --data or --x0"
-        )
-    return loaded.name, loaded.map, (states[:b].reshape(b, -1), "the model's sample states")
+
+    def samples() -> _Start:
+        states = loaded.sample_states
+        if b > len(states):
+            raise LyapmapError(
+                f"--trajectories: {loaded.name} comes with {len(states)} sample states, got {b}; "
+                "start more from --data or --x0"
+            )
+        return states[:b].reshape(b, -1), "the model's sample states"
+
+    return loaded.name, loaded.map, samples
 
 
 def _reference(
     name: str, parameters: list[str], dtype: str | None, device: str | None, b: int, seed: int
-) -> tuple[str, TangentMap, tuple[NDArray[Any], str]]:
+) -> tuple[str, TangentMap, Callable[[], _Start]]:
     from lyapmap import systems
 
     values = dict(_parameter(text) for text in parameters)
@@ -130,7 +136,8 @@ def _reference(
         elif value not in ("float64", "cpu"):
             raise LyapmapError(f"--{option}: the map {name} computes in float64 on the CPU, got {value}")
     tangent_map = systems.create(name, **values)
-    return name, tangent_map, (tangent_map.initial_states(b, seed), "random states of the map's safe region")
+    words = "random states of the map's safe region"
+    return name, tangent_map, lambda: (tangent_map.initial_states(b, seed), words)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -153,7 +160,7 @@ def _number(text: str) -> Any:
 
 def _callable(
     text: str, state_shape: str | None, dtype: str | None, device: str | None, b: int, seed: int
-) -> tuple[str, TangentMap, tuple[NDArray[Any], str]]:
+) -> tuple[str, TangentMap, Callable[[], _Start]]:
     from lyapmap.backends import wrap
 
     target = _imported(text)
@@ -169,8 +176,8 @@ def _callable(
     else:
         tangent_map = wrap(target, state_shape=shape, **options)
     n = dimension(tangent_map.state_shape)
-    states = np.random.default_rng(seed).uniform(0, 1, (b, n))
-    return text, tangent_map, (states, "random numbers in [0, 1); give others with --x0")
+    words = "random numbers in [0, 1); give others with --x0"
+    return text, tangent_map, lambda: (np.random.default_rng(seed).uniform(0, 1, (b, n)), words)
 
 
 def _imported(text: str) -> Any:
