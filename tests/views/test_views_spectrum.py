@@ -31,6 +31,7 @@ class Spectrum:
     kaplan_yorke_verdict: str = "certified"
     n_positive: int = 0
     attractor: str = "chaotic"
+    unit: str = "per step"
     status: Status = Status.OK
     message: str = ""
     settings: dict[str, Any] = field(default_factory=dict)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from lyapmap.cli import common
+
+if TYPE_CHECKING:
+    from lyapmap.cli.source import Source
 
 EPILOG = """Examples:
 
@@ -16,43 +21,18 @@ lyapmap check --map ikeda --json"""
 
 
 @common.command
+@common.about_a_map(trajectories=4)
 def check(
-    model: common.ModelOption = None,
-    map_name: common.MapOption = None,
-    parameters: common.ParameterOption = None,
-    function: common.CallableOption = None,
-    state_shape: common.ShapeOption = None,
-    trajectories: common.TrajectoriesOption = None,
-    dtype: common.DtypeOption = None,
-    device: common.DeviceOption = None,
-    seed: common.SeedOption = 0,
-    x0: common.X0Option = None,
-    data: common.DataOption = None,
-    classes: common.ClassesOption = None,
+    source: Source,
     as_json: common.JsonOption = False,
 ) -> None:
     """Check a network or map: finite, repeatable, rows independent, derivatives right.
 
     Exits with 1 if a check fails.
     """
-    from lyapmap.cli.source import load_source
     from lyapmap.core.conformance import check_map
 
-    source = load_source(
-        model=model,
-        map_name=map_name,
-        parameters=parameters,
-        function=function,
-        state_shape=state_shape,
-        x0=x0,
-        data=data,
-        classes=classes,
-        trajectories=trajectories or 4,
-        dtype=dtype,
-        device=device,
-        seed=seed,
-    )
-    report = check_map(source.map, source.x0, seed=seed)
+    report = check_map(source.map, source.x0, seed=source.seed)
     if as_json:
         common.echo_json(report.to_dict())
     else:

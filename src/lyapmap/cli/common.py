@@ -3,53 +3,114 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from lyapmap._version import __version__
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 
+if TYPE_CHECKING:
+    from lyapmap.cli.source import Source
+
 BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
-ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="NAME|FILE", help="A shipped model, or a .pt or .safetensors file.")
-]
-MapOption = Annotated[str | None, typer.Option("--map", metavar="NAME", help="A reference map; see `lyapmap maps`.")]
-ParameterOption = Annotated[
-    list[str] | None, typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="Parameter of the map; repeatable.")
-]
-CallableOption = Annotated[
-    str | None,
-    typer.Option("--callable", metavar="PKG.MODULE:FUNCTION", help="A function or network that can be imported."),
-]
-ShapeOption = Annotated[
-    str | None,
-    typer.Option("--state-shape", metavar="N[,N...]", help="Shape of one state of --callable, e.g. 1,28,28."),
-]
-X0Option = Annotated[Path | None, typer.Option("--x0", metavar="FILE.npy", help="Initial states, one per row.")]
-DataOption = Annotated[
-    str | None, typer.Option("--data", metavar="NAME|FOLDER", help="Start from test images of a data set.")
-]
-ClassesOption = Annotated[
-    str | None, typer.Option("--classes", metavar="N[,N...]", help="Only these classes of --data, e.g. 0 or 0,1,2.")
-]
-TrajectoriesOption = Annotated[
-    int | None,
-    typer.Option("--trajectories", "-b", min=1, help="Number of trajectories.", show_default="8; 4 of a model"),
-]
-DtypeOption = Annotated[str | None, typer.Option("--dtype", help="float32 or float64.", show_default="the map's own")]
+SOURCE_PANEL = "Map and initial states"
+
+
+def _source_option(*names: str, **details: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=SOURCE_PANEL, **details)
+
+
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="Where a torch map computes, e.g. cuda.", show_default="cpu")
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is random.")]
+OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the result and its picture there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def _source_options(
+    model: Annotated[
+        str | None,
+        _source_option("--model", metavar="NAME|FILE", help="A shipped model, or a .pt or .safetensors file."),
+    ] = None,
+    map_name: Annotated[
+        str | None, _source_option("--map", metavar="NAME", help="A reference map; see `lyapmap maps`.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        _source_option("-p", "--parameter", metavar="NAME=VALUE", help="Parameter of the map; repeatable."),
+    ] = None,
+    function: Annotated[
+        str | None,
+        _source_option("--callable", metavar="PKG.MODULE:FUNCTION", help="A function or network that can be imported."),
+    ] = None,
+    state_shape: Annotated[
+        str | None,
+        _source_option("--state-shape", metavar="N[,N...]", help="Shape of one state of --callable, e.g. 1,28,28."),
+    ] = None,
+    x0: Annotated[Path | None, _source_option("--x0", metavar="FILE.npy", help="Initial states, one per row.")] = None,
+    data: Annotated[
+        str | None, _source_option("--data", metavar="NAME|FOLDER", help="Start from test images of a data set.")
+    ] = None,
+    classes: Annotated[
+        str | None,
+        _source_option("--classes", metavar="N[,N...]", help="Only these classes of --data, e.g. 0 or 0,1,2."),
+    ] = None,
+    trajectories: Annotated[
+        int | None,
+        _source_option("--trajectories", "-b", min=1, help="Number of trajectories.", show_default="8; 4 of a model"),
+    ] = None,
+    dtype: Annotated[
+        str | None, _source_option("--dtype", help="float32 or float64.", show_default="the map's own")
+    ] = None,
+    device: Annotated[
+        str | None, _source_option("--device", help="Where a torch map computes, e.g. cuda.", show_default="cpu")
+    ] = None,
+    seed: Annotated[int, _source_option("--seed", min=0, help="Of everything that is random.")] = 0,
+) -> None:
+    """The options by which every command that iterates a map is told which, and where to start."""
+
+
+def about_a_map(**defaults: Any) -> Callable[[Callable[Concatenate[Source, P], None]], Callable[..., None]]:
+    """Give a command the options that name a map; it receives what they load as its first argument.
+
+    `defaults` replace those of the options, e.g. ``about_a_map(trajectories=256)``. A command that
+    needs the seed too reads `source.seed`.
+    """
+    shared = {
+        name: p.replace(default=defaults.get(name, p.default), kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, p in inspect.signature(_source_options, eval_str=True).parameters.items()
+    }
+
+    def with_options(function: Callable[Concatenate[Source, P], None]) -> Callable[..., None]:
+        # `Source` is known to type checkers only: loading it would slow `lyapmap --help`.
+        own = list(inspect.signature(function, eval_str=True, locals={"Source": Any}).parameters.values())[1:]
+
+        @functools.wraps(function)
+        def loaded(**given: Any) -> None:
+            from lyapmap.cli.source import load_source
+
+            chosen = {name: given.pop(name) for name in shared}
+            if "out" in given:
+                given["out"] = output_folder(given["out"])  # complain before the work, not after
+            function(load_source(**chosen), **given)  # type: ignore[call-arg]
+
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        loaded.__signature__ = inspect.Signature([*shared.values(), *parameters])  # type: ignore[attr-defined]
+        loaded.__annotations__ = {p.name: p.annotation for p in [*shared.values(), *parameters]}
+        return loaded
+
+    return with_options
 
 
 def _print_version(wanted: bool) -> None:
@@ -92,6 +153,16 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
 def _complain(error: Exception) -> None:
     typer.echo(f"lyapmap: {' '.join(str(error).split())}", err=True)
+
+
+def completed(call: Callable[[], R]) -> tuple[R, bool]:
+    """The result of an analysis, and whether Ctrl-C cut it short; without any result, go on rising."""
+    try:
+        return call(), False
+    except Interrupted as stopped:
+        if stopped.result is None:
+            raise
+        return stopped.result, True  # type: ignore[return-value]
 
 
 def echo_json(value: Any) -> None:

@@ -36,6 +36,8 @@ class Source:
     x0 : (b, n)
     started_from : str
         Where the initial states come from, in words.
+    seed : int
+        Of everything that is random.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Source:
     map: TangentMap
     x0: NDArray[Any]
     started_from: str
+    seed: int = 0
 
     @property
     def shows_images(self) -> bool:
@@ -88,13 +91,13 @@ def load_source(
         states = _from_file(x0, tangent_map)
         if trajectories is not None:
             states = states[:trajectories]
-        return Source(name, kind, tangent_map, states, str(x0))
+        return Source(name, kind, tangent_map, states, str(x0), seed)
     if data is not None:
         states, words = _from_data(data, classes, tangent_map, b, seed)
-        return Source(name, kind, tangent_map, states, words)
+        return Source(name, kind, tangent_map, states, words, seed)
     if classes is not None:
         raise LyapmapError("--classes: only together with --data")
-    return Source(name, kind, tangent_map, *usual())
+    return Source(name, kind, tangent_map, *usual(), seed)
 
 
 def require_torch(purpose: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lyapmap.cli import common
+from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from lyapmap.analysis.spectrum import LyapunovSpectrum
     from lyapmap.cli.source import Source
 
@@ -33,19 +34,15 @@ lyapmap spectrum --callable mypkg.maps:step --state-shape 2 --steps 5000 --json"
 
 
 @common.command
+@common.about_a_map()
 def spectrum(
-    model: common.ModelOption = None,
-    map_name: common.MapOption = None,
-    parameters: common.ParameterOption = None,
-    function: common.CallableOption = None,
-    state_shape: common.ShapeOption = None,
+    source: Source,
     steps: Annotated[
         int | None, typer.Option("--steps", "-n", min=1, help="Steps to average over.", show_default="by kind of map")
     ] = None,
     transient: Annotated[
         int | None, typer.Option("--transient", min=0, help="Steps before that.", show_default="by kind of map")
     ] = None,
-    trajectories: common.TrajectoriesOption = None,
     exponents: Annotated[
         str | None,
         typer.Option(
@@ -56,13 +53,7 @@ def spectrum(
     tolerance: Annotated[
         float | None, typer.Option("--tolerance", help="Stop when the largest exponent's standard error is below.")
     ] = None,
-    dtype: common.DtypeOption = None,
-    device: common.DeviceOption = None,
-    seed: common.SeedOption = 0,
-    x0: common.X0Option = None,
-    data: common.DataOption = None,
-    classes: common.ClassesOption = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write files and pictures there.")] = None,
+    out: common.OutOption = None,
     as_json: common.JsonOption = False,
 ) -> None:
     """Lyapunov exponents of a network or map, with dimension, entropy and error bars.
@@ -70,32 +61,14 @@ def spectrum(
     With --out DIR: spectrum.nc, spectrum.json, spectrum.png, trajectory.png and report.html.
     """
     from lyapmap.analysis.spectrum import lyapunov_spectrum
-    from lyapmap.cli.source import load_source
-    from lyapmap.core.errors import Interrupted
     from lyapmap.core.map import dimension
 
     k = _exponents(exponents)
-    out = common.output_folder(out)
-    source = load_source(
-        model=model,
-        map_name=map_name,
-        parameters=parameters,
-        function=function,
-        state_shape=state_shape,
-        x0=x0,
-        data=data,
-        classes=classes,
-        trajectories=trajectories,
-        dtype=dtype,
-        device=device,
-        seed=seed,
-    )
     usual = STEPS[source.kind]
     if source.kind == "map" and dimension(source.map.state_shape) > LARGE:
         usual = LARGE_STEPS
-    interrupted = False
-    try:
-        result = lyapunov_spectrum(
+    result, interrupted = common.completed(
+        lambda: lyapunov_spectrum(
             source.map,
             source.x0,
             n_steps=usual[0] if steps is None else steps,
@@ -103,24 +76,23 @@ def spectrum(
             n_exponents=k,
             qr_every=qr_every,
             tolerance=tolerance,
-            seed=seed,
+            seed=source.seed,
             progress=not as_json,
             throw=False,
         )
-    except Interrupted as stopped:
-        if stopped.result is None:
-            raise
-        result, interrupted = stopped.result, True  # type: ignore[assignment]
-    if out is not None:
-        _write(result, source, out)
-    if as_json:
-        typer.echo(result.to_json())
-    else:
-        _show(result, source, out)
-    if interrupted:
-        raise typer.Exit(common.INTERRUPTED)
-    if result.failed:
-        raise typer.Exit(common.BAD_STATUS)
+    )
+    show.conclude(
+        result,
+        title=f"Lyapunov spectrum of {source.name}",
+        facts=_facts(result),
+        table=None if as_json else _table(result),
+        name="spectrum",
+        out=out,
+        as_json=as_json,
+        source=source,
+        interrupted=interrupted,
+        pictures=[("Trajectory", _picture_of_trajectory(source, out))] if out is not None else [],
+    )
 
 
 def _exponents(text: str | None) -> int | str | None:
@@ -134,94 +106,41 @@ def _exponents(text: str | None) -> int | str | None:
         raise LyapmapError(f"--exponents: expected a number, 'auto' or 'all', got {text!r}") from None
 
 
-def _show(result: LyapunovSpectrum, source: Source, out: Path | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-    table = Table(title=f"Lyapunov spectrum of {source.name}", title_justify="left", caption_justify="left")
-    for heading in ("#", "exponent", "std. error", "spread"):
-        table.add_column(heading, justify="right")
+def _table(result: LyapunovSpectrum) -> Table:
+    table = show.make_table("#", "exponent", "std. error", "spread")
     spread = result.per_trajectory.std(axis=0) if len(result.per_trajectory) > 1 else [None] * len(result.exponents)
     for i, (value, error, width) in enumerate(zip(result.exponents, result.stderr, spread, strict=True), 1):
         if i > SHOWN:
             table.caption = f"and {len(result.exponents) - SHOWN} more; --out or --json gives all"
             break
-        style = "bold red" if value > 3 * error else ""
-        table.add_row(str(i), _number(value), _number(error), "-" if width is None else _number(width), style=style)
-    console.print(table)
-    for label, text in _facts(result, source):
-        console.print(f"[bold]{label:<18}[/bold] {text}")
-    if out is not None:
-        console.print(f"[bold]{'written to':<18}[/bold] {out}")
+        cells = show.number(value), show.number(error), "-" if width is None else show.number(width)
+        table.add_row(str(i), *cells, style="bold red" if value > 3 * error else "")
+    return table
 
 
-def _facts(result: LyapunovSpectrum, source: Source) -> list[tuple[str, str]]:
-    b = len(result.per_trajectory)
+def _facts(result: LyapunovSpectrum) -> list[tuple[str, str]]:
     facts = [
         (
             "Kaplan-Yorke dim.",
-            f"{_pair(result.kaplan_yorke, result.kaplan_yorke_stderr)}  ({result.kaplan_yorke_verdict})",
+            f"{show.pair(result.kaplan_yorke, result.kaplan_yorke_stderr)}  ({result.kaplan_yorke_verdict})",
         ),
-        ("entropy", f"{_pair(result.entropy, result.entropy_stderr)} nats per step"),
+        ("entropy", f"{show.pair(result.entropy, result.entropy_stderr)} nats {result.unit}"),
         ("positive", f"{result.n_positive} of {len(result.exponents)} computed"),
         ("attractor", result.attractor),
     ]
     rule = result.sum_rule
     if rule is not None:
-        facts.append(("sum rule", f"sum {_number(rule['sum'])}, mean log|det J| {_number(rule['log_det'])}"))
-    origin = result.provenance
-    where = f"{origin['dtype']} on {origin['device']}"
+        facts.append(("sum rule", f"sum {show.number(rule['sum'])}, mean log|det J| {show.number(rule['log_det'])}"))
+    where = f"{result.provenance['dtype']} on {result.provenance['device']}"
+    b = len(result.per_trajectory)
     facts.append(("run", f"{b} x {result.n_steps} steps after {result.settings['transient']}, {where}"))
-    facts.append(("started from", source.started_from))
-    if origin["derivative"] in ("complex step", "central differences"):
-        facts.append(("derivative", origin["derivative"]))
-    facts.append(("seconds", f"{origin['seconds']:.2f}"))
-    status = str(result.status)
-    colour = "green" if status == "ok" else "red" if result.failed else "yellow"
-    words = f"[{colour}]{status}[/{colour}]"
-    if result.message:
-        words += f": {result.message}; {result.status.remedy}"
-    facts.append(("status", words))
     return facts
 
 
-def _number(value: float) -> str:
-    """Six decimals where that shows something, else scientific."""
-    if value != value:  # NaN
-        return "-"
-    small = value != 0 and abs(value) < 5e-6
-    return f"{value:.1e}" if small or abs(value) >= 1e6 else f"{value:.6f}"
-
-
-def _pair(value: float, error: float) -> str:
-    if value != value:
-        return "not determined"
-    return f"{value:.4f} ± {error:.4f}" if error == error else f"{value:.4f}"
-
-
-def _write(result: LyapunovSpectrum, source: Source, out: Path) -> None:
+def _picture_of_trajectory(source: Source, out: Path) -> Path:
     from lyapmap.analysis.trajectory import trajectory
-    from lyapmap.views.report import save_report
     from lyapmap.views.trajectory import save_trajectory
 
-    result.save(out / "spectrum.nc")
-    result.save(out / "spectrum.json")
-    result.plot().savefig(out / "spectrum.png", dpi=150)
     steps = 12 if source.shows_images else 2_000
     path = trajectory(source.map, source.x0, n_steps=steps, throw=False)
-    save_trajectory(path, out / "trajectory.png")
-    facts: list[tuple[str, Any]] = [(label, _without_markup(text)) for label, text in _facts(result, source)]
-    save_report(
-        out / "report.html",
-        title=f"Lyapunov spectrum of {source.name}",
-        facts=facts,
-        pictures=[("Spectrum, convergence, dimension", out / "spectrum.png"), ("Trajectory", out / "trajectory.png")],
-        provenance=result.provenance,
-    )
-
-
-def _without_markup(text: str) -> str:
-    from rich.text import Text
-
-    return Text.from_markup(text).plain
+    return save_trajectory(path, out / "trajectory.png")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lyapmap.cli import common
+
+if TYPE_CHECKING:
+    from lyapmap.cli.source import Source
 
 STEPS = {"map": 1_000, "callable": 1_000, "model": 30}
 
@@ -21,23 +24,13 @@ lyapmap trajectory --model cycle-digits-012 --data digits --classes 0 --json"""
 
 
 @common.command
+@common.about_a_map()
 def trajectory(
-    model: common.ModelOption = None,
-    map_name: common.MapOption = None,
-    parameters: common.ParameterOption = None,
-    function: common.CallableOption = None,
-    state_shape: common.ShapeOption = None,
+    source: Source,
     steps: Annotated[
         int | None, typer.Option("--steps", "-n", min=1, help="Steps to record.", show_default="by kind of map")
     ] = None,
     transient: Annotated[int, typer.Option("--transient", min=0, help="Steps before that.")] = 0,
-    trajectories: common.TrajectoriesOption = None,
-    dtype: common.DtypeOption = None,
-    device: common.DeviceOption = None,
-    seed: common.SeedOption = 0,
-    x0: common.X0Option = None,
-    data: common.DataOption = None,
-    classes: common.ClassesOption = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files.")] = Path("trajectory"),
     as_json: common.JsonOption = False,
 ) -> None:
@@ -47,31 +40,14 @@ def trajectory(
     images, a film strip, and trajectory.gif.
     """
     from lyapmap.analysis.trajectory import trajectory as iterate
-    from lyapmap.cli.source import load_source
     from lyapmap.views.images import save_gif
     from lyapmap.views.trajectory import save_trajectory
 
-    folder = common.output_folder(out)
-    assert folder is not None
-    source = load_source(
-        model=model,
-        map_name=map_name,
-        parameters=parameters,
-        function=function,
-        state_shape=state_shape,
-        x0=x0,
-        data=data,
-        classes=classes,
-        trajectories=trajectories,
-        dtype=dtype,
-        device=device,
-        seed=seed,
-    )
     n_steps = STEPS[source.kind] if steps is None else steps
     result = iterate(source.map, source.x0, n_steps=n_steps, transient=transient, progress=not as_json, throw=False)
-    files = [result.save(folder / "trajectory.npz"), save_trajectory(result, folder / "trajectory.png")]
+    files = [result.save(out / "trajectory.npz"), save_trajectory(result, out / "trajectory.png")]
     if source.shows_images:
-        files.append(save_gif(folder / "trajectory.gif", result.images()))
+        files.append(save_gif(out / "trajectory.gif", result.images()))
     if as_json:
         record = {k: v for k, v in result.to_dict().items() if k != "states"}
         common.echo_json(record | {"files": [str(file) for file in files]})

@@ -6,6 +6,8 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 from lyapmap.core.errors import LyapmapError
 
 
@@ -47,3 +49,9 @@ def interval(name: str, value: Any) -> tuple[float, float]:
     if not low < high:
         raise LyapmapError(f"{name}: expected (low, high) with low < high, got {value!r}")
     return low, high
+
+
+def seeded(seed: Any) -> tuple[int, np.random.Generator]:
+    """The seed that stands for a run, and its generator; None draws a seed from the operating system."""
+    number = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole("seed", seed, 0)
+    return number, np.random.default_rng(number)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp
+from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp, time_per_step
 from lyapmap.core.ops import Array
 
 
@@ -32,6 +32,11 @@ class ComposedMap:
         ways = dict.fromkeys(str(getattr(part, "derivative", "given")) for part in parts)
         self.derivative = ", ".join(ways)
         self.provenance: dict[str, Any] = dict(getattr(first, "provenance", {})) | {"composed_of": len(parts)}
+        timed = {hasattr(part, "time_per_step") for part in parts}
+        if timed == {True, False}:
+            raise LyapmapError("maps: cannot join a flow, whose steps take time, and a map, whose steps are counted")
+        if timed == {True}:
+            self.time_per_step = sum(time_per_step(part) for part in parts)
 
     def apply(self, x: Array) -> Array:
         for part in self.parts:
@@ -102,6 +107,8 @@ class NoisyMap:
         self.state_shape = tuple(inner.state_shape)
         self.ops = inner.ops
         self.derivative = getattr(inner, "derivative", "given")
+        if hasattr(inner, "time_per_step"):
+            self.time_per_step = time_per_step(inner)
         described = {"noise": kind, "noise_scale": scale, "noise_seed": seed}
         self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {})) | described
 

@@ -50,7 +50,8 @@ class TangentMap(Map, Protocol):
     Optional members that the project knows: `at(step) -> TangentMap` for a map that depends on
     the step; `propagate(x, frame, n_steps, qr_every)` for one that carries whole blocks of steps
     itself (see `lyapmap.core.propagate`); `provenance`, a dict of plain values that results
-    record; `derivative`, the way in which the derivative is computed.
+    record; `derivative`, the way in which the derivative is computed; `time_per_step`, for the
+    time-tau map of a flow, by which exponents are divided to be per unit time.
     """
 
     ops: ArrayOps
@@ -66,6 +67,16 @@ def dimension(state_shape: tuple[int, ...]) -> int:
     784
     """
     return math.prod(state_shape)
+
+
+def time_per_step(candidate: object) -> float:
+    """Time that one step takes: 1 for a map, tau for the time-tau map of a flow."""
+    return float(getattr(candidate, "time_per_step", 1.0))
+
+
+def rate_unit(candidate: object) -> str:
+    """What exponents of a map are measured in besides nats: "per step" or "per unit time"."""
+    return "per unit time" if hasattr(candidate, "time_per_step") else "per step"
 
 
 def is_tangent_map(candidate: object) -> TypeGuard[TangentMap]:

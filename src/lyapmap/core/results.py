@@ -56,18 +56,24 @@ _REMEDIES = {
 }
 
 
-def provenance(tangent_map: TangentMap, *, seed: int | None, seconds: float) -> dict[str, Any]:
-    """Where a number comes from: versions, device, dtype, seed, map, time."""
-    ops = tangent_map.ops
-    # What the map says of itself comes first: it cannot overrule what is known of this run.
+def provenance(tangent_map: TangentMap | None, *, seed: int | None, seconds: float) -> dict[str, Any]:
+    """Where a number comes from: versions, device, dtype, seed, map (None: from data alone), time."""
+    if tangent_map is None:
+        origin: dict[str, Any] = {"library": f"numpy {np.__version__}"}
+    else:
+        ops = tangent_map.ops
+        # What the map says of itself comes first: it cannot overrule what is known of this run.
+        origin = {
+            **getattr(tangent_map, "provenance", {}),
+            "library": ops.library,
+            "device": ops.device,
+            "dtype": ops.dtype,
+            "derivative": getattr(tangent_map, "derivative", "given"),
+        }
     return {
-        **getattr(tangent_map, "provenance", {}),
+        **origin,
         "lyapmap": version("lyapmap"),
         "python": platform.python_version(),
-        "library": ops.library,
-        "device": ops.device,
-        "dtype": ops.dtype,
-        "derivative": getattr(tangent_map, "derivative", "given"),
         "seed": seed,
         "seconds": round(seconds, 4),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

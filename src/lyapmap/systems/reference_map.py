@@ -149,6 +149,8 @@ class ReferenceMap:
         # Present only where the map within carries blocks itself: `propagate` of core asks for it.
         if hasattr(inner, "propagate"):
             self.propagate = inner.propagate
+        if hasattr(inner, "time_per_step"):
+            self.time_per_step = inner.time_per_step
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())

@@ -94,7 +94,7 @@ def draw_spectrum(result: LyapunovSpectrum) -> Figure:
     spectrum = _Sorted.of(result)
     figure = style.new_figure(13.0, 4.6)
     left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.15, 1, 1]})
-    _draw_exponents(left, spectrum)
+    _draw_exponents(left, spectrum, result.unit)
     _draw_convergence(middle, spectrum)
     _draw_partial_sums(right, result, spectrum)
     name = result.provenance.get("model") or result.provenance.get("map") or "Lyapunov spectrum"
@@ -105,7 +105,7 @@ def draw_spectrum(result: LyapunovSpectrum) -> Figure:
 
 def _in_words(result: LyapunovSpectrum, spectrum: _Sorted) -> str:
     largest = style.with_error(spectrum.exponents[0], spectrum.stderr[0]).replace("-", "−").replace("inf", "∞")
-    largest = "unresolved" if math.isnan(spectrum.exponents[0]) else f"{largest} per step"
+    largest = "unresolved" if math.isnan(spectrum.exponents[0]) else f"{largest} {result.unit}"
     b = len(spectrum.per_trajectory)
     run = f"{b} {'trajectory' if b == 1 else 'trajectories'}"
     if spectrum.steps.size:
@@ -126,10 +126,10 @@ def _dimension(result: LyapunovSpectrum) -> str:
     return f"$D_{{KY}}$ = {style.with_error(result.kaplan_yorke, result.kaplan_yorke_stderr)}"
 
 
-def _draw_exponents(axes: Axes, spectrum: _Sorted) -> None:
+def _draw_exponents(axes: Axes, spectrum: _Sorted, unit: str) -> None:
     k, known = spectrum.exponents.size, spectrum.n_resolved
     index = np.arange(1, k + 1)
-    style.dress(axes, title="Spectrum", x="index $i$", y=r"exponent $\lambda_i$  (nats per step)")
+    style.dress(axes, title="Spectrum", x="index $i$", y=rf"exponent $\lambda_i$  (nats {unit})")
     style.zero_line(axes)
     if known:
         _draw_spread(axes, index[:known], spectrum.per_trajectory[:, :known], many=k > _SINGLE_POINTS)

@@ -1,0 +1,169 @@
+"""How a command ends: numbers on the terminal or as JSON, files, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from lyapmap.cli import common
+from lyapmap.core.results import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from lyapmap.cli.source import Source
+
+Facts = Sequence[tuple[str, str]]
+"""Labels and what stands beside them; the texts may hold rich's markup."""
+
+_WIDTH = 18
+
+
+def conclude(
+    result: Result,
+    *,
+    title: str,
+    facts: Facts,
+    name: str,
+    out: Path | None,
+    as_json: bool,
+    table: Table | None = None,
+    source: Source | None = None,
+    interrupted: bool = False,
+    pictures: Sequence[tuple[str, Path]] = (),
+) -> None:
+    """Write and print a result, and leave with the exit code that belongs to its status.
+
+    Parameters
+    ----------
+    result : Result
+    title : str
+        First line on the terminal.
+    facts : pairs of str
+        What is printed below; what every result has (run, status) follows by itself.
+    name : str
+        Of the files in `out`: NAME.nc, NAME.json, NAME.png, and report.html that shows them.
+    out : Path or None
+        An existing folder.
+    as_json : bool
+        Print the result as one JSON object instead.
+    table : rich table, optional
+        Printed between title and facts.
+    source : Source, optional
+        Where the result's map comes from.
+    interrupted : bool
+        Whether Ctrl-C cut the run short.
+    pictures : pairs of (caption, PNG file)
+        Shown on the report's page below that of the result.
+    """
+    facts = [*facts, *common_facts(result, source)]
+    if out is not None:
+        from lyapmap.views.report import save_report
+
+        own = save(result, out, name)
+        save_report(
+            out / "report.html",
+            title=title,
+            facts=[(label, without_markup(text)) for label, text in facts],
+            pictures=[*((title, file) for file in own), *pictures],
+            provenance=result.provenance,
+        )
+    if as_json:
+        typer.echo(result.to_json())
+    else:
+        console = make_console()
+        console.print(f"[bold]{title}[/bold]")
+        if table is not None:
+            console.print(table)
+        print_facts(console, facts)
+        if out is not None:
+            print_facts(console, [("written to", str(out))])
+    leave(result, interrupted)
+
+
+def save(result: Result, out: Path, name: str) -> list[Path]:
+    """Write NAME.nc, NAME.json and, where the result can be drawn, NAME.png; the pictures."""
+    result.save(out / f"{name}.nc")
+    result.save(out / f"{name}.json")
+    if not result.DRAWN_BY:
+        return []
+    picture = out / f"{name}.png"
+    result.plot().savefig(picture, dpi=150)
+    return [picture]
+
+
+def leave(result: Result, interrupted: bool) -> None:
+    """The exit code of a command that measured something."""
+    if interrupted:
+        raise typer.Exit(common.INTERRUPTED)
+    if result.failed:
+        raise typer.Exit(common.BAD_STATUS)
+
+
+def common_facts(result: Result, source: Source | None = None) -> list[tuple[str, str]]:
+    """What every result can say of itself: start, derivative, seconds, status."""
+    facts = []
+    origin = result.provenance
+    if source is not None:
+        facts.append(("started from", source.started_from))
+    if origin.get("derivative") in ("complex step", "central differences"):
+        facts.append(("derivative", str(origin["derivative"])))
+    if "seconds" in origin:
+        facts.append(("seconds", f"{origin['seconds']:.2f}"))
+    status = str(result.status)
+    colour = "green" if status == "ok" else "red" if result.failed else "yellow"
+    words = f"[{colour}]{status}[/{colour}]"
+    if result.message:
+        words += ": " + "; ".join(part for part in (result.message, result.status.remedy) if part)
+    facts.append(("status", words))
+    return facts
+
+
+def make_console() -> Console:
+    """Where commands print: as wide as the terminal, unwrapped when piped."""
+    from rich.console import Console
+
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+
+
+def make_table(*headings: str, title: str | None = None) -> Table:
+    """An empty table of numbers, which stand on the right."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def print_facts(console: Console, facts: Facts) -> None:
+    """Labels in bold, what stands beside them in one column."""
+    for label, text in facts:
+        console.print(f"[bold]{label:<{_WIDTH}}[/bold] {text}")
+
+
+def number(value: float) -> str:
+    """Six decimals where that shows something, else scientific; a dash for NaN."""
+    if value != value:  # NaN
+        return "-"
+    small = value != 0 and abs(value) < 5e-6
+    return f"{value:.1e}" if small or abs(value) >= 1e6 else f"{value:.6f}"
+
+
+def pair(value: float, error: float) -> str:
+    """A number and its standard error."""
+    if value != value:
+        return "not determined"
+    return f"{value:.4f} ± {error:.4f}" if error == error else f"{value:.4f}"
+
+
+def without_markup(text: Any) -> str:
+    """What a terminal shows of a text with rich's markup."""
+    from rich.text import Text
+
+    return Text.from_markup(str(text)).plain
