@@ -17,15 +17,42 @@ from lyapmap._version import __version__
 
 _NAMES = {
     "wrap": "lyapmap.backends",
+    "flow": "lyapmap.backends.flow",
     "lyapunov_spectrum": "lyapmap.analysis.spectrum",
     "LyapunovSpectrum": "lyapmap.analysis.spectrum",
     "kaplan_yorke": "lyapmap.analysis.kaplan_yorke",
+    "divergence": "lyapmap.analysis.divergence",
+    "Divergence": "lyapmap.analysis.divergence",
+    "finite_time_exponents": "lyapmap.analysis.finite_time",
+    "FiniteTimeExponents": "lyapmap.analysis.finite_time",
+    "grid": "lyapmap.analysis.grid",
+    "Grid": "lyapmap.analysis.grid",
+    "covariant_vectors": "lyapmap.analysis.covariant",
+    "CovariantVectors": "lyapmap.analysis.covariant",
+    "alignment": "lyapmap.analysis.alignment",
+    "Alignment": "lyapmap.analysis.alignment",
     "trajectory": "lyapmap.analysis.trajectory",
     "Trajectory": "lyapmap.analysis.trajectory",
+    "correlation_dimension": "lyapmap.analysis.correlation_dimension",
+    "CorrelationDimension": "lyapmap.analysis.correlation_dimension",
+    "from_series": "lyapmap.analysis.from_series",
+    "SeriesExponent": "lyapmap.analysis.from_series",
+    "embed_delay": "lyapmap.analysis.embedding",
+    "zero_one_test": "lyapmap.analysis.zero_one",
+    "ZeroOneTest": "lyapmap.analysis.zero_one",
     "check_map": "lyapmap.core.conformance",
     "compose": "lyapmap.core.combinators",
     "iterate": "lyapmap.core.combinators",
     "noisy": "lyapmap.core.combinators",
+    "periodic_orbits": "lyapmap.analysis.periodic_orbits",
+    "PeriodicOrbits": "lyapmap.analysis.periodic_orbits",
+    "expansion_entropy": "lyapmap.analysis.expansion_entropy",
+    "ExpansionEntropy": "lyapmap.analysis.expansion_entropy",
+    "sweep": "lyapmap.analysis.sweep",
+    "Sweep": "lyapmap.analysis.sweep",
+    "return_map": "lyapmap.core.combinators",
+    "driven": "lyapmap.core.driven",
+    "random_inputs": "lyapmap.core.driven",
     "Status": "lyapmap.core.results",
     "LyapmapError": "lyapmap.core.errors",
     "RunError": "lyapmap.core.errors",
@@ -37,12 +64,26 @@ __all__ = ["__version__", *_NAMES, *_MODULES]  # names are loaded late
 
 if TYPE_CHECKING:
     from lyapmap import data, models, systems, training, views
+    from lyapmap.analysis.alignment import Alignment, alignment
+    from lyapmap.analysis.correlation_dimension import CorrelationDimension, correlation_dimension
+    from lyapmap.analysis.covariant import CovariantVectors, covariant_vectors
+    from lyapmap.analysis.divergence import Divergence, divergence
+    from lyapmap.analysis.embedding import embed_delay
+    from lyapmap.analysis.expansion_entropy import ExpansionEntropy, expansion_entropy
+    from lyapmap.analysis.finite_time import FiniteTimeExponents, finite_time_exponents
+    from lyapmap.analysis.from_series import SeriesExponent, from_series
+    from lyapmap.analysis.grid import Grid, grid
     from lyapmap.analysis.kaplan_yorke import kaplan_yorke
+    from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
     from lyapmap.analysis.spectrum import LyapunovSpectrum, lyapunov_spectrum
+    from lyapmap.analysis.sweep import Sweep, sweep
     from lyapmap.analysis.trajectory import Trajectory, trajectory
+    from lyapmap.analysis.zero_one import ZeroOneTest, zero_one_test
     from lyapmap.backends import wrap
-    from lyapmap.core.combinators import compose, iterate, noisy
+    from lyapmap.backends.flow import flow
+    from lyapmap.core.combinators import compose, iterate, noisy, return_map
     from lyapmap.core.conformance import check_map
+    from lyapmap.core.driven import driven, random_inputs
     from lyapmap.core.errors import LyapmapError, RunError
     from lyapmap.core.results import Status
     from lyapmap.training.zoo import load_model

@@ -336,6 +336,7 @@ def test_settings_and_provenance_tell_how_to_do_it_again() -> None:
         "bounds": (-5.0, 5.0),
         "frame_dtype": "float64",
         "n_trajectories": 1,
+        "qr_every_used": 2,
     }
     assert {"map", "library", "device", "dtype", "derivative", "seed", "seconds"} <= set(spectrum.provenance)
     assert spectrum.provenance["derivative"] == "jacobian given"

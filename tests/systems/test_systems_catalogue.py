@@ -20,6 +20,7 @@ def test_every_map_is_listed_with_its_facts():
         "catalogue",
         "create",
         "random_tanh_weights",
+        "kuramoto_sivashinsky_profile",
         "Known",
         "ReferenceMap",
         "SystemInfo",
@@ -66,7 +67,7 @@ def test_maps_by_name():
     ("name", "parameters", "message"),
     [
         ("hennon", {}, "^name: expected a reference map, got 'hennon'; did you mean 'henon'\\?$"),
-        ("qqq", {}, "^name: expected a reference map, got 'qqq'; there are logistic, tent, .*linear_map$"),
+        ("qqq", {}, "^name: expected a reference map, got 'qqq'; there are logistic, tent, .*kuramoto_sivashinsky$"),
         ("ikeda", {"v": 1.0}, "^v: expected a parameter of ikeda, got 'v'; there are u, c, d$"),
         ("tent", {"muu": 1.0}, "^muu: expected a parameter of tent, got 'muu'; did you mean 'mu'\\?$"),
         ("baker", {"a": 1.0}, "^a: expected a parameter of baker, got 'a'; it has none$"),

@@ -14,7 +14,7 @@ from lyapmap.core.propagate import step_states
 LONGEST_PERIOD = 512
 ROUNDINGS = 64
 """Roundings of a state's size within which two states are the same point, known inexactly."""
-CHAOTIC, TORUS, UNDETERMINED = "chaotic", "torus", "undetermined"
+CHAOTIC, TORUS, LIMIT_CYCLE, UNDETERMINED = "chaotic", "torus", "limit cycle", "undetermined"
 ZERO = 1e-9
 """Exponents closer to zero than this (nats per step) are zero, whatever their error."""
 TORUS_ERROR = 0.003
@@ -146,6 +146,12 @@ def describe(largest: float, stderr: float, period: int, repeats_unstable: bool)
     if abs(largest) <= max(CERTAIN * stderr, ZERO):
         return TORUS if stderr <= TORUS_ERROR else UNDETERMINED
     return UNDETERMINED
+
+
+def counted(names: list[str]) -> str:
+    """One name for all trajectories, or each with their number."""
+    kinds = {name: names.count(name) for name in dict.fromkeys(names)}
+    return names[0] if len(kinds) == 1 else ", ".join(f"{name} ({count})" for name, count in kinds.items())
 
 
 def _cycle(period: int) -> str:

@@ -31,7 +31,7 @@ def lyapunov_spectrum(
     n_steps: int,
     transient: int = 0,
     n_exponents: int | str | None = None,
-    qr_every: int = 1,
+    qr_every: int | str = "auto",
     tolerance: float | None = None,
     bounds: tuple[float, float] | None = None,
     seed: int | None = None,
@@ -55,8 +55,9 @@ def lyapunov_spectrum(
         How many, counted from the largest. "auto" takes as many as certify the Kaplan-Yorke
         dimension: until the partial sum is negative by more than 3 standard errors. None means
         all up to n = 64, "auto" above.
-    qr_every : int
-        Steps between re-orthonormalizations.
+    qr_every : int or "auto"
+        Steps between re-orthonormalizations. "auto" makes as many as rounding allows, judged from
+        how differently the directions grow; `settings["qr_every_used"]` says how many.
     tolerance : float, optional
         Stop as soon as the standard error of the largest exponent is below this.
     bounds : (float, float), optional
@@ -108,7 +109,7 @@ def lyapunov_spectrum(
         "n_steps": whole("n_steps", n_steps, 1),
         "transient": whole("transient", transient, 0),
         "n_exponents": n_exponents,
-        "qr_every": whole("qr_every", qr_every, 1),
+        "qr_every": qr_every if qr_every == "auto" else whole("qr_every", qr_every, 1),
         "tolerance": None if tolerance is None else positive("tolerance", tolerance),
         "bounds": None if bounds is None else interval("bounds", bounds),
         "frame_dtype": frame_dtype or tangent_map.ops.dtype,

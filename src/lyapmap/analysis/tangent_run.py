@@ -13,13 +13,16 @@ from lyapmap.analysis.orbit import RepeatWatch
 from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
+from lyapmap.core.propagate import Carried, log_abs_det, propagate, random_frame, step_states
 
 FULL_UP_TO = 64
 """Largest dimension for which the full spectrum is the default and determinants are sampled."""
 BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
-DETERMINANT_SAMPLES = 64
+DETERMINANT_STEPS = 8
+"""Steps of each block along which determinants are taken, where the map does not do it itself."""
+LONGEST_QR = 64
+"""Most steps between re-orthonormalizations that are chosen by themselves."""
 LATE_PERIOD = 16
 """Longest period that is looked for at the end of a run."""
 FORETOLD = 4.0
@@ -48,7 +51,8 @@ class TangentRun:
         self.report = report
         self.n_steps: int = settings["n_steps"]
         self.transient_steps: int = settings["transient"]
-        self.qr_every: int = settings["qr_every"]
+        self.chooses_qr = settings["qr_every"] == "auto"
+        self.qr_every: int = 1 if self.chooses_qr else settings["qr_every"]
         self.tolerance: float | None = settings["tolerance"]
         self.bounds: tuple[float, float] | None = settings["bounds"]
         self.frame_dtype: str = settings["frame_dtype"]
@@ -58,7 +62,11 @@ class TangentRun:
         self.autonomous = not hasattr(tangent_map, "at")
         self.statistics = GrowthStatistics(self.b, k)
         self.watch = RepeatWatch(tangent_map, x, k)
-        self.determinants: list[NDArray[np.float64]] = []
+        self.determinants = GrowthStatistics(self.b, 1)
+        self.beside_determinants = np.zeros(self.b)
+        """Growth of all directions over the steps along which determinants were taken, (b,)."""
+        self._spread = 0.0
+        self._size = 0.0
         self.escaped = np.zeros(self.b, bool)
         self.escaped_at = -1
         self.overflowed = False
@@ -166,19 +174,13 @@ class TangentRun:
 
     def _advance(self, n_steps: int, statistics: GrowthStatistics | None) -> None:
         """Carry everything forward, block by block, until done, converged or lost."""
-        block = -(-max(n_steps // BLOCKS, 1) // self.qr_every) * self.qr_every
+        every = 1 if self.chooses_qr else self.qr_every
+        block = -(-max(n_steps // BLOCKS, 1) // every) * every
         left = n_steps
         while left > 0 and self.lost() is None:
             length = min(block, left)
-            carried = propagate(
-                self.map,
-                self.x,
-                self.frame,
-                n_steps=length,
-                qr_every=self.qr_every,
-                frame_dtype=self.frame_dtype,
-                first_step=self.step,
-            )
+            measured = statistics is not None and self._wants_determinants()
+            carried = self._carried_beside_determinants(length) if measured else self._carried(self.x, length)
             self.step += length
             left -= length
             self._look(carried.x, carried.log_growth)
@@ -187,12 +189,59 @@ class TangentRun:
             self.x, self.frame = carried.x, carried.frame
             if self.autonomous:
                 self.watch.see(self.x, carried.log_growth, length)
+            if self.chooses_qr:
+                self._choose_qr(carried.log_growth / length)
             if statistics is not None:
                 statistics.add(carried.log_growth, length)
-                self._sample_determinant(statistics)
                 if self._converged(statistics):
                     return
             self.report(self.step, self.planned)
+
+    def _carried(self, x: Array, n_steps: int, frame: Array | None = None, done: int = 0) -> Carried:
+        return propagate(
+            self.map,
+            x,
+            self.frame if frame is None else frame,
+            n_steps=n_steps,
+            qr_every=self.qr_every,
+            frame_dtype=self.frame_dtype,
+            first_step=self.step + done,
+        )
+
+    def _wants_determinants(self) -> bool:
+        return self.k == self.n <= FULL_UP_TO and getattr(self.map, "mean_log_abs_det", None) is None
+
+    def _carried_beside_determinants(self, n_steps: int) -> Carried:
+        """A block, with log|det J| taken along its first steps beside the growth over the same steps."""
+        compiled = self.autonomous and hasattr(self.map, "log_abs_det")
+        stretch = n_steps if compiled else min(n_steps, DETERMINANT_STEPS)
+        first = self._carried(self.x, stretch)
+        if self.ops.all_finite(first.x).all():
+            determinants = log_abs_det(self.map, self.x, n_steps=stretch, first_step=self.step)
+            self.determinants.add(determinants[:, None], stretch)
+            with np.errstate(invalid="ignore"):
+                self.beside_determinants += first.log_growth.sum(axis=1)
+        if stretch == n_steps:
+            return first
+        rest = self._carried(first.x, n_steps - stretch, first.frame, stretch)
+        return Carried(rest.x, rest.frame, first.log_growth + rest.log_growth)
+
+    def _choose_qr(self, rates: NDArray[np.float64]) -> None:
+        """Re-orthonormalize as seldom as the growth (b, k) per step seen so far allows.
+
+        Between two decompositions the frame may become ill-conditioned by the cube root of the
+        precision, so that rounding stays far below what the exponents are known to; vectors must
+        not leave the range of floating point.
+        """
+        if not np.isfinite(rates).all():
+            self.qr_every = 1
+            return
+        self._spread = max(self._spread, float((rates.max(axis=1) - rates.min(axis=1)).max()))
+        self._size = max(self._size, float(np.abs(rates).max()))
+        precision = -np.log(np.finfo(min(self.ops.dtype, self.frame_dtype)).eps)  # "float32" < "float64"
+        most = precision / max(3 * self._spread, self._size, 1e-9)
+        # Frames that are not aligned yet grow alike: trust what is seen by and by.
+        self.qr_every = int(np.clip(most, 1, min(2 * self.qr_every, LONGEST_QR)))
 
     def _look(self, x: Array, log_growth: NDArray[np.float64]) -> None:
         out = ~self.ops.all_finite(x)
@@ -218,16 +267,6 @@ class TangentRun:
         if self.tolerance is None:
             return False
         return bool(statistics.stderr()[np.argmax(statistics.mean())] <= self.tolerance)
-
-    def _sample_determinant(self, statistics: GrowthStatistics) -> None:
-        """log|det J| at some of the states, for the sum rule of a full spectrum."""
-        if self.k != self.n or self.n > FULL_UP_TO or getattr(self.map, "mean_log_abs_det", None) is not None:
-            return
-        if statistics.steps * DETERMINANT_SAMPLES >= self.n_steps * (len(self.determinants) + 1):
-            now = self.map.at(self.step) if not self.autonomous else self.map  # type: ignore[attr-defined]
-            with quiet():
-                jacobians = self.ops.to_numpy(now.jacobian(self.x)).astype(np.float64)
-                self.determinants.append(np.linalg.slogdet(jacobians)[1])
 
     def dimension(self) -> KaplanYorke:
         """Kaplan-Yorke dimension of what was gathered so far."""

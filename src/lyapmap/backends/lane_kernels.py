@@ -85,6 +85,45 @@ def jvp_source(n: int, pattern: Pattern) -> str:
     return "\n".join(lines) + "\n"
 
 
+def log_det_source(n: int, pattern: Pattern) -> str:
+    """Source of `log_det(p, x, total, n_steps)`, which adds log|det J| along the orbits to total (b,).
+
+    `np` and `step` must be in its globals. x (b, n) becomes the states after the last step.
+    """
+    names = _numbered(pattern)
+    entry = [[names.get((i, j), "0.0") for j in range(n)] for i in range(n)]
+    lines = [
+        "def log_det(p, x, total, n_steps):",
+        "    for t in range(x.shape[0]):",
+        *(f"        x{i} = x[t, {i}]" for i in range(n)),
+        "        product = 1.0",
+        "        for number in range(n_steps):",
+        f"            {_image(n)}, {_entries(pattern)} = step(p, {', '.join(f'x{i}' for i in range(n))})",
+        f"            det = {_determinant(entry)}",
+        "            product *= abs(det)",
+        # Logarithms are dear: one for many factors, as long as these stay in a safe range.
+        f"            if not (product > {SMALLEST} and product < {LARGEST}):",
+        "                total[t] += np.log(product)",
+        "                product = 1.0",
+        *(f"            x{i} = y{i}" for i in range(n)),
+        "        total[t] += np.log(product)",
+        *(f"        x[t, {i}] = x{i}" for i in range(n)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _determinant(entry: list[list[str]]) -> str:
+    """A determinant written out by its first row, terms that are zero left out."""
+    if len(entry) == 1:
+        return entry[0][0]
+    terms = []
+    for j, first in enumerate(entry[0]):
+        minor = _determinant([[value for column, value in enumerate(row) if column != j] for row in entry[1:]])
+        if first != "0.0" and minor != "0.0":
+            terms.append(f"{'-' if j % 2 else '+'} {first} * ({minor})")
+    return " ".join(terms).removeprefix("+ ") or "0.0"
+
+
 class _Rows:
     """Which row of the scratch array holds which variable; each column is a lane.
 

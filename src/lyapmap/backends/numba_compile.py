@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.backends import lane_kernels, row_kernels
+from lyapmap.backends import flow_kernels, lane_kernels, row_kernels
 
 WIDE = 64
 """Dimension from which a user's map is worth the compile time of vector instructions."""
@@ -65,7 +65,29 @@ class FunctionRule:
     scalar_jacobian: bool
 
 
-Rule = LaneRule | RowRule | FunctionRule
+@dataclass(frozen=True)
+class FlowRule:
+    """The map of a flow: one step of a Runge-Kutta method along a vector field.
+
+    Attributes
+    ----------
+    field : LaneRule, RowRule or FunctionRule
+        The vector field as a map from states to velocities.
+    method : "rk4" or "dopri5"
+        One step of length h, or as many over a time tau as the tolerance asks for. Before the
+        parameters of the field come h, or tau, rtol and atol. A `LaneRule` needs "rk4".
+    """
+
+    field: LaneRule | RowRule | FunctionRule
+    method: str
+
+
+Rule = LaneRule | RowRule | FunctionRule | FlowRule
+
+
+def basis(rule: Rule) -> LaneRule | RowRule | FunctionRule:
+    """The rule itself, or that of the vector field: which loops a map goes through."""
+    return rule.field if isinstance(rule, FlowRule) else rule
 
 
 @lru_cache(maxsize=512)
@@ -82,10 +104,11 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
         "apply": (p, states, states),
         "jvp": (p, states, tensors, states, tensors),
         "propagate": (p, states, tensors, states, numba.int64, numba.int64),
+        "log_det": (p, states, numba.float64[::1], numba.int64),
     }[task]
     function = _linked(rule, task, n, k)
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-    if not isinstance(rule, FunctionRule):
+    if not isinstance(basis(rule), FunctionRule):
         # No folder to write to, a full disk, a damaged file: then the code is for this process alone.
         with suppress(Exception):
             kept = numba.njit(cache=True, **options)(function)
@@ -98,19 +121,36 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
 
 def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
     """The Python function of a task, the map's own functions among its globals."""
-    if isinstance(rule, LaneRule):
+    base, method = basis(rule), rule.method if isinstance(rule, FlowRule) else ""
+    if isinstance(base, LaneRule):
+        step, pattern = _jit(base.step), base.pattern
+        if method:
+            text, pattern = flow_kernels.rk4_source(n, pattern)
+            step = _jit(_executed(text, "step", {"field": step}), forceinline=True)
         if task == "propagate":
-            text = lane_kernels.propagate_source(n, k, rule.pattern)
+            text = lane_kernels.propagate_source(n, k, pattern)
         else:
-            text = lane_kernels.jvp_source(n, rule.pattern)
-        own = {"step": _jit(rule.step)}
-        return _from_source(text, task, rule.step, _row_functions(wide=False) | own)
+            text = {"jvp": lane_kernels.jvp_source, "log_det": lane_kernels.log_det_source}[task](n, pattern)
+        namespace = _row_functions(wide=False) | {"step": step}
+        return _rebound(_executed(text, task, namespace), base.step, namespace, method)
     loop = getattr(row_kernels, f"{task}_rows")
-    if isinstance(rule, RowRule):
-        own = {"image": _jit(rule.image), "tangents": _jit(rule.tangents)}
-        return _rebound(loop, rule.image, _row_functions(wide=True) | own)
-    own = dict(zip(("image", "tangents"), _user_functions(rule), strict=True))
-    return _rebound(loop, None, _row_functions(wide=n >= WIDE) | own)
+    if isinstance(base, RowRule):
+        own, origin, wide = (_jit(base.image), _jit(base.tangents)), base.image, True
+    else:
+        own, origin, wide = _user_functions(base), None, n >= WIDE
+    if method:
+        own = _advancing(method, *own)
+    namespace = _row_functions(wide=wide) | dict(zip(("image", "tangents"), own, strict=True))
+    return _rebound(loop, origin, namespace, method)
+
+
+def _advancing(method: str, field: Any, field_tangents: Any) -> tuple[Any, Any]:
+    """`image` and `tangents` of a flow from those of its vector field."""
+    namespace = dict(vars(flow_kernels)) | {"field": field, "field_tangents": field_tangents}
+    for name in (*(flow_kernels.HELPERS if method == "dopri5" else ()), method):
+        namespace[name] = _jit(FunctionType(namespace[name].__code__, namespace, name))
+    advance = namespace[method]
+    return _jit(flow_kernels.image_of(advance)), _jit(flow_kernels.tangents_of(advance))
 
 
 def _jit(function: Callable[..., Any], **options: Any) -> Any:
@@ -138,24 +178,27 @@ def _row_functions(wide: bool) -> dict[str, Any]:
     return namespace
 
 
-def _from_source(text: str, task: str, origin: Callable[..., Any], namespace: dict[str, Any]) -> Callable[..., None]:
+def _executed(text: str, name: str, namespace: dict[str, Any]) -> Any:
+    """A function from its source."""
     exec(compile(text, "<lyapmap>", "exec"), namespace)
-    return _rebound(namespace[task], origin, namespace)
+    return namespace[name]
 
 
 def _rebound(
-    function: Callable[..., None], origin: Callable[..., Any] | None, namespace: dict[str, Any]
+    function: Callable[..., None], origin: Callable[..., Any] | None, namespace: dict[str, Any], method: str
 ) -> Callable[..., None]:
     """A function with other globals, named so that Numba's cache holds it apart.
 
     Numba files compiled code under the file and name of a function and forgets it when that file
     changes. Neither tells it of the globals: so the function goes under the file of the map it
-    belongs to, and its name holds a digest of everything else that shapes the machine code.
+    belongs to, and its name holds the method of a flow and a digest of everything else that shapes
+    the machine code.
     """
     code = function.__code__
     if origin is not None:
         whole = _toolchain() + code.co_code + repr((code.co_consts, code.co_names)).encode()
-        name = f"{origin.__name__.strip('_')}_{code.co_name}_{hashlib.sha256(whole).hexdigest()[:16]}"
+        own = "_".join(filter(None, (origin.__name__.strip("_"), method, code.co_name)))
+        name = f"{own}_{hashlib.sha256(whole).hexdigest()[:16]}"
         code = code.replace(co_filename=inspect.getfile(origin), co_name=name, co_qualname=name)
     return FunctionType(code, namespace, code.co_name)
 
@@ -163,7 +206,7 @@ def _rebound(
 @lru_cache(maxsize=1)
 def _toolchain() -> bytes:
     """Sources of the modules that make the code."""
-    modules = (sys.modules[__name__], lane_kernels, row_kernels)
+    modules = (sys.modules[__name__], flow_kernels, lane_kernels, row_kernels)
     return "".join(inspect.getsource(module) for module in modules).encode()
 
 

@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.numba_compile import FunctionRule, LaneRule, RowRule, Rule, compiled
+from lyapmap.backends.numba_compile import FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
@@ -22,6 +22,9 @@ from lyapmap.core.ops import ArrayOps, NumpyOps
 ANALYTIC = "analytic"
 GIVEN = "jacobian given"
 CENTRAL_DIFFERENCES = "central differences"
+
+WRITTEN_OUT = 4
+"""Largest dimension in which compiled code spells out a determinant."""
 
 __all__ = ["LaneRule", "NumbaMap", "RowRule", "wrap_numba"]
 
@@ -32,7 +35,7 @@ class NumbaMap:
 
     Parameters
     ----------
-    rule : LaneRule, RowRule or FunctionRule
+    rule : LaneRule, RowRule, FunctionRule or FlowRule
     state_shape : tuple of int
     parameters : tuple of float
         Given to the compiled code when it runs; other values need no other code.
@@ -59,24 +62,26 @@ class NumbaMap:
         self.ops: ArrayOps = NumpyOps("float64")
         self.derivative = derivative
         self.provenance: dict[str, Any] = {"numba": version("numba")} | (provenance or {})
-        self._rule = rule
-        self._parameters = tuple(float(value) for value in parameters)
+        self.rule = rule
+        self.parameters = tuple(float(value) for value in parameters)
         self._n = dimension(state_shape)
+        if isinstance(basis(rule), LaneRule) and self._n <= WRITTEN_OUT:
+            self.log_abs_det = self._log_abs_det  # absent where core's own way is the better one
 
     def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         x = self._states(x)
-        if isinstance(self._rule, LaneRule):
+        if isinstance(basis(self.rule), LaneRule):
             # Its derivative costs next to nothing, so no code is made for images alone.
             return self.jvp(x, np.empty((*x.shape, 0)))[0]
         y = np.empty_like(x)
-        self._kernel("apply")(self._parameters, x, y)
+        self._kernel("apply")(self.parameters, x, y)
         return y
 
     def jvp(self, x: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = self._states(x)
         v = self._tangents(v, x, "v")
         y, u = np.empty_like(x), np.empty_like(v)
-        self._kernel("jvp")(self._parameters, x, v, y, u)
+        self._kernel("jvp")(self.parameters, x, v, y, u)
         return y, u
 
     def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,14 +100,22 @@ class NumbaMap:
         if k > self._n:
             raise ShapeError(f"frame: expected at most {self._n} vectors of {self._n} values, got {k}")
         total = np.zeros((len(x), k))
-        self._kernel("propagate", k)(self._parameters, x, frame, total, n_steps, qr_every)
+        self._kernel("propagate", k)(self.parameters, x, frame, total, n_steps, qr_every)
         return x, frame, total
+
+    def _log_abs_det(self, x: NDArray[np.float64], n_steps: int) -> NDArray[np.float64]:
+        """Sum of log|det J| over a block of steps, (b,); see `lyapmap.core.propagate`."""
+        x = self._states(x).copy()
+        total = np.zeros(len(x))
+        self._kernel("log_det")(self.parameters, x, total, n_steps)
+        return total
 
     def _kernel(self, task: str, k: int = 0) -> Callable[..., None]:
         # What the code does not depend on stays out of its key.
-        n = 0 if isinstance(self._rule, RowRule) else self._n
-        k = k if isinstance(self._rule, LaneRule) else 0
-        return compiled(self._rule, task, n, k, len(self._parameters))
+        base = basis(self.rule)
+        n = 0 if isinstance(base, RowRule) else self._n
+        k = k if isinstance(base, LaneRule) else 0
+        return compiled(self.rule, task, n, k, len(self.parameters))
 
     def _states(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         if x.ndim != 2 or x.shape[1] != self._n:

@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import typer
 
-from lyapmap.cli import check, maps, models, spectrum, train, trajectory
+from lyapmap.cli import (
+    alignment,
+    check,
+    correlation,
+    covariant,
+    divergence,
+    entropy,
+    finite_time,
+    maps,
+    models,
+    orbits,
+    series,
+    spectrum,
+    sweep,
+    train,
+    trajectory,
+    zero_one,
+)
 from lyapmap.cli.common import version_option
 
 app = typer.Typer(
@@ -21,11 +38,21 @@ app.callback()(version_option)
 for name, module in (
     ("spectrum", spectrum),
     ("trajectory", trajectory),
+    ("divergence", divergence),
+    ("finite-time", finite_time),
+    ("covariant", covariant),
+    ("alignment", alignment),
+    ("orbits", orbits),
+    ("entropy", entropy),
+    ("sweep", sweep),
+    ("correlation-dimension", correlation),
+    ("series", series),
+    ("zero-one", zero_one),
     ("check", check),
     ("maps", maps),
     ("models", models),
 ):
-    app.command(name, epilog=module.EPILOG)(getattr(module, name))
+    app.command(name, epilog=module.EPILOG)(getattr(module, name.replace("-", "_")))
 app.add_typer(train.app, name="train")
 
 

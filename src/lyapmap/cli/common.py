@@ -81,11 +81,14 @@ def _source_options(
     """The options by which every command that iterates a map is told which, and where to start."""
 
 
-def about_a_map(**defaults: Any) -> Callable[[Callable[Concatenate[Source, P], None]], Callable[..., None]]:
+def about_a_map(
+    *, optional: bool = False, **defaults: Any
+) -> Callable[[Callable[Concatenate[Source, P], None]], Callable[..., None]]:
     """Give a command the options that name a map; it receives what they load as its first argument.
 
     `defaults` replace those of the options, e.g. ``about_a_map(trajectories=256)``. A command that
-    needs the seed too reads `source.seed`.
+    needs the seed too reads `source.seed`. With `optional`, a command that can do without a map
+    receives None where none is named, and the seed as a keyword.
     """
     shared = {
         name: p.replace(default=defaults.get(name, p.default), kind=inspect.Parameter.KEYWORD_ONLY)
@@ -95,6 +98,7 @@ def about_a_map(**defaults: Any) -> Callable[[Callable[Concatenate[Source, P], N
     def with_options(function: Callable[Concatenate[Source, P], None]) -> Callable[..., None]:
         # `Source` is known to type checkers only: loading it would slow `lyapmap --help`.
         own = list(inspect.signature(function, eval_str=True, locals={"Source": Any}).parameters.values())[1:]
+        own = [p for p in own if not (optional and p.name == "seed")]
 
         @functools.wraps(function)
         def loaded(**given: Any) -> None:
@@ -103,7 +107,11 @@ def about_a_map(**defaults: Any) -> Callable[[Callable[Concatenate[Source, P], N
             chosen = {name: given.pop(name) for name in shared}
             if "out" in given:
                 given["out"] = output_folder(given["out"])  # complain before the work, not after
-            function(load_source(**chosen), **given)  # type: ignore[call-arg]
+            if optional:
+                given["seed"] = chosen["seed"]
+            named = any(chosen[name] for name in ("model", "map_name", "function"))
+            source = load_source(**chosen) if named or not optional else None
+            function(source, **given)  # type: ignore[arg-type, call-arg]
 
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         loaded.__signature__ = inspect.Signature([*shared.values(), *parameters])  # type: ignore[attr-defined]
@@ -178,6 +186,21 @@ def integers(text: str | None, option: str) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
     except ValueError:
         raise LyapmapError(f"{option}: expected whole numbers separated by commas, got {text!r}") from None
+
+
+def box(low: str | None, high: str | None) -> tuple[list[float], list[float]] | None:
+    """Corners of a region, as `--low -2,-2 --high 2,2` gives them; one number stands for all components."""
+    if low is None and high is None:
+        return None
+    if low is None or high is None:
+        raise LyapmapError("--low and --high: expected both or none")
+    corners = []
+    for text, option in ((low, "--low"), (high, "--high")):
+        try:
+            corners.append([float(part) for part in text.split(",")])
+        except ValueError:
+            raise LyapmapError(f"{option}: expected numbers separated by commas, got {text!r}") from None
+    return corners[0], corners[1]
 
 
 def output_folder(out: Path | None) -> Path | None:

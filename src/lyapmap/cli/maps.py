@@ -1,4 +1,4 @@
-"""`lyapmap maps`: the reference maps."""
+"""`lyapmap maps`: the reference maps and flows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import typer
 
 from lyapmap.cli import common
 
+LISTED = 4
+"""Exponents that a line of the table holds."""
+
 EPILOG = """Examples:
 
 lyapmap maps
 
 lyapmap maps henon
+
+lyapmap maps lorenz
 
 lyapmap maps --json"""
 
@@ -22,7 +27,7 @@ def maps(
     name: Annotated[str | None, typer.Argument(help="Show one map in full.")] = None,
     as_json: common.JsonOption = False,
 ) -> None:
-    """List the reference maps, or show one in full."""
+    """List the reference maps and flows, or show one in full."""
     from lyapmap import systems
 
     known = systems.catalogue()
@@ -45,9 +50,20 @@ def _show_all(known: Any) -> None:
         table.add_column(heading, overflow="fold")
     for name, info in known.items():
         best = info.known[0] if info.known else None
-        exponents = ", ".join(f"{value:.4g}" for value in best.exponents) + f"  ({best.kind})" if best else "-"
+        exponents = f"{_some(best.exponents)}  ({_kind(best, info)})" if best else "-"
         table.add_row(name, "any" if info.dimension is None else str(info.dimension), _parameters(info), exponents)
     Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _some(exponents: tuple[float, ...]) -> str:
+    """The first few, for a line of a table."""
+    more = ", ..." if len(exponents) > LISTED else ""
+    return ", ".join(f"{value:.4g}" for value in exponents[:LISTED]) + more
+
+
+def _kind(known: Any, info: Any) -> str:
+    """Where they come from, and what they are counted in where it is not steps."""
+    return known.kind if info.unit == "per step" else f"{known.kind}, {info.unit}"
 
 
 def _parameters(info: Any) -> str:
@@ -65,6 +81,7 @@ def _show_one(info: Any) -> None:
         "dimension": "any" if info.dimension is None else str(info.dimension),
         "parameters": _parameters(info),
         "identity": info.identity,
+        "unit": f"nats {info.unit}",
         "start in": f"{info.low} to {info.high}",
         "notes": info.notes,
     }
@@ -76,4 +93,4 @@ def _show_one(info: Any) -> None:
         at = ", ".join(f"{key}={_plain(value)}" for key, value in known.parameters.items()) or "all parameters"
         exponents = ", ".join(f"{value:.6g}" for value in known.exponents)
         formula = f" = {known.formula}" if known.formula else ""
-        typer.echo(f"  {'exponents':<12} {exponents}{formula}  ({known.kind}, at {at})")
+        typer.echo(f"  {'exponents':<12} {exponents}{formula}  ({_kind(known, info)}, at {at})")

@@ -49,7 +49,9 @@ def spectrum(
             "--exponents", "-k", metavar="K|auto|all", help="How many.", show_default="all to n=64, then auto"
         ),
     ] = None,
-    qr_every: Annotated[int, typer.Option("--qr-every", min=1, help="Steps between re-orthonormalizations.")] = 1,
+    qr_every: Annotated[
+        str, typer.Option("--qr-every", metavar="STEPS|auto", help="Steps between re-orthonormalizations.")
+    ] = "auto",
     tolerance: Annotated[
         float | None, typer.Option("--tolerance", help="Stop when the largest exponent's standard error is below.")
     ] = None,
@@ -58,7 +60,8 @@ def spectrum(
 ) -> None:
     """Lyapunov exponents of a network or map, with dimension, entropy and error bars.
 
-    With --out DIR: spectrum.nc, spectrum.json, spectrum.png, trajectory.png and report.html.
+    With --out DIR: spectrum.nc, spectrum.json, spectrum.png, convergence.png, trajectory.png and
+    report.html.
     """
     from lyapmap.analysis.spectrum import lyapunov_spectrum
     from lyapmap.core.map import dimension
@@ -74,7 +77,7 @@ def spectrum(
             n_steps=usual[0] if steps is None else steps,
             transient=usual[1] if transient is None else transient,
             n_exponents=k,
-            qr_every=qr_every,
+            qr_every=qr_every if qr_every == "auto" else _number(qr_every, "--qr-every"),
             tolerance=tolerance,
             seed=source.seed,
             progress=not as_json,
@@ -91,19 +94,22 @@ def spectrum(
         as_json=as_json,
         source=source,
         interrupted=interrupted,
-        pictures=[("Trajectory", _picture_of_trajectory(source, out))] if out is not None else [],
+        pictures=[] if out is None else [_picture_of_convergence(result, out), _picture_of_trajectory(source, out)],
     )
 
 
 def _exponents(text: str | None) -> int | str | None:
-    if text is None or text in ("auto", "all"):
-        return text
+    return text if text in (None, "auto", "all") else _number(str(text), "--exponents")
+
+
+def _number(text: str, option: str) -> int:
     from lyapmap.core.errors import LyapmapError
 
     try:
         return int(text)
     except ValueError:
-        raise LyapmapError(f"--exponents: expected a number, 'auto' or 'all', got {text!r}") from None
+        words = "a number, 'auto' or 'all'" if option == "--exponents" else "a number or 'auto'"
+        raise LyapmapError(f"{option}: expected {words}, got {text!r}") from None
 
 
 def _table(result: LyapunovSpectrum) -> Table:
@@ -131,16 +137,39 @@ def _facts(result: LyapunovSpectrum) -> list[tuple[str, str]]:
     rule = result.sum_rule
     if rule is not None:
         facts.append(("sum rule", f"sum {show.number(rule['sum'])}, mean log|det J| {show.number(rule['log_det'])}"))
+    checks = result.check()
+    if checks:
+        failed = [check for check in checks if not check.passed]
+        largest = max(checks, key=lambda check: abs(check.residual))
+        names = ", ".join(f"{check.name} {check.residual:+.1f}" for check in failed)
+        good = f"all {len(checks)} pass, the largest residual {largest.residual:+.1f} standard errors ({largest.name})"
+        facts.append(
+            ("cross-checks", f"[yellow]{len(failed)} of {len(checks)} fail: {names}[/yellow]" if failed else good)
+        )
+    if result.effective_samples[:1].size and result.effective_samples[0] == result.effective_samples[0]:
+        words = (
+            f"{result.effective_samples[0]:.0f} independent of {result.n_batches} batches of {result.batch_steps} steps"
+        )
+        facts.append(("largest exponent", words))
+    for number, group in enumerate(result.groups, 1):
+        words = f"{group['trajectories']} trajectories, {group['attractor']}, largest exponent "
+        facts.append((f"attractor {number}", words + show.pair(group["exponents"][0], group["stderr"][0])))
     where = f"{result.provenance['dtype']} on {result.provenance['device']}"
     b = len(result.per_trajectory)
     facts.append(("run", f"{b} x {result.n_steps} steps after {result.settings['transient']}, {where}"))
     return facts
 
 
-def _picture_of_trajectory(source: Source, out: Path) -> Path:
+def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> tuple[str, Path]:
+    path = out / "convergence.png"
+    result.plot(kind="convergence").savefig(path, dpi=150)
+    return "Whether to go on", path
+
+
+def _picture_of_trajectory(source: Source, out: Path) -> tuple[str, Path]:
     from lyapmap.analysis.trajectory import trajectory
     from lyapmap.views.trajectory import save_trajectory
 
     steps = 12 if source.shows_images else 2_000
     path = trajectory(source.map, source.x0, n_steps=steps, throw=False)
-    return save_trajectory(path, out / "trajectory.png")
+    return "Trajectory", save_trajectory(path, out / "trajectory.png")

@@ -91,6 +91,10 @@ def iterate(inner: Map, n: int) -> TangentMap:
     return compose(*[inner] * whole("n", n, 1))
 
 
+return_map = iterate
+"""Another name for `iterate`: what generators that go round their categories have."""
+
+
 class NoisyMap:
     """A map with additive noise, x -> f(x) + noise(step), frozen by counters.
 

@@ -49,9 +49,10 @@ class TangentMap(Map, Protocol):
     -----
     Optional members that the project knows: `at(step) -> TangentMap` for a map that depends on
     the step; `propagate(x, frame, n_steps, qr_every)` for one that carries whole blocks of steps
-    itself (see `lyapmap.core.propagate`); `provenance`, a dict of plain values that results
-    record; `derivative`, the way in which the derivative is computed; `time_per_step`, for the
-    time-tau map of a flow, by which exponents are divided to be per unit time.
+    itself, and `log_abs_det(x, n_steps)` likewise (see `lyapmap.core.propagate`); `provenance`, a
+    dict of plain values that results record; `derivative`, the way in which the derivative is
+    computed; `time_per_step`, for the time-tau map of a flow, by which exponents are divided to be
+    per unit time; `mean_log_abs_det`, where log|det J| is the same everywhere.
     """
 
     ops: ArrayOps

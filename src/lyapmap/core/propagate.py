@@ -106,3 +106,24 @@ def propagate(
                 frame, r = ops.qr(frame)
                 total += ops.log_abs_diagonal(r)
     return Carried(x, frame, total)
+
+
+def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> NDArray[np.float64]:
+    """Sum of log|det J| along the orbits from states x (b, n) over `n_steps` steps, (b,).
+
+    What the growth of a full frame over the same steps adds up to: an independent way to the sum
+    of all exponents. A map with a `log_abs_det(x, n_steps)` of its own is asked for it.
+    """
+    at = getattr(tangent_map, "at", None)
+    block = getattr(tangent_map, "log_abs_det", None)
+    if block is not None and at is None:
+        return np.asarray(block(x, n_steps))
+    ops = tangent_map.ops
+    total = np.zeros(x.shape[0])
+    with quiet():
+        for step in range(first_step, first_step + n_steps):
+            now = at(step) if at else tangent_map
+            total += np.linalg.slogdet(ops.to_numpy(now.jacobian(x)).astype(np.float64))[1]
+            if step + 1 < first_step + n_steps:
+                x = now.apply(x)
+    return total

@@ -1,4 +1,4 @@
-"""Reference maps with known exponents.
+"""Reference maps and flows with known exponents.
 
 >>> from lyapmap import systems
 >>> systems.tent(mu=2.0).known_exponents.round(4)
@@ -30,6 +30,11 @@ _NAMES = {
     "random_tanh_network": "networks",
     "random_tanh_weights": "networks",
     "linear_map": "linear",
+    "lorenz": "flows",
+    "rossler": "flows",
+    "lorenz96": "flows",
+    "kuramoto_sivashinsky": "spectral_flows",
+    "kuramoto_sivashinsky_profile": "spectral_flows",
     "catalogue": "registry",
     "create": "registry",
     "Known": "reference_map",
@@ -42,6 +47,7 @@ __all__ = [*_NAMES]  # names are loaded late
 # Names for type checkers; the rest of the world gets them from __getattr__.
 # ruff: noqa: F401
 if TYPE_CHECKING:
+    from lyapmap.systems.flows import lorenz, lorenz96, rossler
     from lyapmap.systems.lattice import coupled_map_lattice
     from lyapmap.systems.linear import linear_map
     from lyapmap.systems.networks import random_tanh_network, random_tanh_weights
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo
     from lyapmap.systems.registry import catalogue, create
     from lyapmap.systems.spatial import folded_towel, generalized_henon
+    from lyapmap.systems.spectral_flows import kuramoto_sivashinsky, kuramoto_sivashinsky_profile
     from lyapmap.systems.torus import arnold_cat, baker, kaplan_yorke_map, standard
 
 

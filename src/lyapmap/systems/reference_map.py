@@ -18,17 +18,19 @@ from lyapmap.core.ops import Array
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """Exponents that are known, in nats per step, largest first.
+    """Exponents that are known, largest first, in nats per step; of a flow per unit time.
 
     Attributes
     ----------
     exponents : tuple of float
+        All of them, or the largest ones only.
     kind : "exact", "measured" or "published"
         A closed form, a long run in float64 with its standard error, or a figure of the literature.
     parameters : dict
         For which they hold; those not named may have any value.
     standard_error : tuple of float or None
-        One for each exponent, where `kind` is "measured".
+        One for each exponent, where `kind` is "measured"; where it is "published", half a unit of
+        the last digit printed.
     formula : str
         The closed form.
     """
@@ -62,6 +64,8 @@ class SystemInfo:
         What is known of the exponents, at which parameters.
     identity : str
         What holds for the exponents at all parameters.
+    unit : "per step" or "per unit time"
+        What the exponents are counted in besides nats: of a flow, per unit time.
     notes : str
         Traps.
     """
@@ -75,6 +79,7 @@ class SystemInfo:
     high: tuple[float, ...]
     known: tuple[Known, ...] = ()
     identity: str = ""
+    unit: str = "per step"
     notes: str = ""
 
     @property
@@ -96,7 +101,8 @@ class SystemInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        plain = {name: getattr(self, name) for name in ("name", "formula", "source", "dimension", "identity", "notes")}
+        facts = ("name", "formula", "source", "dimension", "identity", "unit", "notes")
+        plain = {name: getattr(self, name) for name in facts}
         known = [
             {name: getattr(k, name) for name in ("exponents", "kind", "standard_error", "formula")}
             | {"parameters": dict(k.parameters)}
@@ -146,11 +152,10 @@ class ReferenceMap:
         low, high = info.region if region is None else region
         n = dimension(self.state_shape)
         self.region = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
-        # Present only where the map within carries blocks itself: `propagate` of core asks for it.
-        if hasattr(inner, "propagate"):
-            self.propagate = inner.propagate
-        if hasattr(inner, "time_per_step"):
-            self.time_per_step = inner.time_per_step
+        # Present only where the map within has them: core and the analyses ask for them.
+        for optional in ("propagate", "log_abs_det", "time_per_step"):
+            if hasattr(inner, optional):
+                setattr(self, optional, getattr(inner, optional))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())

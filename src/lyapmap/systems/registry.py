@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.systems import lattice, linear, networks, one_dimensional, planar, spatial, torus
+from lyapmap.systems import flows, lattice, linear, networks, one_dimensional, planar, spatial, spectral_flows, torus
 from lyapmap.systems.reference_map import ReferenceMap, SystemInfo
 
 
@@ -86,5 +86,9 @@ def _catalogue() -> dict[str, SystemInfo]:
         lattice.COUPLED_MAP_LATTICE,
         networks.RANDOM_TANH_NETWORK,
         linear.LINEAR_MAP,
+        flows.LORENZ,
+        flows.ROSSLER,
+        flows.LORENZ96,
+        spectral_flows.KURAMOTO_SIVASHINSKY,
     )
     return {info.name: info for info in infos}

@@ -6,9 +6,19 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
+    "draw_alignment": "alignment",
+    "draw_covariant": "covariant",
+    "draw_divergence": "divergence",
+    "draw_finite_time": "finite_time",
+    "draw_expansion_entropy": "entropy",
+    "draw_periodic_orbits": "periodic_orbits",
+    "draw_correlation_dimension": "scaling",
+    "draw_series_exponent": "scaling",
     "draw_spectrum": "spectrum",
+    "draw_sweep": "sweep",
     "draw_training": "training",
     "draw_trajectory": "trajectory",
+    "draw_zero_one": "zero_one",
     "film_strip": "images",
     "save_film_strip": "images",
     "save_gif": "images",

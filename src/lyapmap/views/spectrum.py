@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.errors import ShapeError
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.views import style
 
 if TYPE_CHECKING:
@@ -69,10 +69,11 @@ class _Sorted:
         )
 
 
-def draw_spectrum(result: LyapunovSpectrum) -> Figure:
+def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     """Draw a Lyapunov spectrum.
 
-    Three panels: the exponents with error bars and their spread over trajectories; how the
+    Of `kind` "convergence", how its errors fall and whether to go on (`draw_convergence`); else
+    three panels: the exponents with error bars and their spread over trajectories; how the
     leading ones converged; their partial sums, whose zero is the Kaplan-Yorke dimension (J. L.
     Kaplan and J. A. Yorke 1979). Bars and bands reach two standard errors to either side; the
     headline gives one.
@@ -80,6 +81,7 @@ def draw_spectrum(result: LyapunovSpectrum) -> Figure:
     Parameters
     ----------
     result : LyapunovSpectrum
+    kind : "spectrum" or "convergence"
 
     Returns
     -------
@@ -91,6 +93,12 @@ def draw_spectrum(result: LyapunovSpectrum) -> Figure:
     ShapeError
         If the result holds no exponent, or arrays that do not belong together.
     """
+    if kind not in ("spectrum", "convergence"):
+        raise LyapmapError(f"kind: expected 'spectrum' or 'convergence', got {kind!r}")
+    if kind == "convergence":
+        from lyapmap.views.convergence import draw_convergence
+
+        return draw_convergence(result)
     spectrum = _Sorted.of(result)
     figure = style.new_figure(13.0, 4.6)
     left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.15, 1, 1]})

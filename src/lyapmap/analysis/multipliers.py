@@ -1,0 +1,93 @@
+"""Multipliers of cycles: the eigenvalues of the derivative of one round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.orbit_search import DENSE, OrbitSearch
+
+ALL_UP_TO = 64
+"""Dimension up to which all multipliers are computed."""
+LEADING = 8
+"""Multipliers of larger maps, doubled until one lies inside the unit circle."""
+MOST = 128
+REAL = 1e-9
+"""Imaginary part, relative to p times the modulus, below which a multiplier is real."""
+
+_Complex = NDArray[np.complex128]
+
+
+def cycle_multipliers(search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator) -> _Complex:
+    """Multipliers of one cycle (p, n), largest modulus first; of large maps the leading ones."""
+    n, p = search.n, len(orbit)
+    if n <= ALL_UP_TO:
+        jacobians = search.jacobians(orbit)
+        found = None
+        if p > 1 and n * p <= DENSE:
+            found = _from_roots(jacobians)
+        if found is None:
+            found = np.linalg.eigvals(_product(jacobians)).astype(np.complex128)
+    else:
+        found = _leading(search, orbit, rng)
+    found = np.where(np.abs(found.imag) <= REAL * p * np.abs(found), found.real + 0j, found)
+    order = np.lexsort((-found.imag, -found.real, -np.abs(found)))
+    return np.asarray(found[order])
+
+
+def _product(jacobians: NDArray[np.float64]) -> NDArray[np.float64]:
+    product = np.eye(jacobians.shape[1])
+    for matrix in jacobians:
+        product = matrix @ product
+    return product
+
+
+def _from_roots(jacobians: NDArray[np.float64]) -> _Complex | None:
+    """Multipliers from their p-th roots, the eigenvalues of the block-cyclic matrix of the derivatives.
+
+    A product of p derivatives loses the small multipliers beside the large ones; the roots lie
+    close together. Each multiplier has p roots, of which one lies in any sector of 360 / p degrees:
+    the border of the sector is laid where no root is near.
+    """
+    p, n, _ = jacobians.shape
+    cyclic = np.zeros((p * n, p * n))
+    for i in range(p):
+        to = (i + 1) % p
+        cyclic[to * n : (to + 1) * n, i * n : (i + 1) * n] = jacobians[i]
+    roots = np.linalg.eigvals(cyclic).astype(np.complex128)
+    turn = 2 * np.pi
+    angles = np.sort((p * np.angle(roots)) % turn)
+    gaps = np.diff(np.append(angles, angles[0] + turn))
+    widest = int(gaps.argmax())
+    border = (angles[widest] + gaps[widest] / 2) / p
+    inside = (np.angle(roots) - border) % turn < turn / p
+    # Roots of multipliers that are zero have no direction; the product tells zeros well enough.
+    return np.asarray(roots[inside] ** p) if inside.sum() == n else None
+
+
+def _leading(search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator) -> _Complex:
+    """The largest multipliers by Arnoldi iteration, enough of them that one lies inside the unit circle."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+    def around(v: Any) -> Any:
+        v = np.asarray(v, np.float64).ravel()
+        for x in orbit:
+            v = search.along(x, v)
+        return v
+
+    n = search.n
+    operator = LinearOperator((n, n), matvec=around, dtype=np.float64)
+    eps = float(np.finfo(search.ops.dtype).eps)
+    start = rng.standard_normal(n)
+    k = LEADING
+    while True:
+        try:
+            found = eigs(operator, k=k, which="LM", v0=start, tol=100 * eps, return_eigenvectors=False)
+        except ArpackNoConvergence as unfinished:
+            found = unfinished.eigenvalues
+        found = np.asarray(found, np.complex128)
+        if k >= min(MOST, n - 2) or (found.size and np.abs(found).min() < 1):
+            return found
+        k = min(2 * k, n - 2)

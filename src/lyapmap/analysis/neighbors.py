@@ -1,0 +1,322 @@
+"""Nearest neighbours of points: the one graph that every method on points stands on.
+
+Exact by default: a KD-tree where the space has few dimensions, blocks of matrix products where it
+has many. The products round; what they choose is measured again by differences, and a row whose
+choice the rounding could have changed is done again exactly. Memory grows as the number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.arguments import positive, whole
+from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
+
+Points = NDArray[np.float64]
+Graph = tuple[NDArray[np.float64], NDArray[np.int64]]
+
+METRICS = {"euclidean": 2.0, "chebyshev": np.inf, "cityblock": 1.0}
+"""Metrics by name, and the power of the norm that each is."""
+TREE_DIMENSIONS = 16
+"""Up to here a tree beats the blocks."""
+BLOCK_VALUES = 4_000_000
+"""Distances in one block: 32 MB."""
+SPARE = 8
+"""Neighbours chosen beyond those wanted, which absorb most ties of the rounded products."""
+
+
+def neighbor_graph(
+    points: Any,
+    k: int,
+    *,
+    queries: Any = None,
+    exclude: int = 0,
+    metric: str = "euclidean",
+    approximate: bool = False,
+    seed: int = 0,
+) -> Graph:
+    """The k nearest neighbours of every point, nearest first.
+
+    Parameters
+    ----------
+    points : (N, d)
+        Where neighbours are looked for; in time order if `exclude` is to mean anything.
+    k : int
+        Neighbours of each.
+    queries : (M, d), optional
+        Whose neighbours; the points' own by default. A point is not its own neighbour, but a
+        query that coincides with a point has it as neighbour at distance 0.
+    exclude : int
+        Theiler window: point j is no neighbour of point i if |i - j| <= exclude. Without `queries`
+        only.
+    metric : "euclidean", "chebyshev" or "cityblock"
+    approximate : bool
+        Let pynndescent find them, which is faster for a hundred thousand points in many
+        dimensions and misses a few.
+    seed : int
+        Of the approximate search.
+
+    Returns
+    -------
+    distances : (N, k) float64
+    indices : (N, k) int64
+        Into `points`. Which of several points at the same distance are taken is not defined.
+
+    Raises
+    ------
+    LyapmapError, ShapeError
+        If the arrays do not fit, hold NaN, or have too few points.
+    MissingExtraError
+        If pynndescent is asked for and absent.
+
+    References
+    ----------
+    J. Theiler, Phys. Rev. A 34 (1986) 2427, for the window.
+
+    Examples
+    --------
+    >>> distances, indices = neighbor_graph([[0.0], [1.0], [3.0], [3.5]], 2)
+    >>> indices.tolist()
+    [[1, 2], [0, 2], [3, 1], [2, 1]]
+    >>> neighbor_graph([[0.0], [1.0], [3.0], [3.5]], 1, exclude=1)[1].ravel().tolist()
+    [2, 3, 0, 1]
+    """
+    found = as_points(points)
+    k, exclude = whole("k", k, 1), whole("exclude", exclude, 0)
+    if metric not in METRICS:
+        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
+    asked = None if queries is None else as_points(queries, "queries")
+    if asked is not None and asked.shape[1] != found.shape[1]:
+        raise ShapeError(f"queries: expected {found.shape[1]} columns like the points, got {asked.shape[1]}")
+    if asked is not None and exclude:
+        raise LyapmapError("exclude: a window in time needs the points' own neighbours, not those of queries")
+    # The point in the middle has most others within its window.
+    enough = k if asked is not None else k + 1 + min(2 * exclude, len(found) - 1)
+    if enough > len(found):
+        raise LyapmapError(f"k: {k} neighbours outside a window of {exclude} need {enough} points, got {len(found)}")
+    if approximate:
+        return _approximate(found, asked, k, exclude, metric, seed)
+    search = _tree(found, metric) if found.shape[1] <= TREE_DIMENSIONS else _blocks(found, metric)
+    if asked is not None:
+        return search(asked, k)
+    return _own(search, found, k, exclude)
+
+
+def as_points(points: Any, name: str = "points") -> Points:
+    """Rows of finite float64 numbers (N, d).
+
+    Raises
+    ------
+    ShapeError, LyapmapError
+        If they are no such rows.
+    """
+    array = np.asarray(points)
+    if array.dtype.kind not in "fiub":
+        raise LyapmapError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[1] == 0:
+        raise ShapeError(f"{name}: expected rows (N, d), got shape {array.shape}")
+    if len(array) == 0:
+        raise ShapeError(f"{name}: expected at least one point, got none")
+    rows = np.ascontiguousarray(array, dtype=np.float64)
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise LyapmapError(f"{name}: point {int(bad.argmax())} is not finite")
+    return rows
+
+
+def drop_duplicates(points: Any) -> tuple[Points, NDArray[np.int64]]:
+    """Different points in the order of their first appearance, and how often each was given.
+
+    Examples
+    --------
+    >>> points, counts = drop_duplicates([[2.0], [1.0], [2.0]])
+    >>> points.ravel().tolist(), counts.tolist()
+    ([2.0, 1.0], [2, 1])
+    """
+    rows = as_points(points) + 0.0  # -0.0 is 0.0
+    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return rows[first[order]], counts[order].astype(np.int64)
+
+
+def pairs_within(points: Any, radius: float, *, metric: str = "euclidean") -> tuple[NDArray[np.int64], Points]:
+    """All pairs of points at most `radius` apart.
+
+    Parameters
+    ----------
+    points : (N, d)
+    radius : float
+    metric : "euclidean", "chebyshev" or "cityblock"
+
+    Returns
+    -------
+    pairs : (m, 2) int64
+        With i < j; their number alone decides on the memory needed.
+    distances : (m,) float64
+
+    Examples
+    --------
+    >>> pairs, distances = pairs_within([[0.0], [1.0], [1.5]], 1.0)
+    >>> sorted(zip(pairs.tolist(), distances.tolist()))
+    [([0, 1], 1.0), ([1, 2], 0.5)]
+    """
+    rows = as_points(points)
+    radius = positive("radius", radius)
+    if metric not in METRICS:
+        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
+    if rows.shape[1] <= TREE_DIMENSIONS:
+        from scipy.spatial import cKDTree
+
+        tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
+        pairs = tree.query_pairs(radius, p=METRICS[metric], output_type="ndarray").astype(np.int64, copy=False)
+        return pairs, _lengths(rows, pairs, metric)
+    candidates = np.concatenate(list(_close_in_blocks(rows, radius, metric)))
+    distances = _lengths(rows, candidates, metric)
+    close = distances <= radius
+    return candidates[close], distances[close]
+
+
+def _close_in_blocks(points: Points, radius: float, metric: str) -> Iterator[NDArray[np.int64]]:
+    """Pairs that are at most `radius` apart, and some that are so but for rounding."""
+    from scipy.spatial.distance import cdist
+
+    centred = points - points.mean(axis=0)
+    squares = np.einsum("ij,ij->i", centred, centred)
+    slack = 8 * np.finfo(float).eps * (points.shape[1] + 4) * squares.max()
+    size = max(1, BLOCK_VALUES // len(points))
+    for start in range(0, len(points), size):
+        some = slice(start, start + size)
+        if metric == "euclidean":
+            rough = squares[some, None] + squares[start:] - 2 * centred[some] @ centred[start:].T
+            i, j = np.nonzero(rough <= radius**2 + slack)
+        else:
+            i, j = np.nonzero(cdist(points[some], points[start:], metric) <= radius * (1 + 1e-12))
+        above = i < j
+        yield np.stack([i[above], j[above]], axis=1) + start
+
+
+def _lengths(points: Points, pairs: NDArray[np.int64], metric: str) -> Points:
+    """Distances of pairs, by differences."""
+    distances = np.empty(len(pairs))
+    size = max(1, BLOCK_VALUES // points.shape[1])
+    for start in range(0, len(pairs), size):
+        i, j = pairs[start : start + size].T
+        difference = points[i] - points[j]
+        if metric == "euclidean":
+            distances[start : start + size] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        else:
+            difference = np.abs(difference)
+            distances[start : start + size] = difference.max(1) if metric == "chebyshev" else difference.sum(1)
+    return distances
+
+
+class _tree:  # noqa: N801  # called as a function
+    def __init__(self, points: Points, metric: str) -> None:
+        from scipy.spatial import cKDTree
+
+        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+        self._power = METRICS[metric]
+
+    def __call__(self, queries: Points, k: int) -> Graph:
+        distances, indices = self._tree.query(queries, k=np.arange(1, k + 1), p=self._power)
+        return distances, indices.astype(np.int64)
+
+
+class _blocks:  # noqa: N801  # called as a function
+    def __init__(self, points: Points, metric: str) -> None:
+        self._points, self._metric = points, metric
+        self._centre = points.mean(axis=0)
+        self._centred = points - self._centre
+        self._squares = np.einsum("ij,ij->i", self._centred, self._centred)
+
+    def __call__(self, queries: Points, k: int) -> Graph:
+        distances = np.empty((len(queries), k))
+        indices = np.empty((len(queries), k), dtype=np.int64)
+        rows = max(1, BLOCK_VALUES // len(self._points))
+        for start in range(0, len(queries), rows):
+            chosen = slice(start, start + rows)
+            nearest = self._by_products if self._metric == "euclidean" else self._by_differences
+            distances[chosen], indices[chosen] = nearest(queries[chosen], k)
+        return distances, indices
+
+    def _by_differences(self, queries: Points, k: int) -> Graph:
+        from scipy.spatial.distance import cdist
+
+        return _smallest(cdist(queries, self._points, self._metric), k)
+
+    def _by_products(self, queries: Points, k: int) -> Graph:
+        centred = queries - self._centre
+        squares = np.einsum("ij,ij->i", centred, centred)
+        rough = centred @ self._centred.T
+        rough *= -2
+        rough += squares[:, None]
+        rough += self._squares
+        wide = min(k + SPARE, len(self._points))
+        candidates = np.argpartition(rough, wide - 1, axis=1)[:, :wide]
+        differences = self._points[candidates] - queries[:, None, :]
+        exact = np.sqrt(np.einsum("ijk,ijk->ij", differences, differences))
+        distances, order = _smallest(exact, k)
+        indices = np.take_along_axis(candidates, order, axis=1)
+        if wide < len(self._points):
+            border = np.take_along_axis(rough, candidates, axis=1).max(axis=1)
+            slack = 4 * np.finfo(float).eps * (queries.shape[1] + 4) * (squares + self._squares.max())
+            unsure = np.flatnonzero(distances[:, -1] ** 2 > border - slack)
+            if len(unsure):
+                distances[unsure], indices[unsure] = self._by_differences(queries[unsure], k)
+        return distances, indices
+
+
+def _smallest(distances: NDArray[np.float64], k: int) -> Graph:
+    """The k smallest of each row, in order, and where they stand."""
+    some = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    values = np.take_along_axis(distances, some, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(some, order, axis=1)
+
+
+def _own(search: Any, points: Points, k: int, exclude: int) -> Graph:
+    """Neighbours of the points among themselves, those within the window left out.
+
+    Few rows lose all their first candidates to the window, so the number asked for grows for
+    those rows only; k + 2 exclude + 1 are always enough.
+    """
+    n = len(points)
+    most = min(k + 2 * exclude + 1, n)
+    distances = np.empty((n, k))
+    indices = np.empty((n, k), dtype=np.int64)
+    rows, asked = np.arange(n), min(k + 1 + min(2 * exclude, 8), most)
+    while len(rows):
+        step = max(1, BLOCK_VALUES // asked)
+        left = []
+        for start in range(0, len(rows), step):
+            chosen = rows[start : start + step]
+            near, where = search(points[chosen], asked)
+            allowed = np.abs(where - chosen[:, None]) > exclude
+            # A point outside its own candidates (many duplicates) changes nothing: it is not allowed anyway.
+            full = allowed.sum(axis=1) >= k
+            order = np.argsort(~allowed[full], axis=1, kind="stable")[:, :k]
+            distances[chosen[full]] = np.take_along_axis(near[full], order, axis=1)
+            indices[chosen[full]] = np.take_along_axis(where[full], order, axis=1)
+            left.append(chosen[~full])
+        rows, asked = np.concatenate(left), min(2 * asked, most)
+    return distances, indices
+
+
+def _approximate(points: Points, queries: Points | None, k: int, exclude: int, metric: str, seed: int) -> Graph:
+    try:
+        NNDescent = import_module("pynndescent").NNDescent
+    except ImportError:
+        raise MissingExtraError("pynndescent", "umap", "approximate=True") from None
+    name = "manhattan" if metric == "cityblock" else metric
+    index = NNDescent(points, metric=name, n_neighbors=max(30, k + 2 * exclude + 1), random_state=seed)
+
+    def search(asked: Points, wanted: int) -> Graph:
+        indices, distances = index.query(asked, k=wanted)
+        return distances.astype(np.float64), indices.astype(np.int64)
+
+    return search(queries, k) if queries is not None else _own(search, points, k, exclude)

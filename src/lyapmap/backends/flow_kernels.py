@@ -1,0 +1,257 @@
+"""One step along a vector field, for Numba to compile: the map of a flow from the rule of its field.
+
+Plain Python with the field's own functions in the place of `field` and `field_tangents`, as in
+`row_kernels`; for fields of a few scalars, source of straight-line code as in `lane_kernels`.
+Nothing here imports Numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.flow import ERRORS, GROW, MOST_STEPS, SAFETY, SHRINK, SMALLEST_STEP, STAGES
+
+Pattern = Sequence[Sequence[bool]]
+
+TABLEAU = np.array([[*row, *[0.0] * (6 - len(row))] for row in STAGES])
+ERROR_WEIGHTS = np.array(ERRORS)
+
+
+def field(p: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """Fill y (n,) with the velocity at x (n,). The field's own stands here in compiled code."""
+    raise NotImplementedError
+
+
+def field_tangents(p: Any, x: NDArray[np.float64], v: NDArray[np.float64], u: NDArray[np.float64]) -> None:
+    """Fill u (k, m) with the field's Jacobian at x times the rows of v (k, m), as `row_kernels.tangents`."""
+    raise NotImplementedError
+
+
+def rk4(p: Any, x: NDArray[np.float64], v: NDArray[np.float64], y: NDArray[np.float64], u: NDArray[np.float64]) -> None:
+    """Carry x (n,) to y and the rows of v (k, m) to u by one classical Runge-Kutta step."""
+    h, q = p[0], p[1:]
+    n = x.shape[0]
+    k, m = v.shape
+    stage, slope = x.copy(), np.empty(n)
+    moved, turned = v.copy(), np.zeros((k, m))
+    for i in range(n):
+        y[i] = x[i]
+    for c in range(k):
+        for i in range(m):
+            u[c, i] = v[c, i]
+    for number in range(4):
+        weight = h / 6 if number == 0 or number == 3 else h / 3
+        ahead = h / 2 if number < 2 else h
+        field(q, stage, slope)
+        if k > 0:
+            field_tangents(q, stage, moved, turned)
+        for i in range(n):
+            y[i] += weight * slope[i]
+            stage[i] = x[i] + ahead * slope[i]
+        for c in range(k):
+            for i in range(m):
+                u[c, i] += weight * turned[c, i]
+                moved[c, i] = v[c, i] + ahead * turned[c, i]
+
+
+def dopri5(
+    p: Any, x: NDArray[np.float64], v: NDArray[np.float64], y: NDArray[np.float64], u: NDArray[np.float64]
+) -> None:
+    """Carry x (n,) to y and the rows of v (k, m) to u over the time tau, as `core.flow.DormandPrince` does."""
+    tau, rtol, atol, q = p[0], p[1], p[2], p[3:]
+    n = x.shape[0]
+    k, m = v.shape
+    slopes, turned = np.zeros((7, n)), np.zeros((7, k, m))
+    ahead, moved = np.empty(n), np.empty((k, m))
+    for i in range(n):
+        y[i] = x[i]
+    for c in range(k):
+        for i in range(m):
+            u[c, i] = v[c, i]
+    field(q, y, slopes[0])
+    if k > 0:
+        field_tangents(q, y, u, turned[0])
+    h = first_step(q, y, slopes, ahead, tau, rtol, atol)
+    left, refused, lost, steps = tau, False, not np.isfinite(h), 0
+    while left > 0 and not lost:
+        last = h >= left * (1 - 1e-10)
+        if last:
+            h = left
+        for number in range(6):
+            stage(y, h, slopes, number, ahead)
+            field(q, ahead, slopes[number + 1])
+        size = error_size(y, ahead, h, slopes, rtol, atol)
+        factor = SHRINK
+        if np.isfinite(size):
+            factor = GROW if size == 0.0 else min(GROW, max(SHRINK, SAFETY * size**-0.2))
+        if size <= 1:
+            if k > 0:
+                carry_tangents(q, y, h, slopes, ahead, u, moved, turned)
+            for i in range(n):
+                y[i] = ahead[i]
+                slopes[0, i] = slopes[6, i]
+            left = 0.0 if last else left - h
+            h *= min(factor, 1.0) if refused else factor
+            refused = False
+        else:
+            h *= min(factor, 1.0)
+            refused = True
+        steps += 1
+        lost = left > 0 and (h < SMALLEST_STEP * tau or steps >= MOST_STEPS)
+    if lost:
+        for i in range(n):
+            y[i] = np.nan
+        for c in range(k):
+            for i in range(n):
+                u[c, i] = np.nan
+
+
+def stage(
+    y: NDArray[np.float64], h: float, slopes: NDArray[np.float64], number: int, ahead: NDArray[np.float64]
+) -> None:
+    """Fill `ahead` with the state of a stage; that of the last stage is where the step leads."""
+    for i in range(y.shape[0]):
+        total = 0.0
+        for s in range(number + 1):
+            total += TABLEAU[number, s] * slopes[s, i]
+        ahead[i] = y[i] + h * total
+
+
+def error_size(
+    y: NDArray[np.float64], ahead: NDArray[np.float64], h: float, slopes: NDArray[np.float64], rtol: float, atol: float
+) -> float:
+    """Estimated error of a step in units of the tolerance."""
+    square = 0.0
+    for i in range(y.shape[0]):
+        error = 0.0
+        for s in range(7):
+            error += ERROR_WEIGHTS[s] * slopes[s, i]
+        error *= h / (atol + rtol * max(abs(y[i]), abs(ahead[i])))
+        square += error * error
+    return np.sqrt(square / y.shape[0])
+
+
+def carry_tangents(
+    q: Any,
+    y: NDArray[np.float64],
+    h: float,
+    slopes: NDArray[np.float64],
+    ahead: NDArray[np.float64],
+    u: NDArray[np.float64],
+    moved: NDArray[np.float64],
+    turned: NDArray[np.float64],
+) -> None:
+    """Take the tangents u (k, m) through an accepted step, so that a refused one costs none of them."""
+    k, m = u.shape
+    for number in range(6):
+        stage(y, h, slopes, number, ahead)
+        for c in range(k):
+            for i in range(m):
+                total = 0.0
+                for s in range(number + 1):
+                    total += TABLEAU[number, s] * turned[s, c, i]
+                moved[c, i] = u[c, i] + h * total
+        field_tangents(q, ahead, moved, turned[number + 1])
+    for c in range(k):
+        for i in range(m):
+            u[c, i] = moved[c, i]
+            turned[0, c, i] = turned[6, c, i]
+
+
+def first_step(
+    q: Any,
+    y: NDArray[np.float64],
+    slopes: NDArray[np.float64],
+    ahead: NDArray[np.float64],
+    tau: float,
+    rtol: float,
+    atol: float,
+) -> float:
+    """A first step as `core.flow.DormandPrince` finds it; NaN where the state or its velocity is not finite."""
+    n = y.shape[0]
+    first = second = change = 0.0
+    for i in range(n):
+        scale = atol + rtol * abs(y[i])
+        first += (y[i] / scale) ** 2
+        second += (slopes[0, i] / scale) ** 2
+    first, second = np.sqrt(first / n), np.sqrt(second / n)
+    if not (np.isfinite(first) and np.isfinite(second)):
+        return np.nan
+    guess = 1e-6 * tau if first < 1e-5 or second < 1e-5 else min(0.01 * first / second, tau)
+    for i in range(n):
+        ahead[i] = y[i] + guess * slopes[0, i]
+    field(q, ahead, slopes[1])
+    for i in range(n):
+        scale = atol + rtol * abs(y[i])
+        change += ((slopes[1, i] - slopes[0, i]) / scale) ** 2
+    strongest = max(second, np.sqrt(change / n) / guess)
+    step = max(1e-6 * tau, 1e-3 * guess) if strongest <= 1e-15 else (0.01 / strongest) ** 0.2
+    step = min(100 * guess, step)
+    return min(max(step, 1e-6 * tau), tau) if np.isfinite(step) else 1e-6 * tau
+
+
+HELPERS = ("stage", "error_size", "carry_tangents", "first_step")
+"""What `dopri5` calls, in an order in which each needs only those before."""
+
+
+def image_of(advance: Any) -> Any:
+    """`row_kernels.image` of a flow from `rk4` or `dopri5`."""
+
+    def image(p: Any, x: Any, y: Any) -> None:
+        none = np.empty((0, x.shape[0]))
+        advance(p, x, none, y, none)
+
+    return image
+
+
+def tangents_of(advance: Any) -> Any:
+    """`row_kernels.tangents` of a flow from `rk4` or `dopri5`."""
+
+    def tangents(p: Any, x: Any, v: Any, u: Any) -> None:
+        advance(p, x, v, np.empty(x.shape[0]), u)
+
+    return tangents
+
+
+def rk4_source(n: int, pattern: Pattern) -> tuple[str, tuple[tuple[bool, ...], ...]]:
+    """Source of `step(p, x0, x1, ...)` of a `LaneRule`: one RK4 step along `field`, and what its pattern is.
+
+    `field` must be in its globals: the `step` of the vector field, whose entries `pattern` marks.
+    """
+    states = [f"x{i}" for i in range(n)]
+    lines = [f"def step(p, {', '.join(states)}):", "    h, q = p[0], p[1:]"]
+    present: list[list[list[bool]]] = []
+    for s, part in enumerate(("", "h / 2", "h / 2", "h")):
+        if s:
+            lines += [f"    a = {part}"]
+        at = ", ".join(f"x{i} + a * f{s - 1}_{i}" if s else f"x{i}" for i in range(n))
+        entries = "".join(f"d{s}_{i}_{j}, " for i, j in _marked(pattern))
+        lines.append(f"    ({''.join(f'f{s}_{i}, ' for i in range(n))}), ({entries}) = field(q, {at})")
+        # D_s is the derivative of stage s: Df (I + a D_{s-1}).
+        before = present[-1] if s else [[False] * n for _ in range(n)]
+        now = [
+            [pattern[i][j] or any(pattern[i][e] and before[e][j] for e in range(n)) for j in range(n)] for i in range(n)
+        ]
+        for i, j in _marked(now):
+            own = [f"d{s}_{i}_{j}"] if pattern[i][j] else []
+            terms = [f"d{s}_{i}_{e} * D{s - 1}_{e}_{j}" for e in range(n) if pattern[i][e] and before[e][j]]
+            chain = [f"a * ({' + '.join(terms)})"] if terms else []
+            lines.append(f"    D{s}_{i}_{j} = {' + '.join(own + chain)}")
+        present.append(now)
+    full = [[i == j or any(part[i][j] for part in present) for j in range(n)] for i in range(n)]
+    image = "".join(f"x{i} + h / 6 * (f0_{i} + 2 * (f1_{i} + f2_{i}) + f3_{i}), " for i in range(n))
+    derivative = []
+    for i, j in _marked(full):
+        weighted = [f"{w} * D{s}_{i}_{j}" for s, w in enumerate((1, 2, 2, 1)) if present[s][i][j]]
+        start = "1.0" if i == j else "0.0"
+        derivative.append(f"{start} + h / 6 * ({' + '.join(weighted)})" if weighted else start)
+    lines.append(f"    return ({image}), ({''.join(entry + ', ' for entry in derivative)})")
+    return "\n".join(lines) + "\n", tuple(tuple(entries) for entries in full)
+
+
+def _marked(pattern: Pattern) -> list[tuple[int, int]]:
+    return [(i, j) for i, entries in enumerate(pattern) for j, there in enumerate(entries) if there]
