@@ -6,8 +6,8 @@ import os
 
 from hypothesis import settings
 
-# Read when NumPy and torch are loaded: one thread each, so that several processes share the cores.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+# Read when NumPy, Numba and torch are loaded: one thread each, so that several processes share the cores.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[name] = "1"
 
 # The same examples every time, however slow the machine.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 
@@ -25,23 +27,31 @@ def logistic_series(n: int, seed: int = 0, r: float = 4.0) -> np.ndarray:
     return values
 
 
+@cache
 def lorenz_points(n: int, dt: float, b: int = 1) -> np.ndarray:
     """States (b, n, 3), by Runge and Kutta's method of order 4."""
+    return np.array([_lorenz_orbit(n, dt, 20 + 0.3 * t) for t in range(b)])
 
-    def rate(s: np.ndarray) -> np.ndarray:
-        x, y, z = s.T
-        return np.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], axis=1)
 
-    s = np.stack([np.ones(b), np.ones(b), 20 + 0.3 * np.arange(b)], axis=1)
+def _lorenz_orbit(n: int, dt: float, z: float) -> list[tuple[float, float, float]]:
+    """One orbit in plain numbers, which for three of them beat arrays by far."""
+
+    def rate(x: float, y: float, z: float) -> tuple[float, float, float]:
+        return 10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z
+
+    x = y = 1.0
     sub = max(1, round(dt / 0.01))
     h = dt / sub
-    states = np.empty((b, n, 3))
+    states = []
     for i in range(-round(30 / dt), n):
         for _ in range(sub):
-            k1 = rate(s)
-            k2 = rate(s + h / 2 * k1)
-            k3 = rate(s + h / 2 * k2)
-            s = s + h / 6 * (k1 + 2 * k2 + 2 * k3 + rate(s + h * k3))
+            a, b, c = rate(x, y, z)
+            d, e, f = rate(x + h / 2 * a, y + h / 2 * b, z + h / 2 * c)
+            k, m, p = rate(x + h / 2 * d, y + h / 2 * e, z + h / 2 * f)
+            q, r, s = rate(x + h * k, y + h * m, z + h * p)
+            x += h / 6 * (a + 2 * (d + k) + q)
+            y += h / 6 * (b + 2 * (e + m) + r)
+            z += h / 6 * (c + 2 * (f + p) + s)
         if i >= 0:
-            states[:, i] = s
+            states.append((x, y, z))
     return states

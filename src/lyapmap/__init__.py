@@ -35,6 +35,11 @@ _NAMES = {
     "Trajectory": "lyapmap.analysis.trajectory",
     "correlation_dimension": "lyapmap.analysis.correlation_dimension",
     "CorrelationDimension": "lyapmap.analysis.correlation_dimension",
+    "intrinsic_dimension": "lyapmap.analysis.intrinsic_dimension",
+    "DimensionEstimate": "lyapmap.analysis.intrinsic_dimension",
+    "compare_dimensions": "lyapmap.analysis.dimension_comparison",
+    "DimensionComparison": "lyapmap.analysis.dimension_comparison",
+    "IntrinsicDimensionEstimator": "lyapmap.analysis.dimension_estimator",
     "from_series": "lyapmap.analysis.from_series",
     "SeriesExponent": "lyapmap.analysis.from_series",
     "embed_delay": "lyapmap.analysis.embedding",
@@ -56,6 +61,12 @@ _NAMES = {
     "Status": "lyapmap.core.results",
     "LyapmapError": "lyapmap.core.errors",
     "RunError": "lyapmap.core.errors",
+    "manifold_metrics": "lyapmap.analysis.manifold",
+    "ManifoldMetrics": "lyapmap.analysis.manifold",
+    "RealManifold": "lyapmap.analysis.manifold",
+    "manifold_along": "lyapmap.analysis.manifold_along",
+    "ManifoldAlong": "lyapmap.analysis.manifold_along",
+    "ManifoldMetric": "lyapmap.analysis.manifold_updates",
     "load_model": "lyapmap.training.zoo",
 }
 _MODULES = ("systems", "data", "models", "training", "views")
@@ -67,13 +78,19 @@ if TYPE_CHECKING:
     from lyapmap.analysis.alignment import Alignment, alignment
     from lyapmap.analysis.correlation_dimension import CorrelationDimension, correlation_dimension
     from lyapmap.analysis.covariant import CovariantVectors, covariant_vectors
+    from lyapmap.analysis.dimension_comparison import DimensionComparison, compare_dimensions
+    from lyapmap.analysis.dimension_estimator import IntrinsicDimensionEstimator
     from lyapmap.analysis.divergence import Divergence, divergence
     from lyapmap.analysis.embedding import embed_delay
     from lyapmap.analysis.expansion_entropy import ExpansionEntropy, expansion_entropy
     from lyapmap.analysis.finite_time import FiniteTimeExponents, finite_time_exponents
     from lyapmap.analysis.from_series import SeriesExponent, from_series
     from lyapmap.analysis.grid import Grid, grid
+    from lyapmap.analysis.intrinsic_dimension import DimensionEstimate, intrinsic_dimension
     from lyapmap.analysis.kaplan_yorke import kaplan_yorke
+    from lyapmap.analysis.manifold import ManifoldMetrics, RealManifold, manifold_metrics
+    from lyapmap.analysis.manifold_along import ManifoldAlong, manifold_along
+    from lyapmap.analysis.manifold_updates import ManifoldMetric
     from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
     from lyapmap.analysis.spectrum import LyapunovSpectrum, lyapunov_spectrum
     from lyapmap.analysis.sweep import Sweep, sweep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,23 @@ def test_joined_batches_lose_nothing_and_stay_few(steps: int, block: int) -> Non
     assert sum(statistics._lengths) == steps
     assert sum(float(s[0, 0]) for s in statistics._sums) == growth.sum()
     assert set(statistics._lengths[:-1]) <= {statistics._batch}
+
+
+@given(st.integers(1, 300), st.integers(1, 9), st.lists(st.integers(1, 40), min_size=1, max_size=40))
+def test_blocks_taken_in_together_count_as_one_by_one(n_blocks: int, b: int, cuts: list[int]) -> None:
+    growths = normal(n_blocks, b, 2, seed=n_blocks)
+    one_by_one, together = GrowthStatistics(b, 2), GrowthStatistics(b, 2)
+    for growth in growths:
+        one_by_one.add(growth, 3)
+    edges = np.minimum(np.cumsum([0, *cuts, n_blocks]), n_blocks)
+    for first, last in pairwise(edges):
+        if first < last:
+            together.extend(growths[first:last], 3)
+    np.testing.assert_array_equal(together.totals, one_by_one.totals)
+    np.testing.assert_array_equal(together.stderr(), one_by_one.stderr())
+    np.testing.assert_array_equal(together.within(), one_by_one.within())
+    for ours, wanted in zip(together.history(), one_by_one.history(), strict=True):
+        np.testing.assert_array_equal(ours, wanted)
 
 
 def test_the_error_of_white_noise_is_one_over_the_square_root_of_the_steps() -> None:

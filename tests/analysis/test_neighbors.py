@@ -148,3 +148,16 @@ def test_approximate_search_finds_most():
     _, found = neighbor_graph(points, 5, approximate=True)
     _, exact = neighbor_graph(points, 5)
     assert np.mean([len(set(a) & set(b)) for a, b in zip(found, exact, strict=True)]) > 4.5
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-18, 1.0, 1e18])
+def test_many_points_in_many_dimensions(offset, scale):
+    """Groups of candidates in float32, and what it cannot tell, against brute force."""
+    points = scale * (np.random.default_rng(6).normal(size=(1500, 18)) + offset)
+    points[::7] = points[::7][:, ::-1]
+    points[-3:] = points[:3] + 1e-7 * scale
+    distances, indices = neighbor_graph(points, 4)
+    expected = np.sort(cdist(points, points), axis=1)[:, 1:5]
+    np.testing.assert_allclose(distances, expected, rtol=1e-9, atol=0)
+    assert all(len(set(row)) == 4 for row in indices)

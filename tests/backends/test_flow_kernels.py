@@ -75,3 +75,13 @@ def test_adaptive_kernel_takes_the_steps_of_the_generic_one(damped):
     flow_kernels.dopri5((2.0, 1e-6, 1e-6, 0.3), x, none, y, none)
     m = lm.flow(lambda s: -0.3 * s**3, 2.0, state_shape=3, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(y, m.apply(x[None])[0], atol=1e-14)
+
+
+@pytest.mark.parametrize("start", [2.0, 1e200, np.nan])
+def test_adaptive_kernel_gives_nan_where_it_cannot_go_on(start, damped):
+    """dx/dt = x^3 leaves for infinity within 1 / (2 x^2)."""
+    y, u = np.empty(1), np.empty((1, 1))
+    with np.errstate(all="ignore"):
+        flow_kernels.dopri5((1.0, 1e-6, 1e-6, -1.0), np.array([start]), np.ones((1, 1)), y, u)
+    assert np.isnan(y[0])
+    assert np.isnan(u[0, 0])

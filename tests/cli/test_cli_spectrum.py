@@ -80,6 +80,7 @@ def test_out_writes_data_pictures_and_a_report(tmp_path):
         "spectrum.nc",
         "spectrum.json",
         "spectrum.png",
+        "convergence.png",
         "trajectory.png",
         "report.html",
     }
@@ -87,7 +88,7 @@ def test_out_writes_data_pictures_and_a_report(tmp_path):
     assert loaded.exponents.tolist() == json.loads((out / "spectrum.json").read_text())["exponents"]
     assert loaded.provenance["model"] == "cycle-digits-012"
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 3
     assert "cycle-digits-012" in page
 
 
@@ -222,22 +223,42 @@ def test_x0_of_the_wrong_kind(importable):
 def test_interrupt_prints_what_there_is_and_exits_with_130(monkeypatch):
     from lyapmap.analysis import tangent_run
 
-    propagate, calls = tangent_run.propagate, []
+    carry, calls = tangent_run.propagate_blocks, []
 
     def stop_at_the_tenth(*arguments, **options):
         calls.append(1)
-        if len(calls) == 100:
+        if len(calls) == 10:
             raise KeyboardInterrupt
-        return propagate(*arguments, **options)
+        return carry(*arguments, **options)
 
-    monkeypatch.setattr(tangent_run, "propagate", stop_at_the_tenth)
+    monkeypatch.setattr(tangent_run, "propagate_blocks", stop_at_the_tenth)
     result = run("spectrum", "--map", "henon", *FEW)
     assert result.exit_code == 130
     assert "interrupted after" in result.stdout
 
 
+COMMANDS = (
+    "spectrum",
+    "trajectory",
+    "divergence",
+    "finite-time",
+    "covariant",
+    "alignment",
+    "orbits",
+    "entropy",
+    "sweep",
+    "correlation-dimension",
+    "series",
+    "zero-one",
+    "check",
+    "maps",
+    "models",
+    "train cycle",
+)
+
+
 def test_every_command_has_help_with_examples():
-    for command in ("spectrum", "trajectory", "check", "maps", "models", "train cycle"):
+    for command in COMMANDS:
         result = run(*command.split(), "--help")
         assert result.exit_code == 0
         assert f"lyapmap {command}" in result.stdout

@@ -10,7 +10,7 @@ import pytest
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import as_tangent_map
-from lyapmap.core.propagate import propagate, random_frame, step_states
+from lyapmap.core.propagate import log_abs_det, propagate, propagate_blocks, random_frame, step_states
 from sample_maps import Henon, Linear, logistic, orthogonal
 
 X0 = np.array([[0.1, 0.1], [0.3, -0.1], [-0.4, 0.2]])
@@ -177,3 +177,41 @@ def test_an_escaping_orbit_gives_infinities_and_no_warnings() -> None:
     carried = propagate(m, np.array([[2.0]]), np.ones((1, 1, 1)), n_steps=30)
     assert not np.isfinite(carried.x).any()
     assert not np.isfinite(step_states(m, np.array([[2.0]]), n_steps=30)).any()
+
+
+@pytest.mark.parametrize("name", ["logistic", "henon", "folded_towel", "generalized_henon", "ikeda"])
+def test_compiled_determinants_agree_with_the_generic_way_and_with_the_growth(name: str) -> None:
+    m = lm.systems.create(name)
+    x = m.initial_states(5, 0)
+    n = x.shape[1]
+    frame = random_frame(m, 5, n, np.random.default_rng(0), "float64")
+    grown = propagate(m, x, frame, n_steps=50).log_growth.sum(axis=1)
+    compiled = log_abs_det(m, x, n_steps=50)
+    np.testing.assert_allclose(compiled, grown, atol=1e-9)
+    del m.log_abs_det
+    np.testing.assert_allclose(log_abs_det(m, x, n_steps=50), compiled, atol=1e-9)
+
+
+def test_determinants_of_a_map_that_depends_on_the_step_start_where_they_are_told() -> None:
+    noisy = lm.noisy(lm.systems.logistic(3.7), scale=1e-3, seed=1)
+    x = np.array([[0.3], [0.4]])
+    whole = log_abs_det(noisy, x, n_steps=10)
+    first = log_abs_det(noisy, x, n_steps=4)
+    later = log_abs_det(noisy, step_states(noisy, x, n_steps=4), n_steps=6, first_step=4)
+    np.testing.assert_allclose(first + later, whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["henon", "lorenz", "coupled_map_lattice"])
+def test_blocks_carried_together_are_blocks_carried_one_by_one(name: str) -> None:
+    parameters = {"n": 6} if name == "coupled_map_lattice" else {}
+    m = lm.systems.create(name, **parameters)
+    x = m.initial_states(5, 0)
+    frame = random_frame(m, 5, 2, np.random.default_rng(0), "float64")
+    together = propagate_blocks(m, x, frame, n_blocks=4, n_steps=7, qr_every=3)
+    for block in together:
+        alone = propagate(m, x, frame, n_steps=7, qr_every=3)
+        x, frame = alone.x, alone.frame
+        np.testing.assert_array_equal(block.x, x)
+        np.testing.assert_array_equal(block.frame, frame)
+        np.testing.assert_array_equal(block.log_growth, alone.log_growth)
+    assert len(together) == 4

@@ -75,6 +75,7 @@ class CorrelationDimension(Result):
         "local_slope": ("radius",),
     }
     DRAWN_BY: ClassVar[str] = "scaling.draw_correlation_dimension"
+    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float
     stderr: float

@@ -72,6 +72,10 @@ class CovariantVectors(Result):
         "backward_residual": ("exponent",),
     }
     DRAWN_BY: ClassVar[str] = "covariant.draw_covariant"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
+        Status.UNRESOLVED: "use float64, or ask for fewer vectors",
+    }
 
     exponents: Values
     stderr: Values

@@ -64,6 +64,7 @@ class ExpansionEntropy(Result):
         "surviving": ("step",),
     }
     DRAWN_BY: ClassVar[str] = "entropy.draw_expansion_entropy"
+    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "raise n_samples or n_steps, or change the region"}
 
     entropy: float
     stderr: float

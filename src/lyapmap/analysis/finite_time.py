@@ -61,6 +61,9 @@ class FiniteTimeExponents(Result):
         "window_starts": ("window",),
     }
     DRAWN_BY: ClassVar[str] = "finite_time.draw_finite_time"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
+    }
 
     exponents: Values
     window_starts: NDArray[np.int64]

@@ -73,6 +73,9 @@ class SeriesExponent(Result):
         "e2": ("dimensions",),
     }
     DRAWN_BY: ClassVar[str] = "scaling.draw_series_exponent"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
+    }
 
     exponent: float
     stderr: float

@@ -84,25 +84,33 @@ class GrowthStatistics:
         self._next_record = 1.0
         self._records: list[tuple[int, Matrix]] = []
         self._known: tuple[int, list[_Level]] = (-1, [])
+        self._known_stderr: tuple[int, Matrix] = (-1, self.totals)
 
     def add(self, log_growth: Matrix, n_steps: int) -> None:
         """Take in the growth (b, k) over a block; all blocks but the last have the same length."""
-        self.totals += log_growth
+        self.extend(log_growth[None], n_steps)
+
+    def extend(self, log_growths: Matrix, n_steps: int) -> None:
+        """Take in the growth (m, b, k) over m blocks of `n_steps` each, as `add` would one by one."""
         with np.errstate(invalid="ignore"):
-            self._squares += log_growth**2 / n_steps
-        self.steps += n_steps
+            squares = log_growths**2 / n_steps
         self._batch = self._batch or n_steps
-        total = np.add.reduceat(log_growth, self._edges[:-1], axis=0) / self._sizes[:, None]
-        if self._lengths and self._lengths[-1] < self._batch:
-            self._sums[-1] = self._sums[-1] + total
-            self._lengths[-1] += n_steps
-        else:
-            self._sums.append(total)
-            self._lengths.append(n_steps)
-        if len(self._sums) > MAX_BATCHES:
-            self._join()
-        if self.steps >= self._next_record:
-            self._record()
+        of_groups = np.add.reduceat(log_growths, self._edges[:-1], axis=1) / self._sizes[:, None]
+        # Added up in the order of the blocks, so that sums do not depend on how many come together.
+        for growth, square, total in zip(log_growths, squares, of_groups, strict=True):
+            self.totals += growth
+            self._squares += square
+            self.steps += n_steps
+            if self._lengths and self._lengths[-1] < self._batch:
+                self._sums[-1] = self._sums[-1] + total
+                self._lengths[-1] += n_steps
+            else:
+                self._sums.append(total)
+                self._lengths.append(n_steps)
+            if len(self._sums) > MAX_BATCHES:
+                self._join()
+            if self.steps >= self._next_record:
+                self._record()
 
     def mean(self) -> Matrix:
         """Growth per step, (k,), over all trajectories."""
@@ -115,6 +123,8 @@ class GrowthStatistics:
 
     def stderr(self) -> Matrix:
         """Standard error of `mean`, (k,); infinite while there are too few batches, NaN for -inf."""
+        if self._known_stderr[0] == self.steps:
+            return self._known_stderr[1].copy()
         b, k = self.totals.shape
         levels = self._levels()
         variance: Matrix = self._variance_of_mean(levels) if levels else np.full(k, np.inf)
@@ -123,7 +133,8 @@ class GrowthStatistics:
                 spread = self.per_trajectory().var(axis=0, ddof=1) / b
             variance = _larger_beyond_chance(variance, spread, b - 1) if levels else spread
         stderr: Matrix = np.sqrt(variance)
-        return stderr
+        self._known_stderr = (self.steps, stderr)
+        return stderr.copy()
 
     def within(self) -> Matrix:
         """Standard error of each trajectory's growth rate, (b, k), from its variation in time alone.

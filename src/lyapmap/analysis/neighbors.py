@@ -7,6 +7,7 @@ choice the rounding could have changed is done again exactly. Memory grows as th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 
@@ -26,6 +28,10 @@ TREE_DIMENSIONS = 16
 """Up to here a tree beats the blocks."""
 BLOCK_VALUES = 4_000_000
 """Distances in one block: 32 MB."""
+QUERIES = 4096
+"""Points after which progress is reported."""
+GROUP = 32
+"""Points of which only the nearest is looked at first."""
 SPARE = 8
 """Neighbours chosen beyond those wanted, which absorb most ties of the rounded products."""
 
@@ -39,6 +45,7 @@ def neighbor_graph(
     metric: str = "euclidean",
     approximate: bool = False,
     seed: int = 0,
+    progress: bool | Report = False,
 ) -> Graph:
     """The k nearest neighbours of every point, nearest first.
 
@@ -60,6 +67,8 @@ def neighbor_graph(
         dimensions and misses a few.
     seed : int
         Of the approximate search.
+    progress : bool or function
+        Show how many points are done.
 
     Returns
     -------
@@ -104,7 +113,8 @@ def neighbor_graph(
     search = _tree(found, metric) if found.shape[1] <= TREE_DIMENSIONS else _blocks(found, metric)
     if asked is not None:
         return search(asked, k)
-    return _own(search, found, k, exclude)
+    with reporting(progress, "neighbours") as report:
+        return _own(search, found, k, exclude, report)
 
 
 def as_points(points: Any, name: str = "points") -> Points:
@@ -138,10 +148,34 @@ def drop_duplicates(points: Any) -> tuple[Points, NDArray[np.int64]]:
     >>> points.ravel().tolist(), counts.tolist()
     ([2.0, 1.0], [2, 1])
     """
+    rows, inverse = tell_apart(points)
+    return rows, np.bincount(inverse).astype(np.int64)
+
+
+def tell_apart(points: Any) -> tuple[Points, NDArray[np.int64]]:
+    """Different points in the order of their first appearance, and which of them each given one is.
+
+    Examples
+    --------
+    >>> points, which = tell_apart([[2.0], [1.0], [2.0]])
+    >>> points.ravel().tolist(), which.tolist()
+    ([2.0, 1.0], [0, 1, 0])
+    """
     rows = as_points(points) + 0.0  # -0.0 is 0.0
-    _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    # Equal rows have equal bits. A hash of them is much faster to sort than the rows.
+    with np.errstate(over="ignore"):
+        odd = np.random.default_rng(0).integers(0, 2**63, rows.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        bits = rows.view(np.uint64)
+        keys = (bits ^ (bits >> np.uint64(29))) @ odd
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    if len(first) == len(rows):
+        return rows, np.arange(len(rows))
+    if not all(np.array_equal(rows[i], rows[first[j]]) for i, j in enumerate(inverse) if i != first[j]):
+        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     order = np.argsort(first)
-    return rows[first[order]], counts[order].astype(np.int64)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return rows[first[order]], place[inverse.ravel()]
 
 
 def pairs_within(points: Any, radius: float, *, metric: str = "euclidean") -> tuple[NDArray[np.int64], Points]:
@@ -231,17 +265,27 @@ class _blocks:  # noqa: N801  # called as a function
     def __init__(self, points: Points, metric: str) -> None:
         self._points, self._metric = points, metric
         self._centre = points.mean(axis=0)
-        self._centred = points - self._centre
-        self._squares = np.einsum("ij,ij->i", self._centred, self._centred)
+        centred = points - self._centre
+        self._squares = np.einsum("ij,ij->i", centred, centred)
+        # In columns, and as many as fill the groups: those added are infinitely far.
+        self._columns = centred.T
+        self._groups = -(-len(points) // GROUP)
+        largest = float(self._squares.max())
+        # Centred numbers beyond this range would overflow or vanish in float32.
+        self._rough = np.float32 if 1e-15 < largest < 1e30 else np.float64
+        self._tables: dict[Any, tuple[Any, Any]] = {}
 
     def __call__(self, queries: Points, k: int) -> Graph:
+        by_products = self._metric == "euclidean"
         distances = np.empty((len(queries), k))
         indices = np.empty((len(queries), k), dtype=np.int64)
         rows = max(1, BLOCK_VALUES // len(self._points))
         for start in range(0, len(queries), rows):
             chosen = slice(start, start + rows)
-            nearest = self._by_products if self._metric == "euclidean" else self._by_differences
-            distances[chosen], indices[chosen] = nearest(queries[chosen], k)
+            some = queries[chosen]
+            distances[chosen], indices[chosen] = (
+                self._by_products(some, k, self._rough) if by_products else self._by_differences(some, k)
+            )
         return distances, indices
 
     def _by_differences(self, queries: Points, k: int) -> Graph:
@@ -249,26 +293,54 @@ class _blocks:  # noqa: N801  # called as a function
 
         return _smallest(cdist(queries, self._points, self._metric), k)
 
-    def _by_products(self, queries: Points, k: int) -> Graph:
+    def _table(self, kind: Any) -> tuple[Any, Any]:
+        """The points as columns and their squares, in float32 or float64."""
+        if kind not in self._tables:
+            added = self._groups * GROUP - len(self._points)
+            columns = np.pad(self._columns.astype(kind), ((0, 0), (0, added)))
+            self._tables[kind] = columns, np.pad(self._squares.astype(kind), (0, added), constant_values=np.inf)
+        return self._tables[kind]
+
+    def _by_products(self, queries: Points, k: int, kind: Any) -> Graph:
+        """Candidates by products in float32, or in float64 for the rows where that leaves doubt."""
+        columns, squares = self._table(kind)
         centred = queries - self._centre
-        squares = np.einsum("ij,ij->i", centred, centred)
-        rough = centred @ self._centred.T
-        rough *= -2
-        rough += squares[:, None]
-        rough += self._squares
+        own = np.einsum("ij,ij->i", centred, centred)
+        rough = (-2 * centred).astype(kind) @ columns
+        rough += squares
         wide = min(k + SPARE, len(self._points))
-        candidates = np.argpartition(rough, wide - 1, axis=1)[:, :wide]
-        differences = self._points[candidates] - queries[:, None, :]
-        exact = np.sqrt(np.einsum("ijk,ijk->ij", differences, differences))
-        distances, order = _smallest(exact, k)
+        candidates, border = _few_smallest(rough, wide, self._groups)
+        differences = self._points[candidates]
+        differences -= queries[:, None, :]
+        distances, order = _smallest(np.sqrt(np.einsum("ijk,ijk->ij", differences, differences)), k)
         indices = np.take_along_axis(candidates, order, axis=1)
         if wide < len(self._points):
-            border = np.take_along_axis(rough, candidates, axis=1).max(axis=1)
-            slack = 4 * np.finfo(float).eps * (queries.shape[1] + 4) * (squares + self._squares.max())
-            unsure = np.flatnonzero(distances[:, -1] ** 2 > border - slack)
+            slack = 4 * np.finfo(kind).eps * (queries.shape[1] + 4) * (own + float(self._squares.max()))
+            unsure = np.flatnonzero(distances[:, -1] ** 2 > border + own - slack)
             if len(unsure):
-                distances[unsure], indices[unsure] = self._by_differences(queries[unsure], k)
+                exact = kind is np.float64
+                again = self._by_differences if exact else functools.partial(self._by_products, kind=np.float64)
+                distances[unsure], indices[unsure] = again(queries[unsure], k)
         return distances, indices
+
+
+def _few_smallest(table: Any, few: int, groups: int) -> tuple[NDArray[np.int64], Any]:
+    """Columns of the smallest values of each row, in no order, and the largest of those values.
+
+    The few smallest stand in the groups with the few smallest minima. Column j is in group
+    j modulo `groups`, so that all minima are taken at once.
+    """
+    rows = len(table)
+    if groups > 2 * few:
+        slabs = table.reshape(rows, GROUP, groups)
+        near = np.argpartition(slabs.min(axis=1), few - 1, axis=1)[:, :few]
+        columns = (near[:, None, :] + groups * np.arange(GROUP)[:, None]).reshape(rows, -1)
+        values = np.take_along_axis(table, columns, axis=1)
+        chosen = np.argpartition(values, few - 1, axis=1)[:, :few]
+        columns = np.take_along_axis(columns, chosen, axis=1)
+    else:
+        columns = np.argpartition(table, few - 1, axis=1)[:, :few]
+    return columns, np.take_along_axis(table, columns, axis=1).max(axis=1).astype(np.float64)
 
 
 def _smallest(distances: NDArray[np.float64], k: int) -> Graph:
@@ -279,7 +351,7 @@ def _smallest(distances: NDArray[np.float64], k: int) -> Graph:
     return np.take_along_axis(values, order, axis=1), np.take_along_axis(some, order, axis=1)
 
 
-def _own(search: Any, points: Points, k: int, exclude: int) -> Graph:
+def _own(search: Any, points: Points, k: int, exclude: int, report: Report | None = None) -> Graph:
     """Neighbours of the points among themselves, those within the window left out.
 
     Few rows lose all their first candidates to the window, so the number asked for grows for
@@ -291,9 +363,11 @@ def _own(search: Any, points: Points, k: int, exclude: int) -> Graph:
     indices = np.empty((n, k), dtype=np.int64)
     rows, asked = np.arange(n), min(k + 1 + min(2 * exclude, 8), most)
     while len(rows):
-        step = max(1, BLOCK_VALUES // asked)
+        step = min(max(1, BLOCK_VALUES // asked), QUERIES)
         left = []
         for start in range(0, len(rows), step):
+            if report is not None:
+                report(n - len(rows) + start, n)
             chosen = rows[start : start + step]
             near, where = search(points[chosen], asked)
             allowed = np.abs(where - chosen[:, None]) > exclude

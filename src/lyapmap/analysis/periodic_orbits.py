@@ -71,6 +71,9 @@ class PeriodicOrbits(Result):
         "visited": ("state", "component"),
     }
     DRAWN_BY: ClassVar[str] = "periodic_orbits.draw_periodic_orbits"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "give more guesses (n_guesses), a region, or states near a cycle"
+    }
 
     orbits: NDArray[np.float64]
     period: NDArray[np.int64]

@@ -59,7 +59,7 @@ def lyapunov_spectrum(
         Steps between re-orthonormalizations. "auto" makes as many as rounding allows, judged from
         how differently the directions grow; `settings["qr_every_used"]` says how many.
     tolerance : float, optional
-        Stop as soon as the standard error of the largest exponent is below this.
+        Stop as soon as the standard error of the largest exponent, in the unit reported, is below this.
     bounds : (float, float), optional
         A state with a value outside has escaped.
     seed : int, optional

@@ -134,7 +134,7 @@ class LyapunovSpectrum(Result):
         >>> import lyapmap as lm
         >>> s = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=10_000, transient=100, seed=0)
         >>> [check.name for check in s.check()]
-        ['sum rule', 'halves', 'order', 'frame', 'known']
+        ['sum rule', 'halves', 'mixing', 'order', 'frame', 'known']
         >>> all(check.passed for check in s.check())
         True
         """

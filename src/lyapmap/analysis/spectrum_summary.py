@@ -74,7 +74,9 @@ class Summary:
         under = np.zeros(self.k, bool)
         under[1:] = mean[1:] < self._floor(float(mean[0]))
         collapsed = self.run.autonomous and self._collapsed(endings.unstable)
-        status, message = self._verdict(lost, collapsed, under, interrupted, float(stderr[0]))
+        status, message = self._verdict(
+            lost, collapsed, under, interrupted, float(stderr[0]) / time_per_step(self.run.map)
+        )
         mean, stderr = np.where(under, np.nan, mean), np.where(under, np.nan, stderr)
         attractor = endings.in_words()
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from lyapmap.analysis.growth import GrowthStatistics
 from lyapmap.analysis.kaplan_yorke import CERTIFIED, KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.orbit import RepeatWatch
 from lyapmap.analysis.progress import Report
-from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import Carried, log_abs_det, propagate, random_frame, step_states
+from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
 
 FULL_UP_TO = 64
 """Largest dimension for which the full spectrum is the default and determinants are sampled."""
@@ -21,12 +22,29 @@ BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_STEPS = 8
 """Steps of each block along which determinants are taken, where the map does not do it itself."""
+ILL_CONDITIONED = 0.4
+"""Power of the precision to which a frame may become ill-conditioned before it is orthonormalized."""
 LONGEST_QR = 64
 """Most steps between re-orthonormalizations that are chosen by themselves."""
+SMALL = 100_000
+"""Values carried (steps x trajectories x tangent components), about, below which blocks are looked at together."""
+TOGETHER = 16
+"""Most blocks that are looked at together, so that progress shows."""
 LATE_PERIOD = 16
 """Longest period that is looked for at the end of a run."""
 FORETOLD = 4.0
 """Standard errors below zero that a sum should have at the end, as foretold; 3 will be asked for."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What a block of steps brought: the end of it, and log|det J| (b,) over its first steps, if measured."""
+
+    carried: Carried
+    steps: int = 0
+    determinants: NDArray[np.float64] | None = None
+    beside: NDArray[np.float64] | None = None
+    """Growth of all directions over the steps along which determinants were taken, (b,)."""
 
 
 class TangentRun:
@@ -175,33 +193,75 @@ class TangentRun:
     def _advance(self, n_steps: int, statistics: GrowthStatistics | None) -> None:
         """Carry everything forward, block by block, until done, converged or lost."""
         every = 1 if self.chooses_qr else self.qr_every
-        block = -(-max(n_steps // BLOCKS, 1) // every) * every
-        left = n_steps
+        length = -(-max(n_steps // BLOCKS, 1) // every) * every
+        left, group = n_steps, 1
+        # Where a block is done in no time, looking at it is what takes time: more and more together.
+        most = SMALL // (length * self.b * self.n * (self.k + 1)) if self.tolerance is None else 1
         while left > 0 and self.lost() is None:
-            length = min(block, left)
-            measured = statistics is not None and self._wants_determinants()
-            carried = self._carried_beside_determinants(length) if measured else self._carried(self.x, length)
-            self.step += length
-            left -= length
-            self._look(carried.x, carried.log_growth)
-            if self.lost() is not None:
+            length = min(length, left)
+            together = max(1, min(group, most, left // length))
+            blocks = self._blocks(length, together, statistics)
+            good = self._look(blocks, length)
+            left -= length * good
+            if good:
+                self._take(blocks[:good], length, statistics)
+            if self.lost() is not None or (statistics is not None and self._converged(statistics)):
                 return
-            self.x, self.frame = carried.x, carried.frame
-            if self.autonomous:
-                self.watch.see(self.x, carried.log_growth, length)
-            if self.chooses_qr:
-                self._choose_qr(carried.log_growth / length)
-            if statistics is not None:
-                statistics.add(carried.log_growth, length)
-                if self._converged(statistics):
-                    return
             self.report(self.step, self.planned)
+            group = min(2 * group, TOGETHER)
 
-    def _carried(self, x: Array, n_steps: int, frame: Array | None = None, done: int = 0) -> Carried:
+    def _blocks(self, length: int, count: int, statistics: GrowthStatistics | None) -> list[_Block]:
+        """Carry states and frames over blocks of steps, from where the run stands."""
+        measured = statistics is not None and self._wants_determinants()
+        compiled = self.autonomous and hasattr(self.map, "log_abs_det")
+        if measured and not compiled:
+            blocks: list[_Block] = []
+            x, frame = self.x, self.frame
+            for i in range(count):
+                blocks.append(self._beside_determinants(x, frame, length, i * length))
+                x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
+            return blocks
+        carried = propagate_blocks(
+            self.map,
+            self.x,
+            self.frame,
+            n_blocks=count,
+            n_steps=length,
+            qr_every=self.qr_every,
+            frame_dtype=self.frame_dtype,
+            first_step=self.step,
+        )
+        if not measured:
+            return [_Block(one) for one in carried]
+        # Determinants of all blocks in one go, each from the states where it began.
+        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
+        logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
+        with np.errstate(invalid="ignore"):
+            pairs = zip(carried, logs, strict=True)
+            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
+
+    def _take(self, blocks: list[_Block], length: int, statistics: GrowthStatistics | None) -> None:
+        """Stand where blocks have led, and count what they brought."""
+        growths = np.array([block.carried.log_growth for block in blocks])
+        self.step += length * len(blocks)
+        self.x, self.frame = blocks[-1].carried.x, blocks[-1].carried.frame
+        if self.autonomous:
+            for block, growth in zip(blocks, growths, strict=True):
+                self.watch.see(block.carried.x, growth, length)
+        if self.chooses_qr:
+            self._choose_qr(growths / length)
+        if statistics is not None:
+            statistics.extend(growths, length)
+        if blocks[0].determinants is not None:
+            determinants = np.array([block.determinants for block in blocks])
+            self.determinants.extend(determinants[:, :, None], blocks[0].steps)
+            self.beside_determinants += np.array([block.beside for block in blocks]).sum(axis=0)
+
+    def _carried(self, x: Array, frame: Array, n_steps: int, done: int) -> Carried:
         return propagate(
             self.map,
             x,
-            self.frame if frame is None else frame,
+            frame,
             n_steps=n_steps,
             qr_every=self.qr_every,
             frame_dtype=self.frame_dtype,
@@ -211,47 +271,58 @@ class TangentRun:
     def _wants_determinants(self) -> bool:
         return self.k == self.n <= FULL_UP_TO and getattr(self.map, "mean_log_abs_det", None) is None
 
-    def _carried_beside_determinants(self, n_steps: int) -> Carried:
+    def _beside_determinants(self, x: Array, frame: Array, n_steps: int, done: int) -> _Block:
         """A block, with log|det J| taken along its first steps beside the growth over the same steps."""
-        compiled = self.autonomous and hasattr(self.map, "log_abs_det")
-        stretch = n_steps if compiled else min(n_steps, DETERMINANT_STEPS)
-        first = self._carried(self.x, stretch)
-        if self.ops.all_finite(first.x).all():
-            determinants = log_abs_det(self.map, self.x, n_steps=stretch, first_step=self.step)
-            self.determinants.add(determinants[:, None], stretch)
-            with np.errstate(invalid="ignore"):
-                self.beside_determinants += first.log_growth.sum(axis=1)
-        if stretch == n_steps:
-            return first
-        rest = self._carried(first.x, n_steps - stretch, first.frame, stretch)
-        return Carried(rest.x, rest.frame, first.log_growth + rest.log_growth)
+        stretch = min(n_steps, DETERMINANT_STEPS)
+        first = self._carried(x, frame, stretch, done)
+        if not self.ops.all_finite(first.x).all():
+            return _Block(first)
+        determinants = log_abs_det(self.map, x, n_steps=stretch, first_step=self.step + done)
+        with np.errstate(invalid="ignore"):
+            beside = first.log_growth.sum(axis=1)
+        if stretch < n_steps:
+            rest = self._carried(first.x, first.frame, n_steps - stretch, done + stretch)
+            first = Carried(rest.x, rest.frame, first.log_growth + rest.log_growth)
+        return _Block(first, stretch, determinants, beside)
 
     def _choose_qr(self, rates: NDArray[np.float64]) -> None:
-        """Re-orthonormalize as seldom as the growth (b, k) per step seen so far allows.
+        """Re-orthonormalize as seldom as the growth (m, b, k) per step seen so far allows.
 
-        Between two decompositions the frame may become ill-conditioned by the cube root of the
-        precision, so that rounding stays far below what the exponents are known to; vectors must
-        not leave the range of floating point.
+        Between two decompositions the frame becomes ill-conditioned, so far that rounding stays
+        well below what the exponents are known to; vectors must not leave the range of floating
+        point.
         """
-        if not np.isfinite(rates).all():
+        size = float(np.abs(rates).max())
+        if not np.isfinite(size):
             self.qr_every = 1
             return
-        self._spread = max(self._spread, float((rates.max(axis=1) - rates.min(axis=1)).max()))
-        self._size = max(self._size, float(np.abs(rates).max()))
+        by_direction = np.moveaxis(rates, -1, 0).copy()  # the largest of a few is found faster so
+        self._spread = max(self._spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
+        self._size = max(self._size, size)
         precision = -np.log(np.finfo(min(self.ops.dtype, self.frame_dtype)).eps)  # "float32" < "float64"
-        most = precision / max(3 * self._spread, self._size, 1e-9)
+        most = precision / max(self._spread / ILL_CONDITIONED, self._size, 1e-9)
         # Frames that are not aligned yet grow alike: trust what is seen by and by.
         self.qr_every = int(np.clip(most, 1, min(2 * self.qr_every, LONGEST_QR)))
 
-    def _look(self, x: Array, log_growth: NDArray[np.float64]) -> None:
+    def _look(self, blocks: list[_Block], length: int) -> int:
+        """How many blocks from the first on are in order; why no more is noted."""
+        m = len(blocks)
+        x = blocks[0].carried.x if m == 1 else self.ops.concatenate([block.carried.x for block in blocks], 0)
         out = ~self.ops.all_finite(x)
         if self.bounds is not None:
             host = self.ops.to_numpy(x)
             out |= ((host < self.bounds[0]) | (host > self.bounds[1])).any(axis=1)
-        if out.any():
-            self.escaped, self.escaped_at = out, self.step
-        elif np.isnan(log_growth).any() or np.isposinf(log_growth).any():
+        growths = np.array([block.carried.log_growth for block in blocks])
+        if growths.max() < np.inf and not out.any():
+            return m
+        odd = np.isnan(growths) | np.isposinf(growths)
+        rows = out.reshape(m, self.b)
+        good = int(np.argmax(rows.any(axis=1) | odd.any(axis=(1, 2))))
+        if rows[good].any():
+            self.escaped, self.escaped_at = rows[good], self.step + (good + 1) * length
+        else:
             self.overflowed = True
+        return good
 
     def lost(self) -> str | None:
         """Why it makes no sense to go on; None if it does."""
@@ -266,7 +337,8 @@ class TangentRun:
     def _converged(self, statistics: GrowthStatistics) -> bool:
         if self.tolerance is None:
             return False
-        return bool(statistics.stderr()[np.argmax(statistics.mean())] <= self.tolerance)
+        error = statistics.stderr()[np.argmax(statistics.mean())] / time_per_step(self.map)
+        return bool(error <= self.tolerance)
 
     def dimension(self) -> KaplanYorke:
         """Kaplan-Yorke dimension of what was gathered so far."""

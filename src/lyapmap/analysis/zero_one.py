@@ -72,6 +72,9 @@ class ZeroOneTest(Result):
         "walk": ("step", "plane"),
     }
     DRAWN_BY: ClassVar[str] = "zero_one.draw_zero_one"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
+    }
 
     K: float
     stderr: float

@@ -134,14 +134,19 @@ def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
         namespace = _row_functions(wide=False) | {"step": step}
         return _rebound(_executed(text, task, namespace), base.step, namespace, method)
     loop = getattr(row_kernels, f"{task}_rows")
-    if isinstance(base, RowRule):
-        own, origin, wide = (_jit(base.image), _jit(base.tangents)), base.image, True
-    else:
-        own, origin, wide = _user_functions(base), None, n >= WIDE
-    if method:
-        own = _advancing(method, *own)
-    namespace = _row_functions(wide=wide) | dict(zip(("image", "tangents"), own, strict=True))
-    return _rebound(loop, origin, namespace, method)
+    origin, wide = (base.image, True) if isinstance(base, RowRule) else (None, n >= WIDE)
+    own = dict(zip(("image", "tangents"), _image_and_tangents(rule), strict=True))
+    return _rebound(loop, origin, _row_functions(wide=wide) | own, method)
+
+
+@lru_cache(maxsize=64)
+def _image_and_tangents(rule: Any) -> tuple[Any, Any]:
+    """What the loops over rows call, the same for all tasks of a map, so that it is compiled once."""
+    if isinstance(rule, FlowRule):
+        return _advancing(rule.method, *_image_and_tangents(rule.field))
+    if isinstance(rule, RowRule):
+        return _jit(rule.image), _jit(rule.tangents)
+    return _user_functions(rule)
 
 
 def _advancing(method: str, field: Any, field_tangents: Any) -> tuple[Any, Any]:

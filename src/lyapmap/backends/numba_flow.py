@@ -96,6 +96,13 @@ class CompiledFlow:
         qr_every = whole("qr_every", qr_every, 1)
         return self._one.propagate(x, frame, n_steps * self._substeps, qr_every * self._substeps)
 
+    def propagate_blocks(
+        self, x: NDArray[np.float64], frame: NDArray[np.float64], n_blocks: int, n_steps: int, qr_every: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """States, frames and log growth after each of several blocks; see `lyapmap.core.propagate`."""
+        qr_every = whole("qr_every", qr_every, 1)
+        return self._one.propagate_blocks(x, frame, n_blocks, n_steps * self._substeps, qr_every * self._substeps)
+
     def _log_abs_det(self, x: NDArray[np.float64], n_steps: int) -> NDArray[np.float64]:
         """Sum of log|det J| over a block of steps, (b,); see `lyapmap.core.propagate`."""
         return self._one.log_abs_det(x, n_steps * self._substeps)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from importlib.metadata import version
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.lane_kernels import LANES
 from lyapmap.backends.numba_compile import FunctionRule, LaneRule, RowRule, Rule, basis, compiled
+from lyapmap.backends.threads import in_parts
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
@@ -41,6 +44,11 @@ class NumbaMap:
         Given to the compiled code when it runs; other values need no other code.
     derivative : str
     provenance : dict
+    threads : int, optional
+        Most threads that carry a batch in `propagate`, where there is enough to do. By default
+        `numba.config.NUMBA_NUM_THREADS`: the cores that the process may use, or the environment
+        variable of that name. Always 1 for a user's functions, which may not be made for several.
+        Results are the same to the last bit for any number.
 
     Notes
     -----
@@ -57,16 +65,24 @@ class NumbaMap:
         parameters: tuple[float, ...] = (),
         derivative: str = ANALYTIC,
         provenance: dict[str, Any] | None = None,
+        threads: int | None = None,
     ) -> None:
         self.state_shape = state_shape
         self.ops: ArrayOps = NumpyOps("float64")
         self.derivative = derivative
-        self.provenance: dict[str, Any] = {"numba": version("numba")} | (provenance or {})
+        self.provenance: dict[str, Any] = {"numba": _numba_version()} | (provenance or {})
         self.rule = rule
         self.parameters = tuple(float(value) for value in parameters)
+        self.threads = threads
+        self._threads = 0  # as many as are used, once it is known
         self._n = dimension(state_shape)
+        self._kernels: dict[tuple[str, int], Callable[..., None]] = {}
         if isinstance(basis(rule), LaneRule) and self._n <= WRITTEN_OUT:
             self.log_abs_det = self._log_abs_det  # absent where core's own way is the better one
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled code stays behind when a map travels to another process.
+        return vars(self) | {"_kernels": {}}
 
     def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         x = self._states(x)
@@ -92,30 +108,65 @@ class NumbaMap:
         self, x: NDArray[np.float64], frame: NDArray[np.float64], n_steps: int, qr_every: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """States, frames and log growth (b, k) after a block of steps; see `lyapmap.core.propagate`."""
+        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every)
+        return states[0], frames[0], totals[0]
+
+    def propagate_blocks(
+        self, x: NDArray[np.float64], frame: NDArray[np.float64], n_blocks: int, n_steps: int, qr_every: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """States (m, b, n), frames (m, b, n, k) and log growth (m, b, k) after each of m blocks of steps."""
         if qr_every < 1:
             raise LyapmapError(f"qr_every: expected at least 1 step, got {qr_every}")
-        x = self._states(x).copy()
-        frame = self._tangents(frame, x, "frame").copy()
+        x = self._states(x)
+        frame = self._tangents(frame, x, "frame")
         k = frame.shape[2]
         if k > self._n:
             raise ShapeError(f"frame: expected at most {self._n} vectors of {self._n} values, got {k}")
-        total = np.zeros((len(x), k))
-        self._kernel("propagate", k)(self.parameters, x, frame, total, n_steps, qr_every)
-        return x, frame, total
+        states, frames = np.empty((n_blocks, *x.shape)), np.empty((n_blocks, *frame.shape))
+        totals = np.zeros((n_blocks, len(x), k))
+        kernel = self._kernel("propagate", k)
+
+        def carry(first: int, last: int) -> None:
+            # The kernel works in place: every block begins as a copy of where the one before ended.
+            now, tangents = x[first:last], frame[first:last]
+            for state, vectors, total in zip(states, frames, totals, strict=True):
+                state[first:last], vectors[first:last] = now, tangents
+                now, tangents = state[first:last], vectors[first:last]
+                kernel(self.parameters, now, tangents, total[first:last], n_steps, qr_every)
+
+        self._in_threads(carry, len(x), n_blocks * n_steps * self._n * (k + 1))
+        return states, frames, totals
 
     def _log_abs_det(self, x: NDArray[np.float64], n_steps: int) -> NDArray[np.float64]:
         """Sum of log|det J| over a block of steps, (b,); see `lyapmap.core.propagate`."""
         x = self._states(x).copy()
         total = np.zeros(len(x))
-        self._kernel("log_det")(self.parameters, x, total, n_steps)
+        kernel = self._kernel("log_det")
+
+        def carry(first: int, last: int) -> None:
+            kernel(self.parameters, x[first:last], total[first:last], n_steps)
+
+        self._in_threads(carry, len(x), n_steps * self._n)
         return total
 
+    def _in_threads(self, work: Callable[[int, int], None], rows: int, row_work: int) -> None:
+        if self._threads < 1:
+            self._threads = 1 if isinstance(basis(self.rule), FunctionRule) else self.threads or _default_threads()
+        # Lanes stay together, so that a row meets the same instructions however many threads there are.
+        unit = LANES if isinstance(basis(self.rule), LaneRule) else 1
+        in_parts(work, rows, unit=unit, row_work=row_work, threads=self._threads)
+
     def _kernel(self, task: str, k: int = 0) -> Callable[..., None]:
+        kept = self._kernels.get((task, k))
+        if kept is not None:
+            return kept
         # What the code does not depend on stays out of its key.
         base = basis(self.rule)
         n = 0 if isinstance(base, RowRule) else self._n
-        k = k if isinstance(base, LaneRule) else 0
-        return compiled(self.rule, task, n, k, len(self.parameters))
+        fixed = k if isinstance(base, LaneRule) else 0
+        found = compiled(self.rule, task, n, fixed, len(self.parameters))
+        self._kernels[task, k] = found
+        return found
 
     def _states(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         if x.ndim != 2 or x.shape[1] != self._n:
@@ -131,6 +182,17 @@ class NumbaMap:
         if array.dtype != np.float64:
             raise PrecisionError(f"{name}: expected float64, got {array.dtype}")
         return np.ascontiguousarray(array)
+
+
+@lru_cache(maxsize=1)
+def _numba_version() -> str:
+    return version("numba")
+
+
+def _default_threads() -> int:
+    import numba
+
+    return int(vars(numba.config)["NUMBA_NUM_THREADS"])
 
 
 def wrap_numba(

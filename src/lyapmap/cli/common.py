@@ -82,33 +82,36 @@ def _source_options(
 
 
 def about_a_map(
-    *, optional: bool = False, **defaults: Any
+    *, optional: bool = False, without: tuple[str, ...] = (), **defaults: Any
 ) -> Callable[[Callable[Concatenate[Source, P], None]], Callable[..., None]]:
     """Give a command the options that name a map; it receives what they load as its first argument.
 
     `defaults` replace those of the options, e.g. ``about_a_map(trajectories=256)``. A command that
     needs the seed too reads `source.seed`. With `optional`, a command that can do without a map
-    receives None where none is named, and the seed as a keyword.
+    receives None where none is named, and as keywords those of these options that it names, such
+    as the seed. A command that chooses initial
+    states itself leaves out `without` those options, by the names of `load_source`.
     """
     shared = {
         name: p.replace(default=defaults.get(name, p.default), kind=inspect.Parameter.KEYWORD_ONLY)
         for name, p in inspect.signature(_source_options, eval_str=True).parameters.items()
+        if name not in without
     }
 
     def with_options(function: Callable[Concatenate[Source, P], None]) -> Callable[..., None]:
         # `Source` is known to type checkers only: loading it would slow `lyapmap --help`.
         own = list(inspect.signature(function, eval_str=True, locals={"Source": Any}).parameters.values())[1:]
-        own = [p for p in own if not (optional and p.name == "seed")]
+        passed_on = [p.name for p in own if optional and p.name in shared]
+        own = [p for p in own if p.name not in passed_on]
 
         @functools.wraps(function)
         def loaded(**given: Any) -> None:
             from lyapmap.cli.source import load_source
 
-            chosen = {name: given.pop(name) for name in shared}
+            chosen: dict[str, Any] = dict.fromkeys(without) | {name: given.pop(name) for name in shared}
             if "out" in given:
                 given["out"] = output_folder(given["out"])  # complain before the work, not after
-            if optional:
-                given["seed"] = chosen["seed"]
+            given |= {name: chosen[name] for name in passed_on}
             named = any(chosen[name] for name in ("model", "map_name", "function"))
             source = load_source(**chosen) if named or not optional else None
             function(source, **given)  # type: ignore[arg-type, call-arg]

@@ -119,7 +119,7 @@ def common_facts(result: Result, source: Source | None = None) -> list[tuple[str
     colour = "green" if status == "ok" else "red" if result.failed else "yellow"
     words = f"[{colour}]{status}[/{colour}]"
     if result.message:
-        words += ": " + "; ".join(part for part in (result.message, result.status.remedy) if part)
+        words += ": " + "; ".join(part for part in (result.message, result.remedy) if part)
     facts.append(("status", words))
     return facts
 

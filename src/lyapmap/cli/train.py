@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,12 @@ lyapmap train cycle --data digits --classes 0,1,2 --epochs 100 --out runs/digits
 lyapmap train cycle --data mnist --classes 0,1,2 --width 32 --epochs 30 --monitor-every 2 --out runs/mnist
 
 The same command goes on where it was stopped."""
+
+CLASSIFIER_EPILOG = """Examples:
+
+lyapmap train classifier --data mnist --out runs/classifier-mnist
+
+lyapmap train classifier --data digits --epochs 30 --out runs/classifier-digits"""
 
 
 @app.callback()
@@ -132,6 +138,74 @@ def cycle(
         common.echo_json(entry | {"checkpoint": str(folder / "last.pt"), "sha256": last.sha256})
     else:
         _tell(entry, folder)
+
+
+@app.command("classifier", epilog=CLASSIFIER_EPILOG)
+@common.command
+def classifier(
+    data: Annotated[
+        str, typer.Option("--data", metavar="NAME|FOLDER", help="digits, mnist, fashion_mnist or a folder.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder that receives classifier.pt.")],
+    classes: Annotated[
+        str | None, typer.Option("--classes", metavar="N,N[,N...]", help="Categories.", show_default="all")
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs.")] = 6,
+    width: Annotated[int, typer.Option("--width", min=1, help="Channels of the first stage.")] = 16,
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", help="Resize images.", show_default="as they are")
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Images in a step.")] = 128,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Largest, of AdamW.")] = 4e-3,
+    device: common.DeviceOption = None,
+    seed: common.SeedOption = 0,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Threads of torch.", show_default="all cores")
+    ] = None,
+    as_json: common.JsonOption = False,
+) -> None:
+    """Train a small classifier, whose features `lyapmap manifold` compares images by."""
+    from lyapmap import data as data_sets
+    from lyapmap.cli.source import require_torch
+
+    require_torch("training")
+    import torch
+
+    from lyapmap.models.classifier import ClassifierConfig
+    from lyapmap.training import checkpoint
+    from lyapmap.training.classify import train_classifier
+
+    if threads:
+        torch.set_num_threads(threads)
+    chosen = common.integers(classes, "--classes")
+    folder = common.output_folder(out)
+    assert folder is not None
+    images = {s: data_sets.load(data, split=s, classes=chosen, image_size=image_size) for s in ("train", "test")}
+    channels, height, _ = images["train"].state_shape
+    labels = chosen or tuple(sorted(images["train"].class_names))
+    trained = train_classifier(
+        ClassifierConfig(categories=len(labels), image_size=height, channels=channels, width=width),
+        images["train"],
+        images["test"],
+        classes=labels,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        seed=seed,
+        device=device or "cpu",
+        on_epoch=None if as_json else _tell_epoch,
+    )
+    path = checkpoint.save(trained, folder / "classifier.pt")
+    if as_json:
+        common.echo_json(trained.training | {"checkpoint": str(path)})
+    else:
+        typer.echo(f"accuracy {trained.training['accuracy']:.4f} on test images; next: --features {path}")
+
+
+def _tell_epoch(entry: dict[str, Any]) -> None:
+    typer.echo(
+        f"epoch {entry['epoch']}, {entry['seconds']:.0f} s: loss {entry['loss']:.4f}, accuracy {entry['accuracy']:.4f}"
+    )
 
 
 def _tell(entry: dict[str, object], folder: Path) -> None:

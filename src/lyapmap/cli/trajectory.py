@@ -57,6 +57,6 @@ def trajectory(
         for file in files:
             typer.echo(f"  {file}")
         if result.message:
-            typer.echo(f"status {result.status}: {result.message}; {result.status.remedy}", err=True)
+            typer.echo(f"status {result.status}: {result.message}; {result.remedy}", err=True)
     if result.failed:
         raise typer.Exit(common.BAD_STATUS)

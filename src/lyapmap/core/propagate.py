@@ -108,6 +108,44 @@ def propagate(
     return Carried(x, frame, total)
 
 
+def propagate_blocks(
+    tangent_map: TangentMap,
+    x: Array,
+    frame: Array,
+    *,
+    n_blocks: int,
+    n_steps: int,
+    qr_every: int = 1,
+    frame_dtype: str | None = None,
+    first_step: int = 0,
+) -> list[Carried]:
+    """Carry states and frames over blocks of `n_steps` each; what `propagate` gives after every one.
+
+    A map with a `propagate_blocks(x, frame, n_blocks, n_steps, qr_every)` of its own, which returns
+    arrays (m, b, n), (m, b, n, k) and (m, b, k), is asked for it: that spares short blocks the
+    time that calls take.
+    """
+    several = getattr(tangent_map, "propagate_blocks", None)
+    autonomous = getattr(tangent_map, "at", None) is None
+    if n_blocks > 1 and several is not None and autonomous and frame_dtype in (None, tangent_map.ops.dtype):
+        blocks = several(x, frame, n_blocks, n_steps, whole("qr_every", qr_every, 1))
+        return [Carried(*block) for block in zip(*blocks, strict=True)]
+    carried = []
+    for i in range(n_blocks):
+        after = propagate(
+            tangent_map,
+            x,
+            frame,
+            n_steps=n_steps,
+            qr_every=qr_every,
+            frame_dtype=frame_dtype,
+            first_step=first_step + i * n_steps,
+        )
+        x, frame = after.x, after.frame
+        carried.append(after)
+    return carried
+
+
 def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> NDArray[np.float64]:
     """Sum of log|det J| along the orbits from states x (b, n) over `n_steps` steps, (b,).
 

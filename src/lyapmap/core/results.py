@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -56,6 +57,12 @@ _REMEDIES = {
 }
 
 
+@lru_cache(maxsize=1)
+def _installed() -> str:
+    # Read from a file, which takes longer than a short run.
+    return version("lyapmap")
+
+
 def provenance(tangent_map: TangentMap | None, *, seed: int | None, seconds: float) -> dict[str, Any]:
     """Where a number comes from: versions, device, dtype, seed, map (None: from data alone), time."""
     if tangent_map is None:
@@ -72,7 +79,7 @@ def provenance(tangent_map: TangentMap | None, *, seed: int | None, seconds: flo
         }
     return {
         **origin,
-        "lyapmap": version("lyapmap"),
+        "lyapmap": _installed(),
         "python": platform.python_version(),
         "seed": seed,
         "seconds": round(seconds, 4),
@@ -98,6 +105,8 @@ class Result:
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {}
     DRAWN_BY: ClassVar[str] = ""
+    REMEDIES: ClassVar[dict[Status, str]] = {}
+    """What would help where that is not what `Status.remedy` says."""
 
     status: Status
     message: str = ""
@@ -109,10 +118,15 @@ class Result:
         """Whether there is no number to use, so that an analysis raises by default."""
         return self.status.failed
 
+    @property
+    def remedy(self) -> str:
+        """What would help, in words; empty where nothing is wrong."""
+        return self.REMEDIES.get(self.status, self.status.remedy)
+
     def checked(self, throw: bool) -> Self:
         """The result itself; if `throw` and the run failed, an error with the remedy instead."""
         if throw and self.failed:
-            raise RunError(f"{self.status}: {self.message}; {self.status.remedy}", self)
+            raise RunError("; ".join(part for part in (f"{self.status}: {self.message}", self.remedy) if part), self)
         return self
 
     def to_dict(self) -> dict[str, Any]:

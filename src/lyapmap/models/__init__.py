@@ -1,11 +1,11 @@
-"""PyTorch networks of the papers, one file each: `lyapmap.models.cycle`."""
+"""PyTorch networks of the papers, one file each: `lyapmap.models.cycle`, `.classifier`, `.vgg`."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("cycle",)
+_MODULES = ("cycle", "classifier", "vgg")
 __all__ = [*_MODULES]  # loaded late, and torch with them
 
 

@@ -43,7 +43,7 @@ def lorenz(
     >>> import numpy as np
     >>> m = lorenz()
     >>> m.apply(np.array([[1.0, 1.0, 1.0]])).round(4)
-    array([[1.2892, 2.3865, 0.9321]])
+    array([[1.2876, 2.4002, 0.9638]])
     >>> m.time_per_step
     0.05
     """
@@ -83,7 +83,7 @@ def rossler(a: float = 0.2, b: float = 0.2, c: float = 5.7, tau: float = 0.2, st
     --------
     >>> import numpy as np
     >>> rossler().apply(np.array([[1.0, 1.0, 0.0]])).round(4)
-    array([[0.7758, 1.2176, 0.0246]])
+    array([[0.7741, 1.2228, 0.0256]])
     """
     a, b, c = number("a", a), number("b", b), number("c", c)
     tau, steps = number("tau", tau, 0, above=True), whole("steps", steps, 1)

@@ -153,7 +153,7 @@ class ReferenceMap:
         n = dimension(self.state_shape)
         self.region = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
         # Present only where the map within has them: core and the analyses ask for them.
-        for optional in ("propagate", "log_abs_det", "time_per_step"):
+        for optional in ("propagate", "propagate_blocks", "log_abs_det", "time_per_step"):
             if hasattr(inner, optional):
                 setattr(self, optional, getattr(inner, optional))
 

@@ -12,15 +12,19 @@ _NAMES = {
     "Progress": "loop",
     "Recipe": "recipe",
     "exponent_monitor": "monitor",
+    "features": "features",
     "load_model": "zoo",
     "shipped": "zoo",
     "train": "loop",
+    "train_classifier": "classify",
 }
 __all__ = list(_NAMES)  # names are loaded late, and torch with them
 
 if TYPE_CHECKING:
     from lyapmap.training.checkpoint import Checkpoint
+    from lyapmap.training.classify import train_classifier
     from lyapmap.training.cycle import CycleRecipe
+    from lyapmap.training.features import features
     from lyapmap.training.loop import Progress, train
     from lyapmap.training.monitor import exponent_monitor
     from lyapmap.training.recipe import Recipe

@@ -17,6 +17,7 @@ from torch import nn
 from lyapmap.backends.torch_map import DEFAULT_MEMORY_LIMIT, wrap_torch
 from lyapmap.core.errors import CheckpointError
 from lyapmap.core.map import TangentMap
+from lyapmap.models.classifier import Classifier, ClassifierConfig
 from lyapmap.models.cycle import CycleConfig, Generator
 from lyapmap.training import checkpoint as checkpoints
 
@@ -50,7 +51,17 @@ def _cycle(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
     return Generator(sizes), sizes.state_shape
 
 
-ARCHITECTURES: dict[str, Callable[[dict[str, Any]], tuple[nn.Module, tuple[int, ...]]]] = {"cycle": _cycle}
+def _classifier(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = ClassifierConfig(**config)
+    return Classifier(sizes), sizes.state_shape
+
+
+ARCHITECTURES: dict[str, Callable[[dict[str, Any]], tuple[nn.Module, tuple[int, ...]]]] = {
+    "cycle": _cycle,
+    "classifier": _classifier,
+}
+NO_MAPS = ("classifier",)
+"""Networks that do not make states of states; `lyapmap.training.features` loads them."""
 
 
 def shipped() -> dict[str, Path]:
@@ -124,6 +135,8 @@ def load_model(
             f"model: {str(name)!r} is neither a file nor one of {', '.join(shipped()) or 'no shipped models'}{hint}"
         )
     checkpoint = checkpoints.load(path)
+    if checkpoint.model in NO_MAPS:
+        raise CheckpointError(f"model: {name} is a {checkpoint.model}, which cannot be iterated; see --features")
     module, state_shape = build_module(checkpoint, path)
     states = checkpoint.sample_states.numpy()
     if states.ndim != 1 + len(state_shape) or states.shape[1:] != state_shape or not np.isfinite(states).all():

@@ -8,9 +8,13 @@ from typing import Any
 _NAMES = {
     "draw_alignment": "alignment",
     "draw_covariant": "covariant",
+    "draw_dimension": "dimension",
+    "draw_dimension_comparison": "dimension",
     "draw_divergence": "divergence",
     "draw_finite_time": "finite_time",
     "draw_expansion_entropy": "entropy",
+    "draw_manifold": "manifold",
+    "draw_manifold_along": "manifold",
     "draw_periodic_orbits": "periodic_orbits",
     "draw_correlation_dimension": "scaling",
     "draw_series_exponent": "scaling",

@@ -1,0 +1,371 @@
+"""Intrinsic dimension of points: along how many directions they spread, seen from neighbour distances."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.dimension_methods import LEAST_K, MEASURES, USUAL_K, Options, Seen, usual_scales
+from lyapmap.analysis.local_pca import THRESHOLDS
+from lyapmap.analysis.neighbors import Graph, neighbor_graph, tell_apart
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.trajectory import Trajectory
+from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.results import Result, Status, provenance
+
+METHODS = ("gride", "twonn", "mle", "pca", "correlation")
+FEWEST_POINTS = 10
+MANY_TIES, MOST_TIES = 0.01, 0.5
+"""Share of points with both neighbours at the same distance that is told, and that is too many."""
+CLOSE, MANY_CLOSE = 1e-4, 0.01
+"""Nearest neighbours so much nearer than the median are near duplicates; the share that is told."""
+CLEAR_DRIFT, CERTAIN = 0.1, 3.0
+"""Change of the dimension over the larger scales, relative and in standard errors, that is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimensionEstimate(Result):
+    """Intrinsic dimension, at the scale that it speaks of and at others.
+
+    Attributes
+    ----------
+    dimension, stderr : float
+        With the standard error of the sample of points; NaN where there is no estimate. What
+        boundaries, curvature and noise do to it is no part of the error: `drift` shows it.
+    scale : float
+        Mean distance to the farthest neighbour that the estimate looks at; for "correlation" the
+        geometric mean of the radii that its slope was taken between.
+    drift : float
+        Change of the dimension to the next larger scale on the curve (the next smaller one, at its
+        end); NaN where there is one scale only. Of "correlation", the error of its window.
+    neighbors : int
+        Rank of that farthest neighbour; 0 for "correlation".
+    local : (N,)
+        Dimension about each point given, in their order; NaN where it has none. No entries for
+        "correlation".
+    scales, dimension_by_scale, stderr_by_scale : (m,)
+        The same over scales. For "correlation", radii and the slope there, without errors.
+    neighbors_by_scale : (m,)
+    plateau : (float, float)
+        Scales about `scale` between which the dimension does not change within its errors.
+    method : str
+    duplicates : int
+        Points given that repeat another one, and were dropped.
+    n_points : int
+        Different points.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "local": ("point",),
+        "scales": ("scale",),
+        "dimension_by_scale": ("scale",),
+        "stderr_by_scale": ("scale",),
+        "neighbors_by_scale": ("scale",),
+    }
+    DRAWN_BY: ClassVar[str] = "dimension.draw_dimension"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "give more different points, or values that are not rounded"
+    }
+
+    dimension: float
+    stderr: float
+    scale: float
+    drift: float
+    neighbors: int
+    local: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    dimension_by_scale: NDArray[np.float64]
+    stderr_by_scale: NDArray[np.float64]
+    neighbors_by_scale: NDArray[np.int64]
+    plateau: tuple[float, float]
+    method: str
+    duplicates: int
+    n_points: int
+
+
+def intrinsic_dimension(
+    points: Any,
+    *,
+    method: str = "gride",
+    k: int | None = None,
+    scales: Sequence[int] | None = None,
+    discard_fraction: float = 0.1,
+    fit: str = "regression",
+    average: str = "mackay-ghahramani",
+    rule: str = "fukunaga-olsen",
+    threshold: float | None = None,
+    graph: Graph | None = None,
+    approximate: bool = False,
+    seed: int | None = None,
+    throw: bool = True,
+    progress: bool | Report = False,
+) -> DimensionEstimate:
+    """Intrinsic dimension of points, with its error, the scale it speaks of and a curve over scales.
+
+    Parameters
+    ----------
+    points : (N, d), (b, N, d) or Trajectory
+        Those that repeat another one exactly are dropped and counted: neighbours at no distance
+        have no ratio, and a repeated point says nothing of the space about it.
+    method : "gride", "twonn", "mle", "pca" or "correlation"
+        Gride takes the ratio of the distances of neighbours n and 2n, at the scale n = 1, 2, 4, ...
+        where the curve begins to be flat. TwoNN is the ratio of the second to the first
+        neighbour. MLE uses all of k neighbours. "pca" counts the directions along which k
+        neighbours spread. "correlation" is `correlation_dimension` of points without order in time.
+    k : int, optional
+        Neighbours of each point: 64 for "gride" and 16 for "twonn", which end the curve, 20 for
+        "mle" and 50 for "pca", which the estimate uses; fewer by default where there are fewer points.
+    scales : sequence of int, optional
+        Ranks on the curve: n of "gride" and "twonn", numbers of neighbours of "mle" and "pca".
+        With one rank, "gride" takes that.
+    discard_fraction : float
+        Share of the largest ratios that "twonn" leaves out (regression) or takes as censored (mle).
+    fit : "regression" or "mle"
+        Of "twonn".
+    average : "mackay-ghahramani" or "levina-bickel"
+        Of "mle": of the inverse local dimensions, or of the local dimensions.
+    rule : "fukunaga-olsen" or "ratio"
+        Of "pca": variances above `threshold` of the largest, or all but `threshold` of the variance.
+    threshold : float, optional
+        0.05 for both rules.
+    graph : (distances, indices), optional
+        Of `neighbor_graph(drop_duplicates(points)[0], k)`, so that several methods share it.
+    approximate : bool
+        Let pynndescent find the neighbours.
+    seed : int, optional
+        Of the approximate search and of "correlation".
+    throw : bool
+        Raise if there is no estimate; else return the result with status not_converged.
+    progress : bool or function
+
+    Returns
+    -------
+    DimensionEstimate
+
+    Raises
+    ------
+    LyapmapError, ShapeError
+        If the points or an option cannot be used.
+    RunError
+        If there is no estimate and `throw`.
+
+    Notes
+    -----
+    All methods take the density for constant over a neighbourhood. Edges and curvature make high
+    dimensions come out too low unless the number of points grows exponentially with them: N points
+    show dimensions above 2 log10 N as a lower bound only, and the message says so.
+
+    References
+    ----------
+    E. Facco, M. d'Errico, A. Rodriguez, A. Laio, Sci. Rep. 7 (2017) 12140.
+    F. Denti, D. Doimo, A. Laio, A. Mira, Sci. Rep. 12 (2022) 20005.
+    E. Levina, P. Bickel, NIPS 17 (2004) 777.
+    J.-P. Eckmann, D. Ruelle, Physica D 56 (1992) 185.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plane = np.random.default_rng(0).uniform(size=(2000, 2)) @ [[1, 0, 1, 0], [0, 2, 0, 1]]
+    >>> found = lm.intrinsic_dimension(plane)
+    >>> bool(abs(found.dimension - 2) < 3 * found.stderr), found.duplicates
+    (True, 0)
+    """
+    if method not in METHODS:
+        raise LyapmapError(f"method: expected {', '.join(METHODS)}, got {method!r}")
+    options = _options(fit, average, rule, threshold, discard_fraction)
+    seed, _ = seeded(seed)
+    k = None if k is None else whole("k", k, LEAST_K.get(method, 1))
+    begin = time.perf_counter()
+    rows, which = tell_apart(_rows(points))
+    n, given = len(rows), len(which)
+    if given < FEWEST_POINTS:
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}")
+    settings: dict[str, Any] = {"method": method, "k": k, "approximate": approximate, **options.of(method)}
+    known: dict[str, Any] = {"method": method, "duplicates": given - n, "n_points": n}
+    try:
+        if n < FEWEST_POINTS:
+            found = _nothing(given) | {"message": _too_few(n, given)}
+        elif method == "correlation":
+            found = _by_correlation(rows, seed)
+        else:
+            wanted, ranks = _ranks(method, k, scales, n, graph)
+            settings |= {"k": wanted, "scales": ranks}
+            if graph is None:
+                graph = neighbor_graph(rows, wanted, approximate=approximate, seed=seed, progress=progress)
+            _check_graph(graph, n)
+            with reporting(progress, "local PCA") as report:
+                seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
+            found = _read(seen, graph, which, by_distances=method != "pca") | {
+                "neighbors": int(seen.neighbors[seen.chosen])
+            }
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
+    words = [found.pop("message")] if found["message"] else [found.pop("message")][1:]
+    if given > n and n >= FEWEST_POINTS:
+        words.append(f"{given - n} of {given} points repeat others and were dropped")
+    return DimensionEstimate(
+        message="; ".join(words),
+        settings=settings,
+        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
+        **known,
+        **found,
+    ).checked(throw)
+
+
+def _options(fit: str, average: str, rule: str, threshold: float | None, discard_fraction: float) -> Options:
+    for name, value, known in (
+        ("fit", fit, ("regression", "mle")),
+        ("average", average, ("mackay-ghahramani", "levina-bickel")),
+        ("rule", rule, tuple(THRESHOLDS)),
+    ):
+        if value not in known:
+            raise LyapmapError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    share = THRESHOLDS[rule] if threshold is None else positive("threshold", threshold)
+    if share >= 1:
+        raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")
+    if not (isinstance(discard_fraction, int | float) and 0 <= discard_fraction < 0.9):
+        raise LyapmapError(f"discard_fraction: expected a share from 0 to 0.9, got {discard_fraction!r}")
+    return Options(fit, float(discard_fraction), average, rule, share)
+
+
+def _rows(points: Any) -> Any:
+    """One point per row, of one trajectory or of several."""
+    array = points.states if isinstance(points, Trajectory) else np.asarray(points)
+    if array.ndim == 3:
+        return array.reshape(-1, array.shape[-1])
+    if array.ndim != 2:
+        raise ShapeError(f"points: expected rows (N, d) or (b, N, d), got shape {array.shape}")
+    return array
+
+
+def _too_few(n: int, given: int) -> str:
+    if n == 1:
+        return f"all {given} points are the same: a fixed point has dimension 0"
+    return f"only {n} of {given} points differ: a cycle has dimension 0"
+
+
+def _ranks(
+    method: str, k: int | None, scales: Sequence[int] | None, n: int, graph: Graph | None
+) -> tuple[int, list[int]]:
+    """Neighbours needed of each point, and the ranks of the curve."""
+    most = n - 1 if graph is None else min(n - 1, np.shape(graph[0])[-1])
+    source = f"{n} different points" if graph is None else f"a graph of {most} neighbours"
+    factor = 2 if method in ("gride", "twonn") else 1
+    if scales is None:
+        # Beyond a quarter of all points a neighbourhood is the whole set.
+        wanted = k if k is not None else max(LEAST_K[method], min(USUAL_K[method], most, n // 4))
+        ranks = usual_scales(method, wanted, min(most, n // 2))
+    else:
+        ranks = sorted({whole("scales", rank, 1 if factor == 2 else LEAST_K[method]) for rank in scales})
+        if not ranks:
+            raise LyapmapError("scales: expected at least one rank")
+        wanted = k if k is not None else factor * max(ranks)
+    if method == "twonn" and 1 not in ranks:
+        ranks = [1, *ranks]
+    if factor == 1 and wanted not in ranks:
+        ranks = sorted([*ranks, wanted])
+    name = "k" if scales is None or k is not None else "scales"
+    needed = max(wanted, factor * ranks[-1])
+    if needed > most:
+        raise LyapmapError(f"{name}: {needed} neighbours asked for, {source} can give {most}")
+    return (needed if factor == 2 else wanted), ranks
+
+
+def _check_graph(graph: Graph, n: int) -> None:
+    distances, indices = graph
+    if np.shape(distances) != np.shape(indices) or np.ndim(distances) != 2 or len(distances) != n:
+        raise ShapeError(
+            f"graph: expected distances and indices ({n}, k) of the different points, got "
+            f"{np.shape(distances)} and {np.shape(indices)}"
+        )
+    if not (np.asarray(distances)[:, 0] > 0).all():
+        raise LyapmapError("graph: some neighbours are at distance 0; make it of drop_duplicates(points)[0]")
+
+
+def _nothing(given: int) -> dict[str, Any]:
+    """A result without an estimate."""
+    none = np.empty(0)
+    numbers = dict.fromkeys(("dimension", "stderr", "scale", "drift"), math.nan)
+    curve = dict.fromkeys(("scales", "dimension_by_scale", "stderr_by_scale"), none)
+    return {
+        "status": Status.NOT_CONVERGED,
+        "message": "",
+        **numbers,
+        **curve,
+        "neighbors": 0,
+        "neighbors_by_scale": np.empty(0, dtype=np.int64),
+        "local": np.full(given, np.nan),
+        "plateau": (math.nan, math.nan),
+    }
+
+
+def _read(seen: Seen, graph: Graph, which: NDArray[np.int64], *, by_distances: bool) -> dict[str, Any]:
+    """The chosen scale of a curve, and what is to be said of it."""
+    at, n = seen.chosen, len(graph[0])
+    d, error = float(seen.dimension[at]), float(seen.stderr[at])
+    beyond = seen.dimension[at + 1 :] if at + 1 < len(seen.dimension) else seen.dimension[:at][::-1]
+    drift = float(beyond[0]) - d if len(beyond) else math.nan
+    finite = np.isfinite(seen.dimension)
+    first, last = seen.plateau()
+    found = _nothing(len(which)) | {
+        "status": Status.OK,
+        "scales": seen.scale,
+        "dimension_by_scale": np.where(finite, seen.dimension, np.nan),
+        "stderr_by_scale": np.where(finite, seen.stderr, np.nan),
+        "neighbors_by_scale": seen.neighbors,
+    }
+    if seen.ties > MOST_TIES or not math.isfinite(d):
+        share = f"{100 * seen.ties:.0f} % of the points have neighbours at exactly the same distance"
+        return found | {"status": Status.NOT_CONVERGED, "message": f"{share}: the values are discrete"}
+    found |= {
+        "dimension": d,
+        "stderr": error,
+        "scale": float(seen.scale[at]),
+        "drift": drift,
+        "local": seen.local[which],
+        "plateau": (float(seen.scale[first]), float(seen.scale[last])),
+    }
+    words = []
+    if seen.ties > MANY_TIES:
+        words.append(f"{100 * seen.ties:.0f} % of the points have neighbours at exactly the same distance (discrete)")
+    nearest = graph[0][:, 0]
+    close = float((nearest < CLOSE * np.median(nearest)).mean())
+    if close > MANY_CLOSE:
+        words.append(f"{100 * close:.0f} % of the points nearly repeat another one, which lowers the small scales")
+    if len(beyond) and abs(beyond[-1] - d) > max(CLEAR_DRIFT * d, CERTAIN * error):
+        words.append(f"no plateau: over the scales it goes from {d:.1f} to {beyond[-1]:.1f}")
+    k = int(seen.neighbors[at])
+    if not by_distances and d > k / 2:
+        words.append(f"{k} neighbours can show at most {k} directions: raise k")
+    most = 2 * math.log10(n)
+    if d > most and by_distances:
+        words.append(f"a lower bound: {n} points cannot tell dimensions above {most:.1f} apart")
+    return found | {"message": "; ".join(words)}
+
+
+def _by_correlation(rows: NDArray[np.float64], seed: int) -> dict[str, Any]:
+    from lyapmap.analysis.correlation_dimension import correlation_dimension
+
+    result = correlation_dimension(rows, theiler=0, seed=seed, throw=False)
+    low, high = result.window
+    seen = result.pairs > 0
+    return _nothing(0) | {
+        "status": result.status,
+        "message": result.message,
+        "dimension": math.nan if result.failed else result.dimension,
+        "stderr": math.nan if result.failed else result.stderr,
+        "scale": math.sqrt(low * high),
+        "drift": result.systematic,
+        "scales": result.radii[seen],
+        "dimension_by_scale": result.local_slope[seen],
+        "stderr_by_scale": np.full(int(seen.sum()), np.nan),
+        "neighbors_by_scale": np.zeros(int(seen.sum()), dtype=np.int64),
+        "plateau": result.window,
+    }

@@ -1,0 +1,254 @@
+"""Squared distances between two sets of points, a tile at a time: the primitives, in NumPy.
+
+The products are in float32, for speed; `distances` measures single pairs again in float64. Another
+library's arrays bring a `TileOps` of their own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.ops import Array
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""Rows, columns and squared distances of some pairs of a tile."""
+
+SMALLEST = 1e-30
+"""Under this a scaled squared distance is lost to the range of float32."""
+GROUPS_PER_NEIGHBOR = 8
+STRIP_VALUES = 2**16
+"""Values of a tile that are worked on at once: what is made of them stays in the first caches."""
+PAIR_VALUES = 2_000_000
+"""Values gathered at once where pairs are measured in float64: 16 MB."""
+
+
+class TileOps(Protocol):
+    """What precision and recall need of an array library.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Size of a tile that suits the device.
+    library, device : str
+        What computes, and where.
+    """
+
+    rows: int
+    columns: int
+    library: str
+    device: str
+
+    def points(self, array: Any, name: str) -> Array:
+        """Rows of real floating-point numbers, where and as they are if that will do."""
+
+    def to_numpy(self, points: Array, start: int, stop: int) -> NDArray[Any]:
+        """Some of the rows as NumPy."""
+
+    def take(self, points: Array, rows: NDArray[np.int64]) -> Array:
+        """Chosen rows."""
+
+    def augmented(self, points: Array, centre: NDArray[np.float64], scale: float, *, left: bool) -> Array:
+        """Rows (m, d + 2), centred, scaled and rounded to float32.
+
+        With the squared norms as further columns, so that left rows times right rows are squared
+        distances.
+        """
+
+    def squares(self, left: Array, right: Array) -> Array:
+        """Squared distances (r, c) of augmented rows; the next call may overwrite them."""
+
+    def exclude(self, squares: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        """Set entries to infinity, in place."""
+
+    def row_bound(self, squares: Array, k: int) -> NDArray[np.float32]:
+        """For each row a number that at least k entries do not exceed; infinity if there are too few."""
+
+    def within(
+        self, squares: Array, row_limit: NDArray[np.float32], column_limit: NDArray[np.float32] | None = None
+    ) -> Pairs:
+        """Entries not above the limit of their row, or not above that of their column."""
+
+    def row_argmin(
+        self, squares: Array, factor: NDArray[np.float32], offset: NDArray[np.float32]
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Smallest of each row times `factor` (c,) plus `offset` (c,), and where it stands."""
+
+    def log_sums(
+        self,
+        squares: Array,
+        row_ceilings: list[float],
+        column_ceilings: list[float],
+        row_weights: NDArray[np.float32],
+        column_weights: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weighted sums of min(0, log(square / ceiling)), (K, r) over columns and (K, c) over rows."""
+
+    def distances(
+        self, a: Array, i: NDArray[np.int64], b: Array, j: NDArray[np.int64], scale: float
+    ) -> NDArray[np.float64]:
+        """Distances of pairs of points in float64, by differences."""
+
+
+class NumpyTiles:
+    """`TileOps` of NumPy arrays.
+
+    Examples
+    --------
+    >>> ops = NumpyTiles()
+    >>> a = ops.points([[0.0, 0.0], [3.0, 4.0]], "a")
+    >>> left, right = (ops.augmented(a, np.zeros(2), 1.0, left=side) for side in (True, False))
+    >>> ops.squares(left, right).tolist()
+    [[0.0, 25.0], [25.0, 0.0]]
+    """
+
+    rows, columns = 512, 1024  # two megabytes: within the second cache of a core
+    device = "cpu"
+
+    def __init__(self) -> None:
+        self.library = f"numpy {np.__version__}"
+        self._scratch: dict[str, NDArray[np.float32]] = {}
+
+    def _room(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """The same memory for every tile: fetching it anew would cost as much as the arithmetic."""
+        size = int(np.prod(shape))
+        if name not in self._scratch or self._scratch[name].size < size:
+            self._scratch[name] = np.empty(size, np.float32)
+        return self._scratch[name][:size].reshape(shape)
+
+    @staticmethod
+    def _strips(squares: NDArray[np.float32]) -> Iterator[slice]:
+        step = max(1, STRIP_VALUES // squares.shape[1])
+        for start in range(0, len(squares), step):
+            yield slice(start, start + step)
+
+    def points(self, array: Any, name: str) -> NDArray[Any]:
+        found = np.asarray(array)
+        if found.dtype.kind not in "fiub":
+            raise LyapmapError(f"{name}: expected real numbers, got dtype {found.dtype}")
+        kept = found.dtype if found.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+        return np.ascontiguousarray(found, dtype=kept)
+
+    def to_numpy(self, points: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
+        return points[start:stop]
+
+    def take(self, points: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+        chosen: NDArray[Any] = points[rows]
+        return chosen
+
+    def augmented(
+        self, points: NDArray[Any], centre: NDArray[np.float64], scale: float, *, left: bool
+    ) -> NDArray[np.float32]:
+        m, d = points.shape
+        rows = np.empty((m, d + 2), np.float32)
+        step = max(1, PAIR_VALUES // d)
+        for start in range(0, m, step):
+            some = slice(start, start + step)
+            centred = (points[some] - centre) * scale
+            rows[some, :d] = -2 * centred if left else centred
+            rows[some, d if left else d + 1] = np.einsum("ij,ij->i", centred, centred)
+        rows[:, d + 1 if left else d] = 1
+        return rows
+
+    def squares(self, left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.matmul(left, right.T, out=self._room("squares", (len(left), len(right))))
+
+    def exclude(self, squares: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        squares[rows, columns] = np.inf
+
+    def row_bound(self, squares: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+        r, c = squares.shape
+        if c < k:
+            return np.full(r, np.inf, np.float32)
+        # k groups whose least entries are small hold k small entries, and there are fewer groups to sort.
+        size = max(1, c // (GROUPS_PER_NEIGHBOR * k))
+        least = squares[:, : c // size * size].reshape(r, size, c // size).min(axis=1)
+        bound: NDArray[np.float32] = np.partition(least, k - 1, axis=1)[:, k - 1]
+        return bound
+
+    def within(
+        self,
+        squares: NDArray[np.float32],
+        row_limit: NDArray[np.float32],
+        column_limit: NDArray[np.float32] | None = None,
+    ) -> Pairs:
+        close = squares <= row_limit[:, None]
+        if column_limit is not None:
+            close |= squares <= column_limit
+        flat = np.flatnonzero(close)
+        i, j = np.divmod(flat, squares.shape[1])
+        return i, j, squares.ravel()[flat].astype(np.float64)
+
+    def row_argmin(
+        self, squares: NDArray[np.float32], factor: NDArray[np.float32], offset: NDArray[np.float32]
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        values = np.empty(len(squares), np.float32)
+        where = np.empty(len(squares), np.int64)
+        for some in self._strips(squares):
+            scaled = np.multiply(squares[some], factor, out=self._room("part", squares[some].shape))
+            scaled += offset
+            where[some] = scaled.argmin(axis=1)
+            values[some] = scaled[np.arange(len(scaled)), where[some]]
+        return values, where
+
+    def log_sums(
+        self,
+        squares: NDArray[np.float32],
+        row_ceilings: list[float],
+        column_ceilings: list[float],
+        row_weights: NDArray[np.float32],
+        column_weights: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        rows = np.empty((len(row_ceilings), len(squares)))
+        columns = np.zeros((len(column_ceilings), squares.shape[1]))
+        for some in self._strips(squares):
+            logs = np.maximum(squares[some], np.float32(SMALLEST), out=self._room("logs", squares[some].shape))
+            np.log(logs, out=logs)
+            part = self._room("part", logs.shape)
+            for k, ceiling in enumerate(row_ceilings):
+                rows[k, some] = _below(logs, ceiling, part) @ column_weights
+            for k, ceiling in enumerate(column_ceilings):
+                columns[k] += row_weights[some] @ _below(logs, ceiling, part)
+        return rows, columns
+
+    def distances(
+        self, a: NDArray[Any], i: NDArray[np.int64], b: NDArray[Any], j: NDArray[np.int64], scale: float
+    ) -> NDArray[np.float64]:
+        found = np.empty(len(i))
+        step = max(1, PAIR_VALUES // a.shape[1])
+        for start in range(0, len(i), step):
+            some = slice(start, start + step)
+            difference = np.subtract(a[i[some]], b[j[some]], dtype=np.float64)
+            difference *= scale  # a power of two, so that nothing is rounded and nothing overflows
+            found[some] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return found / scale
+
+
+def _below(logs: NDArray[np.float32], ceiling: float, out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """min(0, logs - log(ceiling))."""
+    np.subtract(logs, np.float32(np.log(ceiling)), out=out)
+    return np.minimum(out, np.float32(0), out=out)
+
+
+_ELSEWHERE = {"torch": ("lyapmap.backends.torch_distances", "TorchTiles")}
+"""Libraries whose arrays have a `TileOps` of their own; reached by name, and only for such arrays."""
+
+
+def tiles_for(*arrays: Any) -> TileOps:
+    """The `TileOps` of some arrays: of the first that belongs to another library than NumPy.
+
+    A library that is not imported cannot have made an array, so none is imported here.
+    """
+    for array in arrays:
+        name = type(array).__module__.partition(".")[0]
+        if name in _ELSEWHERE and name in sys.modules:
+            module, kind = _ELSEWHERE[name]
+            ops: TileOps = getattr(import_module(module), kind)(array.device)
+            return ops
+    return NumpyTiles()
