@@ -1,10 +1,10 @@
-"""Compiled reference maps against plain C, pynamicalsys and their own matrix-free products.
+"""Compiled reference maps against plain C, pynamicalsys, Lyapynov and their own matrix-free products.
 
     python benchmarks/bench_maps.py [--repeats 7]
 
 Prints a table of nanoseconds per trajectory and step: medians of repeats in which all cases take
 turns, so that a slow moment of the machine strikes them all. Run with one thread for figures of
-one core. pynamicalsys is measured where it can be imported, the C kernel where there is gcc.
+one core. pynamicalsys and Lyapynov are measured where they can be imported, the C kernel where there is gcc.
 """
 
 from __future__ import annotations
@@ -98,6 +98,28 @@ def pynamicalsys_henon(steps: int = 200_000) -> Case | None:
     return Case("pynamicalsys, Hénon, one trajectory", run)
 
 
+def lyapynov_henon(steps: int = 20_000) -> Case | None:
+    """Hénon's spectrum by Lyapynov, one trajectory, map and Jacobian in NumPy."""
+    try:
+        from lyapynov import LCE, DiscreteDS
+    except ImportError:
+        return None
+
+    def step(x: np.ndarray, t: float) -> np.ndarray:
+        return np.array([1 - 1.4 * x[0] ** 2 + x[1], 0.3 * x[0]])
+
+    def jacobian(x: np.ndarray, t: float) -> np.ndarray:
+        return np.array([[-2.8 * x[0], 1.0], [0.3, 0.0]])
+
+    def run() -> float:
+        system = DiscreteDS(np.array([0.1, 0.1]), 0.0, step, jacobian)
+        begin = time.perf_counter()
+        LCE(system, 2, 0, steps, False)
+        return 1e9 * (time.perf_counter() - begin) / steps
+
+    return Case("Lyapynov, Hénon, one trajectory", run)
+
+
 def measure(cases: list[Case], repeats: int) -> dict[str, float]:
     """Median of each case, all taking turns."""
     found: dict[str, list[float]] = {case.name: [] for case in cases}
@@ -112,7 +134,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
     henon = public("henon", TRAJECTORIES, 20_000)
-    rivals = [case for case in (c_kernel(), pynamicalsys_henon()) if case is not None]
+    rivals = [case for case in (c_kernel(), pynamicalsys_henon(), lyapynov_henon()) if case is not None]
     others = [
         public("folded_towel", TRAJECTORIES, 20_000),
         block("henon", 2, TRAJECTORIES, BLOCK),
@@ -121,7 +143,7 @@ def main() -> None:
     ]
     product = products(512, 16)
     lattices = [block("coupled_map_lattice", 16, 8, 50, qr_every, n=512) for qr_every in (1, 5, 10)]
-    lattices.append(public("coupled_map_lattice", 8, 2000, 16, n=512))
+    lattices.append(public("coupled_map_lattice", 8, 10_000, 16, n=512))
     found = measure([henon, *rivals, *others, product, *lattices], repeats)
     print(f"| what | ns per trajectory-step (median of {repeats}) | ratio |\n|---|---|---|")
     for case in (henon, *rivals):

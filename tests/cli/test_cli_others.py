@@ -50,6 +50,24 @@ def test_trajectory_that_escapes_exits_with_1(tmp_path):
     assert "escaped" in result.stderr
 
 
+def test_trajectory_that_is_interrupted_writes_what_there_is(tmp_path, monkeypatch):
+    from lyapmap.analysis import trajectory as module
+
+    step, calls = module.step_states, []
+
+    def stop_at_the_tenth(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 10:
+            raise KeyboardInterrupt
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(module, "step_states", stop_at_the_tenth)
+    result = run("trajectory", "--map", "henon", "-n", "50", "-b", "2", "--out", str(tmp_path))
+    assert result.exit_code == 130
+    assert "interrupted after 8 of 50 steps" in result.stderr
+    assert lm.Trajectory.load(tmp_path / "trajectory.npz").states.shape == (2, 9, 2)
+
+
 def test_maps_lists_the_catalogue_and_shows_one():
     assert set(json.loads(run("maps", "--json").stdout)) == set(lm.systems.catalogue())
     shown = run("maps", "henon").stdout

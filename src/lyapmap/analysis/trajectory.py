@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
+from lyapmap.core.errors import Interrupted
 from lyapmap.core.map import Map, as_states, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
@@ -30,6 +31,7 @@ class Trajectory(Result):
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
     DRAWN_BY: ClassVar[str] = "trajectory.draw_trajectory"
+    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it again, or with fewer steps"}
 
     states: NDArray[Any]
     state_shape: tuple[int, ...]
@@ -72,6 +74,8 @@ def trajectory(
     ------
     RunError
         If a state becomes infinite or NaN and `throw`.
+    Interrupted
+        On Ctrl-C, with the states until then as its `result`.
 
     Examples
     --------
@@ -86,27 +90,41 @@ def trajectory(
     x, _ = as_states(x0, tangent_map)
     begin = time.perf_counter()
     escaped_at = -1
+    done = -1
     with reporting(progress, "trajectory") as report:
-        x = step_states(tangent_map, x, n_steps=transient)
-        first = ops.to_numpy(x)
-        states = np.full((first.shape[0], n_steps + 1, first.shape[1]), np.nan, first.dtype)
-        states[:, 0] = first
-        for step in range(n_steps):
-            x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
-            states[:, step + 1] = ops.to_numpy(x)
-            if step % 64 == 63 or step + 1 == n_steps:
-                report(step + 1, n_steps)
+        try:
+            x = step_states(tangent_map, x, n_steps=transient)
+            first = ops.to_numpy(x)
+            states = np.full((first.shape[0], n_steps + 1, first.shape[1]), np.nan, first.dtype)
+            states[:, 0] = first
+            done = 0
+            for step in range(n_steps):
+                x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
+                states[:, step + 1] = ops.to_numpy(x)
+                done = step + 1
+                if done % 64 == 0 or done == n_steps:
+                    report(done, n_steps)
+        except KeyboardInterrupt:
+            if done < 0:
+                raise Interrupted(None) from None
+            states = states[:, : done + 1]
     lost = np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
     if lost.any():
         escaped_at = int(lost.any(axis=0).argmax())
         states[lost] = np.nan
-    escaped = escaped_at >= 0
+    status, message = Status.OK, ""
+    if escaped_at >= 0:
+        status, message = Status.ESCAPED, f"a state is not finite after step {transient + escaped_at}"
+    elif done < n_steps:
+        status, message = Status.NOT_CONVERGED, f"interrupted after {done} of {n_steps} steps"
     result = Trajectory(
-        status=Status.ESCAPED if escaped else Status.OK,
-        message=f"a state is not finite after step {transient + escaped_at}" if escaped else "",
+        status=status,
+        message=message,
         settings={"n_steps": n_steps, "transient": transient, "n_trajectories": len(states)},
         provenance=provenance(tangent_map, seed=None, seconds=time.perf_counter() - begin),
         states=states,
         state_shape=tuple(tangent_map.state_shape),
     )
+    if done < n_steps:
+        raise Interrupted(result)
     return result.checked(throw)

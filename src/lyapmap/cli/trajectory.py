@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lyapmap.cli import common
+from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
@@ -44,7 +44,9 @@ def trajectory(
     from lyapmap.views.trajectory import save_trajectory
 
     n_steps = STEPS[source.kind] if steps is None else steps
-    result = iterate(source.map, source.x0, n_steps=n_steps, transient=transient, progress=not as_json, throw=False)
+    result, interrupted = common.completed(
+        lambda: iterate(source.map, source.x0, n_steps=n_steps, transient=transient, progress=not as_json, throw=False)
+    )
     files = [result.save(out / "trajectory.npz"), save_trajectory(result, out / "trajectory.png")]
     if source.shows_images:
         files.append(save_gif(out / "trajectory.gif", result.images()))
@@ -58,5 +60,4 @@ def trajectory(
             typer.echo(f"  {file}")
         if result.message:
             typer.echo(f"status {result.status}: {result.message}; {result.remedy}", err=True)
-    if result.failed:
-        raise typer.Exit(common.BAD_STATUS)
+    show.leave(result, interrupted)
