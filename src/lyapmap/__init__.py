@@ -67,6 +67,10 @@ _NAMES = {
     "manifold_along": "lyapmap.analysis.manifold_along",
     "ManifoldAlong": "lyapmap.analysis.manifold_along",
     "ManifoldMetric": "lyapmap.analysis.manifold_updates",
+    "transitions": "lyapmap.analysis.transitions",
+    "Transitions": "lyapmap.analysis.transitions",
+    "memorization": "lyapmap.analysis.memorization",
+    "Memorization": "lyapmap.analysis.memorization",
     "load_model": "lyapmap.training.zoo",
 }
 _MODULES = ("systems", "data", "models", "training", "views")
@@ -91,10 +95,12 @@ if TYPE_CHECKING:
     from lyapmap.analysis.manifold import ManifoldMetrics, RealManifold, manifold_metrics
     from lyapmap.analysis.manifold_along import ManifoldAlong, manifold_along
     from lyapmap.analysis.manifold_updates import ManifoldMetric
+    from lyapmap.analysis.memorization import Memorization, memorization
     from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
     from lyapmap.analysis.spectrum import LyapunovSpectrum, lyapunov_spectrum
     from lyapmap.analysis.sweep import Sweep, sweep
     from lyapmap.analysis.trajectory import Trajectory, trajectory
+    from lyapmap.analysis.transitions import Transitions, transitions
     from lyapmap.analysis.zero_one import ZeroOneTest, zero_one_test
     from lyapmap.backends import wrap
     from lyapmap.backends.flow import flow

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 import lyapmap as lm
-from lyapmap.analysis.manifold_cloud import Cloud, radii
+from lyapmap.analysis.manifold_cloud import Cloud
+from lyapmap.analysis.manifold_radii import radii
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.results import Status
 from lyapmap.core.tiles import NumpyTiles
@@ -162,10 +163,39 @@ def test_tiles_smaller_than_the_samples_change_nothing(monkeypatch):
     monkeypatch.setattr("lyapmap.analysis.manifold_cloud.LARGE_ROWS", 29)
     monkeypatch.setattr("lyapmap.analysis.manifold_cloud.CHUNK_VALUES", 100)
     remade = lm.manifold_metrics(real, generated, k=(1, 7), n_boot=5, seed=0)
-    for other in (tiled, remade):
+    monkeypatch.setattr("lyapmap.analysis.manifold_radii.KEPT_NEIGHBORS", 0)
+    monkeypatch.setattr("lyapmap.core.tiles.FEW", 1000)
+    one_sided = lm.manifold_metrics(real, generated, k=(1, 7), n_boot=5, seed=0)
+    for other in (tiled, remade, one_sided):
+        np.testing.assert_allclose(other.realism, whole.realism, rtol=1e-6)
         for name in ("inside", "reached", "covered", "spheres"):
             np.testing.assert_array_equal(getattr(other, name), getattr(whole, name))
         np.testing.assert_allclose(other.probabilistic_recall, whole.probabilistic_recall, atol=1e-6)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000), d=st.integers(1, 6), k=st.integers(1, 40), both=st.booleans())
+def test_radii_are_those_of_brute_force_however_tiles_fall(seed, d, k, both):
+    rng = np.random.default_rng(seed)
+    points = np.round(rng.standard_normal((rng.integers(41, 150), d)), int(rng.integers(0, 9)))
+    ops = NumpyTiles()
+    ops.rows, ops.columns = (int(size) for size in rng.integers(5, 90, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lyapmap.analysis.manifold_radii.KEPT_NEIGHBORS", 10**6 if both else 0)
+        cloud = Cloud(points, ops, "real")
+        found = radii(cloud, (1, k))[cloud.inverse]
+    expected = np.sort(cdist(points, points), axis=1)[:, [1, k]]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("spread", [0.01, 3.0])
+def test_clusters_of_different_size_agree_with_brute_force(spread):
+    """Realism of far samples needs every sphere, that of near ones few; few or many logarithms count."""
+    rng = np.random.default_rng(5)
+    real = rng.standard_normal((700, 3)) * np.repeat([1e-3, 0.1, 1.0, 30.0], 175)[:, None]
+    generated = rng.standard_normal((900, 3)) * spread + rng.integers(0, 2, (900, 1))
+    ks = (2, 9)
+    assert_same(lm.manifold_metrics(real, generated, k=ks, n_boot=5, seed=0), brute_force(real, generated, ks))
 
 
 def test_radii_count_copies_as_neighbors():

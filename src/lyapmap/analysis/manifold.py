@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold_blocks import Pass, Side, compare_all
-from lyapmap.analysis.manifold_cloud import Cloud, radii
+from lyapmap.analysis.manifold_cloud import Cloud
+from lyapmap.analysis.manifold_radii import radii
 from lyapmap.analysis.manifold_result import ManifoldMetrics, intervals
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole

@@ -148,21 +148,18 @@ class _Run:
         self.row_limit = rounded_up(np.maximum(generated.possibly[:, -1], self.near))
         self.row_weights = generated.cloud.weights.astype(np.float32)
         self.column_weights = real.cloud.weights.astype(np.float32)
-        self._best: dict[int, tuple[NDArray[np.float32], NDArray[np.int64]]] = {}
+        self._best = np.full((K, g), np.inf, np.float32)
+        self._where = np.zeros((K, g), np.int64)
 
     def tile(self, rows: slice, cols: slice, squares: object) -> None:
         found, ops = self.found, self.generated.cloud.ops
         j, i, values = ops.within(squares, self.row_limit[rows], self.column_limit[cols])
         j, i = j + rows.start, i + cols.start
         self._pairs(j, i, values)
-        for k in range(len(found.inside)):
-            least, where = ops.row_argmin(squares, self.inverse[k, cols], self.offset[k, cols])
-            known = self._best.get(k)
-            if known is None:
-                self._best[k] = least, where + cols.start
-            else:
-                better = least < known[0]
-                self._best[k] = np.where(better, least, known[0]), np.where(better, where + cols.start, known[1])
+        least, where = ops.row_argmin(squares, self.inverse[:, cols], self.offset[:, cols], self._best[:, rows])
+        better = least < self._best[:, rows]
+        self._best[:, rows][better] = least[better]
+        self._where[:, rows][better] = where[better] + cols.start
         weights = self.row_weights[rows], self.column_weights[cols]
         by_row, by_column = ops.log_sums(squares, self.squared[0], self.squared[1], *weights)
         found.log_missed_real[:, rows] += by_row / 2
@@ -172,13 +169,12 @@ class _Run:
         """Measure the spheres that give the largest ratio, once all real points have been seen."""
         found, real = self.found, self.real
         here = np.arange(rows.start, rows.stop)
-        for k, (_, where) in self._best.items():
+        for k, where in enumerate(self._where[:, rows]):
             distance = self._measured(here, where)
             radius = np.where(self.trusted[where, k], real.radii[where, k], 0.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = np.where(radius > 0, radius / distance, 0.0)
             found.realism[k, rows] = np.maximum(found.realism[k, rows], ratio)
-        self._best = {}
 
     def _measured(self, j: NDArray[np.int64], i: NDArray[np.int64]) -> Values:
         clouds = self.generated.cloud, self.real.cloud

@@ -1,12 +1,12 @@
-"""A set of points as precision and recall see it: different points with their counts, and radii.
+"""A set of points as precision and recall see it: different points with their counts.
 
-The distance of a point to its k-th neighbour is found in two steps: float32 products, whose
-rounding error is bounded, leave few pairs that could matter; those are measured in float64.
+Their float32 products have a bounded rounding error, so that only the few pairs that it could
+matter for are measured in float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.ops import Array
-from lyapmap.core.tiles import SMALLEST, TileOps
+from lyapmap.core.tiles import TileOps
 
 KEPT_VALUES = 2**25
 """Augmented points are kept up to this many values (128 MB), else made again for every tile."""
@@ -93,8 +93,8 @@ class Cloud:
             found[some] = np.einsum("ij,ij->i", centred, centred)
         return found
 
-    def parts(self, frame: Frame, *, left: bool) -> Iterator[tuple[slice, Array]]:
-        """Augmented points, a tile's worth at a time, with their place."""
+    def parts(self, frame: Frame, *, left: bool, first: int = 0) -> Iterator[tuple[slice, Array]]:
+        """Augmented points from the `first` on, a tile's worth at a time, with their place."""
         keep = len(self) * (self.d + 2) <= KEPT_VALUES
         if keep:
             key = (frame.scale, id(frame.centre), left)
@@ -102,7 +102,7 @@ class Cloud:
                 self._kept = {key: self.ops.augmented(self.points, frame.centre, frame.scale, left=left)}
             whole = self._kept[key]
         size = self.ops.columns if not left else self.ops.rows if keep else LARGE_ROWS
-        for start in range(0, len(self), size):
+        for start in range(first, len(self), size):
             some = slice(start, min(start + size, len(self)))
             if keep:
                 yield some, whole[some]
@@ -168,87 +168,6 @@ def _digest(row: NDArray[Any]) -> bytes:
 
     raw = row.tobytes()
     return raw if len(raw) <= 32 else blake2b(raw, digest_size=16).digest()
-
-
-def radii(cloud: Cloud, ks: tuple[int, ...], report: Callable[[int], None] = lambda rows: None) -> NDArray[np.float64]:
-    """Distance of every different point to its k-th nearest other sample, (u, K).
-
-    A copy of the point is another sample, at distance 0.
-    """
-    ops, frame, kmax = cloud.ops, cloud.frame, max(ks)
-    norms = cloud.norms(frame)
-    found = np.empty((len(cloud), len(ks)))
-    c = cloud.rounding
-    for rows, left in cloud.parts(frame, left=True):
-        nearest = _Nearest(rows.stop - rows.start, kmax)
-        slack = 3 * c * norms[rows] + SMALLEST
-        for number, (cols, right) in enumerate(cloud.parts(frame, left=False), 1):
-            tile = ops.squares(left, right)
-            shared = np.arange(max(rows.start, cols.start), min(rows.stop, cols.stop))
-            if len(shared):
-                ops.exclude(tile, shared - rows.start, shared - cols.start)
-            bound = nearest.bound(frame.scale)
-            if number <= 2:  # later the neighbours found so far bound better
-                rough = ops.row_bound(tile, kmax).astype(np.float64)
-                bound = np.minimum(bound, (rough + slack) / (1 - 2 * c))
-            limit = bound * (1 + 2 * c) + slack
-            i, j, _ = ops.within(tile, rounded_up(np.minimum(limit, np.finfo(np.float32).max / 2)))
-            j += cols.start
-            nearest.add(i, j, ops.distances(cloud.points, i + rows.start, cloud.points, j, frame.scale))
-            if number & (number - 1) == 0:  # 1, 2, 4, ...: bounds settle soon
-                nearest.merge()
-        nearest.merge()
-        found[rows] = _counted(nearest, cloud.weights, rows, ks)
-        report(rows.stop - rows.start)
-    return found
-
-
-class _Nearest:
-    """The k nearest points of each of some rows, gathered from pairs in any order."""
-
-    def __init__(self, rows: int, k: int) -> None:
-        self.k = k
-        self.distance = np.full((rows, k), np.inf)
-        self.index = np.zeros((rows, k), np.int64)
-        self._pending: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
-        self._count = 0
-
-    def bound(self, scale: float) -> NDArray[np.float64]:
-        """Squared distance, in units of the frame, that a further neighbour must not exceed."""
-        squared: NDArray[np.float64] = (self.distance[:, -1] * scale) ** 2 * (1 + 1e-15)
-        return squared
-
-    def add(self, row: NDArray[np.int64], column: NDArray[np.int64], distance: NDArray[np.float64]) -> None:
-        self._pending.append((row, column, distance))
-        self._count += len(row)
-        if self._count > 8 * self.distance.size:  # so that memory stays bounded whatever the points
-            self.merge()
-
-    def merge(self) -> None:
-        if not self._count:
-            return
-        r, k = self.distance.shape
-        row, column, distance = (np.concatenate(part) for part in zip(*self._pending, strict=True))
-        self._pending, self._count = [], 0
-        row = np.concatenate([np.repeat(np.arange(r), k), row])
-        column = np.concatenate([self.index.ravel(), column])
-        distance = np.concatenate([self.distance.ravel(), distance])
-        order = np.lexsort((distance, row))
-        begin = np.searchsorted(row[order], np.arange(r))
-        best = order[begin[:, None] + np.arange(k)]
-        self.distance, self.index = distance[best], column[best]
-
-
-def _counted(nearest: _Nearest, weights: NDArray[np.float64], rows: slice, ks: tuple[int, ...]) -> NDArray[np.float64]:
-    """Distances to the k-th sample from those to the nearest points, copies counted."""
-    known = np.isfinite(nearest.distance)
-    copies = np.where(known, weights[nearest.index], 0)
-    reached = (weights[rows] - 1)[:, None] + copies.cumsum(axis=1)  # samples up to each neighbour
-    found = np.empty((len(reached), len(ks)))
-    for place, k in enumerate(ks):
-        which = np.minimum((reached < k).sum(axis=1), nearest.k - 1)
-        found[:, place] = np.where(weights[rows] > k, 0.0, nearest.distance[np.arange(len(reached)), which])
-    return found
 
 
 def rounded_up(limit: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -80,6 +80,14 @@ class TorchTiles:
         least = squares[:, : c // size * size].reshape(r, size, c // size).amin(dim=1)
         return least.kthvalue(k, dim=1).values.cpu().numpy()
 
+    def column_bound(self, squares: Tensor, k: int) -> NDArray[np.float32]:
+        r, c = squares.shape
+        if r < k:
+            return np.full(c, np.inf, np.float32)
+        size = max(1, r // (GROUPS_PER_NEIGHBOR * k))
+        least = squares[: r // size * size].reshape(r // size, size, c).amin(dim=1)
+        return least.kthvalue(k, dim=0).values.cpu().numpy()
+
     def within(
         self, squares: Tensor, row_limit: NDArray[np.float32], column_limit: NDArray[np.float32] | None = None
     ) -> Pairs:
@@ -90,11 +98,18 @@ class TorchTiles:
         return i.cpu().numpy(), j.cpu().numpy(), squares[i, j].cpu().numpy().astype(np.float64)
 
     def row_argmin(
-        self, squares: Tensor, factor: NDArray[np.float32], offset: NDArray[np.float32]
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        by, plus = (torch.from_numpy(part).to(squares.device) for part in (factor, offset))
-        values, where = (squares * by).add_(plus).min(dim=1)
-        return values.cpu().numpy(), where.cpu().numpy()
+        self,
+        squares: Tensor,
+        factor: NDArray[np.float32],
+        offset: NDArray[np.float32],
+        known: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        values, where = np.empty(known.shape, np.float32), np.empty(known.shape, np.int64)
+        for k in range(len(known)):
+            by, plus = (torch.from_numpy(part[k]).to(squares.device) for part in (factor, offset))
+            least = (squares * by).add_(plus).min(dim=1)
+            values[k], where[k] = least.values.cpu().numpy(), least.indices.cpu().numpy()
+        return values, where
 
     def log_sums(
         self,

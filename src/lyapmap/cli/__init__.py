@@ -15,6 +15,7 @@ from lyapmap.cli import (
     finite_time,
     manifold,
     maps,
+    memorization,
     models,
     orbits,
     series,
@@ -22,6 +23,7 @@ from lyapmap.cli import (
     sweep,
     train,
     trajectory,
+    transitions,
     zero_one,
 )
 from lyapmap.cli.common import version_option
@@ -52,6 +54,8 @@ for name, module in (
     ("series", series),
     ("zero-one", zero_one),
     ("manifold", manifold),
+    ("transitions", transitions),
+    ("memorization", memorization),
     ("check", check),
     ("maps", maps),
     ("models", models),

@@ -23,10 +23,12 @@ Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 SMALLEST = 1e-30
 """Under this a scaled squared distance is lost to the range of float32."""
 GROUPS_PER_NEIGHBOR = 8
+FEW = 20
+"""Entries are gathered and worked on alone if they are fewer than one in so many: gathering has its cost."""
 STRIP_VALUES = 2**16
 """Values of a tile that are worked on at once: what is made of them stays in the first caches."""
-PAIR_VALUES = 2_000_000
-"""Values gathered at once where pairs are measured in float64: 16 MB."""
+PAIR_VALUES = 2**16
+"""Values gathered at once where pairs are measured in float64: what fits into the second cache."""
 
 
 class TileOps(Protocol):
@@ -70,15 +72,26 @@ class TileOps(Protocol):
     def row_bound(self, squares: Array, k: int) -> NDArray[np.float32]:
         """For each row a number that at least k entries do not exceed; infinity if there are too few."""
 
+    def column_bound(self, squares: Array, k: int) -> NDArray[np.float32]:
+        """The same for each column."""
+
     def within(
         self, squares: Array, row_limit: NDArray[np.float32], column_limit: NDArray[np.float32] | None = None
     ) -> Pairs:
         """Entries not above the limit of their row, or not above that of their column."""
 
     def row_argmin(
-        self, squares: Array, factor: NDArray[np.float32], offset: NDArray[np.float32]
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Smallest of each row times `factor` (c,) plus `offset` (c,), and where it stands."""
+        self,
+        squares: Array,
+        factor: NDArray[np.float32],
+        offset: NDArray[np.float32],
+        known: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Smallest (K, r) of each row times `factor` (K, c) plus `offset` (K, c), and where it stands.
+
+        Offsets are 0 or out of the way of all that counts. Where nothing that counts is below
+        `known` (K, r), the smallest may be missed: what comes then is not below `known` either.
+        """
 
     def log_sums(
         self,
@@ -172,29 +185,65 @@ class NumpyTiles:
         bound: NDArray[np.float32] = np.partition(least, k - 1, axis=1)[:, k - 1]
         return bound
 
+    def column_bound(self, squares: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+        r, c = squares.shape
+        if r < k:
+            return np.full(c, np.inf, np.float32)
+        # Groups of rows, so that memory is read in its order.
+        size = max(1, r // (GROUPS_PER_NEIGHBOR * k))
+        least = squares[: r // size * size].reshape(r // size, size, c).min(axis=1)
+        bound: NDArray[np.float32] = np.partition(least, k - 1, axis=0)[k - 1]
+        return bound
+
     def within(
         self,
         squares: NDArray[np.float32],
         row_limit: NDArray[np.float32],
         column_limit: NDArray[np.float32] | None = None,
     ) -> Pairs:
-        close = squares <= row_limit[:, None]
-        if column_limit is not None:
-            close |= squares <= column_limit
-        flat = np.flatnonzero(close)
-        i, j = np.divmod(flat, squares.shape[1])
-        return i, j, squares.ravel()[flat].astype(np.float64)
+        found = []
+        for some in self._strips(squares):
+            close = squares[some] <= row_limit[some, None]
+            if column_limit is not None:
+                close |= squares[some] <= column_limit
+            i, j, flat = _places(close)
+            found.append((i + some.start, j, squares[some].ravel()[flat].astype(np.float64)))
+        i, j, values = (np.concatenate(part) for part in zip(*found, strict=True))
+        return i, j, values
 
     def row_argmin(
-        self, squares: NDArray[np.float32], factor: NDArray[np.float32], offset: NDArray[np.float32]
-    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        values = np.empty(len(squares), np.float32)
-        where = np.empty(len(squares), np.int64)
+        self,
+        squares: NDArray[np.float32],
+        factor: NDArray[np.float32],
+        offset: NDArray[np.float32],
+        known: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        values, where = np.full(known.shape, np.inf, np.float32), np.zeros(known.shape, np.int64)
+        least = np.where(offset == 0, factor, np.inf).min(axis=1)
+        counting = np.flatnonzero(np.isfinite(least))
+        if not len(counting):
+            return values, where
+        # No entry above this, whatever its factor, comes below what is known.
+        with np.errstate(over="ignore"):
+            limit = (known[counting] / least[counting, None] * np.float32(1 + 1e-5)).max(axis=0)
         for some in self._strips(squares):
-            scaled = np.multiply(squares[some], factor, out=self._room("part", squares[some].shape))
-            scaled += offset
-            where[some] = scaled.argmin(axis=1)
-            values[some] = scaled[np.arange(len(scaled)), where[some]]
+            part = squares[some]
+            close = part <= limit[some, None] if len(counting) > 1 else None  # a search that pays for several only
+            if close is None or np.count_nonzero(close) > part.size // FEW:
+                for k in counting:
+                    scaled = np.multiply(part, factor[k], out=self._room("part", part.shape))
+                    scaled += offset[k]
+                    where[k, some] = scaled.argmin(axis=1)
+                    values[k, some] = scaled[np.arange(len(scaled)), where[k, some]]
+                continue
+            i, j, flat = _places(close)
+            entries = part.ravel()[flat]
+            i += some.start
+            for k in counting:
+                scaled = entries * factor[k, j] + offset[k, j]
+                better = np.flatnonzero(scaled < known[k, i])
+                better = better[np.argsort(-scaled[better], kind="stable")]  # the smallest of a row is written last
+                values[k, i[better]], where[k, i[better]] = scaled[better], j[better]
         return values, where
 
     def log_sums(
@@ -205,16 +254,33 @@ class NumpyTiles:
         row_weights: NDArray[np.float32],
         column_weights: NDArray[np.float32],
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        rows = np.empty((len(row_ceilings), len(squares)))
+        rows = np.zeros((len(row_ceilings), len(squares)))
         columns = np.zeros((len(column_ceilings), squares.shape[1]))
+        highest = np.float32(max(row_ceilings + column_ceilings) * (1 + 1e-6))
+        sample = squares[::8] <= highest
+        few = np.count_nonzero(sample) <= sample.size // FEW
         for some in self._strips(squares):
-            logs = np.maximum(squares[some], np.float32(SMALLEST), out=self._room("logs", squares[some].shape))
-            np.log(logs, out=logs)
-            part = self._room("part", logs.shape)
-            for k, ceiling in enumerate(row_ceilings):
-                rows[k, some] = _below(logs, ceiling, part) @ column_weights
-            for k, ceiling in enumerate(column_ceilings):
-                columns[k] += row_weights[some] @ _below(logs, ceiling, part)
+            if not few:
+                logs = np.maximum(squares[some], np.float32(SMALLEST), out=self._room("logs", squares[some].shape))
+                np.log(logs, out=logs)
+                part = self._room("part", logs.shape)
+                for k, ceiling in enumerate(row_ceilings):
+                    rows[k, some] = _below(logs, ceiling, part) @ column_weights
+                for k, ceiling in enumerate(column_ceilings):
+                    columns[k] += row_weights[some] @ _below(logs, ceiling, part)
+                continue
+            i, j, flat = _places(squares[some] <= highest)
+            if len(flat):
+                logs = np.maximum(squares[some].ravel()[flat], np.float32(SMALLEST))
+                np.log(logs, out=logs)
+                part, by_row, by_column = np.empty_like(logs), row_weights[some][i], column_weights[j]
+                begin = np.flatnonzero(np.diff(i, prepend=-1))  # of rows that have entries
+                for k, ceiling in enumerate(row_ceilings):
+                    _below(logs, ceiling, part)
+                    rows[k, some.start + i[begin]] = np.add.reduceat(np.multiply(part, by_column, out=part), begin)
+                for k, ceiling in enumerate(column_ceilings):
+                    _below(logs, ceiling, part)
+                    columns[k] += np.bincount(j, np.multiply(part, by_row, out=part), minlength=len(columns[k]))
         return rows, columns
 
     def distances(
@@ -228,6 +294,16 @@ class NumpyTiles:
             difference *= scale  # a power of two, so that nothing is rounded and nothing overflows
             found[some] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
         return found / scale
+
+
+def _places(close: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, columns and places in memory of the entries that are true, in their order."""
+    c = close.shape[1]
+    flat = np.flatnonzero(close)
+    if c & (c - 1) == 0:  # shifts are many times faster than divisions
+        return flat >> (c.bit_length() - 1), flat & (c - 1), flat
+    i, j = np.divmod(flat, c)
+    return i, j, flat
 
 
 def _below(logs: NDArray[np.float32], ceiling: float, out: NDArray[np.float32]) -> NDArray[np.float32]:

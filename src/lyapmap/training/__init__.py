@@ -11,6 +11,7 @@ _NAMES = {
     "Model": "zoo",
     "Progress": "loop",
     "Recipe": "recipe",
+    "classifier": "labels",
     "exponent_monitor": "monitor",
     "features": "features",
     "load_model": "zoo",
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from lyapmap.training.classify import train_classifier
     from lyapmap.training.cycle import CycleRecipe
     from lyapmap.training.features import features
+    from lyapmap.training.labels import classifier
     from lyapmap.training.loop import Progress, train
     from lyapmap.training.monitor import exponent_monitor
     from lyapmap.training.recipe import Recipe

@@ -1,0 +1,77 @@
+"""What a generator was trained on, what was held out, and what it generates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.cli.common import integers
+from lyapmap.cli.measured import read_numbers
+from lyapmap.cli.samples import TABLES, Samples
+from lyapmap.core.errors import LyapmapError, RunError, ShapeError
+from lyapmap.core.map import TangentMap, dimension
+
+if TYPE_CHECKING:
+    from lyapmap.cli.source import Source
+
+TRAJECTORIES = 100
+"""Started at most by default."""
+
+
+def training_samples(
+    data: str, classes: str | None, held_out: Path | None, tangent_map: TangentMap | None
+) -> tuple[Samples, NDArray[Any] | None]:
+    """Training samples of a data set or file, and those held out; None where there are none."""
+    others = None if held_out is None else read_numbers(held_out, "--held-out")
+    if Path(data).suffix in TABLES:
+        if classes is not None:
+            raise LyapmapError("--classes: only for a data set, and --data is a file")
+        name = Path(data).name
+        return Samples(read_numbers(Path(data), "--data"), None, None, name, name), others
+    from lyapmap.data import load
+
+    shape = () if tangent_map is None else tuple(tangent_map.state_shape)
+    size: dict[str, Any] = {"image_size": shape[1], "channels": shape[0]} if len(shape) == 3 else {}
+    chosen = integers(classes, "--classes")
+    train = load(data, classes=chosen, **size)
+    folder = Path(data)
+    if others is None and (not folder.is_dir() or (folder / "test").is_dir()):
+        others = load(data, split="test", classes=chosen, **size).images
+    words = f"training images of {data}" + (f", classes {classes}" if classes else "")
+    return Samples(train.images, train.labels, None, data, words), others
+
+
+def generated_samples(
+    source: Source | None,
+    path: Path | None,
+    training: Samples,
+    others: NDArray[Any] | None,
+    *,
+    trajectories: int | None,
+    steps: int,
+    transient: int,
+    seed: int,
+) -> tuple[NDArray[Any], str]:
+    """Samples of a file, or the states of trajectories that start from held-out or training samples."""
+    if source is None:
+        return read_numbers(path, "--generated"), str(path)  # type: ignore[arg-type]
+    from lyapmap.analysis.trajectory import trajectory
+
+    real = training.points if others is None else others
+    flat = real.reshape(len(real), -1)
+    n = dimension(source.map.state_shape)
+    if flat.shape[1] != n:
+        raise ShapeError(f"--data: samples have {flat.shape[1]} values, states of {source.name} have {n}")
+    count = min(TRAJECTORIES, len(flat)) if trajectories is None else trajectories
+    if count > len(flat):
+        raise LyapmapError(f"--trajectories: there are {len(flat)} samples to start from, got {count}")
+    start = flat[np.sort(np.random.default_rng(seed).choice(len(flat), count, replace=False))]
+    orbit = trajectory(source.map, start, n_steps=steps, transient=transient)
+    if orbit.failed:
+        raise RunError(orbit.message, orbit)
+    states = orbit.states.reshape(-1, *training.points.shape[1:])
+    of = "training" if others is None else "held-out"
+    return states, f"{source.name}, steps {transient} to {transient + steps} from {count} {of} samples"
