@@ -7,18 +7,18 @@ learned to tell just them apart is nearer to the matter.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.models.image_config import ImageConfig
 
 
 @dataclass(frozen=True)
-class ClassifierConfig:
+class ClassifierConfig(ImageConfig):
     """Sizes of a classifier.
 
     Parameters
@@ -45,27 +45,9 @@ class ClassifierConfig:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.categories < 2:
-            raise LyapmapError(f"categories: expected at least 2, got {self.categories}")
-        if not 8 <= self.image_size <= 128:
-            raise LyapmapError(f"image_size: expected 8 to 128 pixels, got {self.image_size}")
-        if self.channels not in (1, 3):
-            raise LyapmapError(f"channels: expected 1 or 3, got {self.channels}")
-        if self.width < 1:
-            raise LyapmapError(f"width: expected at least 1 channel, got {self.width}")
+        super().__post_init__()
         if self.features < 1:
             raise LyapmapError(f"features: expected at least 1, got {self.features}")
-        if not 0 <= self.dropout < 1:
-            raise LyapmapError(f"dropout: expected a probability in [0, 1), got {self.dropout}")
-
-    @property
-    def state_shape(self) -> tuple[int, int, int]:
-        """Shape of one image, (channels, height, width)."""
-        return (self.channels, self.image_size, self.image_size)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as plain values, as a checkpoint keeps them."""
-        return asdict(self)
 
 
 class Stage(nn.Module):
