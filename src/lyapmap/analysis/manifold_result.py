@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.proportions import wilson
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result, Status
 
@@ -160,7 +161,7 @@ def intervals(
     """
     found = {}
     for name in PROPORTIONS:
-        found[f"{name}_interval"] = _wilson(values[name], counts[name], level)
+        found[f"{name}_interval"] = _limits(values[name], counts[name], level)
     for sharing in (("density", "probabilistic_precision"), ("probabilistic_recall",)):
         stacked = np.concatenate([values[name] for name in sharing])
         limits = _bootstrap(stacked, counts[sharing[0]], level, n_boot, rng)
@@ -169,17 +170,10 @@ def intervals(
     return found
 
 
-def _wilson(hits: NDArray[np.bool_], counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:
-    """Score interval of a proportion (E. B. Wilson 1927): of some width even at 0 and 1, where a bootstrap has none."""
-    from scipy.stats import norm
-
+def _limits(hits: NDArray[np.bool_], counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:
+    """Limits of proportions (K, 2): of some width even at 0 and 1, where a bootstrap has none."""
     n = counts.sum() ** 2 / (counts**2).sum()  # independent samples that clusters of copies amount to
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    p = (hits @ counts) / counts.sum()
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    reach = np.sqrt(z2) / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
-    # At 0 and 1 the limit is p itself, which rounding may miss.
-    return np.stack([np.minimum(middle - reach, p).clip(0), np.maximum(middle + reach, p).clip(max=1)], axis=1)
+    return wilson((hits @ counts) / counts.sum(), n, level)
 
 
 def _bootstrap(
