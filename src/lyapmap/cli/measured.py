@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from lyapmap.cli.source import Source
 
 
+TABLES = (".csv", ".txt", ".dat")
+FILES = (".npy", *TABLES)
+"""How names of files of numbers end."""
+
+
 def read_numbers(path: Path, option: str) -> NDArray[Any]:
     """Numbers of a .npy file, or of a table (.csv, .txt, .dat) with one row for each step."""
     if not path.is_file():
@@ -22,7 +27,7 @@ def read_numbers(path: Path, option: str) -> NDArray[Any]:
     try:
         if path.suffix == ".npy":
             values = np.load(path, allow_pickle=False)
-        elif path.suffix in (".csv", ".txt", ".dat"):
+        elif path.suffix in TABLES:
             values = _table(path)
         else:
             raise LyapmapError(f"{option}: expected a .npy, .csv, .txt or .dat file, got {path.name}")

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.cli.common import integers
+from lyapmap.cli.measured import FILES, read_numbers
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import TangentMap, dimension
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
 
-TABLES = (".npy", ".csv", ".txt", ".dat")
 TRAJECTORIES = 8
 """Default number where each is compared by itself."""
 
@@ -45,9 +45,7 @@ class Samples:
 def real_samples(real: str, classes: str | None, most: int | None, seed: int) -> Samples:
     """Test images of a data set, or rows of a file; at most so many, chosen at random."""
     rng = np.random.default_rng(seed)
-    if Path(real).suffix in TABLES:
-        from lyapmap.cli.measured import read_numbers
-
+    if Path(real).suffix in FILES:
         if classes is not None:
             raise LyapmapError("--classes: only for a data set, and --real is a file")
         points = read_numbers(Path(real), "--real")
@@ -97,15 +95,20 @@ def chosen_features(name: str | None, real: Samples, weights: Path | None, tange
 
 
 def initial_states(source: Source, real: Samples, count: int | None, over: str, seed: int) -> tuple[NDArray[Any], str]:
-    """Real samples to start from where they are states of the map; else the map's own."""
-    flat = real.points.reshape(len(real.points), -1)
+    """Real samples to start from, as many as one comparison takes by default."""
+    wanted = count if count is not None else TRAJECTORIES if over == "trajectories" else len(real.points)
+    return states_among(real.points, source, wanted, seed, "--real", "real samples"), f"{wanted} of {real.words}"
+
+
+def states_among(points: NDArray[Any], source: Source, wanted: int, seed: int, option: str, name: str) -> NDArray[Any]:
+    """So many samples, chosen at random, as initial states (b, n) of the map."""
+    flat = points.reshape(len(points), -1)
     n = dimension(source.map.state_shape)
     if flat.shape[1] != n:
-        raise ShapeError(f"--real: samples have {flat.shape[1]} values, states of {source.name} have {n}")
-    wanted = count if count is not None else TRAJECTORIES if over == "trajectories" else len(flat)
+        raise ShapeError(f"{option}: samples have {flat.shape[1]} values, states of {source.name} have {n}")
     if wanted > len(flat):
-        raise LyapmapError(f"--trajectories: there are {len(flat)} real samples to start from, got {wanted}")
-    return _some(flat, wanted, np.random.default_rng(seed)), f"{wanted} of {real.words}"
+        raise LyapmapError(f"--trajectories: there are {len(flat)} {name} to start from, got {wanted}")
+    return _some(flat, wanted, np.random.default_rng(seed))
 
 
 def neighbor_numbers(text: str) -> tuple[int, ...]:

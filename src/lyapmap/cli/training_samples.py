@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.cli.common import integers
-from lyapmap.cli.measured import read_numbers
-from lyapmap.cli.samples import TABLES, Samples
-from lyapmap.core.errors import LyapmapError, RunError, ShapeError
-from lyapmap.core.map import TangentMap, dimension
+from lyapmap.cli.measured import FILES, read_numbers
+from lyapmap.cli.samples import Samples, states_among
+from lyapmap.core.errors import LyapmapError, RunError
+from lyapmap.core.map import TangentMap
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
@@ -26,7 +25,7 @@ def training_samples(
 ) -> tuple[Samples, NDArray[Any] | None]:
     """Training samples of a data set or file, and those held out; None where there are none."""
     others = None if held_out is None else read_numbers(held_out, "--held-out")
-    if Path(data).suffix in TABLES:
+    if Path(data).suffix in FILES:
         if classes is not None:
             raise LyapmapError("--classes: only for a data set, and --data is a file")
         name = Path(data).name
@@ -61,14 +60,8 @@ def generated_samples(
     from lyapmap.analysis.trajectory import trajectory
 
     real = training.points if others is None else others
-    flat = real.reshape(len(real), -1)
-    n = dimension(source.map.state_shape)
-    if flat.shape[1] != n:
-        raise ShapeError(f"--data: samples have {flat.shape[1]} values, states of {source.name} have {n}")
-    count = min(TRAJECTORIES, len(flat)) if trajectories is None else trajectories
-    if count > len(flat):
-        raise LyapmapError(f"--trajectories: there are {len(flat)} samples to start from, got {count}")
-    start = flat[np.sort(np.random.default_rng(seed).choice(len(flat), count, replace=False))]
+    count = min(TRAJECTORIES, len(real)) if trajectories is None else trajectories
+    start = states_among(real, source, count, seed, "--data", "samples")
     orbit = trajectory(source.map, start, n_steps=steps, transient=transient)
     if orbit.failed:
         raise RunError(orbit.message, orbit)
