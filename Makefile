@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= torch,dev
+EXTRAS ?= torch,umap,dev
 stamp = $(VENV)/.installed-$(subst $(comma),-,$(1))
 comma := ,
 STAMP := $(call stamp,$(EXTRAS))
