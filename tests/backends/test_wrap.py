@@ -129,9 +129,9 @@ def test_a_state_shape_may_be_a_number_or_a_sequence(shape: Any) -> None:
         (lambda: lm.wrap(henon, state_shape="2"), ShapeError, "state_shape: expected an integer or a tuple of them"),
         (lambda: lm.wrap(3, state_shape=2), MapError, "function: expected a function, a module or a map, got int"),
         (
-            lambda: lm.wrap(henon, state_shape=2, backend="jax"),
+            lambda: lm.wrap(henon, state_shape=2, backend="chainer"),
             LyapmapError,
-            "backend: expected one of numba, numpy, torch, got 'jax'",
+            f"backend: expected one of {', '.join(sorted(backends.OURS))}, got 'chainer'",
         ),
         (
             lambda: lm.wrap(henon, state_shape=2, backend="numpy", colour=1),
@@ -174,24 +174,6 @@ def test_a_type_error_of_the_function_itself_is_not_mistaken_for_an_option() -> 
 
     with pytest.raises(TypeError, match="the function's own"):
         lm.wrap(failing, state_shape=2, backend="torch")
-
-
-def test_a_package_can_bring_a_backend_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def wrap_tables(function: Any, *, state_shape: tuple[int, ...], speed: int) -> Any:
-        return SimpleNamespace(function=function, state_shape=state_shape, speed=speed)
-
-    def entry_points(*, group: str) -> list[Any]:
-        asked.append(group)
-        return [SimpleNamespace(name="tables", load=lambda: wrap_tables)]
-
-    monkeypatch.setattr(backends, "entry_points", entry_points)
-    made: Any = lm.wrap(henon, state_shape=2, backend="tables", speed=3)
-    assert (made.function, made.state_shape, made.speed) == (henon, (2,), 3)
-    assert set(asked) == {"lyapmap.backends"}
-    with pytest.raises(LyapmapError, match="expected one of numba, numpy, tables, torch, got 'jax'"):
-        lm.wrap(henon, state_shape=2, backend="jax")
 
 
 def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
