@@ -9,18 +9,26 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable
-from importlib.metadata import entry_points
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, ShapeError
+from lyapmap.backends.plugins import claimed, load, plugins_by_name
+from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
+from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, as_tangent_map, is_tangent_map
+from lyapmap.core.structure import keep_structure, structure_of
 
-ENTRY_POINTS = "lyapmap.backends"
 
-
-def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, **options: Any) -> TangentMap:
+def wrap(
+    function: Any,
+    *,
+    state_shape: Any = None,
+    state_example: Any = None,
+    backend: str | None = None,
+    **options: Any,
+) -> TangentMap:
     """Make a map of a function or a network.
 
     Parameters
@@ -30,7 +38,13 @@ def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, 
         functions one state.
     state_shape : tuple of int or int
         Shape of one state; an object that is a map already needs none.
-    backend : "numpy", "numba", "torch" or the name of an entry point, optional
+    state_example : tuple, list or dict of arrays, optional
+        Instead of `state_shape`, where a state is not one array, e.g. (h, c) of an LSTM cell: an
+        example of one state, without a batch axis; only shapes, dtype and device count. The function
+        takes and returns states like it, with a batch axis in front of every array. The map's states
+        are rows of n values, the arrays one after the other (a dict's in the order of its keys);
+        `map.restore` makes structures of them, and initial states may be given as structures.
+    backend : "numpy", "numba", "torch", "tensorflow", "keras", "jax" or the name of an entry point, optional
         Which framework `function` belongs to; found out by default.
     **options
         For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype`, `device`,
@@ -43,7 +57,8 @@ def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, 
     Raises
     ------
     LyapmapError
-        If the function does not map states of this shape to themselves, or an option is unknown.
+        If the function does not map states of this shape to themselves, or an option is unknown; if
+        a backend of another package cannot be loaded.
 
     Examples
     --------
@@ -54,24 +69,37 @@ def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, 
     >>> m = wrap(henon, state_shape=2)
     >>> m.derivative
     'complex step'
+
+    A state of two arrays:
+
+    >>> def pendulum(s):
+    ...     p = s["momentum"] + 1.2 * np.sin(s["angle"])
+    ...     return {"angle": s["angle"] + p, "momentum": p}
+    >>> m = wrap(pendulum, state_example={"angle": np.zeros(1), "momentum": np.zeros(1)})
+    >>> m.restore(m.apply(np.array([[0.0, 0.5]])))
+    {'angle': array([[0.5]]), 'momentum': array([[0.5]])}
     """
     shape = _shape(state_shape)
     if is_tangent_map(function) or (_resembles_map(function) and not _is_module(function)):
-        if options or backend:
-            raise LyapmapError(
-                f"{next(iter(options), 'backend')}: {type(function).__name__} is a map already and takes no options"
-            )
+        if options or backend or state_example is not None:
+            extra = next(iter(options), "backend" if backend else "state_example")
+            raise LyapmapError(f"{extra}: {type(function).__name__} is a map already and takes no options")
         ready = as_tangent_map(function)
         if shape not in (None, tuple(ready.state_shape)):
             raise ShapeError(f"state_shape: {type(function).__name__} is a map of {ready.state_shape}, got {shape}")
         return ready
-    if not callable(function):
+    if not callable(function) and not _is_tensorflow(function):  # a SavedModel may have signatures only
         raise MapError(f"function: expected a function, a module or a map, got {type(function).__name__}")
+    if state_example is not None:
+        if shape is not None:
+            raise LyapmapError("state_example: give either this or state_shape, not both")
+        return _structured(function, state_example, backend, options)
+    builders = _builders()
     name = backend or _detect(function, shape, options)
-    builder = _builders().get(name)
+    builder = builders.get(name)
     if builder is None:
-        raise LyapmapError(f"backend: expected one of {', '.join(sorted(_builders()))}, got {name!r}")
-    if shape is None:
+        raise LyapmapError(f"backend: expected one of {', '.join(sorted(builders))}, got {name!r}")
+    if shape is None and name not in READ_SHAPES:
         raise LyapmapError("state_shape: expected the shape of one state, e.g. (2,) or (1, 28, 28), got None")
     try:
         return builder()(function, state_shape=shape, **options)
@@ -81,6 +109,47 @@ def wrap(function: Any, *, state_shape: Any = None, backend: str | None = None, 
         raise
 
 
+def _structured(function: Any, example: Any, backend: str | None, options: dict[str, Any]) -> Any:
+    """A map of states like an example, carried as flat rows."""
+    structure = structure_of(example)
+    first = structure.arrays(example)[0]
+    one_array = first is example
+    flat: Any = function if one_array else FlatFunction(function, structure)
+    shape = structure.leaves[0].shape if one_array else (structure.n,)
+    network = "keras" if _is_keras(function) else "torch" if _is_module(function) else None
+    name = backend or network or _BY_ARRAY.get(library_of(first)) or _detect(flat, shape, options)
+    given = dict(options)
+    if network is None and name in OURS:
+        given = {"dtype": structure.dtype} | given
+        if library_of(first) == name == "torch":
+            given = {"device": first.device} | given
+    if one_array:
+        return wrap(function, state_shape=shape, backend=name, **given)
+    if name == "numba":
+        raise LyapmapError("state_example: Numba functions take one array; give state_shape, or backend='numpy'")
+    if network == "keras":
+        from lyapmap.backends.keras_structure import flat_model
+
+        flat = flat_model(function, structure)
+    elif network == "torch":
+        from lyapmap.backends.torch_structure import FlatModule
+
+        flat = FlatModule(function, structure)
+    if network is not None:
+        given["provenance"] = {"map": name_of(function)} | (given.get("provenance") or {})
+    if given.get("jacobian") is not None:
+        given["jacobian"] = FlatJacobian(given["jacobian"], structure)
+    made: Any = wrap(flat, state_shape=shape, backend=name, **given)
+    if made.ops.dtype != structure.dtype and "dtype" not in given:
+        raise PrecisionError(
+            f"state_example: holds {structure.dtype}, and the map computes in {made.ops.dtype}; "
+            f"give dtype='{made.ops.dtype}' to have it so"
+        )
+    keep_structure(made, structure)
+    made.provenance = dict(getattr(made, "provenance", {})) | {"state": structure.described()}
+    return made
+
+
 def _resembles_map(candidate: Any) -> bool:
     return hasattr(candidate, "apply") and hasattr(candidate, "jacobian")
 
@@ -88,6 +157,23 @@ def _resembles_map(candidate: Any) -> bool:
 def _is_module(candidate: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(candidate, torch.nn.Module)
+
+
+def _is_keras(candidate: Any) -> bool:
+    layer = getattr(sys.modules.get("keras"), "Layer", None)
+    return layer is not None and isinstance(candidate, layer)
+
+
+def tells_shape(candidate: Any) -> bool:
+    """Whether `wrap` can do without the shape of a state, because what it is given knows it."""
+    return _is_keras(candidate)
+
+
+def _is_tensorflow(candidate: Any) -> bool:
+    """Whether an object's class is TensorFlow's, or derived from one: modules, compiled functions, SavedModels."""
+    return "tensorflow" in sys.modules and any(
+        kind.__module__.partition(".")[0] == "tensorflow" for kind in type(candidate).__mro__
+    )
 
 
 def _shape(state_shape: Any) -> tuple[int, ...] | None:
@@ -124,35 +210,98 @@ def _torch() -> Callable[..., Any]:
     return wrap_torch
 
 
+def _jax() -> Callable[..., Any]:
+    try:
+        from lyapmap.backends.jax_map import wrap_jax
+    except ModuleNotFoundError as error:
+        if error.name != "jax":
+            raise
+        raise MissingExtraError("jax", "jax", "wrapping a JAX function") from None
+    return wrap_jax
+
+
+def _tensorflow() -> Callable[..., Any]:
+    from lyapmap.backends.keras_tensorflow import wrap_tensorflow
+
+    return wrap_tensorflow
+
+
+def _keras() -> Callable[..., Any]:
+    from lyapmap.backends.keras_map import wrap_keras
+
+    return wrap_keras
+
+
+OURS: dict[str, Callable[[], Callable[..., Any]]] = {
+    "numpy": _numpy,
+    "numba": _numba,
+    "torch": _torch,
+    "tensorflow": _tensorflow,
+    "keras": _keras,
+    "jax": _jax,
+}
+"""Functions that import a backend and return its `wrap_...`."""
+
+READ_SHAPES = ("keras", "tensorflow")
+"""Backends that can read the shape of a state from what they are given."""
+
+_BY_ARRAY = {"torch": "torch", "jax": "jax", "jaxlib": "jax", "tensorflow": "tensorflow"}
+"""Backends by the package that the type of their arrays comes from. NumPy's arrays serve all."""
+
+
 def _builders() -> dict[str, Callable[[], Callable[..., Any]]]:
-    """Functions that import a backend and return its `wrap_...`."""
-    ours = {"numpy": _numpy, "numba": _numba, "torch": _torch}
-    return {point.name: point.load for point in entry_points(group=ENTRY_POINTS)} | ours
+    """Ours, and those of other packages; ours win where names clash."""
+    return {name: partial(load, points) for name, points in plugins_by_name(OURS).items()} | OURS
 
 
 def _detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any]) -> str:
     """Which backend a callable belongs to, without importing a framework."""
+    if _is_keras(function):  # on the torch backend of Keras a module as well
+        return "keras"
     if _is_module(function):
         return "torch"
     numba = sys.modules.get("numba")
     if numba is not None and isinstance(function, numba.core.dispatcher.Dispatcher):
         return "numba"
-    torch = sys.modules.get("torch")
-    if torch is None or shape is None:
+    if library_of(function) in ("jax", "jaxlib"):
+        return "jax"
+    if _is_tensorflow(function) or "xla" in options:
+        return "tensorflow"
+    claimant = claimed(function, plugins_by_name(OURS))
+    if claimant is not None:
+        return claimant
+    if shape is None or not _BY_ARRAY.keys() & sys.modules.keys():
         return "numpy"
-    if {"device", "memory_limit"} & options.keys() or isinstance(options.get("dtype"), torch.dtype):
-        return "torch"
+    named = _BY_ARRAY.get(library_of(options.get("dtype")))
+    if named is not None:
+        return named
     if {"jacobian", "vectorized"} & options.keys():
         return "numpy"
-    return "numpy" if _takes_numpy(function, shape) else "torch"
+    found = _answers(function, shape)
+    # 1 - x is anybody's, but NumPy has no such options.
+    ours = found == "numpy" and "torch" in sys.modules and {"device", "memory_limit"} & options.keys()
+    return "torch" if ours else found
 
 
-def _takes_numpy(function: Callable[..., Any], shape: tuple[int, ...]) -> bool:
-    """Whether a plain function answers NumPy with NumPy; torch functions raise, or return tensors."""
+def _answers(function: Callable[..., Any], shape: tuple[int, ...]) -> str:
+    """Which backend a plain function belongs to: one of torch raises when given NumPy, or returns tensors."""
+    unknown = "torch" if "torch" in sys.modules else "numpy"
     try:
         with np.errstate(all="ignore"):
-            return isinstance(function(np.full((2, *shape), 0.5)), np.ndarray)
+            answer = function(np.full((2, *shape), 0.5))
     except (TypeError, AttributeError):  # of torch.tanh(x) and x.tanh()
-        return False
+        return unknown
     except Exception:  # its author will want to see this error, which the NumPy backend shows
-        return True
+        return "tensorflow" if _takes_tensorflow(function, shape) else "numpy"
+    return "numpy" if isinstance(answer, np.ndarray) else _BY_ARRAY.get(library_of(answer), unknown)
+
+
+def _takes_tensorflow(function: Callable[..., Any], shape: tuple[int, ...]) -> bool:
+    """Whether a function that does not take NumPy's float64 takes TensorFlow's usual tensors."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None:
+        return False
+    try:
+        return bool(tensorflow.is_tensor(function(tensorflow.fill((2, *shape), 0.5))))
+    except Exception:
+        return False

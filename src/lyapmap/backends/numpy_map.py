@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.errors import MapError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
@@ -113,6 +113,8 @@ class NumpyMap:
         given = batch.copy()
         try:
             image = np.asarray(self._function(given))
+        except LyapmapError:
+            raise
         except (TypeError, ValueError, IndexError) as error:
             reason = " ".join(str(error).split())
             raise MapError(f"function: failed on states of shape {batch.shape} ({reason}); {_ADVICE}") from error

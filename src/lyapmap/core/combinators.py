@@ -11,6 +11,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp, time_per_step
 from lyapmap.core.ops import Array
+from lyapmap.core.structure import keep_structure
 
 
 class ComposedMap:
@@ -32,6 +33,7 @@ class ComposedMap:
         ways = dict.fromkeys(str(getattr(part, "derivative", "given")) for part in parts)
         self.derivative = ", ".join(ways)
         self.provenance: dict[str, Any] = dict(getattr(first, "provenance", {})) | {"composed_of": len(parts)}
+        keep_structure(self, getattr(first, "structure", None))
         timed = {hasattr(part, "time_per_step") for part in parts}
         if timed == {True, False}:
             raise LyapmapError("maps: cannot join a flow, whose steps take time, and a map, whose steps are counted")
@@ -113,6 +115,7 @@ class NoisyMap:
         self.derivative = getattr(inner, "derivative", "given")
         if hasattr(inner, "time_per_step"):
             self.time_per_step = time_per_step(inner)
+        keep_structure(self, getattr(inner, "structure", None))
         described = {"noise": kind, "noise_scale": scale, "noise_seed": seed}
         self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {})) | described
 

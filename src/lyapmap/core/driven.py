@@ -17,6 +17,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp, time_per_step
 from lyapmap.core.ops import Array
+from lyapmap.core.structure import keep_structure
 
 Inputs = Callable[[int, int], Any]
 """Takes the step and the number of trajectories b; gives (m,), the same for all, or (b, m)."""
@@ -138,6 +139,8 @@ class DrivenMap:
         if hasattr(joint, "time_per_step"):
             self.time_per_step = time_per_step(joint)
         self.provenance: dict[str, Any] = dict(getattr(joint, "provenance", {})) | {"driven_by": _described(inputs, m)}
+        structure = getattr(joint, "structure", None)
+        keep_structure(self, None if structure is None else structure.without_last(m))
 
     def at(self, step: int) -> DrivenStep:
         """The map of one step."""
@@ -211,7 +214,8 @@ def driven(joint: Map, inputs: Any, *, first_trajectory: int = 0) -> DrivenMap:
     Parameters
     ----------
     joint : Map
-        A map of the n + m values (x, u), one after the other. Of its image the first n count.
+        A map of the n + m values (x, u), one after the other. Of its image the first n count. Where
+        its state is a tuple or dict of arrays, the last ones are the inputs: (h, c, u).
     inputs : (T, m), (T, b, m), trajectory or callable
         u at each step: an array for all trajectories or for each; the result of
         `lyapmap.trajectory`, whose one orbit drives all or each orbit one row; or a function of

@@ -171,7 +171,7 @@ class DormandPrince:
                 # The rest is not left to a step that would only mend rounding.
                 last = h[rows] >= left[rows] * (1 - 1e-10)
                 step = np.where(last, left[rows], h[rows])
-                error, ahead, velocity = self._tried(field, _rows(now, rows), _rows(slope, rows), step)
+                error, ahead, velocity = self._tried(field, _rows(ops, now, rows), _rows(ops, slope, rows), step)
                 good = error <= 1  # which NaN is not
                 with np.errstate(divide="ignore"):
                     factor = SAFETY * np.nan_to_num(error, nan=np.inf) ** -0.2
@@ -241,11 +241,11 @@ def _moved(start: _Point, h: tuple[Any, Any], weights: tuple[float, ...], slopes
     return moved[0], moved[1]
 
 
-def _rows(point: _Point, rows: NDArray[np.int64]) -> _Point:
+def _rows(ops: ArrayOps, point: _Point, rows: NDArray[np.int64]) -> _Point:
     x, v = point
     if rows.size == x.shape[0]:
         return point
-    return x[rows], None if v is None else v[rows]
+    return ops.take(x, rows), None if v is None else ops.take(v, rows)
 
 
 def _replaced(ops: ArrayOps, old: _Point, new: _Point, rows: NDArray[np.int64], good: NDArray[np.bool_]) -> _Point:
@@ -256,8 +256,8 @@ def _replaced(ops: ArrayOps, old: _Point, new: _Point, rows: NDArray[np.int64], 
     index = np.arange(b)
     index[rows[good]] = b + np.flatnonzero(good)
     # Gathered rather than written into, which not every library's arrays allow.
-    x = ops.concatenate([old[0], new[0]], 0)[index]
-    return x, None if old[1] is None else ops.concatenate([old[1], new[1]], 0)[index]
+    x = ops.take(ops.concatenate([old[0], new[0]], 0), index)
+    return x, None if old[1] is None else ops.take(ops.concatenate([old[1], new[1]], 0), index)
 
 
 def _spoilt(ops: ArrayOps, point: _Point, lost: NDArray[np.bool_]) -> _Point:

@@ -10,10 +10,10 @@ import math
 from typing import Any, Protocol, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.ops import Array, ArrayOps, NumpyOps
+from lyapmap.core.structure import as_numpy
 
 JACOBIAN_CHUNK = 128
 """Directions carried at once while a Jacobian is built from tangents."""
@@ -52,7 +52,8 @@ class TangentMap(Map, Protocol):
     itself, and `log_abs_det(x, n_steps)` likewise (see `lyapmap.core.propagate`); `provenance`, a
     dict of plain values that results record; `derivative`, the way in which the derivative is
     computed; `time_per_step`, for the time-tau map of a flow, by which exponents are divided to be
-    per unit time; `mean_log_abs_det`, where log|det J| is the same everywhere.
+    per unit time; `mean_log_abs_det`, where log|det J| is the same everywhere; `structure`, how a
+    state made of several arrays lies in a row (see `lyapmap.core.structure`).
     """
 
     ops: ArrayOps
@@ -148,7 +149,8 @@ def jacobian_from_jvp(tangent_map: TangentMap, x: Array, *, chunk: int = JACOBIA
 def as_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, bool]:
     """Initial states as rows (b, n) of the map's own arrays, and whether a single one was given.
 
-    One state may have the map's state shape or be flat; a batch has one axis more.
+    One state may have the map's state shape or be flat; a batch has one axis more. Where a state is
+    a tuple, list or dict of arrays, x0 may be one too.
 
     Raises
     ------
@@ -157,7 +159,10 @@ def as_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, bool]:
     """
     ops, shape = tangent_map.ops, tuple(tangent_map.state_shape)
     n = dimension(shape)
-    given = _as_numpy(x0)
+    structure = getattr(tangent_map, "structure", None)
+    if structure is not None and structure.is_like(x0):
+        x0 = structure.flatten(x0)
+    given = as_numpy(x0)
     if given.dtype.kind not in "fiub":
         raise PrecisionError(f"x0: expected real numbers, got dtype {given.dtype}")
     if given.ndim == 0 and n == 1:
@@ -173,10 +178,3 @@ def as_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, bool]:
     if bad.any():
         raise LyapmapError(f"x0: state {int(np.flatnonzero(bad)[0])} is not finite")
     return ops.from_numpy(rows), single
-
-
-def _as_numpy(x0: Any) -> NDArray[Any]:
-    """NumPy view of what may be a tensor: every framework's tensors offer `detach` or `__array__`."""
-    if hasattr(x0, "detach"):
-        x0 = x0.detach().cpu()
-    return np.asarray(x0)

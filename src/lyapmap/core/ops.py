@@ -54,6 +54,9 @@ class ArrayOps(Protocol):
     def concatenate(self, arrays: list[Array], axis: int) -> Array:
         """Arrays joined along an axis."""
 
+    def take(self, array: Array, rows: NDArray[np.int64]) -> Array:
+        """Rows of an array by their numbers, as NumPy."""
+
     def norm(self, array: Array) -> NDArray[np.float64]:
         """Euclidean norm over all but the first axis, as NumPy (b,)."""
 
@@ -114,6 +117,9 @@ class NumpyOps:
 
     def concatenate(self, arrays: list[NDArray[Any]], axis: int) -> NDArray[Any]:
         return np.concatenate(arrays, axis=axis)
+
+    def take(self, array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+        return array[rows]
 
     def norm(self, array: NDArray[Any]) -> NDArray[np.float64]:
         flat = array.reshape(len(array), -1).astype(np.float64)

@@ -1,0 +1,284 @@
+"""Maps made of JAX functions, linearized once per step; also the model of a small backend.
+
+Requires jax >= 0.5. The only file that imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.map import JACOBIAN_CHUNK, dimension
+from lyapmap.core.ops import ArrayOps
+
+DEFAULT_MEMORY_LIMIT = 2 * 2**30
+LIVE_ARRAYS = 8
+"""Arrays of the largest size that are alive at once while tangents pass through, about."""
+
+
+class JaxOps:
+    """`ArrayOps` of JAX arrays."""
+
+    def __init__(self, dtype: str, device: Any) -> None:
+        self.dtype = _available(dtype)
+        self._device = device
+        self.device = "cpu" if device.platform == "cpu" else f"{device.platform}:{device.id}"
+        self.library = f"jax {jax.__version__}"
+
+    def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> jax.Array:
+        # A copy: on a CPU, JAX may otherwise look into the caller's memory.
+        copy = np.array(array, dtype=_available(dtype or self.dtype))
+        return jax.device_put(copy, self._device)
+
+    def to_numpy(self, array: jax.Array) -> NDArray[Any]:
+        return np.array(array)
+
+    def cast(self, array: jax.Array, dtype: str) -> jax.Array:
+        return array if array.dtype == dtype else array.astype(_available(dtype))
+
+    def qr(self, frame: jax.Array) -> tuple[jax.Array, jax.Array]:
+        q, r = jnp.linalg.qr(frame)
+        return q, r
+
+    def log_abs_diagonal(self, r: jax.Array) -> NDArray[np.float64]:
+        diagonal = np.asarray(jnp.diagonal(r, axis1=-2, axis2=-1), np.float64)
+        with np.errstate(divide="ignore"):
+            return np.log(np.abs(diagonal))
+
+    def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
+        return a @ b
+
+    def transpose(self, a: jax.Array) -> jax.Array:
+        return jnp.swapaxes(a, -1, -2)
+
+    def concatenate(self, arrays: list[jax.Array], axis: int) -> jax.Array:
+        return jnp.concatenate(arrays, axis=axis)
+
+    def take(self, array: jax.Array, rows: NDArray[np.int64]) -> jax.Array:
+        return array[rows]
+
+    def norm(self, array: jax.Array) -> NDArray[np.float64]:
+        flat = np.asarray(array, np.float64).reshape(len(array), -1)
+        return np.sqrt(np.einsum("bi,bi->b", flat, flat))
+
+    def all_finite(self, array: jax.Array) -> NDArray[np.bool_]:
+        return np.array(jnp.isfinite(array).reshape(len(array), -1).all(axis=1))
+
+    def rows_equal(self, a: jax.Array, b: jax.Array) -> NDArray[np.bool_]:
+        return np.array((a == b).reshape(len(a), -1).all(axis=1))
+
+    def copy(self, array: jax.Array) -> jax.Array:
+        return jnp.copy(array)
+
+
+class JaxMap:
+    """A JAX function of a batch of states. Built by `wrap_jax`.
+
+    A step is compiled once for every number of states and tangents. States and directions are
+    chunked so that a pass stays within `memory_limit`.
+    """
+
+    derivative = "forward mode"
+
+    def __init__(
+        self,
+        function: Callable[[jax.Array], jax.Array],
+        state_shape: tuple[int, ...],
+        ops: ArrayOps,
+        memory_limit: int,
+        provenance: dict[str, Any],
+    ) -> None:
+        self.state_shape = state_shape
+        self.ops = ops
+        self.provenance = provenance
+        self._n = dimension(state_shape)
+        self._function = function
+        self._rows = self._rows_at_once(memory_limit)
+        self._apply = jax.jit(self._image)
+        self._jvp = jax.jit(self._carry)
+        self._jacobian = jax.jit(self._pull, static_argnums=2)
+
+    def apply(self, x: jax.Array) -> jax.Array:
+        self._require(x, "x")
+        return _joined([self._apply(rows) for rows in _split(x, self._rows)], 0)
+
+    def jvp(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+        self._require(x, "x")
+        self._require(v, "v")
+        k = v.shape[2]
+        if k == 0:
+            return self.apply(x), v
+        directions = min(k, self._rows)
+        states = max(1, self._rows // directions)
+        images, tangents = [], []
+        for rows, moved in zip(_split(x, states), _split(v, states), strict=True):
+            passes = [self._jvp(rows, part) for part in _split(moved, directions, axis=2)]
+            images.append(passes[0][0])
+            tangents.append(_joined([t for _, t in passes], 2))
+        return _joined(images, 0), _joined(tangents, 0)
+
+    def jacobian(self, x: jax.Array) -> jax.Array:
+        """By reverse mode, independent of `jvp`."""
+        self._require(x, "x")
+        n, parts = self._n, []
+        for rows in _split(x, max(1, self._rows // min(n, JACOBIAN_CHUNK))):
+            starts = range(0, n, JACOBIAN_CHUNK)
+            parts.append(_joined([self._jacobian(rows, i, min(JACOBIAN_CHUNK, n - i)) for i in starts], 1))
+        return _joined(parts, 0)
+
+    def _image(self, x: jax.Array) -> jax.Array:
+        return self._function(x.reshape(-1, *self.state_shape)).reshape(x.shape)
+
+    def _carry(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+        image, linear = jax.linearize(self._image, x)
+        return image, jax.vmap(linear, in_axes=2, out_axes=2)(v)
+
+    def _pull(self, x: jax.Array, start: int, width: int) -> jax.Array:
+        """Some rows of the Jacobians: states are independent, so one cotangent serves all of them."""
+        back = jax.vjp(self._image, x)[1]
+        rows = jax.nn.one_hot(start + jnp.arange(width), self._n, dtype=x.dtype)
+        return jax.vmap(lambda u: back(jnp.broadcast_to(u, x.shape))[0], out_axes=1)(rows)
+
+    def _require(self, array: Any, name: str) -> None:
+        if not isinstance(array, jax.Array):
+            raise PrecisionError(f"{name}: expected a JAX array, got {type(array).__name__}")
+        if array.dtype != self.ops.dtype:
+            raise PrecisionError(f"{name}: expected {self.ops.dtype}, got {array.dtype}")
+        _available(self.ops.dtype)  # 64 bits may have been switched off since
+        if array.ndim != (2 if name == "x" else 3) or array.shape[1] != self._n:
+            shape = array.shape
+            raise ShapeError(f"{name}: expected {self._n} values per row for {self.state_shape}, got shape {shape}")
+
+    def _rows_at_once(self, memory_limit: int) -> int:
+        """Traces the function once, checks what comes back, and measures its largest array."""
+        batch = (2, *self.state_shape)
+        probe = jax.ShapeDtypeStruct(batch, self.ops.dtype)
+        try:
+            traced, answer = jax.make_jaxpr(self._function, return_shape=True)(probe)
+        except (TypeError, ValueError, IndexError, jax.errors.JAXTypeError) as error:
+            if isinstance(error, LyapmapError):
+                raise
+            raise MapError(f"function: JAX cannot trace it on states of shape {batch}: {_reason(error)}") from error
+        if not isinstance(answer, jax.ShapeDtypeStruct):
+            raise MapError(f"function: expected it to return one array, got {type(answer).__name__}")
+        if answer.shape != batch:
+            raise ShapeError(
+                f"function: expected {batch} for two states of shape {self.state_shape}, got {answer.shape}; "
+                "only a map of a space to itself can be iterated"
+            )
+        if answer.dtype != self.ops.dtype:
+            raise PrecisionError(f"function: expected {self.ops.dtype} back, got {answer.dtype}")
+        largest = max([probe.size * probe.dtype.itemsize, *_sizes(traced.jaxpr)])
+        return max(1, int(memory_limit / (LIVE_ARRAYS * largest / 2)))
+
+
+def _split(array: jax.Array, length: int, axis: int = 0) -> list[jax.Array]:
+    whole = array.shape[axis]
+    if whole <= length:
+        return [array]
+    return [jax.lax.slice_in_dim(array, i, min(i + length, whole), axis=axis) for i in range(0, whole, length)]
+
+
+def _joined(arrays: list[jax.Array], axis: int) -> jax.Array:
+    return arrays[0] if len(arrays) == 1 else jnp.concatenate(arrays, axis=axis)
+
+
+def _sizes(jaxpr: Any) -> Iterator[int]:
+    """Bytes of every array that a traced function makes, also in the functions that it calls."""
+    for equation in jaxpr.eqns:
+        for made in equation.outvars:
+            shaped = made.aval
+            if hasattr(shaped, "size") and hasattr(shaped.dtype, "itemsize"):
+                yield shaped.size * shaped.dtype.itemsize
+        for value in equation.params.values():
+            for inner in value if isinstance(value, tuple | list) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns"):
+                    yield from _sizes(inner)
+
+
+def _reason(error: Exception) -> str:
+    """What JAX complains about, in one line."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _available(dtype: str) -> str:
+    """The name of the dtype, if JAX computes in it: by default it makes float32 of float64."""
+    if dtype not in ("float32", "float64"):
+        raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
+    if dtype == "float64" and not cast(Any, jax.config).jax_enable_x64:
+        raise PrecisionError(
+            "dtype: JAX has float64 switched off; switch it on with jax.config.update('jax_enable_x64', True) "
+            "before arrays are made"
+        )
+    return dtype
+
+
+def wrap_jax(
+    function: Callable[[jax.Array], jax.Array],
+    *,
+    state_shape: tuple[int, ...],
+    dtype: Any = None,
+    device: Any = None,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    provenance: dict[str, Any] | None = None,
+) -> JaxMap:
+    """Make a map of a JAX function.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a batch (b, *state_shape) and returns one of the same shape; `jax.vmap` makes one of
+        a function of one state. It must be one that JAX can trace. The arrays that it closes over
+        are those of now: assigning others to its variables later does not change the map.
+    state_shape : tuple of int
+        Shape of one state.
+    dtype : str, optional
+        "float32" or "float64"; JAX's default by default, which is float64 only where
+        `jax_enable_x64` is set.
+    device : str or jax.Device, optional
+        E.g. "cpu" or "cuda:1"; JAX's default by default.
+    memory_limit : int
+        Bytes that one pass of tangents may take, about.
+    provenance : dict, optional
+        Plain values that results will record.
+
+    Returns
+    -------
+    JaxMap
+
+    Raises
+    ------
+    LyapmapError
+        If JAX cannot trace the function, what comes back has another shape or dtype, or float64 is
+        asked for where JAX has it switched off.
+    """
+    if not callable(function):
+        raise MapError(f"function: expected a JAX function, got {type(function).__name__}")
+    shape = tuple(int(s) for s in state_shape)
+    if not shape or min(shape) < 1:
+        raise ShapeError(f"state_shape: expected positive sizes, got {state_shape}")
+    if memory_limit < 1:
+        raise LyapmapError(f"memory_limit: expected a positive number of bytes, got {memory_limit}")
+    name = jnp.zeros(()).dtype.name if dtype is None else getattr(dtype, "name", str(dtype))
+    described = {"map": getattr(function, "__name__", type(function).__name__)} | (provenance or {})
+    return JaxMap(function, shape, JaxOps(name, _resolved(device)), memory_limit, described)
+
+
+def _resolved(device: Any) -> Any:
+    """The device that is meant by a name such as "cuda:1"."""
+    if device is None:
+        return next(iter(jnp.zeros(()).devices()))
+    if isinstance(device, jax.Device):
+        return device
+    platform, _, index = str(device).partition(":")
+    try:
+        return jax.devices(platform)[int(index or 0)]
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise LyapmapError(f"device: {device} cannot be used ({_reason(error)})") from None

@@ -1,0 +1,89 @@
+"""Functions of states that are tuples, lists or dicts of arrays, seen as functions of flat rows.
+
+Works for arrays of any library that keeps the array API standard, for torch, TensorFlow and Keras,
+without importing one.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lyapmap.core.errors import MapError, PrecisionError, ShapeError
+from lyapmap.core.ops import Array
+from lyapmap.core.structure import Structure, dtype_name
+
+
+class FlatFunction:
+    """x -> f(state), with x and the image as rows: (b, n) -> (b, n), or (n,) -> (n,) for one state."""
+
+    def __init__(self, function: Callable[[Any], Any], structure: Structure) -> None:
+        self.function = function
+        self.structure = structure
+        self.__name__ = name_of(function)
+
+    def __call__(self, x: Array) -> Array:
+        image = self.function(self.structure.restore(x, _tools(x)[0]))
+        arrays = self.structure.arrays(image, "function: state")
+        lead = tuple(x.shape[:-1])
+        for leaf, array in zip(self.structure.leaves, arrays, strict=True):
+            _require(array, leaf.shape, f"function: state{leaf.path}", x)
+        # Those of what came back: a function of another framework that is given NumPy shows itself.
+        reshape, concatenate = _tools(next((a for a in arrays if library_of(a) != "numpy"), arrays[0]))
+        sizes = [leaf.stop - leaf.start for leaf in self.structure.leaves]
+        return concatenate(
+            [reshape(array, (-1, size) if lead else (-1,)) for array, size in zip(arrays, sizes, strict=True)]
+        )
+
+
+class FlatJacobian:
+    """The derivative (b, n, n) that a user wrote for a function of such states, as one of rows."""
+
+    def __init__(self, jacobian: Callable[[Any], Any], structure: Structure) -> None:
+        self.jacobian = jacobian
+        self.structure = structure
+
+    def __call__(self, x: Array) -> Array:
+        return self.jacobian(self.structure.restore(x, _tools(x)[0]))
+
+
+def name_of(function: Any) -> str:
+    """What results call a function or a network."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def library_of(array: Any) -> str:
+    """The package that an array's type comes from, e.g. "torch" or "jaxlib"."""
+    return type(array).__module__.partition(".")[0]
+
+
+def _require(array: Any, shape: tuple[int, ...], name: str, x: Array) -> None:
+    """What comes back has the shape that went in, and the dtype."""
+    found, lead = tuple(array.shape), tuple(x.shape[:-1])
+    fits = len(found) == len(shape) + len(lead) and found[len(lead) :] == shape
+    if not fits or (lead and None not in (found[0], lead[0]) and found[0] != lead[0]):
+        wanted = f"({', '.join([*('b' for _ in lead), *map(str, shape)])})"
+        raise ShapeError(f"{name}: expected {wanted} back, got {found}" + (f" for b = {lead[0]}" if lead else ""))
+    came, gone = dtype_name(array.dtype), dtype_name(x.dtype)
+    # In a complex step what does not depend on the state may stay real.
+    real = {"complex128": "float64", "complex64": "float32"}.get(gone)
+    if came not in (gone, real):
+        raise PrecisionError(f"{name}: expected {gone} back, got {came}")
+
+
+def _tools(x: Array) -> tuple[Callable[..., Array], Callable[..., Array]]:
+    """reshape(array, shape), and concatenation along the last axis, of the library of an array."""
+    if hasattr(type(x), "__torch_function__"):
+        torch = sys.modules["torch"]
+        return torch.reshape, lambda arrays: torch.cat(arrays, dim=-1)
+    if hasattr(x, "__array_namespace__"):
+        library = x.__array_namespace__()
+        return library.reshape, lambda arrays: library.concat(arrays, axis=-1)
+    if library_of(x) == "tensorflow":
+        tensorflow = sys.modules["tensorflow"]
+        return tensorflow.reshape, lambda arrays: tensorflow.concat(arrays, axis=-1)
+    if library_of(x) == "keras":
+        operations = sys.modules["keras"].ops
+        return operations.reshape, lambda arrays: operations.concatenate(arrays, axis=-1)
+    raise MapError(f"state_example: cannot take apart arrays of type {type(x).__module__}.{type(x).__name__}")
