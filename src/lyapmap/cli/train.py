@@ -28,6 +28,8 @@ lyapmap train cycle --data digits --classes 0,1,2 --epochs 100 --out runs/digits
 
 lyapmap train cycle --data mnist --classes 0,1,2 --width 32 --epochs 30 --monitor-every 2 --out runs/mnist
 
+lyapmap train cycle --data digits --classes 0,1,2 --epochs 300 --exponent 0.1 --out runs/chaos-0.1
+
 The same command goes on where it was stopped."""
 
 CLASSIFIER_EPILOG = """Examples:
@@ -65,6 +67,20 @@ def cycle(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images of each category in a step.")] = 100,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of Adam.")] = 2e-4,
     cycle_weight: Annotated[float, typer.Option("--cycle-weight", help="Weight of the cycle loss.")] = 10.0,
+    unroll: Annotated[
+        int, typer.Option("--unroll", min=1, help="Steps of G that the discriminators judge; 1 in the paper.")
+    ] = 1,
+    diversity: Annotated[
+        float, typer.Option("--diversity", help="Weight of the energy distance of these steps to the data.")
+    ] = 0.0,
+    exponent: Annotated[
+        float | None,
+        typer.Option("--exponent", help="Largest exponent to train to, nats per step.", show_default="left free"),
+    ] = None,
+    exponent_weight: Annotated[float, typer.Option("--exponent-weight", help="Weight of its squared error.")] = 1.0,
+    average: Annotated[
+        float, typer.Option("--average", help="Save the exponential mean of G's weights; weight of the past.")
+    ] = 0.0,
     monitor_every: Annotated[
         int, typer.Option("--monitor-every", min=0, help="Epochs between measurements of the exponents; 0 for none.")
     ] = 2,
@@ -93,6 +109,7 @@ def cycle(
 
     from lyapmap.models.cycle import CycleConfig
     from lyapmap.training.cycle import CycleRecipe
+    from lyapmap.training.cycle_terms import Wishes
     from lyapmap.training.loop import train as run
     from lyapmap.training.monitor import exponent_monitor
 
@@ -117,6 +134,7 @@ def cycle(
         learning_rate=learning_rate,
         cycle_weight=cycle_weight,
         seed=seed,
+        wishes=Wishes(unroll, diversity, exponent, exponent_weight, average),
         device=device or "cpu",
     )
     monitor = exponent_monitor(device=device or "cpu", seed=seed) if monitor_every else None

@@ -10,41 +10,13 @@ weights can be carried over.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lyapmap.models.image_config import ImageConfig
-
-LEAKY_SLOPE = 0.3
-NORM_EPSILON = 1e-3
-
-
-@dataclass(frozen=True)
-class CycleConfig(ImageConfig):
-    """Sizes of a cycle model.
-
-    Parameters
-    ----------
-    categories : int
-        Number of image categories on the cycle, at least 2 (the paper has 3).
-    image_size : int
-        Height and width in pixels, 8 to 128.
-    channels : int
-        1 (grey) or 3 (colour).
-    width : int
-        Channels of the first stage; the second has twice as many. 64 in the paper.
-    dropout : float
-        Probability with which a unit is dropped while training, in [0, 1).
-    """
-
-    categories: int = 3
-    image_size: int = 28
-    channels: int = 1
-    width: int = 64
-    dropout: float = 0.1
+from lyapmap.models.cycle_config import LEAKY_SLOPE, NORM_EPSILON, CycleConfig, halvings
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -121,14 +93,6 @@ class Stage(nn.Module):
         return self.dropout(F.leaky_relu(self.norm(self.conv(x)), LEAKY_SLOPE))
 
 
-def _halvings(size: int, times: int) -> list[int]:
-    """`size` halved (rounded up) again and again: [size, size / 2, ...]."""
-    sizes = [size]
-    for _ in range(times):
-        sizes.append(-(-sizes[-1] // 2))
-    return sizes
-
-
 def _glorot(module: nn.Module) -> None:
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
@@ -154,7 +118,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         c, w = config.channels, config.width
-        full, half, quarter = _halvings(config.image_size, 2)
+        full, half, quarter = halvings(config.image_size, 2)
         self.down1 = Stage(SameConv2d(c, w, 3, full, stride=2), half)
         self.down2 = Stage(SameConv2d(w, 2 * w, 3, half, stride=2), quarter)
         self.residual = ResidualBlock(2 * w, quarter)
@@ -177,7 +141,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: CycleConfig) -> None:
         super().__init__()
         c, w, p = config.channels, config.width, config.dropout
-        full, half, quarter = _halvings(config.image_size, 2)
+        full, half, quarter = halvings(config.image_size, 2)
         self.stages = nn.Sequential(
             Stage(SameConv2d(c, w, 3, full, stride=2), half, p),
             Stage(SameConv2d(w, 2 * w, 3, half, stride=2), quarter, p),
@@ -216,10 +180,15 @@ class CycleModel(nn.Module):
 
     def transform(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """G and F of every image, each filed under the category that it should now belong to."""
-        return (
-            _each(self.G, batch).roll(1, dims=0),
-            _each(self.F, batch).roll(-1, dims=0),
-        )
+        return self.advance(batch), _each(self.F, batch).roll(-1, dims=0)
+
+    def advance(self, batch: Tensor) -> Tensor:
+        """G of every image, filed under its category: (n, b, c, h, w) to the same."""
+        return _each(self.G, batch).roll(1, dims=0)
+
+    def adversarial_loss(self, images: Tensor) -> Tensor:
+        """How far the discriminators are from taking images (n, b, c, h, w) for real, summed over categories."""
+        return torch.stack([_real(d(x)) for d, x in zip(self.D, images, strict=True)]).sum()
 
     def generator_losses(
         self, batch: Tensor, *, cycle_weight: float = 10.0
@@ -238,8 +207,7 @@ class CycleModel(nn.Module):
             Generated images by category, with their graph.
         """
         by_g, by_f = self.transform(batch)
-        adversarial_g = torch.stack([_real(d(x)) for d, x in zip(self.D, by_g, strict=True)]).sum()
-        adversarial_f = torch.stack([_real(d(x)) for d, x in zip(self.D, by_f, strict=True)]).sum()
+        adversarial_g, adversarial_f = self.adversarial_loss(by_g), self.adversarial_loss(by_f)
         n = self.config.categories
         back = _each(self.F, by_g).roll(-1, dims=0)  # F(G(x)) under the category of x
         forth = _each(self.G, by_f).roll(1, dims=0)
@@ -247,13 +215,17 @@ class CycleModel(nn.Module):
         total = adversarial_g + adversarial_f + cycle_weight * cycle
         return {"G": adversarial_g, "F": adversarial_f, "cycle": cycle, "total": total}, by_g, by_f
 
-    def discriminator_losses(self, batch: Tensor, by_g: Tensor, by_f: Tensor) -> Tensor:
-        """Loss of each discriminator, (n,): real + (fake by G + fake by F) / 2."""
+    def discriminator_losses(self, batch: Tensor, by_g: Tensor, by_f: Tensor, later: Sequence[Tensor] = ()) -> Tensor:
+        """Loss of each discriminator, (n,): real + (fake by G + fake by F) / 2.
+
+        Images of `later` steps of G share the weight of those of the first.
+        """
         b = batch.shape[1]
         losses = []
-        for d, real, fake_g, fake_f in zip(self.D, batch, by_g.detach(), by_f.detach(), strict=True):
-            logits = d(torch.cat([real, fake_g, fake_f]))
-            losses.append(_real(logits[:b]) + 0.5 * (_fake(logits[b : 2 * b]) + _fake(logits[2 * b :])))
+        for i, d in enumerate(self.D):
+            fakes = [step[i].detach() for step in (by_g, by_f, *later)]
+            real, of_g, of_f, *others = d(torch.cat([batch[i], *fakes])).split(b)
+            losses.append(_real(real) + 0.5 * (_fake(torch.cat([of_g, *others])) + _fake(of_f)))
         return torch.stack(losses)
 
 

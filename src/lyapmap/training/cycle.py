@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.cycle import CycleConfig, CycleModel
 from lyapmap.training.checkpoint import Checkpoint
+from lyapmap.training.cycle_terms import ExponentTerm, Wishes, iterate_losses, unrolled
 
 SAMPLE_STATES = 64
 SHEET_ROWS, SHEET_STEPS = 8, 12
@@ -39,6 +42,8 @@ class CycleRecipe:
         Weight of the cycle loss (10 in the paper).
     seed : int
         Of the weights and of the order of the images.
+    wishes : Wishes, optional
+        Terms beyond the paper's losses.
     device : str
         Where to train.
     """
@@ -55,6 +60,7 @@ class CycleRecipe:
         beta1: float = 0.5,
         cycle_weight: float = 10.0,
         seed: int = 0,
+        wishes: Wishes | None = None,
         device: str = "cpu",
     ) -> None:
         if len(classes) != config.categories:
@@ -93,6 +99,14 @@ class CycleRecipe:
             "cycle_weight": float(cycle_weight),
             "seed": int(seed),
         }
+        self._wishes = wishes or Wishes()
+        if self._wishes.to_dict():
+            self._settings["wishes"] = self._wishes.to_dict()
+        self._exponent: ExponentTerm | None = None
+        if self._wishes.exponent is not None:
+            self._exponent = ExponentTerm(self._sample_states.to(device), self._wishes.exponent)
+        # The mean of the weights is what is saved and iterated; the discriminators meet the weights themselves.
+        self._mean = copy.deepcopy(self.model.G).requires_grad_(False) if self._wishes.average else None
         model = self.model
         betas = (beta1, 0.999)
         self._adam_generators = torch.optim.Adam([*model.G.parameters(), *model.F.parameters()], learning_rate, betas)
@@ -110,40 +124,66 @@ class CycleRecipe:
         # The discriminators judge here but do not learn: no gradients for their weights.
         model.D.requires_grad_(False)
         losses, by_g, by_f = model.generator_losses(batch, cycle_weight=self._cycle_weight)
+        steps = unrolled(model, by_g, self._wishes.unroll)
+        more = iterate_losses(model, batch, steps, self._wishes)
+        total = losses["total"] + more.get("unrolled", 0.0) + self._wishes.diversity * more.get("diversity", 0.0)
+        if self._exponent is not None:
+            more["exponent"] = self._exponent.loss(model.G)
+            total = total + self._wishes.exponent_weight * more["exponent"]
         self._adam_generators.zero_grad()
-        losses["total"].backward()
+        total.backward()
         self._adam_generators.step()
+        self._average()
         model.D.requires_grad_(True)
-        judged = model.discriminator_losses(batch, by_g, by_f)
+        judged = model.discriminator_losses(batch, by_g, by_f, steps[1:])
         self._adam_discriminators.zero_grad()
         judged.sum().backward()
         self._adam_discriminators.step()
-        return {name: loss.item() for name, loss in losses.items()} | {"D": judged.sum().item()}
+        losses |= more | {"total": total, "D": judged.sum()}
+        return {name: loss.item() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self._mean is not None:
+            for mean, now in zip(self._mean.parameters(), self.model.G.parameters(), strict=True):
+                mean.lerp_(now, 1 - self._wishes.average)
+
+    @property
+    def generator(self) -> nn.Module:
+        """The network that is saved and iterated."""
+        return self.model.G if self._mean is None else self._mean
 
     def state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
             "adam_generators": self._adam_generators.state_dict(),
             "adam_discriminators": self._adam_discriminators.state_dict(),
+            "exponent": None if self._exponent is None else self._exponent.state(),
+            "mean": None if self._mean is None else self._mean.state_dict(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self._adam_generators.load_state_dict(state["adam_generators"])
         self._adam_discriminators.load_state_dict(state["adam_discriminators"])
+        if self._exponent is not None:
+            self._exponent.load_state(state["exponent"])
+        if self._mean is not None:
+            self._mean.load_state_dict(state["mean"])
 
     def checkpoint(self) -> Checkpoint:
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.model.G.state_dict().items()}
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in self.generator.state_dict().items()}
         config = self.model.config.to_dict()
         return Checkpoint("cycle", config, weights, self._sample_states, {"settings": self._settings})
 
     @torch.no_grad()
     def sample_sheet(self) -> NDArray[np.float32]:
-        was_training = self.model.training
-        generator = self.model.G.eval()
+        generator = self.generator
+        was_training = generator.training
+        generator.eval()
         x = self._sample_states[:SHEET_ROWS].to(next(generator.parameters()).device)
         columns = [x]
         for _ in range(SHEET_STEPS):
             columns.append(generator(columns[-1]))
-        self.model.train(was_training)
+        generator.train(was_training)
         return torch.stack(columns, dim=1).cpu().numpy()
