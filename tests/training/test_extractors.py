@@ -16,7 +16,8 @@ from lyapmap.models.vgg import VGG, VGGConfig, random_vgg
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training import zoo
 from lyapmap.training.classify import train_classifier
-from lyapmap.training.features import features
+from lyapmap.training.extractors import features
+from lyapmap.training.torch_files import build_module
 from lyapmap.training.vgg_weights import KNOWN, load_vgg
 
 SMALL = VGGConfig(blocks=((4,), (6, 8)), pooled=2, hidden=(10, 7), categories=3, image_size=16)
@@ -241,7 +242,14 @@ def test_the_shipped_classifiers_are_as_good_as_their_cards_say(name, least):
         test = data.load(name, split="test")
     except DataError:
         pytest.skip(f"{name} is not at hand")
-    net, _ = zoo.build_module(saved, shipped)
+    net, _ = build_module(saved, shipped)
     part = slice(None, None, 5)
     right = predict(net, torch.from_numpy(test.images[part])).numpy() == test.labels[part]
     assert right.mean() > least - 0.01
+
+
+def test_the_function_stays_reachable_after_its_module_is_imported():
+    import lyapmap.training
+    import lyapmap.training.extractors
+
+    assert callable(lyapmap.training.features)

@@ -23,7 +23,7 @@ from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeErr
 from lyapmap.core.map import JACOBIAN_CHUNK, dimension
 from lyapmap.core.ops import ArrayOps
 
-CPU_LAYER_BYTES = 8 * 2**20
+CPU_LAYER_BYTES = 10 * 2**20
 """Size of a layer's tangents up to which a CPU carries rows at once: more fall out of its caches."""
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 LIVE_TENSORS = 8
@@ -32,7 +32,7 @@ LIVE_TENSORS = 8
 RULES_TOLERANCE = 1e4
 """Roundings, relative to the largest value, within which our rules must agree with torch."""
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 class TorchOps:
@@ -40,21 +40,21 @@ class TorchOps:
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self.dtype = str(dtype).removeprefix("torch.")
-        if self.dtype not in _DTYPES:
+        if self.dtype not in DTYPES:
             raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {self.dtype!r}")
         self.device = str(device)
         # torch's version is a str subclass that some writers of files refuse.
         self.library = f"torch {torch.__version__}"
 
     def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> Tensor:
-        target = _DTYPES[dtype or self.dtype]
+        target = DTYPES[dtype or self.dtype]
         return torch.from_numpy(np.array(array)).to(device=self.device, dtype=target)
 
     def to_numpy(self, array: Tensor) -> NDArray[Any]:
         return array.detach().cpu().numpy()
 
     def cast(self, array: Tensor, dtype: str) -> Tensor:
-        return array.to(_DTYPES[dtype])
+        return array.to(DTYPES[dtype])
 
     def qr(self, frame: Tensor) -> tuple[Tensor, Tensor]:
         q, r = torch.linalg.qr(frame)
@@ -72,6 +72,9 @@ class TorchOps:
 
     def concatenate(self, arrays: list[Tensor], axis: int) -> Tensor:
         return torch.cat(arrays, dim=axis)
+
+    def take(self, array: Tensor, rows: NDArray[np.int64]) -> Tensor:
+        return array[torch.from_numpy(rows).to(array.device)]
 
     def norm(self, array: Tensor) -> NDArray[np.float64]:
         return torch.linalg.vector_norm(array.flatten(1).to(torch.float64), dim=1).cpu().numpy()
@@ -148,7 +151,8 @@ class TorchMap:
         parts = []
         for rows in x.split(states):
             try:
-                pull = vjp(self._image, rows)[1]
+                with plain_attention():
+                    pull = vjp(self._image, rows)[1]
                 # Rows are independent, so one cotangent serves all states of the batch at once.
                 pulled = vmap(lambda u, pull=pull, rows=rows: pull(u.expand_as(rows))[0], chunk_size=JACOBIAN_CHUNK)(
                     unit
@@ -178,7 +182,7 @@ class TorchMap:
             return jvp(self._function, (x,), (tangent,))
 
         try:
-            with _plain_attention():
+            with plain_attention():
                 image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
@@ -245,7 +249,7 @@ class TorchMap:
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
+def plain_attention() -> Iterator[None]:
     """Attention computed step by step, the only way of torch's that carries tangents."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -336,7 +340,7 @@ def wrap_torch(
         return TorchMap(module, shape, found_dtype, found_device, memory_limit, {"map": name} | (provenance or {}))
     if not callable(function):
         raise MapError(f"function: expected a torch module or function, got {type(function).__name__}")
-    chosen_device = _resolved_device(device or "cpu")
+    chosen_device = resolved_device(device or "cpu")
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
     return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
@@ -346,12 +350,12 @@ def _as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
     if dtype is None:
         return None
     name = str(dtype).removeprefix("torch.")
-    if name not in _DTYPES:
+    if name not in DTYPES:
         raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {name!r}")
-    return _DTYPES[name]
+    return DTYPES[name]
 
 
-def _resolved_device(device: str | torch.device) -> torch.device:
+def resolved_device(device: str | torch.device) -> torch.device:
     """The device with its index, as tensors on it will report it."""
     try:
         return torch.empty(0, device=device).device
@@ -381,7 +385,7 @@ def _copied(
     if len(devices) > 1 and device is None:
         raise PrecisionError(f"module: lives on {', '.join(sorted(map(str, devices)))}; give the device to bring it to")
     chosen_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
-    chosen_device = _resolved_device(device or (devices.pop() if devices else "cpu"))
+    chosen_device = resolved_device(device or (devices.pop() if devices else "cpu"))
     try:
         duplicate = copy.deepcopy(module)
     except RuntimeError as error:

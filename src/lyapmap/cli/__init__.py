@@ -7,10 +7,12 @@ import typer
 from lyapmap.cli import (
     alignment,
     check,
+    convert,
     correlation,
     covariant,
     dimension,
     divergence,
+    embed,
     entropy,
     finite_time,
     manifold,
@@ -20,6 +22,7 @@ from lyapmap.cli import (
     orbits,
     series,
     spectrum,
+    study,
     sweep,
     train,
     trajectory,
@@ -54,14 +57,17 @@ for name, module in (
     ("series", series),
     ("zero-one", zero_one),
     ("manifold", manifold),
+    ("embed", embed),
     ("transitions", transitions),
     ("memorization", memorization),
     ("check", check),
     ("maps", maps),
     ("models", models),
+    ("convert", convert),
 ):
     app.command(name, epilog=module.EPILOG)(getattr(module, name.replace("-", "_")))
 app.add_typer(train.app, name="train")
+app.add_typer(study.app, name="study")
 
 
 def main() -> None:

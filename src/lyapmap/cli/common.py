@@ -41,8 +41,18 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def _source_options(
     model: Annotated[
         str | None,
-        _source_option("--model", metavar="NAME|FILE", help="A shipped model, or a .pt or .safetensors file."),
+        _source_option(
+            "--model",
+            metavar="NAME|FILE",
+            help="A shipped model, or a .pt, .safetensors, .keras, .h5 or TensorFlow file.",
+        ),
     ] = None,
+    part: Annotated[
+        str | None, _source_option("--part", metavar="NAME", help="Which network of a TensorFlow checkpoint.")
+    ] = None,
+    trust: Annotated[
+        bool, _source_option("--trust", help="Load a SavedModel, a program that may do anything when it runs.")
+    ] = False,
     map_name: Annotated[
         str | None, _source_option("--map", metavar="NAME", help="A reference map; see `lyapmap maps`.")
     ] = None,

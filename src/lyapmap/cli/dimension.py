@@ -123,11 +123,10 @@ def _sets(
         raise LyapmapError("--classes: only together with --data")
     sets: dict[str, Any] = {}
     if data is not None:
-        from lyapmap.data import load
+        from lyapmap.cli.image_data import images_like
 
-        shape = (None, None, None) if source is None else source.map.state_shape
         numbers = common.integers(classes, "--classes")
-        sets["data"] = load(data, classes=numbers, channels=shape[0], image_size=shape[1]).states
+        sets["data"] = images_like(data, None if source is None else source.map, split="train", classes=numbers).states
     if points is not None:
         values = read_numbers(points, "--points")
         # Points may be images or other arrays; a table of one column holds points on a line.

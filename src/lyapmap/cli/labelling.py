@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.images import image_shape
 from lyapmap.core.map import TangentMap, dimension
 
 
@@ -37,7 +38,7 @@ def chosen_classifier(
     from lyapmap.training.labels import usual_classifier
 
     found = load(usual_classifier(str(model)) if classifier is None else classifier, device=device or "cpu")
-    if found.state_shape != tuple(tangent_map.state_shape):
+    if found.state_shape != image_shape(tuple(tangent_map.state_shape)):
         raise LyapmapError(
             f"--classifier: {found.name} takes images {found.state_shape}, "
             f"states of the map have shape {tuple(tangent_map.state_shape)}"

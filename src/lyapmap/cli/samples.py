@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ class Samples:
         As many training images of the same classes, in the place of generated ones.
     name, words : str
         Of the data set, and what was taken of it.
+    class_names : dict of int to str, optional
+        What the labels stand for.
     """
 
     points: NDArray[Any]
@@ -40,26 +43,36 @@ class Samples:
     others: NDArray[Any] | None
     name: str
     words: str
+    class_names: dict[int, str] | None = None
 
 
-def real_samples(real: str, classes: str | None, most: int | None, seed: int) -> Samples:
-    """Test images of a data set, or rows of a file; at most so many, chosen at random."""
+def real_samples(
+    real: str, classes: str | None, most: int | None, seed: int, tangent_map: TangentMap | None = None
+) -> Samples:
+    """Test images of a data set as a map has them, or rows of a file; at most so many, chosen at random."""
     rng = np.random.default_rng(seed)
     if Path(real).suffix in FILES:
         if classes is not None:
             raise LyapmapError("--classes: only for a data set, and --real is a file")
         points = read_numbers(Path(real), "--real")
         return Samples(_some(points, most, rng), None, None, Path(real).name, Path(real).name)
-    from lyapmap.data import load
+    from lyapmap.cli.image_data import images_like
 
     chosen = integers(classes, "--classes")
-    test, train = (load(real, split=split, classes=chosen) for split in ("test", "train"))
+    test, train = (
+        images_like(real, tangent_map, split=split, classes=chosen, resize=False) for split in ("test", "train")
+    )
     keep = _some(np.arange(len(test)), most, rng)
     others = _some(train.images, len(keep), rng) if Path(real).is_dir() is False else None
     if others is not None and len(others) < len(keep):
         others = None
     words = f"test images of {real}" + (f", classes {classes}" if classes else "")
     return Samples(test.images[keep], test.labels[keep], others, real, words)
+
+
+def some(rows: Sequence[int], most: int | None, seed: int) -> NDArray[Any]:
+    """At most so many numbers of rows, chosen at random, in their order."""
+    return _some(np.asarray(rows), most, np.random.default_rng(seed))
 
 
 def _some(points: NDArray[Any], most: int | None, rng: np.random.Generator) -> NDArray[Any]:
@@ -89,7 +102,7 @@ def chosen_features(name: str | None, real: Samples, weights: Path | None, tange
     from lyapmap.cli.source import require_torch
 
     require_torch("--features")
-    from lyapmap.training.features import features
+    from lyapmap.training.extractors import features
 
     return features(name, data=real.name, state_shape=real.points.shape[1:], weights=weights)
 

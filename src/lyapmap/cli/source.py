@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.cli.common import integers
+from lyapmap.cli.image_data import images_like
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
+from lyapmap.core.images import image_shape
 from lyapmap.core.map import TangentMap, dimension
 
 _Start = tuple[NDArray[Any], str]
@@ -50,13 +52,14 @@ class Source:
     @property
     def shows_images(self) -> bool:
         """Whether a state is an image."""
-        shape = self.map.state_shape
-        return len(shape) == 3 and shape[0] in (1, 3)
+        return image_shape(tuple(self.map.state_shape)) is not None
 
 
 def load_source(
     *,
     model: str | None,
+    part: str | None,
+    trust: bool,
     map_name: str | None,
     parameters: list[str] | None,
     function: str | None,
@@ -76,13 +79,15 @@ def load_source(
         raise LyapmapError(f"expected one of --model, --map and --callable, got {got}")
     if parameters and not map_name:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
+    if (part or trust) and not model:
+        raise LyapmapError(f"{'--part' if part else '--trust'}: only together with --model")
     if state_shape and not function:
         raise LyapmapError("--state-shape: only --callable needs it")
     kind = given[0].removeprefix("--")
     b = trajectories or TRAJECTORIES[kind]
     usual: Callable[[], _Start]  # where the states start that nobody gives
     if model:
-        name, tangent_map, usual = _model(model, dtype, device, b)
+        name, tangent_map, usual = _model(model, part, trust, dtype, device, b, seed)
     elif map_name:
         name, tangent_map, usual = _reference(map_name, parameters or [], dtype, device, b, seed)
     else:
@@ -106,14 +111,19 @@ def require_torch(purpose: str) -> None:
         raise MissingExtraError("torch", "torch", purpose)
 
 
-def _model(model: str, dtype: str | None, device: str | None, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
-    require_torch("loading a model")
+def _model(
+    model: str, part: str | None, trust: bool, dtype: str | None, device: str | None, b: int, seed: int
+) -> tuple[str, TangentMap, Callable[[], _Start]]:
     from lyapmap.training.zoo import load_model
 
-    loaded = load_model(model, dtype=dtype, device=device)
+    loaded = load_model(model, dtype=dtype, device=device, part=part, trust=trust)
 
     def samples() -> _Start:
         states = loaded.sample_states
+        if len(states) == 0:
+            shape = (b, dimension(loaded.map.state_shape))
+            words = "random numbers in [-1, 1), since the model brings no sample states; see --data and --x0"
+            return np.random.default_rng(seed).uniform(-1, 1, shape), words
         if b > len(states):
             raise LyapmapError(
                 f"--trajectories: {loaded.name} comes with {len(states)} sample states, got {b}; "
@@ -164,7 +174,7 @@ def _number(text: str) -> Any:
 def _callable(
     text: str, state_shape: str | None, dtype: str | None, device: str | None, b: int, seed: int
 ) -> tuple[str, TangentMap, Callable[[], _Start]]:
-    from lyapmap.backends import wrap
+    from lyapmap.backends import tells_shape, wrap
 
     target = _imported(text)
     shape = integers(state_shape, "--state-shape")
@@ -174,7 +184,7 @@ def _callable(
     options = {} if is_map else {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
     if is_map:
         tangent_map = wrap(target)
-    elif shape is None:
+    elif shape is None and not tells_shape(target):
         raise LyapmapError(f"--state-shape: {text} needs the shape of one state, e.g. --state-shape 2")
     else:
         tangent_map = wrap(target, state_shape=shape, **options)
@@ -222,12 +232,10 @@ def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:
 
 
 def _from_data(data: str, classes: str | None, tangent_map: TangentMap, b: int, seed: int) -> tuple[NDArray[Any], str]:
-    from lyapmap.data import load
-
     shape = tuple(tangent_map.state_shape)
-    if len(shape) != 3:
+    if image_shape(shape) is None:
         raise LyapmapError(f"--data: the states of this map have shape {shape} and are no images")
-    images = load(data, split="test", classes=integers(classes, "--classes"), image_size=shape[1], channels=shape[0])
+    images = images_like(data, tangent_map, split="test", classes=integers(classes, "--classes"))
     if len(images) < b:
         raise LyapmapError(f"--trajectories: {data} has {len(images)} such test images, got {b}")
     chosen = np.sort(np.random.default_rng(seed).choice(len(images), b, replace=False))

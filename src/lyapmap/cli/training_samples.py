@@ -21,26 +21,37 @@ TRAJECTORIES = 100
 
 
 def training_samples(
-    data: str, classes: str | None, held_out: Path | None, tangent_map: TangentMap | None
+    data: str, classes: str | None, held_out: Path | None, tangent_map: TangentMap | None, option: str = "--data"
 ) -> tuple[Samples, NDArray[Any] | None]:
     """Training samples of a data set or file, and those held out; None where there are none."""
     others = None if held_out is None else read_numbers(held_out, "--held-out")
     if Path(data).suffix in FILES:
         if classes is not None:
-            raise LyapmapError("--classes: only for a data set, and --data is a file")
+            raise LyapmapError(f"--classes: only for a data set, and {option} is a file")
         name = Path(data).name
-        return Samples(read_numbers(Path(data), "--data"), None, None, name, name), others
-    from lyapmap.data import load
+        return Samples(read_numbers(Path(data), option), None, None, name, name), others
+    from lyapmap.cli.image_data import images_like
 
-    shape = () if tangent_map is None else tuple(tangent_map.state_shape)
-    size: dict[str, Any] = {"image_size": shape[1], "channels": shape[0]} if len(shape) == 3 else {}
     chosen = integers(classes, "--classes")
-    train = load(data, classes=chosen, **size)
+    train = images_like(data, tangent_map, split="train", classes=chosen)
     folder = Path(data)
     if others is None and (not folder.is_dir() or (folder / "test").is_dir()):
-        others = load(data, split="test", classes=chosen, **size).images
+        others = images_like(data, tangent_map, split="test", classes=chosen).images
     words = f"training images of {data}" + (f", classes {classes}" if classes else "")
-    return Samples(train.images, train.labels, None, data, words), others
+    return Samples(train.images, train.labels, None, data, words, train.class_names), others
+
+
+def held_out_images(
+    data: str, classes: tuple[int, ...] | None, tangent_map: TangentMap
+) -> tuple[NDArray[Any] | None, str]:
+    """Test images of a data set as a map has them, and what they are; None for files, and folders without any."""
+    from lyapmap.cli.image_data import images_like
+
+    folder = Path(data)
+    if folder.suffix in FILES or (folder.is_dir() and not (folder / "test").is_dir()):
+        return None, ""
+    words = f"test images of {data}" + (f", classes {','.join(map(str, classes))}" if classes else "")
+    return images_like(data, tangent_map, split="test", classes=classes).images, words
 
 
 def generated_samples(

@@ -40,6 +40,7 @@ def trajectory(
     images, a film strip, and trajectory.gif.
     """
     from lyapmap.analysis.trajectory import trajectory as iterate
+    from lyapmap.core.images import channels_first
     from lyapmap.views.images import save_gif
     from lyapmap.views.trajectory import save_trajectory
 
@@ -49,7 +50,7 @@ def trajectory(
     )
     files = [result.save(out / "trajectory.npz"), save_trajectory(result, out / "trajectory.png")]
     if source.shows_images:
-        files.append(save_gif(out / "trajectory.gif", result.images()))
+        files.append(save_gif(out / "trajectory.gif", channels_first(result.images())))
     if as_json:
         record = {k: v for k, v in result.to_dict().items() if k != "states"}
         common.echo_json(record | {"files": [str(file) for file in files]})

@@ -1,4 +1,7 @@
-"""PyTorch networks of the papers, one file each: `lyapmap.models.cycle`, `.classifier`, `.vgg`."""
+"""Networks of the papers, one file each: `lyapmap.models.cycle`, `.classifier`, `.vgg` of PyTorch.
+
+`.keras_cycle` is the generator of `.cycle` in Keras; `.cycle_config` belongs to both.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from importlib import import_module
 from typing import Any
 
 _MODULES = ("cycle", "classifier", "vgg")
+_OTHERS = ("cycle_config", "keras_cycle")
 __all__ = [*_MODULES]  # loaded late, and torch with them
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _MODULES + _OTHERS:
         raise AttributeError(f"module 'lyapmap.models' has no attribute {name!r}")
     return import_module(f"lyapmap.models.{name}")
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 _NAMES = {
     "Checkpoint": "checkpoint",
     "CycleRecipe": "cycle",
-    "Model": "zoo",
+    "Model": "model",
     "Progress": "loop",
     "Recipe": "recipe",
     "classifier": "labels",
+    "convert": "conversion",
     "exponent_monitor": "monitor",
-    "features": "features",
+    "features": "extractors",
     "load_model": "zoo",
     "shipped": "zoo",
     "train": "loop",
@@ -24,13 +25,15 @@ __all__ = list(_NAMES)  # names are loaded late, and torch with them
 if TYPE_CHECKING:
     from lyapmap.training.checkpoint import Checkpoint
     from lyapmap.training.classify import train_classifier
+    from lyapmap.training.conversion import convert
     from lyapmap.training.cycle import CycleRecipe
-    from lyapmap.training.features import features
+    from lyapmap.training.extractors import features
     from lyapmap.training.labels import classifier
     from lyapmap.training.loop import Progress, train
+    from lyapmap.training.model import Model
     from lyapmap.training.monitor import exponent_monitor
     from lyapmap.training.recipe import Recipe
-    from lyapmap.training.zoo import Model, load_model, shipped
+    from lyapmap.training.zoo import load_model, shipped
 
 
 def __getattr__(name: str) -> Any:

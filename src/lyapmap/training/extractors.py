@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.images import channels_last, image_shape
 from lyapmap.models.classifier import Classifier
 from lyapmap.models.vgg import random_vgg
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training import zoo
+from lyapmap.training.torch_files import build_module
 from lyapmap.training.vgg_weights import load_vgg
 
 NAMES = ("pixels", "classifier", "random-vgg", "vgg16")
@@ -26,7 +28,7 @@ FORMAT = "1"
 
 
 class Features:
-    """Takes images (n, c, h, w), values in [-1, 1], or rows of pixels; returns float32 rows (n, d).
+    """Takes images (n, c, h, w) or (n, h, w, c), values in [-1, 1], or rows of pixels; returns float32 rows (n, d).
 
     Attributes
     ----------
@@ -84,6 +86,8 @@ class Features:
         given = given.float()
         if given.ndim == 2 and self._shape is not None and given.shape[1] == int(np.prod(self._shape)):
             given = given.reshape(-1, *self._shape)
+        elif given.ndim == 4 and channels_last(tuple(given.shape[1:])):
+            given = given.movedim(-1, 1)
         if given.ndim != 4 or (self._shape is not None and tuple(given.shape[1:]) != tuple(self._shape)):
             wanted = "channels, height, width" if self._shape is None else ", ".join(map(str, self._shape))
             raise ShapeError(f"features: {self.name} takes images (n, {wanted}), got {tuple(given.shape)}")
@@ -142,7 +146,8 @@ def features(
     >>> features("random-vgg")(np.zeros((2, 1, 28, 28))).shape
     (2, 64)
     """
-    options: dict[str, Any] = {"state_shape": state_shape, "device": device, "cache": cache}
+    shape = None if state_shape is None else image_shape(tuple(state_shape)) or tuple(state_shape)
+    options: dict[str, Any] = {"state_shape": shape, "device": device, "cache": cache}
     text = str(name)
     if text == "pixels":
         return Features("pixels", lambda x: x, fingerprint="pixels", **options)
@@ -172,7 +177,7 @@ def _classifier(text: str, data: str | None, options: dict[str, Any]) -> Feature
     if text not in known and path.suffix not in checkpoints.SUFFIXES:
         raise LyapmapError(f"features: expected {', '.join(NAMES)}, {', '.join(known)} or a checkpoint, got {text!r}")
     saved = checkpoints.load(path)
-    net, shape = zoo.build_module(saved, path)
+    net, shape = build_module(saved, path)
     if not isinstance(net, Classifier):
         raise LyapmapError(f"features: {text} holds a {saved.model} model, expected a classifier")
     net = net.to(options["device"])

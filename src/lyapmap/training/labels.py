@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.images import channels_last
 from lyapmap.models.classifier import Classifier, predict
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training import zoo
+from lyapmap.training.torch_files import build_module
 
 
 class Labels:
-    """Takes images (n, c, h, w), values in [-1, 1], or rows of pixels; returns categories (n,).
+    """Takes images (n, c, h, w) or (n, h, w, c), values in [-1, 1], or rows of pixels; returns categories (n,).
 
     Attributes
     ----------
@@ -36,6 +38,8 @@ class Labels:
         wanted = self.state_shape
         if given.ndim == 2 and given.shape[1] == int(np.prod(wanted)):
             given = given.reshape(-1, *wanted)
+        elif given.ndim == 4 and channels_last(tuple(given.shape[1:])):
+            given = given.movedim(-1, 1)
         if tuple(given.shape[1:]) != wanted or len(given) == 0:
             raise ShapeError(f"classify: {self.name} takes images of shape {wanted}, got {tuple(given.shape)}")
         places = predict(self._net, given.float().to(self._device)).cpu().numpy()
@@ -72,7 +76,7 @@ def classifier(name: str | Path, *, device: str = "cpu") -> Labels:
     if path.suffix not in checkpoints.SUFFIXES:
         raise LyapmapError(f"classifier: expected {', '.join(known)} or a checkpoint, got {text!r}")
     saved = checkpoints.load(path)
-    net, _ = zoo.build_module(saved, path)
+    net, _ = build_module(saved, path)
     if not isinstance(net, Classifier):
         raise LyapmapError(f"classifier: {text} holds a {saved.model} model, expected a classifier")
     classes = saved.training.get("settings", {}).get("classes") or range(net.config.categories)
@@ -92,8 +96,7 @@ def usual_classifier(model: str) -> str:
     >>> usual_classifier("cycle-mnist-012")
     'classifier-mnist'
     """
-    saved = checkpoints.load(zoo.shipped().get(model, Path(model)))
-    data = str(saved.training.get("settings", {}).get("data", "unknown data"))
+    data = str(zoo.record(model).get("settings", {}).get("data", "unknown data"))
     found = f"classifier-{data.replace('_', '-')}"
     if found not in zoo.shipped():
         raise LyapmapError(

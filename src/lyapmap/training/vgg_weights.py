@@ -82,7 +82,7 @@ def _torchvision(path: Path) -> Mapping[str, Any]:
 
 def _keras(path: Path, net: VGG) -> dict[str, Tensor]:
     """Keras's arrays under torchvision's names, axes in torch's order."""
-    import h5py  # type: ignore[import-untyped]
+    import h5py
 
     found: dict[str, Any] = {}
     try:

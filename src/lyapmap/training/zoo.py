@@ -1,67 +1,67 @@
-"""Trained models by name or file: the shipped ones, and anybody's checkpoints."""
+"""Trained models by name or file: the shipped ones, and anybody's checkpoints.
+
+A kind of file is one line in `KINDS`; the module that reads it is loaded, with its framework, when
+such a file is met.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
 
-from lyapmap.backends.torch_map import DEFAULT_MEMORY_LIMIT, wrap_torch
-from lyapmap.core.errors import CheckpointError
-from lyapmap.core.map import TangentMap
-from lyapmap.models.classifier import Classifier, ClassifierConfig
-from lyapmap.models.cycle import CycleConfig, Generator
-from lyapmap.training import checkpoint as checkpoints
+from lyapmap.core.errors import CheckpointError, MissingExtraError
+from lyapmap.training.model import Model, Reader, Saved
 
 
 @dataclass(frozen=True)
-class Model:
-    """A trained network, ready to be iterated.
+class Kind:
+    """A kind of file that holds a network.
 
     Attributes
     ----------
-    name : str
-        Name, or file it came from.
-    map : TangentMap
-    module : torch.nn.Module
-        In evaluation mode, on the CPU, as it was saved.
-    sample_states : (m, *state_shape)
-        States to start from.
-    checkpoint : Checkpoint
-        With its config and training record.
+    fits : callable
+        Whether a path, or the prefix of several files, is of this kind.
+    package : str
+        What must be installed, and by that name an extra of ours.
+    reader : str
+        Module that keeps the `Reader` protocol.
     """
 
-    name: str
-    map: TangentMap
-    module: nn.Module
-    sample_states: NDArray[Any]
-    checkpoint: checkpoints.Checkpoint
+    fits: Callable[[Path], bool]
+    package: str
+    reader: str
 
 
-def _cycle(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
-    sizes = CycleConfig(**config)
-    return Generator(sizes), sizes.state_shape
-
-
-def _classifier(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
-    sizes = ClassifierConfig(**config)
-    return Classifier(sizes), sizes.state_shape
-
-
-ARCHITECTURES: dict[str, Callable[[dict[str, Any]], tuple[nn.Module, tuple[int, ...]]]] = {
-    "cycle": _cycle,
-    "classifier": _classifier,
+KINDS = {
+    "torch": Kind(lambda path: path.suffix in (".pt", ".safetensors"), "torch", "torch_files"),
+    "Keras": Kind(lambda path: path.suffix in (".keras", ".h5", ".hdf5"), "tensorflow", "keras_files"),
+    "TensorFlow checkpoint": Kind(
+        lambda path: path.suffix == ".index" or _is_prefix(path) or (path / "checkpoint").is_file(),
+        "tensorflow",
+        "keras_checkpoint",
+    ),
+    "SavedModel": Kind(lambda path: (path / "saved_model.pb").is_file(), "tensorflow", "keras_saved_model"),
 }
-NO_MAPS = ("classifier",)
-"""Networks that do not make states of states; `lyapmap.training.features` loads them."""
+REFUSED = {
+    ".pt2": "it is a torch.export program, and loading it can run code that was planted in the file",
+    ".pth": "lyapmap reads state dicts with their config; save one with lyapmap.training.Checkpoint",
+    ".pkl": "it is a pickle, which runs code when loaded",
+    ".onnx": "there is no reader for it",
+}
+"""Files that people have, and why they cannot be used."""
+
+
+def _is_prefix(path: Path) -> bool:
+    """Whether files of a TensorFlow checkpoint begin with this name."""
+    return bool(path.name) and path.with_name(f"{path.name}.index").is_file()
 
 
 def shipped() -> dict[str, Path]:
@@ -75,21 +75,29 @@ def card(name: str) -> str:
     return shipped()[name].with_suffix(".md").read_text()
 
 
-def build_module(checkpoint: checkpoints.Checkpoint, source: str | Path) -> tuple[nn.Module, tuple[int, ...]]:
-    """The network of a checkpoint in evaluation mode, and the shape of its states.
+def kind_of(name: str | Path) -> tuple[Path, Kind]:
+    """The file that a name stands for, and of which kind it is.
 
-    `source` names the checkpoint in errors.
+    Raises
+    ------
+    CheckpointError
+        If there is no such model or file, or nothing reads files of its kind.
     """
-    build = ARCHITECTURES.get(checkpoint.model)
-    if build is None:
-        raise CheckpointError(f"{source}: model {checkpoint.model!r} is not one of {', '.join(ARCHITECTURES)}")
-    try:
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            module, state_shape = build(checkpoint.config)
-    except TypeError as error:
-        raise CheckpointError(f"{source}: the config does not fit a {checkpoint.model} model ({error})") from None
-    checkpoints.load_weights(module, checkpoint, source)
-    return module.eval(), state_shape
+    path = shipped().get(str(name), Path(name))
+    for kind in KINDS.values():
+        if kind.fits(path):
+            return path, kind
+    if not path.exists():
+        close = difflib.get_close_matches(str(name), shipped(), n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise CheckpointError(
+            f"model: {str(name)!r} is neither a file nor one of {', '.join(shipped()) or 'no shipped models'}{hint}"
+        )
+    reason = REFUSED.get(path.suffix, "it is of no kind that is known")
+    raise CheckpointError(
+        f"{path}: refused, because {reason}; expected a .pt or .safetensors checkpoint, a .keras or .h5 model, "
+        "a TensorFlow checkpoint or a SavedModel folder"
+    )
 
 
 def load_model(
@@ -97,20 +105,28 @@ def load_model(
     *,
     dtype: str | None = None,
     device: str | None = None,
-    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    memory_limit: int | None = None,
+    part: str | None = None,
+    trust: bool = False,
 ) -> Model:
-    """Load a trained network by name or from a checkpoint, as a map.
+    """Load a trained network by name or from a file, as a map.
 
     Parameters
     ----------
     name : str or path
-        Name of a shipped model, or a `.pt` or `.safetensors` checkpoint.
+        Name of a shipped model; a `.pt` or `.safetensors` checkpoint; a `.keras` or `.h5` model; a
+        checkpoint of `tf.train.Checkpoint` (its prefix, its `.index` file or its folder) that holds
+        a cycle generator; the folder of a SavedModel.
     dtype : "float32" or "float64", optional
         Of the map; as saved by default.
     device : str, optional
         Where the map computes; the CPU by default.
-    memory_limit : int
+    memory_limit : int, optional
         Bytes that one pass of tangents may take, about.
+    part : str, optional
+        Which network of a TensorFlow checkpoint, e.g. "generator_g"; needed where there are several.
+    trust : bool
+        Load files that may run code when they are loaded (SavedModel). All others cannot.
 
     Returns
     -------
@@ -120,6 +136,8 @@ def load_model(
     ------
     CheckpointError
         If there is no such model or file, or the file cannot be used.
+    MissingExtraError
+        If the framework that it needs is not installed.
 
     Examples
     --------
@@ -127,24 +145,41 @@ def load_model(
     >>> model.map.state_shape
     (1, 8, 8)
     """
-    path = shipped().get(str(name), Path(name))
-    if path.suffix not in checkpoints.SUFFIXES and not path.exists():
-        close = difflib.get_close_matches(str(name), shipped(), n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise CheckpointError(
-            f"model: {str(name)!r} is neither a file nor one of {', '.join(shipped()) or 'no shipped models'}{hint}"
-        )
-    checkpoint = checkpoints.load(path)
-    if checkpoint.model in NO_MAPS:
-        raise CheckpointError(f"model: {name} is a {checkpoint.model}, which cannot be iterated; see --features")
-    module, state_shape = build_module(checkpoint, path)
-    states = checkpoint.sample_states.numpy()
-    if states.ndim != 1 + len(state_shape) or states.shape[1:] != state_shape or not np.isfinite(states).all():
-        wanted = ", ".join(map(str, state_shape))
-        raise CheckpointError(f"{path}: sample_states have shape {states.shape}, expected (m, {wanted}), all finite")
-    label = str(name) if str(name) in shipped() else path.name
-    origin = {"model": label, "sha256": checkpoint.sha256}
-    tangent_map = wrap_torch(
-        module, state_shape=state_shape, dtype=dtype, device=device, memory_limit=memory_limit, provenance=origin
-    )
-    return Model(label, tangent_map, module, states, checkpoint)
+    saved, reader = load_saved(name, part=part, trust=trust)
+    options = {"dtype": dtype, "device": device, "memory_limit": memory_limit}
+    made = reader.as_map(saved, **{key: value for key, value in options.items() if value is not None})
+    shape, states = tuple(made.state_shape), saved.sample_states
+    if states is None:
+        states = np.zeros((0, *shape), np.float32)
+    if states.shape[1:] != shape or not np.isfinite(states).all():
+        wanted = ", ".join(map(str, shape))
+        raise CheckpointError(f"{name}: sample_states have shape {states.shape}, expected (m, {wanted}), all finite")
+    label = saved.origin["model"]
+    return Model(label, made, saved.module, states, saved.architecture, saved.config, saved.training)
+
+
+def load_saved(name: str | Path, *, part: str | None = None, trust: bool = False) -> tuple[Saved, Reader]:
+    """A network as its file has it, and the module that read it; see `load_model`."""
+    path, kind = kind_of(name)
+    if part is not None and kind is not KINDS["TensorFlow checkpoint"]:
+        raise CheckpointError(f"part: only TensorFlow checkpoints hold several networks, and {path.name} is none")
+    reader = _reader(kind)
+    return reader.read(path, str(name) if str(name) in shipped() else path.name, part, trust), reader
+
+
+def record(name: str | Path) -> dict[str, Any]:
+    """How a model was trained, as far as its file says so.
+
+    Examples
+    --------
+    >>> record("cycle-digits-012")["settings"]["data"]
+    'digits'
+    """
+    path, kind = kind_of(name)
+    return _reader(kind).record(path)
+
+
+def _reader(kind: Kind) -> Reader:
+    if find_spec(kind.package) is None:
+        raise MissingExtraError(kind.package, kind.package, "loading this model")
+    return import_module(f"lyapmap.training.{kind.reader}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lyapmap.core.images import channels_first, image_shape
 from lyapmap.views import style
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def draw_covariant(result: CovariantVectors) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    shape = tuple(result.state_shape)
-    images = len(shape) == 3 and shape[0] in (1, 3)
-    if images:
+    if image_shape(tuple(result.state_shape)) is not None:
         figure = _with_images(result)
     else:
         figure = style.new_figure(13.0, 4.6)
@@ -66,9 +65,9 @@ def _with_images(result: CovariantVectors) -> Figure:
     pictures, others = figure.subfigures(1, 2, width_ratios=[1.45 * columns, 4.4], squeeze=False)[0]
     cells = pictures.subplots(shown, columns, squeeze=False, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
     chosen = np.linspace(0, result.vectors.shape[1] - 1, shown).astype(int)
-    shape, vectors = tuple(result.state_shape), result.images()
+    shape, vectors = tuple(result.state_shape), channels_first(result.images())
     for row, sample in zip(cells, chosen, strict=True):
-        state = np.moveaxis(result.states[0, sample].reshape(shape), 0, -1).squeeze()
+        state = np.moveaxis(channels_first(result.states[0, sample].reshape(shape)), 0, -1).squeeze()
         low, high = float(np.nanmin(state)), float(np.nanmax(state))
         row[0].imshow((state - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
         row[0].set_ylabel(f"step {result.steps[sample]}", fontsize=style.SMALL, color=style.INK)

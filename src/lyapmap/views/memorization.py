@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lyapmap.core.images import channels_first, image_shape
 from lyapmap.views import style
 from lyapmap.views.images import sheet
 
@@ -33,8 +34,7 @@ def draw_memorization(result: Memorization) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    shape = result.sample_shape
-    pictures = len(result.pair) > 0 and len(shape) == 3 and shape[0] in (1, 3)
+    pictures = len(result.pair) > 0 and image_shape(tuple(result.sample_shape)) is not None
     figure = style.new_figure(13.0 if pictures else 10.5, 4.9)
     if pictures:
         left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
@@ -80,13 +80,14 @@ def _draw_pairs(axes: Axes, result: Memorization) -> None:
     m = len(result.pair)
     across = min(COLUMNS, m)
     rows = -(-m // across)
-    channels, height, width = shape
+    both = [channels_first(values.reshape(m, *shape)) for values in (result.pair_generated, result.pair_training)]
+    channels, height, width = both[0].shape[1:]
     low, high = result.value_range
     if not low < high:
         low, high = low - 1, low + 1
     images = np.full((2 * rows, across, channels, height, width), high)
-    for row, values in enumerate((result.pair_generated, result.pair_training)):
-        for place, image in enumerate(values.reshape(m, *shape)):
+    for row, values in enumerate(both):
+        for place, image in enumerate(values):
             images[2 * (place // across) + row, place % across] = image
     scale = max(1, -(-CELL // width))
     axes.imshow(sheet(images, value_range=(low, high), scale=scale, gap=GAP), interpolation="nearest")

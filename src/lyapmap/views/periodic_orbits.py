@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lyapmap.core.images import channels_first, image_shape
 from lyapmap.views import style
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ def draw_periodic_orbits(result: PeriodicOrbits) -> Figure:
     are drawn as such, one row for each of the first cycles. A number in brackets counts the
     unstable directions.
     """
-    shape = tuple(result.state_shape)
-    images = len(shape) == 3 and shape[0] in (1, 3) and len(result.orbits) > 0
+    images = image_shape(tuple(result.state_shape)) is not None and len(result.orbits) > 0
     figure = style.new_figure(12.0, 5.0)
     if images:
         parts: Any = figure.subfigures(1, 2, width_ratios=[1.25, 1])
@@ -102,9 +102,9 @@ def _keep_in_sight(axes: Axes, background: Any, points: Any, following: Any) -> 
 
 def _draw_images(figure: Any, result: PeriodicOrbits) -> None:
     """The first points of the first cycles as images."""
-    images = result.images()[:IMAGE_ROWS]
+    orbits = channels_first(result.images())
     wide = bool((result.period == 1).all())  # fixed points fill a grid
-    shown = result.images()[: IMAGE_ROWS * 4, 0] if wide else images[:, :IMAGE_COLUMNS]
+    shown = orbits[: IMAGE_ROWS * 4, 0] if wide else orbits[:IMAGE_ROWS, :IMAGE_COLUMNS]
     columns = min(4, len(shown)) if wide else shown.shape[1]
     rows = -(-len(shown) // columns) if wide else len(shown)
     grid = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lyapmap.core.images import channels_first, image_shape
 from lyapmap.views import style
 from lyapmap.views.images import save_film_strip
 
@@ -27,9 +28,8 @@ def save_trajectory(result: Trajectory, path: str | Path) -> Path:
     The strip shows the first trajectories, and of long ones every so many-th step.
     """
     path = Path(path)
-    shape = tuple(result.state_shape)
-    if len(shape) == 3 and shape[0] in (1, 3):
-        images = result.images()[:STRIP_ROWS]
+    if image_shape(tuple(result.state_shape)) is not None:
+        images = channels_first(result.images()[:STRIP_ROWS])
         every = max(1, -(-(images.shape[1] - 1) // (STRIP_COLUMNS - 1)))
         steps = range(0, images.shape[1], every)
         first = int(result.settings.get("transient", 0))

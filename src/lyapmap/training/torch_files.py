@@ -1,0 +1,73 @@
+"""Checkpoints of torch networks as models: the architectures by name, and how they become maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from lyapmap.backends.torch_map import TorchMap, wrap_torch
+from lyapmap.core.errors import CheckpointError
+from lyapmap.models.classifier import Classifier, ClassifierConfig
+from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.training import checkpoint as checkpoints
+from lyapmap.training.model import Saved
+
+
+def _cycle(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = CycleConfig(**config)
+    return Generator(sizes), sizes.state_shape
+
+
+def _classifier(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = ClassifierConfig(**config)
+    return Classifier(sizes), sizes.state_shape
+
+
+ARCHITECTURES: dict[str, Callable[[dict[str, Any]], tuple[nn.Module, tuple[int, ...]]]] = {
+    "cycle": _cycle,
+    "classifier": _classifier,
+}
+NO_MAPS = ("classifier",)
+"""Networks that do not make states of states; `lyapmap.training.features` loads them."""
+
+
+def build_module(checkpoint: checkpoints.Checkpoint, source: str | Path) -> tuple[nn.Module, tuple[int, ...]]:
+    """The network of a checkpoint in evaluation mode, and the shape of its states.
+
+    `source` names the checkpoint in errors.
+    """
+    build = ARCHITECTURES.get(checkpoint.model)
+    if build is None:
+        raise CheckpointError(f"{source}: model {checkpoint.model!r} is not one of {', '.join(ARCHITECTURES)}")
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+            module, state_shape = build(checkpoint.config)
+    except TypeError as error:
+        raise CheckpointError(f"{source}: the config does not fit a {checkpoint.model} model ({error})") from None
+    checkpoints.load_weights(module, checkpoint, source)
+    return module.eval(), state_shape
+
+
+def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+    """The network of a `.pt` or `.safetensors` checkpoint."""
+    checkpoint = checkpoints.load(path)
+    if checkpoint.model in NO_MAPS:
+        raise CheckpointError(f"model: {label} is a {checkpoint.model}, which cannot be iterated; see --features")
+    module, _ = build_module(checkpoint, path)
+    origin = {"model": label, "sha256": checkpoint.sha256}
+    states = checkpoint.sample_states.numpy()
+    return Saved(module, origin, states, checkpoint.model, checkpoint.config, checkpoint.training)
+
+
+def as_map(saved: Saved, **options: Any) -> TorchMap:
+    """A checkpoint's network as a map."""
+    return wrap_torch(saved.module, state_shape=saved.module.config.state_shape, provenance=saved.origin, **options)
+
+
+def record(path: Path) -> dict[str, Any]:
+    """How the network was trained."""
+    return checkpoints.load(path).training
