@@ -69,6 +69,9 @@ _NAMES = {
     "ManifoldMetric": "lyapmap.analysis.manifold_updates",
     "transitions": "lyapmap.analysis.transitions",
     "Transitions": "lyapmap.analysis.transitions",
+    "embed": "lyapmap.views.embedding",
+    "Embedding": "lyapmap.views.embedding_result",
+    "EmbeddedStates": "lyapmap.views.embedded_states",
     "memorization": "lyapmap.analysis.memorization",
     "Memorization": "lyapmap.analysis.memorization",
     "load_model": "lyapmap.training.zoo",
@@ -110,6 +113,9 @@ if TYPE_CHECKING:
     from lyapmap.core.errors import LyapmapError, RunError
     from lyapmap.core.results import Status
     from lyapmap.training.zoo import load_model
+    from lyapmap.views.embedded_states import EmbeddedStates
+    from lyapmap.views.embedding import embed
+    from lyapmap.views.embedding_result import Embedding
 
 
 def __getattr__(name: str) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from lyapmap.analysis import neighbors
+from lyapmap.analysis import neighbor_search, neighbors
 from lyapmap.analysis.neighbors import drop_duplicates, neighbor_graph, pairs_within
-from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
+from lyapmap.core.errors import LyapmapError, ShapeError
 
 
 def brute(points, k, exclude, metric, queries=None):
@@ -59,9 +57,9 @@ def test_products_of_far_off_clusters_do_not_round_neighbours_away(monkeypatch):
     rng = np.random.default_rng(2)
     points = np.where(np.arange(120)[:, None] % 2, 1e6, -1e6) + 1e-6 * rng.normal(size=(120, 30))
     asked = []
-    exact = neighbors._blocks._by_differences
+    exact = neighbor_search._blocks._by_differences
     monkeypatch.setattr(
-        neighbors._blocks, "_by_differences", lambda self, q, k: asked.append(len(q)) or exact(self, q, k)
+        neighbor_search._blocks, "_by_differences", lambda self, q, k: asked.append(len(q)) or exact(self, q, k)
     )
     distances, _ = neighbor_graph(points, 2)
     np.testing.assert_allclose(distances, brute(points, 2, 0, "euclidean"), rtol=1e-9)
@@ -77,6 +75,7 @@ def test_a_window_longer_than_the_first_candidates():
 
 def test_blocks_smaller_than_the_data(monkeypatch):
     monkeypatch.setattr(neighbors, "BLOCK_VALUES", 64)
+    monkeypatch.setattr(neighbor_search, "BLOCK_VALUES", 64)
     rng = np.random.default_rng(3)
     for d in (2, 20):
         points = rng.normal(size=(50, d))
@@ -134,20 +133,6 @@ def test_bad_pairs():
         pairs_within([[0.0]], 0)
     with pytest.raises(LyapmapError, match="metric"):
         pairs_within([[0.0]], 1, metric="x")
-
-
-def test_approximate_search_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynndescent", None)
-    with pytest.raises(MissingExtraError, match=r"lyapmap\[umap\]"):
-        neighbor_graph(np.zeros((50, 2)), 1, approximate=True)
-
-
-def test_approximate_search_finds_most():
-    pytest.importorskip("pynndescent")
-    points = np.random.default_rng(5).normal(size=(600, 10))
-    _, found = neighbor_graph(points, 5, approximate=True)
-    _, exact = neighbor_graph(points, 5)
-    assert np.mean([len(set(a) & set(b)) for a, b in zip(found, exact, strict=True)]) > 4.5
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])

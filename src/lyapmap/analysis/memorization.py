@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.neighbors import Points, as_points, neighbor_graph, tell_apart
+from lyapmap.analysis.neighbor_search import Points, exact_search
+from lyapmap.analysis.neighbors import as_points, tell_apart
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import positive, seeded, whole
@@ -305,9 +306,10 @@ def _featured(samples: Any, features: Features | None, rows: Points, name: str) 
 
 def _nearest(points: Points, queries: Points, k: int, report: Report) -> tuple[Points, NDArray[np.int64]]:
     """Nearest points of queries, some at a time."""
+    search = exact_search(points)
     found = []
     for start in range(0, len(queries), QUERIES):
-        found.append(neighbor_graph(points, k, queries=queries[start : start + QUERIES]))
+        found.append(search(queries[start : start + QUERIES], k))
         report(min(start + QUERIES, len(queries)), len(queries))
     return np.concatenate([d for d, _ in found]), np.concatenate([i for _, i in found])
 

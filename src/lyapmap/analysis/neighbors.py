@@ -7,33 +7,31 @@ choice the rounding could have changed is done again exactly. Memory grows as th
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.neighbor_search import (
+    BLOCK_VALUES,
+    METRICS,
+    TREE_DIMENSIONS,
+    ApproximateSearch,
+    Graph,
+    Points,
+    Search,
+    exact_search,
+    lengths,
+)
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
-from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
+from lyapmap.core.errors import LyapmapError, ShapeError
 
-Points = NDArray[np.float64]
-Graph = tuple[NDArray[np.float64], NDArray[np.int64]]
+__all__ = ["METRICS", "Graph", "Points", "as_points", "drop_duplicates", "neighbor_graph", "pairs_within", "tell_apart"]
 
-METRICS = {"euclidean": 2.0, "chebyshev": np.inf, "cityblock": 1.0}
-"""Metrics by name, and the power of the norm that each is."""
-TREE_DIMENSIONS = 16
-"""Up to here a tree beats the blocks."""
-BLOCK_VALUES = 4_000_000
-"""Distances in one block: 32 MB."""
 QUERIES = 4096
 """Points after which progress is reported."""
-GROUP = 32
-"""Points of which only the nearest is looked at first."""
-SPARE = 8
-"""Neighbours chosen beyond those wanted, which absorb most ties of the rounded products."""
 
 
 def neighbor_graph(
@@ -108,9 +106,13 @@ def neighbor_graph(
     enough = k if asked is not None else k + 1 + min(2 * exclude, len(found) - 1)
     if enough > len(found):
         raise LyapmapError(f"k: {k} neighbours outside a window of {exclude} need {enough} points, got {len(found)}")
+    search: Search
     if approximate:
-        return _approximate(found, asked, k, exclude, metric, seed)
-    search = _tree(found, metric) if found.shape[1] <= TREE_DIMENSIONS else _blocks(found, metric)
+        search = ApproximateSearch(found, metric, k + 2 * exclude, seed)
+        if asked is None and not exclude:
+            return search.among_themselves(k)
+    else:
+        search = exact_search(found, metric)
     if asked is not None:
         return search(asked, k)
     with reporting(progress, "neighbours") as report:
@@ -208,9 +210,9 @@ def pairs_within(points: Any, radius: float, *, metric: str = "euclidean") -> tu
 
         tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
         pairs = tree.query_pairs(radius, p=METRICS[metric], output_type="ndarray").astype(np.int64, copy=False)
-        return pairs, _lengths(rows, pairs, metric)
+        return pairs, _distances(rows, pairs, metric)
     candidates = np.concatenate(list(_close_in_blocks(rows, radius, metric)))
-    distances = _lengths(rows, candidates, metric)
+    distances = _distances(rows, candidates, metric)
     close = distances <= radius
     return candidates[close], distances[close]
 
@@ -234,124 +236,17 @@ def _close_in_blocks(points: Points, radius: float, metric: str) -> Iterator[NDA
         yield np.stack([i[above], j[above]], axis=1) + start
 
 
-def _lengths(points: Points, pairs: NDArray[np.int64], metric: str) -> Points:
+def _distances(points: Points, pairs: NDArray[np.int64], metric: str) -> Points:
     """Distances of pairs, by differences."""
     distances = np.empty(len(pairs))
     size = max(1, BLOCK_VALUES // points.shape[1])
     for start in range(0, len(pairs), size):
         i, j = pairs[start : start + size].T
-        difference = points[i] - points[j]
-        if metric == "euclidean":
-            distances[start : start + size] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-        else:
-            difference = np.abs(difference)
-            distances[start : start + size] = difference.max(1) if metric == "chebyshev" else difference.sum(1)
+        distances[start : start + size] = lengths(points[i] - points[j], metric)
     return distances
 
 
-class _tree:  # noqa: N801  # called as a function
-    def __init__(self, points: Points, metric: str) -> None:
-        from scipy.spatial import cKDTree
-
-        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
-        self._power = METRICS[metric]
-
-    def __call__(self, queries: Points, k: int) -> Graph:
-        distances, indices = self._tree.query(queries, k=np.arange(1, k + 1), p=self._power)
-        return distances, indices.astype(np.int64)
-
-
-class _blocks:  # noqa: N801  # called as a function
-    def __init__(self, points: Points, metric: str) -> None:
-        self._points, self._metric = points, metric
-        self._centre = points.mean(axis=0)
-        centred = points - self._centre
-        self._squares = np.einsum("ij,ij->i", centred, centred)
-        # In columns, and as many as fill the groups: those added are infinitely far.
-        self._columns = centred.T
-        self._groups = -(-len(points) // GROUP)
-        largest = float(self._squares.max())
-        # Centred numbers beyond this range would overflow or vanish in float32.
-        self._rough = np.float32 if 1e-15 < largest < 1e30 else np.float64
-        self._tables: dict[Any, tuple[Any, Any]] = {}
-
-    def __call__(self, queries: Points, k: int) -> Graph:
-        by_products = self._metric == "euclidean"
-        distances = np.empty((len(queries), k))
-        indices = np.empty((len(queries), k), dtype=np.int64)
-        rows = max(1, BLOCK_VALUES // len(self._points))
-        for start in range(0, len(queries), rows):
-            chosen = slice(start, start + rows)
-            some = queries[chosen]
-            distances[chosen], indices[chosen] = (
-                self._by_products(some, k, self._rough) if by_products else self._by_differences(some, k)
-            )
-        return distances, indices
-
-    def _by_differences(self, queries: Points, k: int) -> Graph:
-        from scipy.spatial.distance import cdist
-
-        return _smallest(cdist(queries, self._points, self._metric), k)
-
-    def _table(self, kind: Any) -> tuple[Any, Any]:
-        """The points as columns and their squares, in float32 or float64."""
-        if kind not in self._tables:
-            added = self._groups * GROUP - len(self._points)
-            columns = np.pad(self._columns.astype(kind), ((0, 0), (0, added)))
-            self._tables[kind] = columns, np.pad(self._squares.astype(kind), (0, added), constant_values=np.inf)
-        return self._tables[kind]
-
-    def _by_products(self, queries: Points, k: int, kind: Any) -> Graph:
-        """Candidates by products in float32, or in float64 for the rows where that leaves doubt."""
-        columns, squares = self._table(kind)
-        centred = queries - self._centre
-        own = np.einsum("ij,ij->i", centred, centred)
-        rough = (-2 * centred).astype(kind) @ columns
-        rough += squares
-        wide = min(k + SPARE, len(self._points))
-        candidates, border = _few_smallest(rough, wide, self._groups)
-        differences = self._points[candidates]
-        differences -= queries[:, None, :]
-        distances, order = _smallest(np.sqrt(np.einsum("ijk,ijk->ij", differences, differences)), k)
-        indices = np.take_along_axis(candidates, order, axis=1)
-        if wide < len(self._points):
-            slack = 4 * np.finfo(kind).eps * (queries.shape[1] + 4) * (own + float(self._squares.max()))
-            unsure = np.flatnonzero(distances[:, -1] ** 2 > border + own - slack)
-            if len(unsure):
-                exact = kind is np.float64
-                again = self._by_differences if exact else functools.partial(self._by_products, kind=np.float64)
-                distances[unsure], indices[unsure] = again(queries[unsure], k)
-        return distances, indices
-
-
-def _few_smallest(table: Any, few: int, groups: int) -> tuple[NDArray[np.int64], Any]:
-    """Columns of the smallest values of each row, in no order, and the largest of those values.
-
-    The few smallest stand in the groups with the few smallest minima. Column j is in group
-    j modulo `groups`, so that all minima are taken at once.
-    """
-    rows = len(table)
-    if groups > 2 * few:
-        slabs = table.reshape(rows, GROUP, groups)
-        near = np.argpartition(slabs.min(axis=1), few - 1, axis=1)[:, :few]
-        columns = (near[:, None, :] + groups * np.arange(GROUP)[:, None]).reshape(rows, -1)
-        values = np.take_along_axis(table, columns, axis=1)
-        chosen = np.argpartition(values, few - 1, axis=1)[:, :few]
-        columns = np.take_along_axis(columns, chosen, axis=1)
-    else:
-        columns = np.argpartition(table, few - 1, axis=1)[:, :few]
-    return columns, np.take_along_axis(table, columns, axis=1).max(axis=1).astype(np.float64)
-
-
-def _smallest(distances: NDArray[np.float64], k: int) -> Graph:
-    """The k smallest of each row, in order, and where they stand."""
-    some = np.argpartition(distances, k - 1, axis=1)[:, :k]
-    values = np.take_along_axis(distances, some, axis=1)
-    order = np.argsort(values, axis=1, kind="stable")
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(some, order, axis=1)
-
-
-def _own(search: Any, points: Points, k: int, exclude: int, report: Report | None = None) -> Graph:
+def _own(search: Search, points: Points, k: int, exclude: int, report: Report | None = None) -> Graph:
     """Neighbours of the points among themselves, those within the window left out.
 
     Few rows lose all their first candidates to the window, so the number asked for grows for
@@ -379,18 +274,3 @@ def _own(search: Any, points: Points, k: int, exclude: int, report: Report | Non
             left.append(chosen[~full])
         rows, asked = np.concatenate(left), min(2 * asked, most)
     return distances, indices
-
-
-def _approximate(points: Points, queries: Points | None, k: int, exclude: int, metric: str, seed: int) -> Graph:
-    try:
-        NNDescent = import_module("pynndescent").NNDescent
-    except ImportError:
-        raise MissingExtraError("pynndescent", "umap", "approximate=True") from None
-    name = "manhattan" if metric == "cityblock" else metric
-    index = NNDescent(points, metric=name, n_neighbors=max(30, k + 2 * exclude + 1), random_state=seed)
-
-    def search(asked: Points, wanted: int) -> Graph:
-        indices, distances = index.query(asked, k=wanted)
-        return distances.astype(np.float64), indices.astype(np.int64)
-
-    return search(queries, k) if queries is not None else _own(search, points, k, exclude)

@@ -269,8 +269,8 @@ class Summary:
         exact = np.full((self.run.b, self.k), np.nan)
         for period in np.unique(periods):
             rows = np.flatnonzero(periods == period)
-            frame = self.run.frame[rows][:, :, : self.k]
-            exact[rows] = orbit.cycle_exponents(self.run.map, self.run.x[rows], frame, int(period))
+            x, frame = (self.run.ops.take(array, rows) for array in (self.run.x, self.run.frame))
+            exact[rows] = orbit.cycle_exponents(self.run.map, x, frame[:, :, : self.k], int(period))
         return exact
 
     def _collapsed(self, unstable: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.results import Result
 
 if TYPE_CHECKING:
     from lyapmap.analysis.trajectory import Trajectory
     from lyapmap.cli.source import Source
 
+R = TypeVar("R", bound=Result)
 
 TABLES = (".csv", ".txt", ".dat")
 FILES = (".npy", *TABLES)
@@ -72,6 +75,20 @@ def iterated(source: Source, *, steps: int, transient: int) -> Trajectory:
     from lyapmap.analysis.trajectory import trajectory
 
     return trajectory(source.map, source.x0, n_steps=steps, transient=transient)
+
+
+def iterated_from(source: Source, x0: Any, *, steps: int, transient: int, progress: bool) -> Trajectory:
+    """States of the map from given ones; an escape is an error here."""
+    from lyapmap.analysis.trajectory import trajectory
+
+    return trajectory(source.map, x0, n_steps=steps, transient=transient, progress=progress)
+
+
+def told_of(result: R, orbit: Trajectory, cut: bool) -> R:
+    """A result of states that Ctrl-C cut short, with a word on it in its message."""
+    if not cut:
+        return result
+    return replace(result, message="; ".join(part for part in (orbit.message, result.message) if part))
 
 
 def column(values: NDArray[Any], number: int | None, option: str) -> NDArray[Any]:

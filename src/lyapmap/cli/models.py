@@ -27,6 +27,7 @@ def models(
 
     require_torch("reading a model")
     from lyapmap.training import checkpoint, zoo
+    from lyapmap.training.torch_files import NO_MAPS
 
     if name is not None and name not in zoo.shipped():
         zoo.load_model(name)  # raises for what is neither shipped nor a file
@@ -38,6 +39,7 @@ def models(
             {
                 key: {
                     "model": c.model,
+                    "is_map": c.model not in NO_MAPS,
                     "config": c.config,
                     "sha256": c.sha256,
                     "sample_states": list(c.sample_states.shape),
@@ -52,9 +54,10 @@ def models(
         for key, c in loaded.items():
             trained = c.training.get("settings", {}).get("data", "?")
             size = "x".join(map(str, c.sample_states.shape[1:]))
-            typer.echo(
-                f"{key:<20} {c.model} model, states {size}, trained on {trained}, {c.training.get('epoch')} epochs"
-            )
+            words = f"{c.model} model, states {size}, trained on {trained}, {c.training.get('epoch')} epochs"
+            if c.model in NO_MAPS:
+                words = words.replace("model, states", "of images") + "; no map, for --features and --classifier"
+            typer.echo(f"{key:<24} {words}")
 
 
 def raise_for_file(name: str) -> None:

@@ -69,7 +69,7 @@ def transitions(
     from lyapmap.analysis.trajectory import trajectory
     from lyapmap.analysis.transitions import transitions as analyse
     from lyapmap.cli.labelling import chosen_classifier
-    from lyapmap.cli.measured import one_of, read_numbers
+    from lyapmap.cli.measured import one_of, read_numbers, told_of
 
     one_of(source, labels, "--labels")
     cycle = common.integers(order, "--order")
@@ -93,6 +93,7 @@ def transitions(
     result, interrupted = common.completed(
         lambda: analyse(states, classify, order=cycle, progress=not as_json, throw=False)
     )
+    result = told_of(result, states, cut)
     name = labels.name if source is None else source.name  # type: ignore[union-attr]
     show.conclude(
         result,

@@ -11,6 +11,7 @@ _NAMES = {
     "draw_dimension": "dimension",
     "draw_dimension_comparison": "dimension",
     "draw_divergence": "divergence",
+    "draw_embedding": "embedding_pictures",
     "draw_finite_time": "finite_time",
     "draw_expansion_entropy": "entropy",
     "draw_manifold": "manifold",

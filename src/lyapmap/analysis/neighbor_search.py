@@ -1,0 +1,223 @@
+"""How the neighbours of queries are found: by a tree, by blocks of matrix products, or by descent on a graph.
+
+A search is made once from points and then called with queries, as often as there are any.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import MissingExtraError
+
+Points = NDArray[np.float64]
+Graph = tuple[NDArray[np.float64], NDArray[np.int64]]
+Search = Callable[[Points, int], Graph]
+"""Takes queries (m, d) and k; distances (m, k) and indices (m, k), nearest first."""
+
+METRICS = {"euclidean": 2.0, "chebyshev": np.inf, "cityblock": 1.0}
+"""Metrics by name, and the power of the norm that each is."""
+TREE_DIMENSIONS = 16
+"""Up to here a tree beats the blocks."""
+BLOCK_VALUES = 4_000_000
+"""Distances in one block: 32 MB."""
+GROUP = 32
+"""Points of which only the nearest is looked at first."""
+SPARE = 8
+"""Neighbours chosen beyond those wanted, which absorb most ties of the rounded products."""
+LEAST_EDGES = 30
+"""Neighbours of each point at least on the graph that an approximate search descends."""
+
+
+def exact_search(points: Points, metric: str = "euclidean") -> Search:
+    """A search that finds the nearest of `points` for any queries.
+
+    Examples
+    --------
+    >>> search = exact_search(np.array([[0.0], [1.0], [3.0]]))
+    >>> search(np.array([[0.9]]), 2)[1].tolist()
+    [[1, 0]]
+    """
+    kind = _tree if points.shape[1] <= TREE_DIMENSIONS else _blocks
+    return kind(points, metric)
+
+
+class _tree:  # noqa: N801  # called as a function
+    def __init__(self, points: Points, metric: str) -> None:
+        from scipy.spatial import cKDTree
+
+        self._tree = cKDTree(points, balanced_tree=False, compact_nodes=False)
+        self._power = METRICS[metric]
+
+    def __call__(self, queries: Points, k: int) -> Graph:
+        distances, indices = self._tree.query(queries, k=np.arange(1, k + 1), p=self._power)
+        return distances, indices.astype(np.int64)
+
+
+class _blocks:  # noqa: N801  # called as a function
+    def __init__(self, points: Points, metric: str) -> None:
+        self._points, self._metric = points, metric
+        self._centre = points.mean(axis=0)
+        centred = points - self._centre
+        self._squares = np.einsum("ij,ij->i", centred, centred)
+        # In columns, and as many as fill the groups: those added are infinitely far.
+        self._columns = centred.T
+        self._groups = -(-len(points) // GROUP)
+        largest = float(self._squares.max())
+        # Centred numbers beyond this range would overflow or vanish in float32.
+        self._rough = np.float32 if 1e-15 < largest < 1e30 else np.float64
+        self._tables: dict[Any, tuple[Any, Any]] = {}
+
+    def __call__(self, queries: Points, k: int) -> Graph:
+        by_products = self._metric == "euclidean"
+        distances = np.empty((len(queries), k))
+        indices = np.empty((len(queries), k), dtype=np.int64)
+        rows = max(1, BLOCK_VALUES // len(self._points))
+        for start in range(0, len(queries), rows):
+            chosen = slice(start, start + rows)
+            some = queries[chosen]
+            distances[chosen], indices[chosen] = (
+                self._by_products(some, k, self._rough) if by_products else self._by_differences(some, k)
+            )
+        return distances, indices
+
+    def _by_differences(self, queries: Points, k: int) -> Graph:
+        from scipy.spatial.distance import cdist
+
+        return _smallest(cdist(queries, self._points, self._metric), k)
+
+    def _table(self, kind: Any) -> tuple[Any, Any]:
+        """The points as columns and their squares, in float32 or float64."""
+        if kind not in self._tables:
+            added = self._groups * GROUP - len(self._points)
+            columns = np.pad(self._columns.astype(kind), ((0, 0), (0, added)))
+            self._tables[kind] = columns, np.pad(self._squares.astype(kind), (0, added), constant_values=np.inf)
+        return self._tables[kind]
+
+    def _by_products(self, queries: Points, k: int, kind: Any) -> Graph:
+        """Candidates by products in float32, or in float64 for the rows where that leaves doubt."""
+        columns, squares = self._table(kind)
+        centred = queries - self._centre
+        own = np.einsum("ij,ij->i", centred, centred)
+        rough = (-2 * centred).astype(kind) @ columns
+        rough += squares
+        wide = min(k + SPARE, len(self._points))
+        candidates, border = _few_smallest(rough, wide, self._groups)
+        differences = self._points[candidates]
+        differences -= queries[:, None, :]
+        distances, order = _smallest(np.sqrt(np.einsum("ijk,ijk->ij", differences, differences)), k)
+        indices = np.take_along_axis(candidates, order, axis=1)
+        if wide < len(self._points):
+            slack = 4 * np.finfo(kind).eps * (queries.shape[1] + 4) * (own + float(self._squares.max()))
+            unsure = np.flatnonzero(distances[:, -1] ** 2 > border + own - slack)
+            if len(unsure):
+                exact = kind is np.float64
+                again = self._by_differences if exact else functools.partial(self._by_products, kind=np.float64)
+                distances[unsure], indices[unsure] = again(queries[unsure], k)
+        return distances, indices
+
+
+def _few_smallest(table: Any, few: int, groups: int) -> tuple[NDArray[np.int64], Any]:
+    """Columns of the smallest values of each row, in no order, and the largest of those values.
+
+    The few smallest stand in the groups with the few smallest minima. Column j is in group
+    j modulo `groups`, so that all minima are taken at once.
+    """
+    rows = len(table)
+    if groups > 2 * few:
+        slabs = table.reshape(rows, GROUP, groups)
+        near = np.argpartition(slabs.min(axis=1), few - 1, axis=1)[:, :few]
+        columns = (near[:, None, :] + groups * np.arange(GROUP)[:, None]).reshape(rows, -1)
+        values = np.take_along_axis(table, columns, axis=1)
+        chosen = np.argpartition(values, few - 1, axis=1)[:, :few]
+        columns = np.take_along_axis(columns, chosen, axis=1)
+    else:
+        columns = np.argpartition(table, few - 1, axis=1)[:, :few]
+    return columns, np.take_along_axis(table, columns, axis=1).max(axis=1).astype(np.float64)
+
+
+def _smallest(distances: NDArray[np.float64], k: int) -> Graph:
+    """The k smallest of each row, in order, and where they stand."""
+    some = np.argpartition(distances, k - 1, axis=1)[:, :k]
+    values = np.take_along_axis(distances, some, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
+    return np.take_along_axis(values, order, axis=1), np.take_along_axis(some, order, axis=1)
+
+
+class ApproximateSearch:
+    """Most of the nearest neighbours, by pynndescent; distances of those found are exact.
+
+    Raises
+    ------
+    MissingExtraError
+        If pynndescent is not installed.
+    """
+
+    def __init__(self, points: Points, metric: str, k: int, seed: int) -> None:
+        try:
+            NNDescent = import_module("pynndescent").NNDescent
+        except ImportError:
+            raise MissingExtraError("pynndescent", "umap", "approximate=True") from None
+        self._points, self._metric = points, metric
+        # It computes in float32, which an offset would use up.
+        self._centre = points.mean(axis=0)
+        self._index = NNDescent(
+            (points - self._centre).astype(np.float32),
+            metric="manhattan" if metric == "cityblock" else metric,
+            n_neighbors=min(max(LEAST_EDGES, k + 1), len(points)),
+            random_state=seed,
+        )
+
+    def __call__(self, queries: Points, k: int) -> Graph:
+        indices = self._index.query((queries - self._centre).astype(np.float32), k=k)[0]
+        return self._measured(queries, indices.astype(np.int64))
+
+    def among_themselves(self, k: int) -> Graph:
+        """Neighbours of the points, each other than the point itself."""
+        found = self._index.neighbor_graph[0].astype(np.int64)
+        own = found == np.arange(len(found))[:, None]
+        # The point itself comes last, then the farthest are cut off.
+        order = np.argsort(own, axis=1, kind="stable")[:, :k]
+        return self._measured(self._points, np.take_along_axis(found, order, axis=1), itself=True)
+
+    def _measured(self, queries: Points, indices: NDArray[np.int64], *, itself: bool = False) -> Graph:
+        """Distances by differences, in order; rows for which too few were found are searched exactly."""
+        k = indices.shape[1]
+        rows = np.arange(len(queries))[:, None]
+        short = (indices < 0).any(axis=1) | ((indices == rows).any(axis=1) if itself else False)
+        found = np.empty(indices.shape)
+        size = max(1, BLOCK_VALUES // (k * queries.shape[1]))
+        for start in range(0, len(queries), size):
+            some = slice(start, start + size)
+            found[some] = lengths(self._points[indices[some]] - queries[some, None], self._metric)
+        order = np.argsort(found, axis=1, kind="stable")
+        distances, indices = np.take_along_axis(found, order, axis=1), np.take_along_axis(indices, order, axis=1)
+        left = np.flatnonzero(short)
+        if len(left):
+            near, which = exact_search(self._points, self._metric)(queries[left], k + itself)
+            last = np.argsort(which == left[:, None], axis=1, kind="stable")[:, :k] if itself else np.arange(k)[None]
+            distances[left] = np.take_along_axis(near, last, axis=1)
+            indices[left] = np.take_along_axis(which, last, axis=1)
+        return distances, indices
+
+
+def lengths(differences: Points, metric: str) -> Points:
+    """Lengths of vectors along the last axis.
+
+    Examples
+    --------
+    >>> [float(lengths(np.array([3.0, -4.0]), metric)) for metric in METRICS]
+    [5.0, 4.0, 7.0]
+    """
+    result: Points
+    if metric == "euclidean":
+        result = np.sqrt(np.einsum("...i,...i->...", differences, differences))
+    else:
+        sizes = np.abs(differences)
+        result = sizes.max(-1) if metric == "chebyshev" else sizes.sum(-1)
+    return result
