@@ -175,3 +175,14 @@ def test_unwritable_output_is_refused(tmp_path):
     result = run("spectrum", "--map", "henon", "--out", str(tmp_path / "file" / "below"))
     assert result.exit_code == 2
     assert "--out" in result.stderr
+
+
+def test_classes_may_be_separated_by_blanks(tmp_path):
+    given = ["trajectory", "--model", "cycle-digits-012", "--data", "digits", "-n", "1", "-b", "4"]
+    states = []
+    for name, classes in (("one", ["0,1,2"]), ("other", ["0", "1", "2"])):
+        result = run(*given, "--out", str(tmp_path / name), "--classes", *classes)
+        assert result.exit_code == 0, result.output
+        states.append(lm.Trajectory.load(tmp_path / name / "trajectory.npz").states)
+    np.testing.assert_array_equal(*states)
+    assert run(*given, "--classes", "0", "1", "x").exit_code == 2

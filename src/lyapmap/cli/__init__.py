@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
+import typer.core
 
 from lyapmap.cli import (
     alignment,
@@ -29,10 +32,19 @@ from lyapmap.cli import (
     transitions,
     zero_one,
 )
-from lyapmap.cli.common import version_option
+from lyapmap.cli.common import lists_joined, version_option
+
+
+class _Commands(typer.core.TyperGroup):
+    """Takes `--classes 0 1 2` for `--classes 0,1,2`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, lists_joined(args))
+
 
 app = typer.Typer(
     name="lyapmap",
+    cls=_Commands,
     help="Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures.",
     epilog="Start with:\n\nlyapmap spectrum --map henon\n\nlyapmap spectrum --model cycle-mnist-012 --out report",
     no_args_is_help=True,

@@ -191,6 +191,26 @@ def echo_json(value: Any) -> None:
     typer.echo(json.dumps(value, allow_nan=False))
 
 
+LISTS = ("--classes", "--order", "--k")
+"""Options that take several numbers."""
+
+
+def lists_joined(arguments: list[str]) -> list[str]:
+    """Arguments in which numbers that follow one of `LISTS` stand in one word, `--classes 0 1 2` as `--classes 0,1,2`.
+
+    >>> lists_joined(["spectrum", "--classes", "0", "1", "--seed", "2"])
+    ['spectrum', '--classes', '0,1', '--seed', '2']
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        goes_on = len(joined) > 1 and joined[-2] in LISTS and all(p.isdecimal() for p in joined[-1].split(","))
+        if goes_on and argument.isdecimal():
+            joined[-1] += f",{argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def integers(text: str | None, option: str) -> tuple[int, ...] | None:
     """Numbers separated by commas, as `--classes 0,1,2` and `--state-shape 1,28,28` give them."""
     if text is None:

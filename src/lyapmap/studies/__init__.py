@@ -1,0 +1,1 @@
+"""Studies: whole protocols of papers, stage by stage, restartable."""

@@ -1,0 +1,247 @@
+"""What the study of a cycle model is about: the network, the images, features and categories."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.manifold import RealManifold
+from lyapmap.analysis.trajectory import trajectory
+from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.images import image_shape, laid_out
+from lyapmap.core.map import TangentMap
+from lyapmap.training.zoo import load_model, shipped
+
+if TYPE_CHECKING:
+    from lyapmap.data import ImageSet
+    from lyapmap.training.extractors import Features
+    from lyapmap.training.labels import Labels
+    from lyapmap.training.model import Model
+
+
+@dataclass
+class CycleSubject:
+    """A generator with the data it was trained on.
+
+    Attributes
+    ----------
+    name : str
+    model : Model
+    train, test : ImageSet
+        Images of the chosen classes, in the layout of the states.
+    classes : tuple of int
+        In the order of the cycle.
+    features : Features or None
+        None for pixels.
+    classify : Labels or None
+        None where there is no classifier; `without` says why.
+    run : Path or None
+        Folder of the training run that the model lies in.
+    seed : int
+    """
+
+    name: str
+    model: Model
+    train: ImageSet
+    test: ImageSet
+    classes: tuple[int, ...]
+    features: Features | None
+    classify: Labels | None
+    without: str
+    run: Path | None
+    seed: int
+    _marks: dict[str, str] = field(default_factory=dict)
+    _settled: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict)
+    _sides: dict[int, RealManifold] = field(default_factory=dict)
+
+    @property
+    def map(self) -> TangentMap:
+        return self.model.map
+
+    @property
+    def features_name(self) -> str:
+        return "pixels" if self.features is None else self.features.name
+
+    @cached_property
+    def first_category(self) -> NDArray[Any]:
+        """Test images of the first class as rows, where trajectories start."""
+        rows: NDArray[Any] = self.test.of_class(self.classes[0])
+        return rows.reshape(len(rows), -1)
+
+    def starts(self, most: int) -> NDArray[Any]:
+        """The first test images of the first class, (b, n) with b at most `most`."""
+        return self.first_category[:most]
+
+    def settled(self, most: int, transient: int) -> NDArray[Any]:
+        """States on the attractor: `starts` after so many steps, kept for the next stage that asks."""
+        key = most, transient
+        if key not in self._settled:
+            self._settled[key] = trajectory(self.map, self.starts(most), n_steps=0, transient=transient).states[:, 0]
+        return self._settled[key]
+
+    def side(self, k: int) -> RealManifold:
+        """The test images as one side of a comparison, made once for all that compare with them."""
+        if k not in self._sides:
+            images = self.test.images
+            self._sides[k] = RealManifold(images, k=min(k, len(images) - 1), features=self.features)
+        return self._sides[k]
+
+    def mark(self, name: str) -> str:
+        """A checksum of "model", "data", "features", "classifier" or "file:PATH"; the seed is in all."""
+        if name not in self._marks:
+            self._marks[name] = f"{self._mark(name)} seed {self.seed}"
+        return self._marks[name]
+
+    def _mark(self, name: str) -> str:
+        if name.startswith("file:"):
+            return hashlib.sha256(Path(name.removeprefix("file:")).read_bytes()).hexdigest()
+        if name == "model":
+            origin = getattr(self.map, "provenance", {})
+            return f"{self.name} {origin.get('sha256', '')} {self.map.ops.dtype}"
+        if name == "data":
+            digest = hashlib.sha256(repr(self.classes).encode())
+            for images in (self.train, self.test):
+                digest.update(np.ascontiguousarray(images.images).tobytes() + images.labels.tobytes())
+            return digest.hexdigest()
+        if name == "features":
+            return "pixels" if self.features is None else self.features.fingerprint
+        if name == "classifier":
+            return self.without if self.classify is None else f"{self.classify.name} {self.classify.classes}"
+        raise LyapmapError(f"uses: there is no {name!r}")
+
+
+def load_subject(
+    model: str | Path,
+    *,
+    data: str,
+    classes: Sequence[int],
+    features: str | None = None,
+    classifier: str | None = None,
+    weights: Path | None = None,
+    device: str | None = None,
+    seed: int = 0,
+) -> CycleSubject:
+    """Load everything that the stages need.
+
+    Parameters
+    ----------
+    model : str or path
+        As `lyapmap.load_model` takes it.
+    data : str
+        Data set or folder.
+    classes : sequence of int
+        In the order of the cycle.
+    features : str, optional
+        What precision and recall compare: "pixels", "classifier" or what else
+        `lyapmap.training.features` knows. The shipped classifier of the data by default, else pixels.
+    classifier : str, optional
+        Tells categories; the shipped one of the data by default.
+    weights : path, optional
+        Of the features.
+    device : str, optional
+    seed : int
+
+    Raises
+    ------
+    LyapmapError
+        If something cannot be loaded, or does not fit together.
+    """
+    chosen = checked_classes(classes)
+    loaded = load_model(model, device=device)
+    shape = image_shape(tuple(loaded.map.state_shape))
+    if shape is None or shape[1] != shape[2]:
+        raise LyapmapError(
+            f"model: states of {loaded.name} have shape {loaded.map.state_shape} and are no square images"
+        )
+    train, test = (images_of(data, split, chosen, tuple(loaded.map.state_shape)) for split in ("train", "test"))
+    labels, without = _classifier(data, classifier, shape, device)
+    return CycleSubject(
+        name=loaded.name,
+        model=loaded,
+        train=train,
+        test=test,
+        classes=chosen,
+        features=_features(data, features, weights, shape, device),
+        classify=labels,
+        without=without,
+        run=_run_of(model),
+        seed=seed,
+    )
+
+
+def checked_classes(classes: Sequence[int]) -> tuple[int, ...]:
+    """Two or more different categories."""
+    chosen = tuple(int(c) for c in classes)
+    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
+        raise LyapmapError(f"classes: expected two or more different ones, got {', '.join(map(str, chosen)) or 'none'}")
+    return chosen
+
+
+def images_of(data: str, split: str, classes: Sequence[int], state_shape: tuple[int, ...]) -> ImageSet:
+    """Images of a data set, in size and layout of a map's states."""
+    from lyapmap.data import load
+
+    shape = image_shape(state_shape)
+    assert shape is not None
+    found = load(data, split=split, classes=classes, image_size=shape[1], channels=shape[0])
+    empty = [c for c in classes if c not in found.labels]
+    if empty:
+        raise LyapmapError(f"classes: {data} has no {split} image of class {empty[0]}")
+    return replace(found, images=laid_out(found.images, state_shape))
+
+
+def _run_of(model: str | Path) -> Path | None:
+    if str(model) in shipped():
+        return None
+    folder = Path(model).parent
+    return folder if kept_epochs(folder) else None
+
+
+def kept_epochs(folder: str | Path) -> dict[int, Path]:
+    """Checkpoints `epoch-*.pt` of a training run, by their epoch."""
+    found = {}
+    for path in sorted(Path(folder).glob("epoch-*.pt")):
+        number = path.stem.removeprefix("epoch-")
+        if number.isdigit():
+            found[int(number)] = path
+    return dict(sorted(found.items()))
+
+
+def _features(
+    data: str, name: str | None, weights: Path | None, shape: tuple[int, int, int], device: str | None
+) -> Features | None:
+    if name == "pixels":
+        return None
+    from lyapmap.training.extractors import features
+
+    options: dict[str, Any] = {"data": data, "state_shape": shape, "weights": weights, "device": device or "cpu"}
+    if name is not None:
+        return features(name, **options)
+    if f"classifier-{data.replace('_', '-')}" not in shipped():
+        return None
+    return features("classifier", **options)
+
+
+def _classifier(
+    data: str, name: str | None, shape: tuple[int, int, int], device: str | None
+) -> tuple[Labels | None, str]:
+    from lyapmap.training.labels import classifier
+
+    if name is None:
+        name = f"classifier-{data.replace('_', '-')}"
+        if name not in shipped():
+            train = f"`lyapmap train classifier --data {data}` makes one"
+            return None, f"no classifier is shipped for {data}; {train}, which --classifier takes"
+    found = classifier(name, device=device or "cpu")
+    if found.state_shape != shape:
+        raise CheckpointError(
+            f"classifier: {found.name} takes images {found.state_shape}, those of the model are {shape}"
+        )
+    return found, ""
