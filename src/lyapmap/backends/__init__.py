@@ -33,11 +33,10 @@ def wrap(
 
     Parameters
     ----------
-    function : callable, torch.nn.Module, Numba function, or an object with apply and jacobian
-        What is to be iterated. NumPy and torch functions take a batch (b, *state_shape), Numba
-        functions one state.
+    function : callable, torch.nn.Module, Keras model, tf.Module, or an object with apply and jacobian
+        What is to be iterated. Functions take a batch (b, *state_shape), those of Numba one state.
     state_shape : tuple of int or int
-        Shape of one state; an object that is a map already needs none.
+        Shape of one state; an object that is a map already, or a Keras model, needs none.
     state_example : tuple, list or dict of arrays, optional
         Instead of `state_shape`, where a state is not one array, e.g. (h, c) of an LSTM cell: an
         example of one state, without a batch axis; only shapes, dtype and device count. The function
@@ -47,8 +46,8 @@ def wrap(
     backend : "numpy", "numba", "torch", "tensorflow", "keras", "jax" or the name of an entry point, optional
         Which framework `function` belongs to; found out by default.
     **options
-        For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype`, `device`,
-        `memory_limit` (torch), `provenance`.
+        For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype`, `device` and
+        `memory_limit` (torch, TensorFlow, Keras, JAX), `xla` (TensorFlow, Keras), `provenance`.
 
     Returns
     -------
