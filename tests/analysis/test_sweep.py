@@ -188,3 +188,9 @@ def test_results_survive_saving(tmp_path: Any, suffix: str) -> None:
     np.testing.assert_array_equal(loaded.states, s.states)
     assert loaded.statuses == s.statuses
     assert loaded.measured.shape == (2, 0)
+
+
+@pytest.mark.parametrize(("x0", "wanted"), [([0.1, 0.1], 1), ([[0.1, 0.1], [0.2, 0.1]], 2), (None, 3)], ids=repr)
+def test_the_number_of_trajectories_is_recorded(x0: Any, wanted: int) -> None:
+    s = lm.sweep(lm.systems.henon, "a", [1.0, 1.2], x0, n_trajectories=3, **FEW)
+    assert s.settings["n_trajectories"] == wanted

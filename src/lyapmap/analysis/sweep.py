@@ -15,7 +15,7 @@ from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.sweep_point import Point, Task, measure
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, rate_unit
+from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, rate_unit
 from lyapmap.core.results import Result, Status, provenance
 
 SPECTRUM, BIFURCATION = "spectrum", "bifurcation"
@@ -190,7 +190,7 @@ def sweep(
         "transient": task.transient,
         "n_kept": task.n_kept,
         "n_exponents": n_exponents,
-        "n_trajectories": n_trajectories if x0 is None else len(np.atleast_1d(np.asarray(x0, dtype=object))),
+        "n_trajectories": task.n_trajectories if x0 is None else len(as_states(x0, first)[0]),
         "carry": bool(carry),
     }
     result = _collected(make, given, points, first, settings, seed, time.perf_counter() - begin, interrupted)
