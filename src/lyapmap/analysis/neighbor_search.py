@@ -6,7 +6,10 @@ A search is made once from points and then called with queries, as often as ther
 from __future__ import annotations
 
 import functools
+import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Any
 
@@ -71,19 +74,35 @@ class _blocks:  # noqa: N801  # called as a function
         largest = float(self._squares.max())
         # Centred numbers beyond this range would overflow or vanish in float32.
         self._rough = np.float32 if 1e-15 < largest < 1e30 else np.float64
-        self._tables: dict[Any, tuple[Any, Any]] = {}
+        self._tables: dict[Any, Any] = {}
+        self._rooms = threading.local()
 
     def __call__(self, queries: Points, k: int) -> Graph:
         by_products = self._metric == "euclidean"
         distances = np.empty((len(queries), k))
         indices = np.empty((len(queries), k), dtype=np.int64)
+        workers = _cores()
         rows = max(1, BLOCK_VALUES // len(self._points))
-        for start in range(0, len(queries), rows):
+
+        def one(start: int) -> None:
             chosen = slice(start, start + rows)
             some = queries[chosen]
             distances[chosen], indices[chosen] = (
                 self._by_products(some, k, self._rough) if by_products else self._by_differences(some, k)
             )
+
+        starts = range(0, len(queries), rows)
+        if workers == 1 or len(starts) == 1:
+            for start in starts:
+                one(start)
+            return distances, indices
+        if by_products:
+            self._table(self._rough)  # made once, not by every thread
+        from threadpoolctl import threadpool_limits
+
+        # Choosing among the products takes as long as making them, and only products know threads of their own.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+            list(pool.map(one, starts))
         return distances, indices
 
     def _by_differences(self, queries: Points, k: int) -> Graph:
@@ -91,21 +110,32 @@ class _blocks:  # noqa: N801  # called as a function
 
         return _smallest(cdist(queries, self._points, self._metric), k)
 
-    def _table(self, kind: Any) -> tuple[Any, Any]:
-        """The points as columns and their squares, in float32 or float64."""
+    def _table(self, kind: Any) -> Any:
+        """The points as columns, in float32 or float64, with their squares as last row."""
         if kind not in self._tables:
-            added = self._groups * GROUP - len(self._points)
-            columns = np.pad(self._columns.astype(kind), ((0, 0), (0, added)))
-            self._tables[kind] = columns, np.pad(self._squares.astype(kind), (0, added), constant_values=np.inf)
+            n, d = self._points.shape
+            table = np.zeros((d + 1, self._groups * GROUP), kind)
+            table[:d, :n], table[d, :n], table[d, n:] = self._columns, self._squares, np.inf
+            self._tables[kind] = table
         return self._tables[kind]
+
+    def _room(self, rows: int, columns: int, kind: Any) -> Any:
+        """Memory of this thread for a block: fresh memory at every block costs as much as a tenth of the products."""
+        name = np.dtype(kind).name
+        room = getattr(self._rooms, name, None)
+        if room is None or room.size < rows * columns:
+            room = np.empty(rows * columns, kind)
+            setattr(self._rooms, name, room)
+        return room[: rows * columns].reshape(rows, columns)
 
     def _by_products(self, queries: Points, k: int, kind: Any) -> Graph:
         """Candidates by products in float32, or in float64 for the rows where that leaves doubt."""
-        columns, squares = self._table(kind)
         centred = queries - self._centre
         own = np.einsum("ij,ij->i", centred, centred)
-        rough = (-2 * centred).astype(kind) @ columns
-        rough += squares
+        factors = np.ones((len(queries), queries.shape[1] + 1), kind)
+        factors[:, :-1] = -2 * centred
+        table = self._table(kind)
+        rough = np.matmul(factors, table, out=self._room(len(queries), table.shape[1], kind))
         wide = min(k + SPARE, len(self._points))
         candidates, border = _few_smallest(rough, wide, self._groups)
         differences = self._points[candidates]
@@ -120,6 +150,13 @@ class _blocks:  # noqa: N801  # called as a function
                 again = self._by_differences if exact else functools.partial(self._by_products, kind=np.float64)
                 distances[unsure], indices[unsure] = again(queries[unsure], k)
         return distances, indices
+
+
+def _cores() -> int:
+    """Threads that this process may use: those of its cores, or fewer if OMP_NUM_THREADS says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
 
 
 def _few_smallest(table: Any, few: int, groups: int) -> tuple[NDArray[np.int64], Any]:
