@@ -12,11 +12,10 @@ from lyapmap.backends.keras_start import keras as start
 keras = start()
 
 from lyapmap.backends.keras_map import wrap_keras  # noqa: E402  # after Keras has started
-from lyapmap.training.exponents import Measurement  # noqa: E402
-from lyapmap.training.watch import Watch  # noqa: E402
+from lyapmap.training.watch import Watching  # noqa: E402
 
 
-class LyapunovCallback(keras.callbacks.Callback):  # type: ignore[name-defined]
+class LyapunovCallback(Watching, keras.callbacks.Callback):  # type: ignore[name-defined]
     """Measures the largest Lyapunov exponents every few epochs of `fit`.
 
     The numbers come into the epoch's `logs` as "lyapunov_1", "lyapunov_2", ... and "kaplan_yorke"
@@ -53,26 +52,6 @@ class LyapunovCallback(keras.callbacks.Callback):  # type: ignore[name-defined]
     >>> [abs(exponent) < 1e-6 for exponent in found.history["lyapunov_1"]]
     [True]
     """
-
-    def __init__(
-        self,
-        states: Any,
-        *,
-        every: int = 5,
-        generator: Any = None,
-        n_exponents: int = 6,
-        n_trajectories: int = 4,
-        transient: int = 100,
-        n_steps: int = 100,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        measurement = Measurement(n_exponents, n_trajectories, transient, n_steps, seed)
-        self._watch = Watch(states, every, generator, measurement)
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        return self._watch.history
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._watch.due(epoch + 1):

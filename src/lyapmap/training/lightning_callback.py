@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from lyapmap.backends.torch_map import wrap_torch
-from lyapmap.training.exponents import Measurement
-from lyapmap.training.watch import Watch
+from lyapmap.training.watch import Watching
 
 
 def _base() -> type:
@@ -25,7 +24,7 @@ def _base() -> type:
     return object
 
 
-class LyapunovCallback(_base()):  # type: ignore[misc]
+class LyapunovCallback(Watching, _base()):  # type: ignore[misc]
     """Measures the largest Lyapunov exponents every few epochs of a Lightning `Trainer`.
 
     The numbers are logged through the LightningModule as "lyapunov_1", "lyapunov_2", ... and
@@ -55,26 +54,6 @@ class LyapunovCallback(_base()):  # type: ignore[misc]
     >>> LyapunovCallback(torch.zeros(4, 1, 8, 8), every=2, generator="G").history
     []
     """
-
-    def __init__(
-        self,
-        states: Any,
-        *,
-        every: int = 5,
-        generator: Any = None,
-        n_exponents: int = 6,
-        n_trajectories: int = 4,
-        transient: int = 100,
-        n_steps: int = 100,
-        seed: int = 0,
-    ) -> None:
-        super().__init__()
-        measurement = Measurement(n_exponents, n_trajectories, transient, n_steps, seed)
-        self._watch = Watch(states, every, generator, measurement)
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        return self._watch.history
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         epoch = int(trainer.current_epoch) + 1

@@ -73,3 +73,27 @@ class Watch:
             return {}
         self.history.append({"epoch": epoch} | found)
         return scalars(found)
+
+
+class Watching:
+    """Options and history of a callback, the same for every framework; stands before the framework's own class."""
+
+    def __init__(
+        self,
+        states: Any,
+        *,
+        every: int = 5,
+        generator: Any = None,
+        n_exponents: int = 6,
+        n_trajectories: int = 4,
+        transient: int = 100,
+        n_steps: int = 100,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        measurement = Measurement(n_exponents, n_trajectories, transient, n_steps, seed)
+        self._watch = Watch(states, every, generator, measurement)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return self._watch.history
