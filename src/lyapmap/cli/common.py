@@ -36,6 +36,14 @@ DeviceOption = Annotated[
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is random.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write the result and its picture there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+SAMPLES_PANEL = "Samples"
+GeneratedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--generated", metavar="FILE", help="Generated samples, instead of a map.", rich_help_panel=SAMPLES_PANEL
+    ),
+]
+WeightsOption = Annotated[Path | None, typer.Option("--weights", help="File of weights for vgg16.")]
 
 
 def _source_options(

@@ -28,7 +28,7 @@ lyapmap embed --fitted report/fitted.nc --real mnist --start 0 --model cycle-mni
 
 lyapmap embed --real data.npy --generated generated.npy --json"""
 
-PANEL = "Samples"
+PANEL = common.SAMPLES_PANEL
 FIT = "Layout"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +23,7 @@ lyapmap manifold --real mnist --classes 0,1,2 --model cycle-mnist-012 --over tra
 
 lyapmap manifold --real real.npy --generated generated.npy --k 3,5,10 --json"""
 
-PANEL = "Samples"
+PANEL = common.SAMPLES_PANEL
 
 
 @common.command
@@ -38,10 +37,7 @@ def manifold(
             "--real", metavar="NAME|FOLDER|FILE", help="Data set or file of real samples.", rich_help_panel=PANEL
         ),
     ],
-    generated: Annotated[
-        Path | None,
-        typer.Option("--generated", metavar="FILE", help="Generated samples, instead of a map.", rich_help_panel=PANEL),
-    ] = None,
+    generated: common.GeneratedOption = None,
     classes: Annotated[
         str | None,
         typer.Option("--classes", metavar="N[,N...]", help="Only these classes of --real.", rich_help_panel=PANEL),
@@ -71,7 +67,7 @@ def manifold(
             show_default="classifier if one is shipped, else pixels",
         ),
     ] = None,
-    weights: Annotated[Path | None, typer.Option("--weights", help="File of weights for vgg16.")] = None,
+    weights: common.WeightsOption = None,
     steps: Annotated[
         int | None,
         typer.Option("--steps", "-n", min=0, help="Steps.", show_default="10; over trajectories as many as samples"),

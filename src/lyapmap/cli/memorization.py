@@ -21,7 +21,7 @@ lyapmap memorization --data digits --classes 0,1,2 --model cycle-digits-012 -b 6
 
 lyapmap memorization --data training.npy --held-out held_out.npy --generated generated.npy --json"""
 
-PANEL = "Samples"
+PANEL = common.SAMPLES_PANEL
 
 
 @common.command
@@ -49,10 +49,7 @@ def memorization(
             rich_help_panel=PANEL,
         ),
     ] = None,
-    generated: Annotated[
-        Path | None,
-        typer.Option("--generated", metavar="FILE", help="Generated samples, instead of a map.", rich_help_panel=PANEL),
-    ] = None,
+    generated: common.GeneratedOption = None,
     trajectories: Annotated[
         int | None,
         typer.Option(
@@ -70,7 +67,7 @@ def memorization(
             "--features", metavar="NAME|FILE", help="pixels, classifier, random-vgg, vgg16, or a trained classifier."
         ),
     ] = "pixels",
-    weights: Annotated[Path | None, typer.Option("--weights", help="File of weights for vgg16.")] = None,
+    weights: common.WeightsOption = None,
     quantile: Annotated[
         float, typer.Option("--quantile", min=0, max=1, help="Of the held-out distances that counts as close.")
     ] = 0.05,

@@ -64,7 +64,6 @@ FeaturesOption = Annotated[
         show_default="classifier if one is shipped, else pixels",
     ),
 ]
-WeightsOption = Annotated[Path | None, typer.Option("--weights", help="File of weights for vgg16.")]
 
 
 @app.callback()
@@ -152,7 +151,7 @@ def cycle(
             show_default="the shipped one of the data",
         ),
     ] = None,
-    weights: WeightsOption = None,
+    weights: common.WeightsOption = None,
     device: common.DeviceOption = None,
     seed: common.SeedOption = 0,
     as_json: common.JsonOption = False,
@@ -216,7 +215,7 @@ def cycle_seeds(
     out: FolderOption,
     preset: ProtocolOption = "quick",
     features: FeaturesOption = None,
-    weights: WeightsOption = None,
+    weights: common.WeightsOption = None,
     device: common.DeviceOption = None,
     seed: common.SeedOption = 0,
     as_json: common.JsonOption = False,
