@@ -302,5 +302,5 @@ def _takes_tensorflow(function: Callable[..., Any], shape: tuple[int, ...]) -> b
         return False
     try:
         return bool(tensorflow.is_tensor(function(tensorflow.fill((2, *shape), 0.5))))
-    except Exception:
+    except Exception:  # whatever it is, the NumPy backend shows it to its author
         return False
