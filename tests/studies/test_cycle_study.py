@@ -17,6 +17,7 @@ from lyapmap.studies.cycle_pictures import mixing_of
 from lyapmap.studies.cycle_protocol import PROTOCOLS, CycleProtocol, protocol
 from lyapmap.studies.cycle_seeds import cycle_seeds, load_runs, runs_by_name
 from lyapmap.studies.cycle_subject import kept_epochs, load_subject
+from lyapmap.training import checkpoint
 from lyapmap.training.zoo import shipped
 
 TINY = protocol(
@@ -211,6 +212,26 @@ def test_development_of_the_run_that_the_model_lies_in(runs, tmp_path):
     along = lm.manifold_along(named.test.images, named.map, named.test.states, n_steps=10, k=7, seed=0)
     assert numbers["recall_at_10"] == [along.recall[10, 0]] * 2
     assert numbers["precision_at_1"] == [along.precision[1, 0]] * 2
+    assert numbers["coverage_at_10"] == [along.coverage[10, 0]] * 2
+    assert numbers["order"] == [None, None]  # no classifier of digits is shipped
+
+
+def test_the_order_is_that_of_the_steps_on_the_attractor(runs, tmp_path):
+    named = load_subject(runs[0] / "epoch-0002.pt", **DIGITS)
+    name_of = {0: 0, 1: 1, 2: 2}
+    means = np.array([named.train.of_class(c).mean(axis=0).ravel() for c in named.classes])
+
+    def nearest(images):
+        rows = np.asarray(images).reshape(len(images), -1)
+        return np.array([name_of[i] for i in ((rows[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)])
+
+    nearest.name, nearest.classes = "nearest mean", named.classes
+    named.classify = nearest
+    numbers = cycle_study(named, tmp_path, protocol=TINY, only=["development"]).records["development"].numbers
+    orbit = lm.trajectory(named.map, named.starts(2), n_steps=16, transient=5).states
+    labels = np.array([nearest(states) for states in orbit])
+    kept = np.mean(labels[:, 1:] == (labels[:, :-1] + 1) % 3)
+    assert numbers["order"] == [pytest.approx(kept)] * 2
 
 
 def test_spread_over_runs(runs, tmp_path):
@@ -229,6 +250,21 @@ def test_spread_over_runs(runs, tmp_path):
     (tmp_path / "stages" / "two-epoch-0002.json").unlink()
     cycle_seeds(named, subject, tmp_path, protocol=TINY, told=lambda what, stage, _: told.append((what, stage.name)))
     assert [name for what, name in told if what == "begins"] == ["two-epoch-0002"]
+
+
+def test_runs_with_other_losses_get_a_column(runs, tmp_path):
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    shipped_one = checkpoint.load(shipped()["cycle-digits-012"])
+    shipped_one.training["settings"]["wishes"] = {"replay": 0.5, "diversity": 10.0}
+    checkpoint.save(shipped_one, folder / "epoch-0001.pt")
+    named, subject = load_runs([runs[1], folder], **DIGITS)
+    done = cycle_seeds(named, subject, tmp_path / "study", protocol=TINY)
+    assert done.numbers["runs"] == {"two": "the paper's losses", "asked": "replay 0.5, diversity 10"}
+    largest = next(row for row in done.numbers["table"] if row["what"] == "largest exponent")
+    value = done.records["two-epoch-0002"].numbers["largest"]
+    assert "asked: replay 0.5" in (tmp_path / "study" / "index.html").read_text()
+    assert largest["the paper's losses"] == largest["replay 0.5, diversity 10"] == f"{value:.3f}"
 
 
 def test_epochs_are_thinned_out_evenly_with_the_last(tmp_path):

@@ -18,18 +18,24 @@ def entry(epoch, **others):
 
 
 def test_development_of_two_runs_beside_the_paper(tmp_path):
-    runs = {"a": [entry(2), entry(1)], "b": [entry(1, kaplan_yorke=None, largest_stderr=0.01)], "none": []}
+    runs = {
+        "a": [entry(2, order=0.6), entry(1, order=0.5)],
+        "b": [entry(1, kaplan_yorke=None, largest_stderr=0.01)],
+        "none": [],
+    }
     figure = draw_development(runs, paper={"largest": 0.34, "recall_at_10": 0.3})
     figure.savefig(tmp_path / "development.png")
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles[:5] == ["Largest exponent", "Kaplan-Yorke dimension", "Positive exponents", "Precision", "Recall"]
-    largest, dimension, _, precision, recall, legend = figure.axes
+    assert titles[5:7] == ["Coverage", "Order of the categories kept"]
+    largest, dimension, _, precision, recall, _, order, legend = figure.axes
     line = largest.containers[0].lines[0]
     assert line.get_xdata().tolist() == [1, 2]
     assert line.get_ydata().tolist() == [0.1, 0.2]
     assert [line.get_ydata()[0] for line in largest.lines if line.get_linestyle() == ":"] == [0.34]
     assert [line.get_ydata()[0] for line in recall.lines if line.get_linestyle() == ":"] == [0.3]
-    assert len(precision.containers) == 4
+    assert len(precision.containers) == 6
+    assert order.containers[0].lines[0].get_ydata().tolist() == [0.5, 0.6]
     assert np.isnan(dimension.containers[1].lines[0].get_ydata()[0])
     words = [text.get_text() for text in legend.get_legend().get_texts()]
     assert words[:2] == ["a", "b"]

@@ -190,6 +190,11 @@ class CycleModel(nn.Module):
         """How far the discriminators are from taking images (n, b, c, h, w) for real, summed over categories."""
         return torch.stack([_real(d(x)) for d, x in zip(self.D, images, strict=True)]).sum()
 
+    def cycle_loss(self, batch: Tensor, by_g: Tensor) -> Tensor:
+        """Mean absolute error of F(G(x)) against x, summed over categories; `by_g` is what `advance` gave."""
+        back = _each(self.F, by_g).roll(-1, dims=0)  # under the category of x
+        return self.config.categories * (back - batch).abs().mean()
+
     def generator_losses(
         self, batch: Tensor, *, cycle_weight: float = 10.0
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
@@ -209,22 +214,20 @@ class CycleModel(nn.Module):
         by_g, by_f = self.transform(batch)
         adversarial_g, adversarial_f = self.adversarial_loss(by_g), self.adversarial_loss(by_f)
         n = self.config.categories
-        back = _each(self.F, by_g).roll(-1, dims=0)  # F(G(x)) under the category of x
         forth = _each(self.G, by_f).roll(1, dims=0)
-        cycle = n * ((back - batch).abs().mean() + (forth - batch).abs().mean())
+        cycle = self.cycle_loss(batch, by_g) + n * (forth - batch).abs().mean()
         total = adversarial_g + adversarial_f + cycle_weight * cycle
         return {"G": adversarial_g, "F": adversarial_f, "cycle": cycle, "total": total}, by_g, by_f
 
     def discriminator_losses(self, batch: Tensor, by_g: Tensor, by_f: Tensor, later: Sequence[Tensor] = ()) -> Tensor:
         """Loss of each discriminator, (n,): real + (fake by G + fake by F) / 2.
 
-        Images of `later` steps of G share the weight of those of the first.
+        Images of `later` steps of G, any number in each, share the weight of those of the first.
         """
-        b = batch.shape[1]
         losses = []
         for i, d in enumerate(self.D):
-            fakes = [step[i].detach() for step in (by_g, by_f, *later)]
-            real, of_g, of_f, *others = d(torch.cat([batch[i], *fakes])).split(b)
+            judged = [batch[i], *(step[i].detach() for step in (by_g, by_f, *later))]
+            real, of_g, of_f, *others = d(torch.cat(judged)).split([len(images) for images in judged])
             losses.append(_real(real) + 0.5 * (_fake(torch.cat([of_g, *others])) + _fake(of_f)))
         return torch.stack(losses)
 

@@ -1,4 +1,4 @@
-"""How a generator changes along its training: exponents, dimension, precision and recall of kept epochs."""
+"""How a generator changes along its training: exponents, dimension, quality and variety of kept epochs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.analysis.manifold_along import manifold_along
 from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.analysis.trajectory import trajectory
+from lyapmap.analysis.transitions import transitions
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import TangentMap
 from lyapmap.studies.cycle_subject import CycleSubject, kept_epochs
 from lyapmap.studies.stages import DONE, Bench, Record, Stage
 from lyapmap.training.zoo import load_model
 
-STEPS = (1, 10)
-"""Steps at which precision and recall are measured."""
-METRICS = ("precision", "recall")
-SIZES = ("epoch_trajectories", "epoch_transient", "epoch_steps", "k")
+STEPS = (1, 10, 30)
+"""Steps of the test images after which they are compared with them; the last stands for the attractor."""
+METRICS = ("precision", "recall", "density", "coverage")
+SIZES = ("epoch_trajectories", "epoch_transient", "epoch_steps", "epoch_images", "k")
+CHAOS = ("largest", "kaplan_yorke", "n_positive")
+NUMBERS = (*CHAOS, "order", *(f"{metric}_at_{step}" for metric in METRICS for step in STEPS))
+"""Names of what is measured of every epoch."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +55,15 @@ def epoch_stages(folder: Path, run: str, most: int | None) -> list[Stage]:
             f"{run} epoch {epoch}".strip(),
             EpochStage(run, epoch, epochs[epoch]),
             SIZES,
-            (f"file:{epochs[epoch]}", "data", "features"),
+            (f"file:{epochs[epoch]}", "data", "features", "classifier"),
         )
         for epoch in chosen
     ]
 
 
 def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
-    """Exponents of a checkpoint on its attractor, and metrics of all test images after 1 and 10 steps."""
+    """Exponents of a checkpoint on its attractor, how well it keeps the order of the categories, and metrics of
+    test images after 1, 10 and 30 steps."""
     sizes = bench.sizes
     model = load_model(path, device=subject.map.ops.device)
     if tuple(model.map.state_shape) != tuple(subject.map.state_shape):
@@ -72,7 +78,6 @@ def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         progress=bench.progress,
     )
     bench.keep(found, f"{path.parent.name}-{path.stem}")
-    side = subject.side(sizes.k)
     numbers: dict[str, Any] = {
         "largest": found.exponents[0],
         "largest_stderr": found.stderr[0],
@@ -83,18 +88,38 @@ def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         "attractor": found.attractor,
         "status": str(found.status),
     }
+    numbers["order"] = _order(model.map, subject, bench)
+    return numbers | _metrics(model.map, subject, bench)
+
+
+def _order(generator: TangentMap, subject: CycleSubject, bench: Bench) -> float | None:
+    """Part of the steps on the attractor that lead to the next category; None without a classifier."""
+    if subject.classify is None:
+        return None
+    sizes = bench.sizes
+    orbit = trajectory(
+        generator,
+        subject.starts(sizes.epoch_trajectories),
+        n_steps=sizes.epoch_steps,
+        transient=sizes.epoch_transient,
+        progress=bench.progress,
+    )
+    return float(transitions(orbit, subject.classify, order=subject.classes, progress=bench.progress).accuracy)
+
+
+def _metrics(generator: TangentMap, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+    """Of the images after each of STEPS, against as many test images."""
+    sizes = bench.sizes
+    side = subject.side(sizes.k, sizes.epoch_images)
+    images = subject.test_images(sizes.epoch_images)
+    states = images.reshape(len(images), -1)
+    numbers: dict[str, Any] = {}
+    done = 0
     for step in STEPS:
-        # Only the states at the step asked for are compared.
-        along = manifold_along(
-            side,
-            model.map,
-            subject.test.states,
-            n_steps=0,
-            transient=step,
-            seed=subject.seed,
-            progress=bench.progress,
-        )
-        numbers |= {f"{name}_at_{step}": getattr(along, name)[0, 0] for name in METRICS}
+        states = trajectory(generator, states, n_steps=0, transient=step - done, progress=bench.progress).states[:, 0]
+        done = step
+        found = side.compare(states.reshape(images.shape), seed=subject.seed, progress=bench.progress)
+        numbers |= {f"{name}_at_{step}": getattr(found, name)[0] for name in METRICS}
     return numbers
 
 
@@ -127,8 +152,7 @@ def _development(stages: list[Stage], paper: Mapping[str, float], _: CycleSubjec
         "Every kept epoch of the run; dashed, the paper's values after 1000 epochs.",
     )
     lost = [name for name in (stage.name for stage in stages) if bench.before[name].status != DONE]
-    keys = ("epoch", "largest", "kaplan_yorke", "n_positive", *(f"{m}_at_{n}" for m in METRICS for n in STEPS))
-    columns = {key: [entry[key] for entry in found] for key in keys}
+    columns = {key: [entry[key] for entry in found] for key in ("epoch", *NUMBERS)}
     return columns | {"without": lost}
 
 

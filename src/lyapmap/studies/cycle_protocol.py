@@ -58,6 +58,7 @@ class CycleProtocol:
     epoch_trajectories: int = _size(64, "Of the spectrum of each kept epoch, at most.")
     epoch_transient: int = _size(500, "Steps before.")
     epoch_steps: int = _size(500, "Steps of the spectrum of each kept epoch.")
+    epoch_images: int | None = _size(None, "Test images whose 1st, 10th and 30th iterates are compared, at most.")
 
     def __post_init__(self) -> None:
         free = {"exponents", "at", "noise", "divergence_size"}
@@ -121,6 +122,7 @@ PROTOCOLS = {
         epoch_trajectories=4,
         epoch_transient=150,
         epoch_steps=150,
+        epoch_images=1200,
     ),
 }
 

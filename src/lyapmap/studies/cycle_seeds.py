@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.along_training import METRICS, STEPS, entries, epoch_stages, mean_and_deviation
+from lyapmap.studies.along_training import NUMBERS, entries, epoch_stages, mean_and_deviation
 from lyapmap.studies.cycle import PAPER_LINES, CycleStudy
 from lyapmap.studies.cycle_protocol import CycleProtocol
 from lyapmap.studies.cycle_subject import CycleSubject, kept_epochs, load_subject
 from lyapmap.studies.page import save_study
 from lyapmap.studies.stages import Bench, Record, Stage, Told, run_stages
+from lyapmap.training.zoo import load_model
 
 ROWS = (
     ("largest", "largest exponent", "0.340"),
     ("n_positive", "positive exponents", "5"),
     ("kaplan_yorke", "Kaplan-Yorke dimension", "14.5"),
+    ("order", "order of the categories kept", ""),
     ("precision_at_1", "precision at n = 1", "> 0.8"),
     ("recall_at_1", "recall at n = 1", ""),
     ("precision_at_10", "precision at n = 10", "> 0.8"),
     ("recall_at_10", "recall at n = 10", "< 0.3"),
+    ("coverage_at_10", "coverage at n = 10", ""),
+    ("precision_at_30", "precision at n = 30", ""),
+    ("recall_at_30", "recall at n = 30", ""),
+    ("coverage_at_30", "coverage at n = 30", ""),
 )
 """Names of the numbers, in words, and the paper's values."""
 
@@ -84,7 +90,8 @@ def cycle_seeds(
     Returns
     -------
     CycleStudy
-        The table gives mean and standard deviation over runs at the last epoch that all have.
+        The table gives mean and standard deviation over runs at the last epoch that all have; a
+        column for each kind of run where some were trained with other losses than others.
 
     Raises
     ------
@@ -98,15 +105,18 @@ def cycle_seeds(
         "spread", "Spread over runs and epochs", partial(_spread, groups), needs=tuple(stage.name for stage in flat)
     )
     found: dict[str, Any] = {}
+    settings = {name: settings_of(path) for name, path in runs.items()}
+    kinds = len(set(settings.values()))
 
     def assemble(records: dict[str, Record]) -> None:
+        table = table_of_settings(records, groups, settings) if kinds > 1 else table_of_runs(records, groups)
         found.update(
             save_study(
                 folder,
                 title=f"Spread over {len(runs)} training runs on {subject.train.name}, "
                 f"classes {', '.join(map(str, subject.classes))}",
                 about={
-                    "runs": list(runs),
+                    "runs": settings,
                     "data": subject.train.name,
                     "classes": list(subject.classes),
                     "features": subject.features_name,
@@ -117,8 +127,8 @@ def cycle_seeds(
                     for name, value in protocol.settings().items()
                     if name.startswith("epoch") or name == "k"
                 },
-                table=table_of_runs(records, groups),
-                table_title="At the last epoch that all runs have",
+                table=table,
+                table_title="At the last epoch that all runs of a kind have",
                 records=records,
             )
         )
@@ -133,6 +143,29 @@ def cycle_seeds(
         assemble=assemble,
     )
     return CycleStudy(folder, found, records)
+
+
+def settings_of(folder: Path) -> str:
+    """In what a run departs from the paper's losses and the usual settings, in words; seeds apart."""
+    last = list(kept_epochs(folder).values())[-1]
+    settings = load_model(last).training.get("settings", {})
+    wishes = {name.replace("_", " "): value for name, value in settings.get("wishes", {}).items()}
+    return ", ".join(f"{name} {value:g}" for name, value in wishes.items()) or "the paper's losses"
+
+
+def table_of_settings(
+    records: Mapping[str, Record], groups: Mapping[str, list[Stage]], settings: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """Rows of (what, paper, mean and deviation of the runs of each kind), the first with headings."""
+    kinds = list(dict.fromkeys(settings.values()))
+    tables = [
+        table_of_runs(records, {run: groups[run] for run, kind in settings.items() if kind == each}) for each in kinds
+    ]
+    rows: list[tuple[str, ...]] = [("what", "paper", *kinds)]
+    rows.append(("runs, epoch", "", *(table[0][2] for table in tables)))
+    for i, (_, words, paper) in enumerate(ROWS, 1):
+        rows.append((words, paper, *(table[i][2] if len(table) > 1 else "-" for table in tables)))
+    return rows
 
 
 def table_of_runs(records: Mapping[str, Record], groups: Mapping[str, list[Stage]]) -> list[tuple[str, ...]]:
@@ -170,7 +203,7 @@ def _spread(groups: Mapping[str, list[Stage]], _: CycleSubject, bench: Bench) ->
     )
     epochs = sorted({entry["epoch"] for run in known.values() for entry in run})
     numbers: dict[str, Any] = {"runs": list(known), "epoch": epochs}
-    for key in ("largest", "n_positive", "kaplan_yorke", *(f"{m}_at_{n}" for m in METRICS for n in STEPS)):
+    for key in NUMBERS:
         at = [[e[key] for run in known.values() for e in run if e["epoch"] == epoch] for epoch in epochs]
         summary = [mean_and_deviation(values) for values in at]
         numbers |= {

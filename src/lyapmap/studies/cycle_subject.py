@@ -59,7 +59,7 @@ class CycleSubject:
     seed: int
     _marks: dict[str, str] = field(default_factory=dict)
     _settled: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict)
-    _sides: dict[int, RealManifold] = field(default_factory=dict)
+    _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
 
     @property
     def map(self) -> TangentMap:
@@ -86,12 +86,22 @@ class CycleSubject:
             self._settled[key] = trajectory(self.map, self.starts(most), n_steps=0, transient=transient).states[:, 0]
         return self._settled[key]
 
-    def side(self, k: int) -> RealManifold:
+    def test_images(self, most: int | None = None) -> NDArray[Any]:
+        """Test images, at most so many, drawn from all categories alike."""
+        images: NDArray[Any] = self.test.images
+        if most is None or most >= len(images):
+            return images
+        chosen = np.random.default_rng(self.seed).choice(len(images), most, replace=False)
+        some: NDArray[Any] = images[np.sort(chosen)]
+        return some
+
+    def side(self, k: int, most: int | None = None) -> RealManifold:
         """The test images as one side of a comparison, made once for all that compare with them."""
-        if k not in self._sides:
-            images = self.test.images
-            self._sides[k] = RealManifold(images, k=min(k, len(images) - 1), features=self.features)
-        return self._sides[k]
+        images = self.test_images(most)
+        key = k, len(images)
+        if key not in self._sides:
+            self._sides[key] = RealManifold(images, k=min(k, len(images) - 1), features=self.features)
+        return self._sides[key]
 
     def mark(self, name: str) -> str:
         """A checksum of "model", "data", "features", "classifier" or "file:PATH"; the seed is in all."""

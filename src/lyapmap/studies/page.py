@@ -91,6 +91,8 @@ def save_study(
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {one}" for name, one in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

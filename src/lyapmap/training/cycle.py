@@ -15,9 +15,12 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.cycle import CycleConfig, CycleModel
 from lyapmap.training.checkpoint import Checkpoint
+from lyapmap.training.cycle_replay import ReplayPool
 from lyapmap.training.cycle_terms import ExponentTerm, Wishes, iterate_losses, unrolled
 
 SAMPLE_STATES = 64
+POOL_BATCHES = 4
+"""States of each category in the pool of replayed ones, in batches: few enough to grow old."""
 SHEET_ROWS, SHEET_STEPS = 8, 12
 
 
@@ -105,6 +108,10 @@ class CycleRecipe:
         self._exponent: ExponentTerm | None = None
         if self._wishes.exponent is not None:
             self._exponent = ExponentTerm(self._sample_states.to(device), self._wishes.exponent)
+        self._pool: ReplayPool | None = None
+        if self._wishes.replay:
+            size = POOL_BATCHES * batch_size
+            self._pool = ReplayPool(self._images, size=size, renewal=self._wishes.renewal)
         # The mean of the weights is what is saved and iterated; the discriminators meet the weights themselves.
         self._mean = copy.deepcopy(self.model.G).requires_grad_(False) if self._wishes.average else None
         model = self.model
@@ -125,8 +132,15 @@ class CycleRecipe:
         model.D.requires_grad_(False)
         losses, by_g, by_f = model.generator_losses(batch, cycle_weight=self._cycle_weight)
         steps = unrolled(model, by_g, self._wishes.unroll)
+        total = losses["total"]
+        if self._pool is not None:
+            places, states = self._pool.draw(max(2, round(self._wishes.replay * self._batch_size)))
+            steps.append(model.advance(states))
+            if self._wishes.replay_cycle:
+                kept = model.cycle_loss(states, steps[-1])
+                total = total + self._wishes.replay_cycle * self._cycle_weight * kept
         more = iterate_losses(model, batch, steps, self._wishes)
-        total = losses["total"] + more.get("unrolled", 0.0) + self._wishes.diversity * more.get("diversity", 0.0)
+        total = total + more.get("iterates", 0.0) + self._wishes.diversity * more.get("diversity", 0.0)
         if self._exponent is not None:
             more["exponent"] = self._exponent.loss(model.G)
             total = total + self._wishes.exponent_weight * more["exponent"]
@@ -139,6 +153,8 @@ class CycleRecipe:
         self._adam_discriminators.zero_grad()
         judged.sum().backward()
         self._adam_discriminators.step()
+        if self._pool is not None:
+            self._pool.put(places, steps[-1])
         losses |= more | {"total": total, "D": judged.sum()}
         return {name: loss.item() for name, loss in losses.items()}
 
@@ -160,6 +176,7 @@ class CycleRecipe:
             "adam_discriminators": self._adam_discriminators.state_dict(),
             "exponent": None if self._exponent is None else self._exponent.state(),
             "mean": None if self._mean is None else self._mean.state_dict(),
+            "pool": None if self._pool is None else self._pool.state(),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -170,6 +187,8 @@ class CycleRecipe:
             self._exponent.load_state(state["exponent"])
         if self._mean is not None:
             self._mean.load_state_dict(state["mean"])
+        if self._pool is not None:
+            self._pool.load_state(state["pool"])
 
     def checkpoint(self) -> Checkpoint:
         weights = {name: tensor.detach().cpu().clone() for name, tensor in self.generator.state_dict().items()}

@@ -35,6 +35,13 @@ class Wishes:
     unroll : int
         Steps of G that the discriminators judge: 1 is the paper's, m also judges G(G(x)), ..., each with
         gradients through its last step only, which bounds the memory.
+    replay : float
+        Images of G that G goes on from, beside each batch and as part of its size: states of a pool that
+        have seen up to hundreds of steps, judged like those of the first (see `ReplayPool`); 0 for none.
+    renewal : float
+        Chance of such a state to start anew from the data at each use.
+    replay_cycle : float
+        Weight of the cycle loss F(G(x)) = x on them, as part of that on the data.
     diversity : float
         Weight of the energy distance between the images of each of these steps and the data.
     exponent : float, optional
@@ -47,6 +54,9 @@ class Wishes:
     """
 
     unroll: int = 1
+    replay: float = 0.0
+    renewal: float = 0.05
+    replay_cycle: float = 0.0
     diversity: float = 0.0
     exponent: float | None = None
     exponent_weight: float = 1.0
@@ -55,9 +65,12 @@ class Wishes:
     def __post_init__(self) -> None:
         if self.unroll < 1:
             raise LyapmapError(f"unroll: expected at least 1 step, got {self.unroll}")
-        for name in ("diversity", "exponent_weight"):
+        for name in ("diversity", "exponent_weight", "replay_cycle"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise LyapmapError(f"{name}: expected a weight of at least 0, got {getattr(self, name)}")
+        for name in ("replay", "renewal"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise LyapmapError(f"{name}: expected a part in [0, 1], got {getattr(self, name)}")
         if self.exponent is not None and not math.isfinite(self.exponent):
             raise LyapmapError(f"exponent: expected a finite number, got {self.exponent}")
         if not 0 <= self.average < 1:
@@ -109,10 +122,10 @@ def unrolled(model: CycleModel, by_g: Tensor, steps: int) -> list[Tensor]:
 
 
 def iterate_losses(model: CycleModel, batch: Tensor, images: Sequence[Tensor], wishes: Wishes) -> dict[str, Tensor]:
-    """Losses of the steps of G: "unrolled" (adversarial, from the second on) and "diversity" (of all)."""
+    """Losses of the steps of G: "iterates" (adversarial, from the second on) and "diversity" (of all)."""
     losses = {}
     if len(images) > 1:
-        losses["unrolled"] = torch.stack([model.adversarial_loss(step) for step in images[1:]]).sum()
+        losses["iterates"] = torch.stack([model.adversarial_loss(step) for step in images[1:]]).sum()
     if wishes.diversity:
         apart = [energy_distance(a, b) for step in images for a, b in zip(step, batch, strict=True)]
         losses["diversity"] = torch.stack(apart).sum() / len(images)

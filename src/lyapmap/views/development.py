@@ -20,9 +20,16 @@ PANELS = (
     ("n_positive", "Positive exponents", "number", ""),
     ("precision", "Precision", "part of the samples", ""),
     ("recall", "Recall", "part of the samples", ""),
+    ("coverage", "Coverage", "part of the samples", ""),
+    ("order", "Order of the categories kept", "part of the steps", ""),
 )
-AT: dict[str, tuple[Any, str]] = {"1": ("-", "precision, recall at n = 1"), "10": ("--", "precision, recall at n = 10")}
-"""Line styles of steps."""
+AT: dict[str, tuple[Any, str, str]] = {
+    "1": ("-", style.INK, "test images after 1 step"),
+    "10": ("--", "white", "after 10 steps"),
+    "30": ("-.", style.PALE, "after 30 steps"),
+}
+"""Line styles and marks of steps."""
+PARTS = ("precision", "recall", "coverage")
 SIGMAS = 2.0
 """Standard errors that a bar reaches to either side."""
 
@@ -30,14 +37,14 @@ SIGMAS = 2.0
 def draw_development(
     runs: Mapping[str, Sequence[Mapping[str, Any]]], *, paper: Mapping[str, float] | None = None
 ) -> Figure:
-    """Draw exponents, dimension, precision and recall over the epochs of one or several runs.
+    """Draw exponents, dimension, quality and variety over the epochs of one or several runs.
 
     Parameters
     ----------
     runs : mapping of str to sequence of dict
         By the name of the run, entries of its epochs: "epoch", "largest", "kaplan_yorke",
-        "n_positive", "precision_at_1", "precision_at_10", "recall_at_1", "recall_at_10", and where
-        known "largest_stderr" and "kaplan_yorke_stderr". None leaves a gap.
+        "n_positive", "order", "precision_at_1", ..., "recall_at_10", ..., "coverage_at_30", and where
+        known "largest_stderr" and "kaplan_yorke_stderr". None, or what is missing, leaves a gap.
     paper : mapping, optional
         Values to compare with by the same names, drawn as grey lines.
 
@@ -53,8 +60,8 @@ def draw_development(
     known = {name: sorted(entries, key=lambda entry: entry["epoch"]) for name, entries in runs.items() if len(entries)}
     if not known:
         raise LyapmapError("runs: expected at least one epoch of one run, got none")
-    figure = style.new_figure(12.6, 6.6)
-    axes = figure.subplots(2, 3).ravel()
+    figure = style.new_figure(15.2, 6.6)
+    axes = figure.subplots(2, 4).ravel()
     for place, (key, title, unit, error) in enumerate(PANELS):
         _draw(axes[place], known, key, title, unit, error, paper or {})
     _legend(axes[-1], known, bool(paper))
@@ -75,8 +82,8 @@ def _draw(
     style.dress(axes, title=title, x="epoch", y=unit)
     if key == "largest":
         style.zero_line(axes)
-    parts = {"": "-"} if key not in ("precision", "recall") else {f"_at_{n}": line for n, (line, _) in AT.items()}
-    for part, line in parts.items():
+    parts = {f"_at_{n}": (line, fill) for n, (line, fill, _) in AT.items()} if key in PARTS else {"": ("-", style.INK)}
+    for part, (line, fill) in parts.items():
         for place, entries in enumerate(runs.values()):
             epochs = [entry["epoch"] for entry in entries]
             values = np.array([_number(entry.get(key + part)) for entry in entries])
@@ -92,12 +99,12 @@ def _draw(
                 elinewidth=0.9,
                 marker="o" if len(epochs) <= 40 else "",
                 markersize=4,
-                markerfacecolor="white" if part == "_at_10" else None,
+                markerfacecolor=None if fill == style.INK else fill,
             )
         if key + part in paper:
             axes.axhline(paper[key + part], color=style.GREY, linewidth=1.2, linestyle=":", zorder=1.5)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
-    if key in ("precision", "recall"):
+    if key in (*PARTS, "order"):
         axes.set_ylim(0, 1.02)
     elif key != "largest":
         axes.set_ylim(bottom=0)
@@ -114,7 +121,7 @@ def _legend(axes: Axes, runs: Mapping[str, Any], with_paper: bool) -> None:
     ]
     handles += [
         Line2D([], [], color=style.INK, linestyle=line, marker="o", markersize=4, markerfacecolor=fill, label=name)
-        for (line, name), fill in zip(AT.values(), (style.INK, "white"), strict=True)
+        for line, fill, name in AT.values()
     ]
     if with_paper:
         handles.append(Line2D([], [], color=style.GREY, linestyle=":", label="paper (of precision and recall, bounds)"))
