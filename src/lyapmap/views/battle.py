@@ -1,0 +1,130 @@
+"""Battles of generators: how often each discriminator errs, and the table of a tournament."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lyapmap.views import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lyapmap.analysis.battle import BattleResult
+    from lyapmap.analysis.tournament import Tournament
+
+
+def draw_battle(result: BattleResult) -> Figure:
+    """Error rates of both discriminators, and the two ratios with their limits.
+
+    Parameters
+    ----------
+    result : BattleResult
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(11.0, 4.4)
+    left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
+    _draw_errors(left, result)
+    _draw_ratios(right, result)
+    found = {"tie": "tie", "": "no winner"}.get(result.winner, f"winner: {result.winner}")
+    notes = textwrap.wrap(result.message, 120) if result.message else []
+    words = f"{found}   ·   {result.reason}".replace("$", r"\$")
+    style.headline(figure, f"{result.names[0]} against {result.names[1]}", words, notes=notes)
+    return figure
+
+
+def _draw_errors(axes: Axes, result: BattleResult) -> None:
+    style.dress(axes, title="How often each discriminator errs", x="", y="part of the samples")
+    kinds = (("test data", result.test_errors), ("other's samples", result.sample_errors), ("own", result.own_errors))
+    for place, (name, colour) in enumerate(zip(result.names, (style.VERMILLION, style.BLUE), strict=True)):
+        at = np.arange(len(kinds)) + (place - 0.5) * 0.36
+        rates = np.array([values[place] for _, values in kinds])
+        label = f"of {name}" if np.isfinite(rates).any() else f"{name} has none"
+        bars = axes.bar(at, np.nan_to_num(rates), width=0.34, color=colour, alpha=0.85, label=label)
+        for bar, rate in zip(bars, rates, strict=True):
+            if math.isfinite(rate):
+                axes.annotate(
+                    f"{rate:.3f}",
+                    (bar.get_x() + bar.get_width() / 2, rate),
+                    xytext=(0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=style.SMALL,
+                )
+    axes.set_xticks(range(len(kinds)), [name for name, _ in kinds])
+    axes.set_ylim(0, 1.12)
+    axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", loc="upper right")
+
+
+def _draw_ratios(axes: Axes, result: BattleResult) -> None:
+    style.dress(axes, title="Ratios, the first model's error over the second's", x="", y="ratio")
+    tolerance = float(result.settings.get("tolerance", 0.3))
+    axes.axhspan(1 / (1 + tolerance), 1 + tolerance, xmax=0.5, color=style.PALE, alpha=0.6, linewidth=0)
+    axes.axhline(1.0, color=style.INK, linewidth=0.9, zorder=1.5)
+    both = ((result.r_test, result.r_test_interval), (result.r_sample, result.r_sample_interval))
+    for place, (ratio, limits) in enumerate(both):
+        if math.isfinite(ratio):
+            reach = np.abs(np.asarray(limits) - ratio)[:, None]
+            axes.errorbar([place], [ratio], yerr=reach, fmt="o", color=style.VERMILLION, capsize=4)
+            axes.annotate(f"{ratio:.3g}", (place, ratio), xytext=(9, -3), textcoords="offset points")
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    known = [value for ratio, limits in both for value in (ratio, *limits) if math.isfinite(value)]
+    reach = max([1.6, *(max(value, 1 / value) for value in known)]) * 1.25
+    axes.set_ylim(1 / reach, reach)
+    axes.set_xlim(-0.5, 1.5)
+    axes.set_xticks([0, 1], ["$r_{test}$ (grey: close to 1)", f"$r_{{sample}}$ (below 1: {result.names[0]} wins)"])
+
+
+def draw_tournament(result: Tournament) -> Figure:
+    """Who beats whom: r_sample of every pair, coloured by the outcome, and wins, ties and losses.
+
+    Parameters
+    ----------
+    result : Tournament
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.colors import ListedColormap
+
+    m = len(result.names)
+    figure = style.new_figure(3.2 + 1.1 * m, 2.4 + 0.7 * m)
+    axes = figure.subplots()
+    axes.imshow(result.outcome, cmap=ListedColormap(["#F3C9B5", "#F4F4F4", "#BFE3D5"]), vmin=-1, vmax=1)
+    for i in range(m):
+        for j in range(m):
+            if math.isfinite(result.r_sample[i, j]):
+                words = f"{result.r_sample[i, j]:.3g}\n({result.r_test[i, j]:.3g})"
+                axes.text(j, i, words, ha="center", va="center", fontsize=style.SMALL, color=style.INK)
+    ends = [
+        f"{name}   {w} : {t} : {lost}"
+        for name, w, t, lost in zip(result.names, result.wins, result.ties, result.losses, strict=True)
+    ]
+    axes.set_xticks(range(m), result.names, fontsize=style.LABEL, rotation=0 if m < 5 else 30)
+    axes.set_yticks(range(m), ends, fontsize=style.LABEL)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(
+        "$r_{sample}$ ($r_{test}$) of row against column\ngreen: the row wins, red: the column",
+        loc="left",
+        fontsize=style.LABEL,
+        color=style.INK,
+    )
+    axes.set_ylabel("wins : ties : losses", fontsize=style.LABEL)
+    notes = [result.message] if result.message else []
+    style.headline(figure, "Tournament", "   >   ".join(result.ranking), notes=notes)
+    return figure
