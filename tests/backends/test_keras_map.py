@@ -430,6 +430,11 @@ def test_other_analyses_take_a_tensorflow_map(tf: Any, analysis: str) -> None:
         assert lm.covariant_vectors(m, x0, n_steps=10, transient=5, throw=False).provenance
     elif analysis == "noisy":
         assert lm.check_map(lm.noisy(m, scale=0.1), x0)
+        held = lm.noisy(m, scale=0.1, clamp=(-0.5, 0.5))
+        assert lm.check_map(held, x0)
+        x = held.ops.from_numpy(x0)
+        assert np.abs(held.apply(x).numpy()).max() == 0.5
+        assert (held.jacobian(x).numpy() == 0).all(axis=2).any()
     elif analysis == "iterate":
         assert lm.check_map(lm.iterate(m, 2), x0)
     elif analysis == "driven":

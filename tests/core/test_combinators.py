@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
@@ -76,6 +78,16 @@ def test_maps_of_other_shapes_but_equal_size_can_be_joined() -> None:
             lambda: lm.noisy(Henon(), scale=1, first_trajectory=-1),
             LyapmapError,
             "first_trajectory: expected at least 0, got -1",
+        ),
+        (
+            lambda: lm.noisy(Henon(), scale=1, clamp=(1, 0)),
+            LyapmapError,
+            r"clamp: expected \(low, high\) with low < high, got \(1, 0\)",
+        ),
+        (
+            lambda: lm.noisy(Henon(), scale=1, clamp=2),
+            LyapmapError,
+            "clamp: expected .low, high. with low < high, got 2",
         ),
         (
             lambda: lm.noisy(lm.noisy(Henon(), scale=1), scale=1),
@@ -163,3 +175,67 @@ def test_noise_smears_the_exponents_of_a_stable_cycle_but_not_its_sum_rule() -> 
     spectrum = lm.lyapunov_spectrum(lm.noisy(Henon(), scale=1e-3, seed=1), X[0], n_steps=500, seed=0)
     assert spectrum.exponents.sum() == pytest.approx(np.log(0.3), abs=1e-9)
     assert spectrum.provenance["noise_seed"] == 1
+
+
+@pytest.mark.parametrize("backend", ["given", "numpy", "torch", "jax"])
+def test_a_clamped_state_stays_in_bounds_and_its_tangents_stop_there(backend: str) -> None:
+    stretch = np.diag([2.0, 0.5, -3.0])
+    if backend == "jax":
+        pytest.importorskip("jax", reason="jax is not installed")
+    inner = Linear(stretch) if backend == "given" else _wrapped_stretch(stretch, backend)
+    m = lm.noisy(inner, scale=0.0, clamp=(-1, 1))
+    x = m.ops.from_numpy(np.array([[0.8, 0.8, 0.8], [0.25, -1.0, -0.25], [0.5, 1.0, -0.125]]))
+    wanted = np.array([[1.0, 0.4, -1.0], [0.5, -0.5, 0.75], [1.0, 0.5, 0.375]])
+    free = np.array([[0, 1, 0], [1, 1, 1], [1, 1, 1]])  # the last row reaches a bound and does not cross it
+    v = np.random.default_rng(0).standard_normal((3, 3, 2))
+    y, tangents = m.jvp(x, m.ops.from_numpy(v))
+    np.testing.assert_allclose(m.ops.to_numpy(m.apply(x)), wanted, rtol=1e-6)
+    np.testing.assert_allclose(m.ops.to_numpy(y), wanted, rtol=1e-6)
+    np.testing.assert_allclose(m.ops.to_numpy(tangents), free[:, :, None] * (stretch @ v), rtol=1e-6)
+    np.testing.assert_allclose(m.ops.to_numpy(m.jacobian(x)), free[:, :, None] * stretch, rtol=1e-6)
+
+
+def _wrapped_stretch(stretch: np.ndarray, backend: str) -> Any:
+    if backend == "torch":
+        torch = pytest.importorskip("torch", reason="torch is not installed")
+        w = torch.from_numpy(stretch)
+        return lm.wrap(lambda x: x @ w.T, state_shape=3, backend="torch", dtype="float64")
+    dtype = "float32" if backend == "jax" else "float64"
+    w = stretch.T.astype(dtype)
+    return lm.wrap(lambda x: x @ w, state_shape=3, backend=backend, dtype=dtype)
+
+
+def test_exponent_of_a_linear_map_with_a_clamped_direction_is_that_of_the_free_one() -> None:
+    m = lm.noisy(Linear(np.diag([2.0, 0.5])), scale=0.1, clamp=(-1, 1))
+    held = lm.lyapunov_spectrum(m, [1.0, 0.1], n_steps=50, transient=5, n_exponents=1, seed=0)
+    assert held.exponents[0] == pytest.approx(np.log(0.5), abs=1e-12)
+    free = lm.noisy(Linear(np.diag([2.0, 0.5])), scale=0.1, clamp=(-np.inf, np.inf))
+    known = lm.lyapunov_spectrum(free, [1.0, 0.1], n_steps=50, transient=5, n_exponents=1, seed=0)
+    assert known.exponents[0] == pytest.approx(np.log(2.0), abs=1e-3)
+
+
+def test_noise_is_added_before_the_clamp_and_both_are_recorded() -> None:
+    m = lm.noisy(Henon(), scale=0.5, kind="uniform", seed=3, clamp=(0.4, 1.2))
+    x = np.random.default_rng(0).uniform(-1, 1, (40, 2))
+    np.testing.assert_array_equal(m.at(7).apply(x), np.clip(henon(x) + m.noise(7, 40), 0.4, 1.2))
+    assert m.provenance["noise_clamp"] == [0.4, 1.2]
+    assert lm.check_map(m, x[:4])
+
+
+def test_a_state_that_is_no_number_is_not_hidden_by_the_clamp() -> None:
+    m = lm.noisy(Linear(np.full((2, 2), np.nan)), scale=0.1, clamp=(-1, 1))
+    assert np.isnan(m.apply(X)).all()
+
+
+@given(
+    st.floats(-2, 2),
+    st.floats(0, 1),
+    st.tuples(st.floats(-3, 3), st.floats(-3, 3)).filter(lambda pair: pair[0] < pair[1]),
+)
+def test_states_of_a_clamped_map_never_leave_its_bounds(
+    slope: float, scale: float, bounds: tuple[float, float]
+) -> None:
+    m = lm.noisy(Linear(np.array([[slope]])), scale=scale, clamp=bounds, kind="uniform")
+    x = step_states(m, np.linspace(-5, 5, 7)[:, None], n_steps=3)
+    assert (x >= bounds[0]).all()
+    assert (x <= bounds[1]).all()

@@ -110,3 +110,17 @@ def test_the_library_is_named_with_its_version(ops: Any) -> None:
 def test_half_precision_is_refused(make: Any) -> None:
     with pytest.raises(PrecisionError, match="dtype: expected 'float32' or 'float64', got 'float16'"):
         make("float16")
+
+
+def test_clip_keeps_what_lies_within_and_lets_nan_be_seen(ops: Any) -> None:
+    array = ops.from_numpy(np.array([[-3.0, -1.0, 0.25], [1.0, 7.0, np.nan]]))
+    clipped = ops.to_numpy(ops.clip(array, -1.0, 1.0))
+    assert clipped.dtype == ops.dtype
+    np.testing.assert_array_equal(clipped, [[-1.0, -1.0, 0.25], [1.0, 1.0, np.nan]])
+
+
+def test_zeroed_takes_a_condition_that_is_broadcast(ops: Any, frames: np.ndarray) -> None:
+    array = ops.from_numpy(frames)
+    zeroed = ops.zeroed(array, (array[:, :, 0] > 0)[:, :, None])
+    assert ops.to_numpy(zeroed).dtype == ops.dtype
+    np.testing.assert_array_equal(ops.to_numpy(zeroed), np.where(frames[:, :, :1] > 0, 0, frames).astype(ops.dtype))

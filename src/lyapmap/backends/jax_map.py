@@ -76,6 +76,12 @@ class JaxOps:
     def copy(self, array: jax.Array) -> jax.Array:
         return jnp.copy(array)
 
+    def clip(self, array: jax.Array, low: float, high: float) -> jax.Array:
+        return jnp.clip(array, low, high)
+
+    def zeroed(self, array: jax.Array, where: jax.Array) -> jax.Array:
+        return jnp.where(where, 0, array)
+
 
 class JaxMap:
     """A JAX function of a batch of states. Built by `wrap_jax`.

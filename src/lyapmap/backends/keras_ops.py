@@ -85,6 +85,12 @@ class TensorFlowOps:
     def copy(self, array: Tensor) -> Tensor:
         return self._tf.identity(array)
 
+    def clip(self, array: Tensor, low: float, high: float) -> Tensor:
+        return self._tf.clip_by_value(array, low, high)
+
+    def zeroed(self, array: Tensor, where: Tensor) -> Tensor:
+        return self._tf.where(where, self._tf.zeros((), array.dtype), array)
+
 
 def resolved_device(device: str | None) -> str:
     """Name of a device that is there: the one asked for, else the first GPU, else the CPU.

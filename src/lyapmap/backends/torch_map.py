@@ -88,6 +88,12 @@ class TorchOps:
     def copy(self, array: Tensor) -> Tensor:
         return array.clone()
 
+    def clip(self, array: Tensor, low: float, high: float) -> Tensor:
+        return array.clamp(low, high)
+
+    def zeroed(self, array: Tensor, where: Tensor) -> Tensor:
+        return array.masked_fill(where, 0)
+
 
 class TorchMap:
     """A torch function of a batch of states, with tangents by forward mode.
@@ -269,7 +275,7 @@ def _reason(error: RuntimeError) -> str:
 
 
 class _LargestOutput(TorchDispatchMode):
-    """Records the bytes of the largest tensor that any operation makes."""
+    """Records the bytes of the largest tensor that any operation makes; views, as of weights, are none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -277,10 +283,16 @@ class _LargestOutput(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        given = {_address(tensor) for tensor in args if isinstance(tensor, Tensor)}
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor):
+            if isinstance(tensor, Tensor) and _address(tensor) not in given:
                 self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
         return out
+
+
+def _address(tensor: Tensor) -> int:
+    """Where a tensor's memory lies; what its own number is where it has no such place."""
+    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else id(tensor)
 
 
 def wrap_torch(

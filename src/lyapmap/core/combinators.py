@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.arguments import whole
+from lyapmap.core.arguments import interval, whole
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp, time_per_step
 from lyapmap.core.ops import Array
@@ -98,25 +98,36 @@ return_map = iterate
 
 
 class NoisyMap:
-    """A map with additive noise, x -> f(x) + noise(step), frozen by counters.
+    """A map with additive noise, x -> clamp(f(x) + noise(step)), frozen by counters.
 
     The noise of trajectory t at step s is a function of (seed, s, t) alone: a run is the same
     however it is split or resumed, and all tangent directions feel the same noise.
     """
 
-    def __init__(self, inner: TangentMap, scale: float, kind: str, seed: int, first_trajectory: int) -> None:
+    def __init__(
+        self,
+        inner: TangentMap,
+        scale: float,
+        kind: str,
+        seed: int,
+        first_trajectory: int,
+        clamp: tuple[float, float] | None = None,
+    ) -> None:
         self.inner = inner
         self.scale = scale
         self.kind = kind
         self.seed = seed
         self.first_trajectory = first_trajectory
+        self.clamp = clamp
         self.state_shape = tuple(inner.state_shape)
         self.ops = inner.ops
         self.derivative = getattr(inner, "derivative", "given")
         if hasattr(inner, "time_per_step"):
             self.time_per_step = time_per_step(inner)
         keep_structure(self, getattr(inner, "structure", None))
-        described = {"noise": kind, "noise_scale": scale, "noise_seed": seed}
+        described: dict[str, Any] = {"noise": kind, "noise_scale": scale, "noise_seed": seed}
+        if clamp is not None:
+            described["noise_clamp"] = list(clamp)
         self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {})) | described
 
     def at(self, step: int) -> NoisyStep:
@@ -130,10 +141,12 @@ class NoisyMap:
         return self.at(0).jvp(x, v)
 
     def jacobian(self, x: Array) -> Array:
-        return self.inner.jacobian(x)
+        return self.at(0).jacobian(x)
 
     def noise(self, step: int, b: int) -> NDArray[np.float64]:
         """Noise of b trajectories at one step, (b, n)."""
+        if self.scale == 0:
+            return np.zeros((b, dimension(self.state_shape)))
         bits = np.random.Philox(key=[self.seed, 0], counter=[0, 0, 0, step])
         rng = np.random.Generator(bits)
         # Draws fill rows in order, so those of a trajectory do not depend on how many follow it.
@@ -152,20 +165,42 @@ class NoisyStep:
         self.ops = whole.ops
 
     def apply(self, x: Array) -> Array:
-        return self.whole.inner.apply(x) + self._noise(x)
+        return self._clamped(self.whole.inner.apply(x) + self._noise(x))
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
         y, tangents = self.whole.inner.jvp(x, v)
-        return y + self._noise(x), tangents
+        y = y + self._noise(x)
+        return self._clamped(y), self._stopped(tangents, y)
 
     def jacobian(self, x: Array) -> Array:
-        return self.whole.inner.jacobian(x)
+        inner = self.whole.inner
+        if self.whole.clamp is None:
+            return inner.jacobian(x)
+        return self._stopped(inner.jacobian(x), inner.apply(x) + self._noise(x))
+
+    def _clamped(self, y: Array) -> Array:
+        return y if self.whole.clamp is None else self.ops.clip(y, *self.whole.clamp)
+
+    def _stopped(self, tangents: Array, y: Array) -> Array:
+        """Tangents (b, n, k) without the components in which the state y (b, n) is held at a bound."""
+        if self.whole.clamp is None:
+            return tangents
+        low, high = self.whole.clamp
+        return self.ops.zeroed(tangents, ((y < low) | (y > high))[:, :, None])
 
     def _noise(self, x: Array) -> Array:
         return self.ops.from_numpy(self.whole.noise(self.step, x.shape[0]))
 
 
-def noisy(inner: Map, *, scale: float, kind: str = "normal", seed: int = 0, first_trajectory: int = 0) -> NoisyMap:
+def noisy(
+    inner: Map,
+    *,
+    scale: float,
+    kind: str = "normal",
+    seed: int = 0,
+    first_trajectory: int = 0,
+    clamp: tuple[float, float] | None = None,
+) -> NoisyMap:
     """A map with additive noise after every step.
 
     Parameters
@@ -178,10 +213,24 @@ def noisy(inner: Map, *, scale: float, kind: str = "normal", seed: int = 0, firs
         Not negative.
     first_trajectory : int
         Number of the first row, for a run that is split over trajectories.
+    clamp : (float, float), optional
+        Smallest and largest value of a state: after the noise, components outside are moved to
+        these bounds, where their tangents are zero.
 
     Returns
     -------
     NoisyMap
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Double:
+    ...     state_shape = (1,)
+    ...     def apply(self, x): return 2 * x
+    ...     def jacobian(self, x): return np.full((len(x), 1, 1), 2.0)
+    >>> held = noisy(Double(), scale=0.01, clamp=(-1, 1))
+    >>> held.apply(np.array([[3.0]])), held.jacobian(np.array([[3.0]]))
+    (array([[1.]]), array([[[0.]]]))
     """
     if not 0 <= scale < np.inf:
         raise LyapmapError(f"scale: expected a finite number >= 0, got {scale}")
@@ -190,7 +239,8 @@ def noisy(inner: Map, *, scale: float, kind: str = "normal", seed: int = 0, firs
     seed, first_trajectory = whole("seed", seed, 0), whole("first_trajectory", first_trajectory, 0)
     if seed >= 2**64:
         raise LyapmapError(f"seed: expected an integer below 2**64, got {seed}")
+    bounds = None if clamp is None else interval("clamp", clamp)
     tangent_map = as_tangent_map(inner)
     if hasattr(tangent_map, "at"):
         raise LyapmapError("inner: a map that already depends on the step cannot be made noisy")
-    return NoisyMap(tangent_map, scale, kind, seed, first_trajectory)
+    return NoisyMap(tangent_map, scale, kind, seed, first_trajectory, bounds)

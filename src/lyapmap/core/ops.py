@@ -69,6 +69,12 @@ class ArrayOps(Protocol):
     def copy(self, array: Array) -> Array:
         """A copy that later work on the original leaves alone."""
 
+    def clip(self, array: Array, low: float, high: float) -> Array:
+        """The array with values outside [low, high] moved to its ends; NaN stays."""
+
+    def zeroed(self, array: Array, where: Array) -> Array:
+        """The array with zeros where a condition, which is broadcast to it, holds."""
+
 
 class NumpyOps:
     """`ArrayOps` of NumPy arrays.
@@ -136,3 +142,10 @@ class NumpyOps:
 
     def copy(self, array: NDArray[Any]) -> NDArray[Any]:
         return array.copy()
+
+    def clip(self, array: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+        clipped: NDArray[Any] = np.clip(array, low, high)
+        return clipped
+
+    def zeroed(self, array: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
+        return np.where(where, array.dtype.type(0), array)
