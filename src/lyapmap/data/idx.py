@@ -94,7 +94,7 @@ def _content(name: str, file: str) -> bytes:
     source = SOURCES[name]
     path = cache_folder() / name / f"{file}.gz"
     if not path.is_file():
-        _download(source.url + path.name, path)
+        download(source.url + path.name, path)
     try:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
@@ -107,7 +107,14 @@ def _content(name: str, file: str) -> bytes:
     return content
 
 
-def _download(url: str, path: Path) -> None:
+def download(url: str, path: Path) -> None:
+    """Bring a file of a data set into the cache; the caller checks its content.
+
+    Raises
+    ------
+    DataError
+        If it cannot be had.
+    """
     import pooch
 
     logger.info("downloading %s to %s", url, path)

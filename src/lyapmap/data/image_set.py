@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError
+from lyapmap.data.cifar import CLASSES, load_cifar10
 from lyapmap.data.idx import load_idx
+from lyapmap.data.npz import load_npz
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 DIGITS_TRAIN = 1500  # rows of scikit-learn's digits that train; the other 297 test
@@ -70,6 +72,13 @@ class ImageSet:
         names = {c: self.class_names[c] for c in classes}
         return replace(self, images=self.images[keep], labels=self.labels[keep], class_names=names)
 
+    def some(self, n: int, *, seed: int = 0) -> ImageSet:
+        """n images at random, in their order."""
+        if not 1 <= n <= len(self):
+            raise DataError(f"n: expected 1 to {len(self)} images of {self.name}, got {n}")
+        keep = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        return replace(self, images=self.images[keep], labels=self.labels[keep])
+
 
 def names() -> tuple[str, ...]:
     """Data sets that `load` knows by name."""
@@ -85,17 +94,19 @@ def load(
     channels: int | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> ImageSet:
-    """Load a data set by name, or every image below a folder.
+    """Load a data set by name, every image below a folder, or those of an .npz file.
 
     Parameters
     ----------
     name : str or path
-        "digits" (8 x 8, comes with scikit-learn), "mnist", "fashion_mnist" (28 x 28, read from the
-        cache folder `LYAPMAP_DATA` or downloaded), or a folder. A folder's subfolders, in the order
-        of their names, are its classes 0, 1, ...; without subfolders all images are class 0.
+        "digits" (8 x 8, comes with scikit-learn), "mnist", "fashion_mnist" (28 x 28), "cifar10"
+        (32 x 32 in colour; all three read from the cache folder `LYAPMAP_DATA` or downloaded), a
+        folder, or an .npz file. A folder's subfolders, in the order of their names, are its classes
+        0, 1, ...; without subfolders all images are class 0. A file holds `images`, uint8
+        (n, height, width) or (n, height, width, 1 or 3), and may hold `labels` (n,).
     split : "train" or "test"
         Which part. A folder may hold folders named train and test, whose classes are then numbered
-        together; otherwise it is not split.
+        together; otherwise it is not split. Every tenth image of a file is a test image.
     classes : sequence of int, optional
         Keep only these labels.
     image_size : int, optional
@@ -135,8 +146,13 @@ def load(
             pixels = _converted(pixels, image_size, channels)
     elif Path(name).is_dir():
         pixels, labels, class_names = _load_folder(Path(name), split, image_size, channels)
+    elif Path(name).suffix == ".npz" and Path(name).is_file():
+        pixels, labels, class_names = load_npz(Path(name), split)
+        if image_size is not None or channels is not None:
+            pixels = _converted(pixels, image_size, channels)
     else:
-        raise DataError(f"data: {str(name)!r} is neither a folder nor one of {', '.join(names())}")
+        known = ", ".join(names())
+        raise DataError(f"data: {str(name)!r} is neither a folder nor one of {known}, nor an .npz file")
     images = pixels.astype(np.float32)
     images *= np.float32((high - low) / 255)
     images += np.float32(low)
@@ -170,7 +186,17 @@ def _fashion_mnist(split: str) -> _Loaded:
     return images[:, None], labels, dict(enumerate(_FASHION))
 
 
-_BY_NAME: dict[str, Callable[[str], _Loaded]] = {"digits": _digits, "mnist": _mnist, "fashion_mnist": _fashion_mnist}
+def _cifar10(split: str) -> _Loaded:
+    images, labels = load_cifar10(split)
+    return images, labels, dict(enumerate(CLASSES))
+
+
+_BY_NAME: dict[str, Callable[[str], _Loaded]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "fashion_mnist": _fashion_mnist,
+    "cifar10": _cifar10,
+}
 
 
 def _load_folder(folder: Path, split: str, image_size: int | None, channels: int | None) -> _Loaded:
@@ -232,4 +258,7 @@ def _converted(pixels: NDArray[np.generic], image_size: int | None, channels: in
         pixels = np.stack(resized).reshape(*pixels.shape[:2], image_size, image_size)
     if channels == 3 and pixels.shape[1] == 1:
         pixels = np.repeat(pixels, 3, axis=1)
+    if channels == 1 and pixels.shape[1] == 3:
+        # The luma of ITU-R BT.601, which Pillow takes for files of a folder.
+        pixels = np.tensordot(pixels.astype(np.float32), np.array([0.299, 0.587, 0.114], np.float32), (1, 0))[:, None]
     return pixels
