@@ -33,11 +33,13 @@ BELOW = {
 }
 """What each package may import besides itself; `cli` and the files at the top may import all."""
 
-TORCH = ["backends/torch_*.py", "models/*.py", "training/*.py", "cli/train.py"]
+TORCH = ["backends/torch_*.py", "models/*.py", "training/*.py", "cli/training_run.py"]
 KERAS = ["backends/keras_*.py", "models/keras_*.py", "training/keras_*.py"]
 FRAMEWORKS = {
     "torch": TORCH,
     "safetensors": ["training/*.py"],
+    "lightning_fabric": ["training/distributed.py"],
+    "tensorboard": [],
     "numba": ["backends/numba_*.py", "backends/*_kernels.py"],
     "tensorflow": KERAS,
     "keras": KERAS,
@@ -191,7 +193,7 @@ PLANTED = {
     ),
     "training/c.py": ("print('epoch')", "training/c.py:1: prints"),
     "cli/a.py": ("def f():\n    import torch", "cli/a.py:2: imports torch"),
-    "cli/train.py": ("import torch", "cli/train.py:1: imports torch when it is loaded"),
+    "cli/training_run.py": ("import torch", "cli/training_run.py:1: imports torch when it is loaded"),
     "views/long.py": ("\n" * 401, "views/long.py: 401 lines, two ideas"),
 }
 
@@ -217,7 +219,7 @@ def test_a_fault_that_is_planted_is_found(where: str, tmp_path: Path) -> None:
         ("analysis/a.py", "from lyapmap.core.map import Map\nfrom lyapmap.analysis.growth import GrowthStatistics"),
         ("analysis/b.py", "from . import orbit\nfrom .orbit import describe"),
         ("backends/torch_a.py", "import torch"),
-        ("cli/train.py", "def f():\n    import torch\n    print('done')"),
+        ("cli/training_run.py", "def f():\n    import torch\n    print('done')"),
         ("views/b.py", "def f():\n    import matplotlib"),
     ],
 )

@@ -9,6 +9,7 @@ from torch import nn
 from lyapmap import data
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.cycle import CycleConfig, CycleModel
+from lyapmap.training import checkpoint
 from lyapmap.training.cycle import POOL_BATCHES, CycleRecipe
 from lyapmap.training.cycle_replay import ReplayPool
 from lyapmap.training.cycle_terms import Wishes
@@ -123,6 +124,45 @@ def test_training_carries_the_pool_on_and_resumes_exactly(tmp_path):
     for name, weights in whole.state_dict.items():
         assert torch.equal(weights, parts.state_dict[name])
     assert {"iterates", "diversity"} <= set(whole.training["history"][-1]["losses"])
+
+
+def test_a_run_begins_with_the_networks_of_another(tmp_path):
+    before = train(recipe(), tmp_path / "before", epochs=2)
+    after = recipe(replay=0.5, average=0.9)
+    after.start_from(before)
+    for name, weights in after.generator.state_dict().items():
+        assert torch.equal(weights, before.state_dict[name])
+    # Without terms of its own it is the earlier run going on.
+    same = recipe()
+    same.start_from(before)
+    again = recipe()
+    again.load_state(before.training["state"]["recipe"])
+    losses = []
+    for one in (same, again):
+        torch.manual_seed(0)
+        one.start_epoch(2)
+        losses.append(one.step(0))
+    assert losses[0] == losses[1]
+    assert same.checkpoint().training["settings"]["start"] == {"sha256": before.sha256, "epoch": 2}
+
+
+def test_an_own_learning_rate_stays_when_a_run_begins_with_another(tmp_path):
+    before = train(recipe(), tmp_path, epochs=1)
+    slow = CycleRecipe(CycleConfig(image_size=8, width=4), TRAIN, TEST, classes=CLASSES, batch_size=40, learning_rate=0)
+    slow.start_from(before)
+    slow.start_epoch(0)
+    slow.step(0)
+    for name, weights in slow.generator.state_dict().items():
+        assert torch.equal(weights, before.state_dict[name])
+
+
+def test_a_run_cannot_begin_with_something_else(tmp_path):
+    train(recipe(), tmp_path, epochs=1, keep_every=1)
+    with pytest.raises(LyapmapError, match="start: holds no more than weights"):
+        recipe().start_from(checkpoint.load(tmp_path / "epoch-0001.pt"))
+    other = CycleRecipe(CycleConfig(image_size=8, width=6), TRAIN, TEST, classes=CLASSES, batch_size=40)
+    with pytest.raises(LyapmapError, match=r"start: expected a model of .*'width': 6.*, got .*'width': 4"):
+        other.start_from(checkpoint.load(tmp_path / "last.pt"))
 
 
 def test_the_cycle_loss_of_replayed_states_is_asked_for():

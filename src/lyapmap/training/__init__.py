@@ -6,16 +6,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _NAMES = {
+    "CanvasDynamics": "canvas_run",
     "Checkpoint": "checkpoint",
     "CycleRecipe": "cycle",
+    "Gan": "gan_files",
+    "GanRecipe": "gan",
+    "GanSamples": "gan_sampling",
+    "KaleidoscopeRecipe": "kaleidoscope",
     "Model": "model",
     "Progress": "loop",
     "Recipe": "recipe",
+    "canvas_dynamics": "canvas_run",
+    "canvas_map": "canvas",
+    "canvas_states": "canvas",
     "classifier": "labels",
     "convert": "conversion",
     "exponent_monitor": "monitor",
     "features": "extractors",
+    "launch": "distributed",
+    "KaleidoscopeSamples": "sampling",
+    "gan_function": "gan_manifold",
+    "gan_latents": "gan_noise",
+    "interpolate_gan": "gan_sampling",
+    "load_gan": "gan_files",
     "load_model": "zoo",
+    "noise_states": "sampling",
+    "sample": "sampling",
+    "sample_gan": "gan_sampling",
     "shipped": "zoo",
     "train": "loop",
     "train_classifier": "classify",
@@ -23,16 +40,26 @@ _NAMES = {
 __all__ = list(_NAMES)  # names are loaded late, and torch with them
 
 if TYPE_CHECKING:
+    from lyapmap.training.canvas import canvas_map, canvas_states
+    from lyapmap.training.canvas_run import CanvasDynamics, canvas_dynamics
     from lyapmap.training.checkpoint import Checkpoint
     from lyapmap.training.classify import train_classifier
     from lyapmap.training.conversion import convert
     from lyapmap.training.cycle import CycleRecipe
+    from lyapmap.training.distributed import launch
     from lyapmap.training.extractors import features
+    from lyapmap.training.gan import GanRecipe
+    from lyapmap.training.gan_files import Gan, load_gan
+    from lyapmap.training.gan_manifold import gan_function
+    from lyapmap.training.gan_noise import gan_latents
+    from lyapmap.training.gan_sampling import GanSamples, interpolate_gan, sample_gan
+    from lyapmap.training.kaleidoscope import KaleidoscopeRecipe
     from lyapmap.training.labels import classifier
     from lyapmap.training.loop import Progress, train
     from lyapmap.training.model import Model
     from lyapmap.training.monitor import exponent_monitor
     from lyapmap.training.recipe import Recipe
+    from lyapmap.training.sampling import KaleidoscopeSamples, noise_states, sample
     from lyapmap.training.zoo import load_model, shipped
 
 

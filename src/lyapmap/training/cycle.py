@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lyapmap.core.errors import LyapmapError
+from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.cycle import CycleConfig, CycleModel
 from lyapmap.training.checkpoint import Checkpoint
 from lyapmap.training.cycle_replay import ReplayPool
 from lyapmap.training.cycle_terms import ExponentTerm, Wishes, iterate_losses, unrolled
+from lyapmap.training.distributed import OneProcess, Workers
 
 SAMPLE_STATES = 64
 POOL_BATCHES = 4
@@ -87,6 +88,8 @@ class CycleRecipe:
             self.model = CycleModel(config).to(device)
         self.steps_per_epoch = smallest // batch_size
         self.images_per_step = batch_size * config.categories
+        self.rows_per_step = batch_size
+        self._workers: Workers = OneProcess(device)
         self._batch_size = batch_size
         self._cycle_weight = cycle_weight
         self._seed = seed
@@ -119,14 +122,44 @@ class CycleRecipe:
         self._adam_generators = torch.optim.Adam([*model.G.parameters(), *model.F.parameters()], learning_rate, betas)
         self._adam_discriminators = torch.optim.Adam(model.D.parameters(), learning_rate, betas)
 
+    def start_from(self, saved: Checkpoint) -> None:
+        """Begin with the networks of another run, and what its optimizers know, instead of new ones.
+
+        Raises
+        ------
+        CheckpointError
+            If it holds the weights of G alone, or networks of other sizes.
+        """
+        state = saved.training.get("state")
+        if saved.model != "cycle" or state is None:
+            raise CheckpointError("start: holds no more than weights to iterate; expected the last.pt of a cycle run")
+        if saved.config != self.model.config.to_dict():
+            raise CheckpointError(f"start: expected a model of {self.model.config.to_dict()}, got {saved.config}")
+        earlier = state["recipe"]
+        self.model.load_state_dict(earlier["model"])
+        for adam, name in ((self._adam_generators, "generators"), (self._adam_discriminators, "discriminators")):
+            own = [{key: value for key, value in group.items() if key != "params"} for group in adam.param_groups]
+            adam.load_state_dict(earlier[f"adam_{name}"])
+            for group, settings in zip(adam.param_groups, own, strict=True):
+                group.update(settings)
+        if self._mean is not None:
+            self._mean.load_state_dict(earlier["mean"] or self.model.G.state_dict())
+        self._settings["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
+
     def start_epoch(self, epoch: int) -> None:
         rng = np.random.default_rng([self._seed, epoch])
         used = self.steps_per_epoch * self._batch_size
         self._order = [torch.from_numpy(rng.permutation(len(images))[:used]) for images in self._images]
 
+    def share(self, workers: Workers) -> None:
+        if self._pool is not None:
+            raise LyapmapError(f"replay: the pool of states is kept by one process, got {workers.size}")
+        self._workers = workers
+
     def step(self, index: int) -> dict[str, float]:
         rows = slice(index * self._batch_size, (index + 1) * self._batch_size)
-        batch = torch.stack([images[order[rows]] for images, order in zip(self._images, self._order, strict=True)])
+        own = self._workers.rows(self._batch_size)
+        batch = torch.stack([images[order[rows][own]] for images, order in zip(self._images, self._order, strict=True)])
         model = self.model.train()
         # The discriminators judge here but do not learn: no gradients for their weights.
         model.D.requires_grad_(False)
@@ -139,19 +172,21 @@ class CycleRecipe:
             if self._wishes.replay_cycle:
                 kept = model.cycle_loss(states, steps[-1])
                 total = total + self._wishes.replay_cycle * self._cycle_weight * kept
-        more = iterate_losses(model, batch, steps, self._wishes)
+        more = iterate_losses(model, batch, steps, self._wishes, self._workers.gathered)
         total = total + more.get("iterates", 0.0) + self._wishes.diversity * more.get("diversity", 0.0)
         if self._exponent is not None:
             more["exponent"] = self._exponent.loss(model.G)
             total = total + self._wishes.exponent_weight * more["exponent"]
         self._adam_generators.zero_grad()
         total.backward()
+        self._workers.average_gradients(self._adam_generators)
         self._adam_generators.step()
         self._average()
         model.D.requires_grad_(True)
         judged = model.discriminator_losses(batch, by_g, by_f, steps[1:])
         self._adam_discriminators.zero_grad()
         judged.sum().backward()
+        self._workers.average_gradients(self._adam_discriminators)
         self._adam_discriminators.step()
         if self._pool is not None:
             self._pool.put(places, steps[-1])

@@ -7,7 +7,7 @@ iterates are judged as well, compared with the data as a whole, and the largest 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -99,10 +99,13 @@ def energy_distance(x: Tensor, y: Tensor) -> Tensor:
     >>> energy_distance(points, points + 10)
     tensor(16.)
     """
-    x, y = x.flatten(1), y.flatten(1)
+    kind = torch.promote_types(x.dtype, y.dtype)
+    x, y = x.flatten(1).to(kind), y.flatten(1).to(kind)
     scale = math.sqrt(x.shape[1])
-    within = [_distances(z, z).sum() / (len(z) * (len(z) - 1)) for z in (x, y)]
-    return (2 * _distances(x, y).mean() - within[0] - within[1]) / scale
+    # Differences of squares: in mixed precision nothing would be left of them.
+    with torch.autocast(x.device.type, enabled=False):
+        within = [_distances(z, z).sum() / (len(z) * (len(z) - 1)) for z in (x, y)]
+        return (2 * _distances(x, y).mean() - within[0] - within[1]) / scale
 
 
 def _distances(x: Tensor, y: Tensor) -> Tensor:
@@ -121,13 +124,22 @@ def unrolled(model: CycleModel, by_g: Tensor, steps: int) -> list[Tensor]:
     return images
 
 
-def iterate_losses(model: CycleModel, batch: Tensor, images: Sequence[Tensor], wishes: Wishes) -> dict[str, Tensor]:
-    """Losses of the steps of G: "iterates" (adversarial, from the second on) and "diversity" (of all)."""
+def iterate_losses(
+    model: CycleModel,
+    batch: Tensor,
+    images: Sequence[Tensor],
+    wishes: Wishes,
+    gathered: Callable[[Tensor], Tensor] = lambda rows: rows,
+) -> dict[str, Tensor]:
+    """Losses of the steps of G: "iterates" (adversarial, from the second on) and "diversity" (of all).
+
+    The energy distance is not a mean over rows: where processes share a batch, `gathered` gives the rows of all.
+    """
     losses = {}
     if len(images) > 1:
         losses["iterates"] = torch.stack([model.adversarial_loss(step) for step in images[1:]]).sum()
     if wishes.diversity:
-        apart = [energy_distance(a, b) for step in images for a, b in zip(step, batch, strict=True)]
+        apart = [energy_distance(gathered(a), gathered(b)) for step in images for a, b in zip(step, batch, strict=True)]
         losses["diversity"] = torch.stack(apart).sum() / len(images)
     return losses
 
@@ -162,7 +174,9 @@ class ExponentTerm:
         """Its gradient is that of the squared error; its value too, once the mean has settled."""
         was_training = network.training
         network.eval()
-        image, moved = cast(tuple[Tensor, Tensor], jvp(network, (self._x,), (self._v,)))
+        # The exponent is that of the network as it will be iterated, in full precision.
+        with torch.autocast(self._x.device.type, enabled=False):
+            image, moved = cast(tuple[Tensor, Tensor], jvp(network, (self._x,), (self._v,)))
         network.train(was_training)
         growth = moved.flatten(1).norm(dim=1).clamp_min(torch.finfo(moved.dtype).tiny).log().mean()
         self._mean = MEMORY * self._mean + (1 - MEMORY) * growth.item()

@@ -1,29 +1,22 @@
-"""The training loop: epochs, log, checkpoints, resuming, Ctrl-C. It knows no model."""
+"""The training loop: epochs, log, checkpoints, resuming, Ctrl-C, one process or many. It knows no model."""
 
 from __future__ import annotations
 
-import json
-import logging
-import math
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
-from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.errors import LyapmapError
 from lyapmap.training import checkpoint as checkpoints
+from lyapmap.training.distributed import OneProcess, Workers
 from lyapmap.training.interrupts import interrupts_held
-from lyapmap.training.recipe import Recipe
-
-LAST = "last.pt"
-LOG = "log.jsonl"
-
-logger = logging.getLogger(__name__)
-
-Monitor = Callable[[checkpoints.Checkpoint], dict[str, Any]]
+from lyapmap.training.logbook import Logbook
+from lyapmap.training.recipe import Recipe, SharedRecipe
+from lyapmap.training.run import LAST, Monitor, Run
 
 
 @dataclass(frozen=True)
@@ -40,6 +33,8 @@ class Progress:
         Of this step.
     images_per_second : float
         Since this call of `train` began, monitoring and saving left out.
+    seconds_left : float
+        For the steps that are left, at this rate.
     """
 
     epoch: int
@@ -48,6 +43,7 @@ class Progress:
     steps: int
     losses: dict[str, float]
     images_per_second: float
+    seconds_left: float
 
 
 def train(
@@ -57,10 +53,14 @@ def train(
     epochs: int,
     seed: int = 0,
     checkpoint_every: int = 5,
+    checkpoint_steps: int = 0,
     keep_every: int = 0,
     monitor: Monitor | None = None,
     monitor_every: int = 2,
     on_step: Callable[[Progress], None] | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    tensorboard: bool = False,
+    workers: Workers | None = None,
     resume: bool = True,
 ) -> checkpoints.Checkpoint:
     """Train for a number of epochs, or go on where an earlier call in the same folder stopped.
@@ -82,6 +82,8 @@ def train(
         Of dropout and whatever else is random within a step.
     checkpoint_every : int
         Epochs between checkpoints and sample sheets; the last epoch always gets them.
+    checkpoint_steps : int
+        Steps between further checkpoints, within epochs as well; 0 for none.
     keep_every : int
         Epochs between checkpoints kept as `epoch-EPOCH.pt` (weights only); 0 keeps none.
     monitor : callable, optional
@@ -91,6 +93,12 @@ def train(
         Epochs between calls of `monitor`.
     on_step : callable, optional
         Takes a `Progress` after every step.
+    on_epoch : callable, optional
+        Takes the entry of the log after every epoch.
+    tensorboard : bool
+        Write event files beside the log.
+    workers : Workers, optional
+        The processes that train together, from `launch`; by default this one alone.
     resume : bool
         False refuses to touch a folder that already holds a run.
 
@@ -102,174 +110,88 @@ def train(
     Raises
     ------
     LyapmapError
-        If a loss is no longer finite (the last good checkpoint stays), or `out` holds another run.
+        If a loss is no longer finite (the last good checkpoint stays), `out` holds another run, or
+        the recipe cannot be shared by so many processes.
+    MissingExtraError
+        If event files are asked for and tensorboard is not installed.
     """
-    at_least = {"epochs": (epochs, 1), "checkpoint_every": (checkpoint_every, 1), "monitor_every": (monitor_every, 1)}
-    for name, (value, least) in (at_least | {"keep_every": (keep_every, 0)}).items():
-        if value < least:
-            raise LyapmapError(f"{name}: expected at least {least}, got {value}")
+    _check(epochs=(epochs, 1), checkpoint_every=(checkpoint_every, 1), monitor_every=(monitor_every, 1))
+    _check(keep_every=(keep_every, 0), checkpoint_steps=(checkpoint_steps, 0))
+    team: Workers = workers or OneProcess()
+    _share(recipe, team)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    run = _Run(recipe, out, seed)
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), interrupts_held() as let_through:
+    logbook = Logbook(out, tensorboard=tensorboard)
+    run = Run(recipe, out, seed, team, logbook)
+    leads = team.rank == 0
+
+    def after_step(losses: dict[str, float]) -> None:
+        stop = False
+        try:
+            let_through()
+            if on_step is not None and leads:
+                on_step(_progress(run, epochs, losses))
+        except KeyboardInterrupt:
+            stop = True
+        # All processes stop after the same step, whichever of them was told to.
+        if team.any(stop):
+            raise KeyboardInterrupt
+        if checkpoint_steps and run.steps % checkpoint_steps == 0:
+            run.save()
+
+    with closing(logbook), torch.random.fork_rng(devices=team.generators), interrupts_held() as let_through:
         run.begin(resume)
         try:
             while run.epoch < epochs:
-                run.one_epoch(epochs, on_step, let_through)
+                run.one_epoch(after_step)
                 last = run.epoch == epochs
                 due = last or run.epoch % monitor_every == 0
-                run.end_epoch(monitor if due else None)
+                entry = run.end_epoch(monitor if due else None)
+                if on_epoch is not None and leads:
+                    on_epoch(entry)
                 if keep_every and run.epoch % keep_every == 0:
-                    checkpoints.save(run.checkpoint(resumable=False), out / f"epoch-{run.epoch:04d}.pt")
+                    run.keep()
                 if last or run.epoch % checkpoint_every == 0:
                     run.save()
                     run.save_samples()
-                let_through()
+                _stop_together(team, let_through)
         except KeyboardInterrupt:
             if run.whole:
                 run.save()
             raise
-    return checkpoints.load(out / LAST)
+    return team.first(lambda: checkpoints.load(out / LAST))
 
 
-class _Run:
-    """The state of one training run: where it stands, and how to save it."""
-
-    def __init__(self, recipe: Recipe, out: Path, seed: int) -> None:
-        self.recipe = recipe
-        self.out = out
-        self.seed = seed
-        self.epoch = 0
-        self.step = 0  # finished steps within the epoch
-        self.whole = True  # no step has begun that is not finished
-        self.seconds = 0.0
-        self.sums: dict[str, float] = {}
-        self.history: list[dict[str, Any]] = []
-        self._here_steps = 0
-        self._here_seconds = 0.0
-
-    def begin(self, resume: bool) -> None:
-        path = self.out / LAST
-        if not path.exists():
-            torch.manual_seed(self.seed)
-            checkpoints.require_plain(self.checkpoint(resumable=True))
-            # Epochs of a run that ended before its first checkpoint are trained, and logged, again.
-            (self.out / LOG).unlink(missing_ok=True)
-            return
-        if not resume:
-            raise LyapmapError(f"out: {self.out} already holds a run; choose another folder or resume it")
-        saved = checkpoints.load(path)
-        state = saved.training.get("state")
-        ours = self.recipe.checkpoint()
-        if state is None:
-            raise CheckpointError(f"{path}: holds weights only, nothing to resume from")
-        theirs = (saved.model, saved.config, saved.training.get("settings"), state["seed"])
-        if theirs != (ours.model, ours.config, ours.training.get("settings"), self.seed):
-            raise LyapmapError(f"out: {self.out} holds a run with other settings; choose another folder")
-        self.recipe.load_state(state["recipe"])
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.seconds, self.sums = state["seconds"], dict(state["sums"])
-        self.history = list(saved.training["history"])
-        torch.set_rng_state(state["rng"])
-        if "cuda_rng" in state and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
-        # Lines that were logged after the checkpoint are trained, and logged, again.
-        with (self.out / LOG).open("w") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in self.history)
-        logger.info("resumed %s at epoch %d, step %d", path, self.epoch, self.step)
-
-    def one_epoch(
-        self, epochs: int, on_step: Callable[[Progress], None] | None, let_through: Callable[[], None]
-    ) -> None:
-        recipe = self.recipe
-        recipe.start_epoch(self.epoch)
-        while self.step < recipe.steps_per_epoch:
-            self.whole = False
-            begin = time.perf_counter()
-            losses = recipe.step(self.step)
-            spent = time.perf_counter() - begin
-            if not all(map(math.isfinite, losses.values())):
-                self._diverged(", ".join(f"{k} {v:.3g}" for k, v in losses.items()))
-            self.step += 1
-            self.seconds += spent
-            self._here_seconds += spent
-            self._here_steps += 1
-            for name, loss in losses.items():
-                self.sums[name] = self.sums.get(name, 0.0) + loss
-            self.whole = True
-            let_through()
-            if on_step is not None:
-                done = self.epoch * recipe.steps_per_epoch + self.step
-                rate = self._here_steps * recipe.images_per_step / self._here_seconds
-                on_step(Progress(self.epoch, epochs, done, epochs * recipe.steps_per_epoch, losses, rate))
-        self.epoch += 1
-        self.step = 0
-
-    def end_epoch(self, monitor: Monitor | None) -> None:
-        """Log the epoch that just ended, with what the monitor sees, if there is one."""
-        steps = self.recipe.steps_per_epoch
-        losses = {name: total / steps for name, total in self.sums.items()}
-        self.sums = {}
-        entry: dict[str, Any] = {"epoch": self.epoch, "seconds": round(self.seconds, 3), "losses": losses}
-        try:
-            if monitor is not None:
-                entry["monitor"] = self._seen(monitor)
-        finally:
-            self.history.append(entry)
-            with (self.out / LOG).open("a") as file:
-                file.write(json.dumps(entry) + "\n")
-
-    def _seen(self, monitor: Monitor) -> Any:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            try:
-                return _plain(monitor(self.recipe.checkpoint()))
-            except LyapmapError as error:
-                logger.warning("epoch %d: the monitor failed: %s", self.epoch, error)
-                return {"error": str(error)}
-
-    def checkpoint(self, *, resumable: bool) -> checkpoints.Checkpoint:
-        bare = self.recipe.checkpoint()
-        training = bare.training | {"epoch": self.epoch, "seconds": self.seconds, "history": self.history}
-        if resumable:
-            training["state"] = {
-                "recipe": self.recipe.state(),
-                "epoch": self.epoch,
-                "step": self.step,
-                "seconds": self.seconds,
-                "sums": self.sums,
-                "seed": self.seed,
-                "rng": torch.get_rng_state(),
-            }
-            if torch.cuda.is_available():
-                training["state"]["cuda_rng"] = torch.cuda.get_rng_state_all()
-        return replace(bare, training=training)
-
-    def save(self) -> None:
-        now = self.checkpoint(resumable=True)
-        # A step may have a finite loss and leave weights that have none.
-        broken = [name for name, tensor in now.state_dict.items() if not tensor.isfinite().all()]
-        if broken:
-            self._diverged(f"{broken[0]} is no longer finite")
-        checkpoints.save(now, self.out / LAST)
-
-    def _diverged(self, how: str) -> NoReturn:
-        kept = f"the last good checkpoint is {self.out / LAST}" if (self.out / LAST).exists() else "none is saved yet"
-        raise LyapmapError(f"training diverged in epoch {self.epoch + 1} ({how}); {kept}")
-
-    def save_samples(self) -> None:
-        from lyapmap.views.images import save_sheet
-
-        save_sheet(self.recipe.sample_sheet(), self.out / f"samples-{self.epoch:04d}.png")
+def _check(**counts: tuple[int, int]) -> None:
+    for name, (value, least) in counts.items():
+        if value < least:
+            raise LyapmapError(f"{name}: expected at least {least}, got {value}")
 
 
-def _plain(value: Any) -> Any:
-    """A monitor's values as JSON and checkpoints take them: NumPy's become Python's, NaN becomes None."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if hasattr(value, "tolist"):  # an array, a scalar of NumPy, a tensor
-        value = value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(v) for v in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value if value is None or type(value) in (str, int, bool) else str(value)
+def _share(recipe: Recipe, workers: Workers) -> None:
+    """Make the recipe one of several processes."""
+    if workers.size == 1:
+        return
+    if not isinstance(recipe, SharedRecipe):
+        raise LyapmapError(f"devices: a {type(recipe).__name__} is trained by one process, got {workers.size}")
+    if recipe.rows_per_step % workers.size:
+        raise LyapmapError(
+            f"batch_size: expected a multiple of {workers.size}, the number of processes, got {recipe.rows_per_step}"
+        )
+    recipe.share(workers)
+
+
+def _progress(run: Run, epochs: int, losses: dict[str, float]) -> Progress:
+    steps = epochs * run.recipe.steps_per_epoch
+    rate = run.images_per_second
+    left = (steps - run.steps) * run.recipe.images_per_step / rate
+    return Progress(run.epoch, epochs, run.steps, steps, losses, rate, left)
+
+
+def _stop_together(workers: Workers, let_through: Callable[[], None]) -> None:
+    stop = False
+    try:
+        let_through()
+    except KeyboardInterrupt:
+        stop = True
+    if workers.any(stop):
+        raise KeyboardInterrupt

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.training.checkpoint import Checkpoint
+from lyapmap.training.distributed import Workers
 
 
 class Recipe(Protocol):
@@ -40,3 +41,20 @@ class Recipe(Protocol):
 
     def sample_sheet(self) -> NDArray[np.float32]:
         """Images to look at, (rows, columns, channels, height, width) in [-1, 1]."""
+
+
+@runtime_checkable
+class SharedRecipe(Protocol):
+    """What a recipe offers besides, if several processes may train it together.
+
+    Every process holds the whole model and the whole data and draws the same random numbers, those of the
+    whole batch; from the batch it takes its own rows, `workers.rows(rows_per_step)`, and it calls
+    `workers.average_gradients(optimizer)` between `backward` and `optimizer.step`. Losses that are means over rows
+    come out right thereby; one that compares rows with each other must see all of them
+    (`workers.gathered`), or be refused.
+    """
+
+    rows_per_step: int
+
+    def share(self, workers: Workers) -> None:
+        """Train together with others from now on; raise a `LyapmapError` for what cannot be shared."""

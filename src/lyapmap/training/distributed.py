@@ -1,0 +1,325 @@
+"""Several processes that train together: which rows each takes, and what they agree on.
+
+Every process holds the whole model and draws the same random numbers; only the rows of a batch are divided. One
+process alone needs nothing of this; several, and mixed precision, need lightning-fabric, which starts
+them, finds `torchrun`, and carries tensors between them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from lyapmap.core.arguments import whole
+from lyapmap.core.errors import LyapmapError, MissingExtraError
+from lyapmap.training.shared_draws import SharedDraws
+
+T = TypeVar("T")
+
+PRECISIONS = ("32", "tf32", "bf16-mixed")
+"""float32; on a GPU with products rounded to 10 bits; bfloat16 where torch's autocast holds it for safe."""
+
+
+class Workers(Protocol):
+    """The processes that train together, seen from one of them.
+
+    Attributes
+    ----------
+    rank, size : int
+        Which of them this is, and how many they are. Rank 0 writes and tells.
+    device : str
+        Where this one computes.
+    precision : str
+        One of `PRECISIONS`.
+    """
+
+    rank: int
+    size: int
+    device: str
+    precision: str
+
+    @property
+    def generators(self) -> list[int]:
+        """CUDA devices whose random generators belong to this process."""
+
+    def rows(self, n: int) -> slice:
+        """Own rows of a batch of n."""
+
+    def gathered(self, x: Tensor) -> Tensor:
+        """Rows of all processes, with gradients."""
+
+    def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Replace the gradients of its parameters by their means over the processes."""
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Means over the processes, by name."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+
+    def first(self, work: Callable[[], T]) -> T:
+        """What `work` gives, or raises, in the first process, which alone does it."""
+
+    def require_same(self, tensors: Mapping[str, Tensor]) -> None:
+        """Raise a `LyapmapError` if they differ between processes."""
+
+    def computing(self, rows: int) -> Any:
+        """Context of a step on a batch of so many rows."""
+
+    def leave(self) -> None:
+        """End the connection to the others."""
+
+
+class OneProcess:
+    """A process that trains alone; see `Workers`."""
+
+    rank, size = 0, 1
+
+    def __init__(self, device: str = "cpu", precision: str = "32") -> None:
+        self.device = device
+        self.precision = precision
+
+    @property
+    def generators(self) -> list[int]:
+        return list(range(torch.cuda.device_count()))
+
+    def rows(self, n: int) -> slice:
+        return slice(0, n)
+
+    def gathered(self, x: Tensor) -> Tensor:
+        return x
+
+    def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        pass
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        return dict(values)
+
+    def any(self, flag: bool) -> bool:
+        return flag
+
+    def first(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def require_same(self, tensors: Mapping[str, Tensor]) -> None:
+        pass
+
+    @contextmanager
+    def computing(self, rows: int) -> Iterator[None]:
+        with _tf32(self.precision == "tf32"):
+            yield
+
+    def leave(self) -> None:
+        pass
+
+
+class FabricWorkers:
+    """Processes that lightning-fabric started or found; see `Workers`."""
+
+    def __init__(self, fabric: Any, precision: str) -> None:
+        self._fabric = fabric
+        self.rank, self.size = int(fabric.global_rank), int(fabric.world_size)
+        self.device = str(fabric.device)
+        self.precision = precision
+
+    @property
+    def generators(self) -> list[int]:
+        return [self._fabric.device.index] if self._fabric.device.type == "cuda" else []
+
+    def rows(self, n: int) -> slice:
+        own = n // self.size
+        return slice(self.rank * own, (self.rank + 1) * own)
+
+    def gathered(self, x: Tensor) -> Tensor:
+        if self.size == 1:
+            return x
+        parts = self._gather(x.detach())
+        # All processes compute one loss from the same rows, and each has the gradient through its own: their
+        # sum is wanted, of which `average_gradients` takes the mean.
+        parts[self.rank] = x.detach() + self.size * (x - x.detach())
+        return torch.cat(parts)
+
+    def _gather(self, x: Tensor) -> list[Tensor]:
+        # Fabric's own goes through a function of torch that warns of its end.
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, x.contiguous())
+        return parts
+
+    def average_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        if self.size == 1:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        together = torch.cat([p.grad.flatten() for p in parameters])
+        together = self._fabric.all_reduce(together, reduce_op="mean")
+        for p, grad in zip(parameters, together.split([p.numel() for p in parameters]), strict=True):
+            p.grad.copy_(grad.view_as(p))
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        together = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
+        means = self._fabric.all_reduce(together, reduce_op="mean").tolist()
+        return dict(zip(values, means, strict=True))
+
+    def any(self, flag: bool) -> bool:
+        count = torch.tensor(float(flag), device=self.device)
+        return self._fabric.all_reduce(count, reduce_op="sum").item() > 0
+
+    def first(self, work: Callable[[], T]) -> T:
+        value, trouble, failure = None, None, None
+        if self.rank == 0:
+            try:
+                value = work()
+            except BaseException as error:
+                failure = error
+                known = isinstance(error, LyapmapError | KeyboardInterrupt)
+                trouble = (type(error).__name__ if known else "other", str(error) if known else repr(error))
+        value, trouble = self._fabric.broadcast((value, trouble))
+        if failure is not None:
+            raise failure
+        if trouble is not None:
+            kind, said = trouble
+            if kind == KeyboardInterrupt.__name__:
+                raise KeyboardInterrupt
+            if kind == "other":
+                raise RuntimeError(f"the first process failed: {said}")
+            raise LyapmapError(said)
+        return value
+
+    def require_same(self, tensors: Mapping[str, Tensor]) -> None:
+        if self.size == 1:
+            return
+        sums = [zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes()) for tensor in tensors.values()]
+        found = torch.stack(self._gather(torch.tensor(sums, device=self.device)))
+        for name, column in zip(tensors, found.T, strict=True):
+            if (column != column[0]).any():
+                raise LyapmapError(
+                    f"{name} differs between the processes: gradients were not averaged, or they drew different numbers"
+                )
+
+    @contextmanager
+    def computing(self, rows: int) -> Iterator[None]:
+        with _tf32(self.precision == "tf32"), self._fabric.autocast():
+            if self.size == 1:
+                yield
+            else:
+                with SharedDraws(self.rank, self.size, rows):
+                    yield
+
+    def leave(self) -> None:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def launch(*, device: str | None = "cpu", devices: int | None = None, precision: str = "32") -> Workers:
+    """Start the processes that train together, or join those that `torchrun` started.
+
+    Without `torchrun`, this program is started again, with the same arguments, for every further
+    device; all of them come to this call, and go on from here.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", "cuda", "cuda:1", "mps", ...
+    devices : int, optional
+        Processes on this host, each with its own device; by default those that `torchrun` started, else 1.
+    precision : str
+        One of `PRECISIONS`.
+
+    Returns
+    -------
+    Workers
+        For `train`, and with the device that the recipe is to be made for.
+
+    Raises
+    ------
+    MissingExtraError
+        If lightning-fabric is needed and not installed.
+    LyapmapError
+        If there are not so many devices.
+
+    Examples
+    --------
+    >>> workers = launch(device="cpu")
+    >>> workers.rank, workers.size, workers.rows(10)
+    (0, 1, slice(0, 10, None))
+    """
+    device = device or "cpu"
+    if precision not in PRECISIONS:
+        raise LyapmapError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if devices is not None:
+        whole("devices", devices, 1)
+    here, hosts = _started_outside()
+    if here and devices not in (None, here):
+        raise LyapmapError(f"devices: torchrun started {here} processes on this host, got {devices}; leave it out")
+    count = here or devices or 1
+    if count * hosts == 1 and precision != "bf16-mixed":
+        return OneProcess(device, precision)
+    kind, index = _place(device, count)
+    if find_spec("lightning_fabric") is None:
+        purpose = "mixed precision" if count * hosts == 1 else "training on several devices"
+        raise MissingExtraError("lightning-fabric", "train", purpose)
+    from lightning_fabric import Fabric
+
+    fabric = Fabric(
+        accelerator=kind,
+        devices=count if index is None else [index],
+        num_nodes=hosts,
+        strategy="ddp" if count * hosts > 1 else "auto",
+        precision="bf16-mixed" if precision == "bf16-mixed" else "32-true",
+    )
+    with _hushed("lightning_fabric"):
+        fabric.launch()
+    return FabricWorkers(fabric, precision)
+
+
+def _started_outside() -> tuple[int, int]:
+    """Processes that `torchrun` started on this host, 0 without it, and the number of hosts."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return 0, 1
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    return here, int(os.environ["WORLD_SIZE"]) // here
+
+
+def _place(device: str, count: int) -> tuple[str, int | None]:
+    """Kind of the device, and which, if one is named."""
+    try:
+        asked = torch.device(device)
+    except RuntimeError:
+        raise LyapmapError(f"device: expected e.g. cpu or cuda, got {device!r}") from None
+    if asked.index is not None and count > 1 and asked.type != "cpu":
+        raise LyapmapError(f"device: expected a kind such as {asked.type} for {count} devices, got {device}")
+    if asked.type == "cuda" and torch.cuda.device_count() < max(count, (asked.index or 0) + 1):
+        raise LyapmapError(
+            f"devices: {count} on {device}, but this machine has {torch.cuda.device_count()} CUDA devices"
+        )
+    return asked.type, None if asked.type == "cpu" else asked.index
+
+
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Whether products of float32 may be rounded to 10 bits on a GPU; torch allows it for convolutions by default."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+@contextmanager
+def _hushed(name: str) -> Iterator[None]:
+    """Only warnings of this logger."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
