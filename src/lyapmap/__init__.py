@@ -53,6 +53,10 @@ _NAMES = {
     "PeriodicOrbits": "lyapmap.analysis.periodic_orbits",
     "expansion_entropy": "lyapmap.analysis.expansion_entropy",
     "ExpansionEntropy": "lyapmap.analysis.expansion_entropy",
+    "settling": "lyapmap.analysis.settling",
+    "Settling": "lyapmap.analysis.settling",
+    "burn_in": "lyapmap.analysis.burn_in",
+    "BurnIn": "lyapmap.analysis.burn_in",
     "sweep": "lyapmap.analysis.sweep",
     "Sweep": "lyapmap.analysis.sweep",
     "return_map": "lyapmap.core.combinators",
@@ -74,7 +78,15 @@ _NAMES = {
     "EmbeddedStates": "lyapmap.views.embedded_states",
     "memorization": "lyapmap.analysis.memorization",
     "Memorization": "lyapmap.analysis.memorization",
+    "battle": "lyapmap.analysis.battle",
+    "BattleResult": "lyapmap.analysis.battle",
+    "Contender": "lyapmap.analysis.battle",
+    "tournament": "lyapmap.analysis.tournament",
+    "Tournament": "lyapmap.analysis.tournament",
     "load_model": "lyapmap.training.zoo",
+    "jacobian_spectrum": "lyapmap.analysis.singular_values",
+    "JacobianSpectrum": "lyapmap.analysis.singular_values",
+    "wrap_function": "lyapmap.backends.function",
 }
 _MODULES = ("systems", "data", "models", "training", "views")
 
@@ -83,6 +95,8 @@ __all__ = ["__version__", *_NAMES, *_MODULES]  # names are loaded late
 if TYPE_CHECKING:
     from lyapmap import data, models, systems, training, views
     from lyapmap.analysis.alignment import Alignment, alignment
+    from lyapmap.analysis.battle import BattleResult, Contender, battle
+    from lyapmap.analysis.burn_in import BurnIn, burn_in
     from lyapmap.analysis.correlation_dimension import CorrelationDimension, correlation_dimension
     from lyapmap.analysis.covariant import CovariantVectors, covariant_vectors
     from lyapmap.analysis.dimension_comparison import DimensionComparison, compare_dimensions
@@ -100,13 +114,17 @@ if TYPE_CHECKING:
     from lyapmap.analysis.manifold_updates import ManifoldMetric
     from lyapmap.analysis.memorization import Memorization, memorization
     from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
+    from lyapmap.analysis.settling import Settling, settling
+    from lyapmap.analysis.singular_values import JacobianSpectrum, jacobian_spectrum
     from lyapmap.analysis.spectrum import LyapunovSpectrum, lyapunov_spectrum
     from lyapmap.analysis.sweep import Sweep, sweep
+    from lyapmap.analysis.tournament import Tournament, tournament
     from lyapmap.analysis.trajectory import Trajectory, trajectory
     from lyapmap.analysis.transitions import Transitions, transitions
     from lyapmap.analysis.zero_one import ZeroOneTest, zero_one_test
     from lyapmap.backends import wrap
     from lyapmap.backends.flow import flow
+    from lyapmap.backends.function import wrap_function
     from lyapmap.core.combinators import compose, iterate, noisy, return_map
     from lyapmap.core.conformance import check_map
     from lyapmap.core.driven import driven, random_inputs

@@ -9,6 +9,7 @@ import typer.core
 
 from lyapmap.cli import (
     alignment,
+    burn_in,
     check,
     convert,
     correlation,
@@ -18,12 +19,15 @@ from lyapmap.cli import (
     embed,
     entropy,
     finite_time,
+    gan,
+    kaleidoscope,
     manifold,
     maps,
     memorization,
     models,
     orbits,
     series,
+    settling,
     spectrum,
     study,
     sweep,
@@ -62,6 +66,8 @@ for name, module in (
     ("covariant", covariant),
     ("alignment", alignment),
     ("orbits", orbits),
+    ("settling", settling),
+    ("burn-in", burn_in),
     ("entropy", entropy),
     ("sweep", sweep),
     ("dimension", dimension),
@@ -79,6 +85,8 @@ for name, module in (
 ):
     app.command(name, epilog=module.EPILOG)(getattr(module, name.replace("-", "_")))
 app.add_typer(train.app, name="train")
+app.add_typer(kaleidoscope.app, name="kaleidoscope")
+app.add_typer(gan.app, name="gan")
 app.add_typer(study.app, name="study")
 
 

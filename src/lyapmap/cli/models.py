@@ -55,7 +55,10 @@ def models(
             trained = c.training.get("settings", {}).get("data", "?")
             size = "x".join(map(str, c.sample_states.shape[1:]))
             words = f"{c.model} model, states {size}, trained on {trained}, {c.training.get('epoch')} epochs"
-            if c.model in NO_MAPS:
+            if c.model in ("dcgan", "gran"):
+                shape = "x".join(str(c.config[key]) for key in ("channels", "image_size", "image_size"))
+                words = words.replace(f"states {size}", f"images {shape}") + "; no map, for lyapmap gan"
+            elif c.model in NO_MAPS:
                 words = words.replace("model, states", "of images") + "; no map, for --features and --classifier"
             typer.echo(f"{key:<24} {words}")
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from lyapmap.cli import common, show
+from lyapmap.cli import common
+from lyapmap.cli.study_kaleidoscope import EPILOG as KALEIDOSCOPE_EPILOG
+from lyapmap.cli.study_kaleidoscope import kaleidoscope
+from lyapmap.cli.study_options import (
+    ClassifierOption,
+    FeaturesOption,
+    FolderOption,
+    OnlyOption,
+    conclude,
+    told,
+    with_sizes,
+)
 from lyapmap.core.errors import LyapmapError
 from lyapmap.studies.cycle_protocol import PROTOCOLS, CycleProtocol, protocol
-
-if TYPE_CHECKING:
-    from lyapmap.studies.cycle import CycleStudy
-    from lyapmap.studies.stages import Record, Stage
 
 app = typer.Typer(
     help="Whole protocols of papers, stage by stage; what is done is kept.",
@@ -45,25 +47,13 @@ lyapmap study cycle-seeds runs/* --data mnist --classes 0,1,2 --epochs 5 --epoch
 
 The runs are folders of `lyapmap train cycle --keep-every 1`. The same command goes on where it was stopped."""
 
-SIZES = "Sizes, over those of the protocol"
-
 DataOption = Annotated[
     str, typer.Option("--data", metavar="NAME|FOLDER", help="Data set that the generator was trained on.")
 ]
 ClassesOption = Annotated[
     str, typer.Option("--classes", metavar="N,N[,N...]", help="Its categories in the order of the cycle.")
 ]
-FolderOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the study.")]
 ProtocolOption = Annotated[str, typer.Option("--protocol", metavar="quick|paper", help="Sizes of all stages.")]
-FeaturesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--features",
-        metavar="NAME|FILE",
-        help="For precision and recall: pixels, classifier, random-vgg, vgg16, or a trained classifier.",
-        show_default="classifier if one is shipped, else pixels",
-    ),
-]
 
 
 @app.callback()
@@ -71,56 +61,9 @@ def study() -> None:
     """Whole protocols of papers, stage by stage."""
 
 
-def with_sizes(chosen: Callable[[str], bool]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for every size of the protocol whose name is chosen; it receives `sizes`."""
-    own = [one for one in fields(CycleProtocol) if chosen(one.name)]
-    options = [
-        inspect.Parameter(
-            one.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                _kind(str(one.type)),
-                typer.Option(
-                    f"--{one.name.replace('_', '-')}",
-                    help=one.metadata["help"],
-                    show_default="; ".join(f"{_words(getattr(p, one.name))} ({n})" for n, p in PROTOCOLS.items()),
-                    rich_help_panel=SIZES,
-                ),
-            ],
-        )
-        for one in own
-    ]
-
-    def decorated(function: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(function)
-        def sized(**given: Any) -> None:
-            sizes = {one.name: given.pop(one.name) for one in own}
-            function(**given, sizes={name: value for name, value in sizes.items() if value is not None})
-
-        parameters = [
-            p.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for p in inspect.signature(function, eval_str=True).parameters.values()
-            if p.name != "sizes"
-        ]
-        sized.__signature__ = inspect.Signature([*parameters, *options])  # type: ignore[attr-defined]
-        sized.__annotations__ = {p.name: p.annotation for p in [*parameters, *options]}
-        return sized
-
-    return decorated
-
-
-def _kind(annotation: str) -> Any:
-    return float | None if "float" in annotation else int | None if annotation.startswith("int") else str | None
-
-
-def _words(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else "all or auto" if value is None else str(value)
-
-
 @app.command("cycle", epilog=CYCLE_EPILOG)
 @common.command
-@with_sizes(lambda name: True)
+@with_sizes(PROTOCOLS)
 def cycle(
     data: DataOption,
     classes: ClassesOption,
@@ -138,19 +81,9 @@ def cycle(
         int | None, typer.Option("--width", min=1, help="Channels of its first stage.", show_default="64")
     ] = None,
     preset: ProtocolOption = "quick",
-    only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="STAGE", help="Only this stage; repeatable.")
-    ] = None,
+    only: OnlyOption = None,
     features: FeaturesOption = None,
-    classifier: Annotated[
-        str | None,
-        typer.Option(
-            "--classifier",
-            metavar="NAME|FILE",
-            help="Names the categories of images.",
-            show_default="the shipped one of the data",
-        ),
-    ] = None,
+    classifier: ClassifierOption = None,
     weights: common.WeightsOption = None,
     device: common.DeviceOption = None,
     seed: common.SeedOption = 0,
@@ -175,7 +108,7 @@ def cycle(
     numbers = common.integers(classes, "--classes") or ()
     folder = common.output_folder(out)
     assert folder is not None
-    with _told(as_json) as teller:
+    with told(as_json) as teller:
         network: str | Path
         if model is None:
             with teller.training() as on_step:
@@ -202,12 +135,12 @@ def cycle(
             seed=seed,
         )
         found = cycle_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
-    _conclude(found, as_json)
+    conclude(found, as_json)
 
 
 @app.command("cycle-seeds", epilog=SEEDS_EPILOG)
 @common.command
-@with_sizes(lambda name: name.startswith("epoch") or name == "k")
+@with_sizes(PROTOCOLS, lambda name: name.startswith("epoch") or name == "k")
 def cycle_seeds(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs with epoch-*.pt.")],
     data: DataOption,
@@ -233,12 +166,12 @@ def cycle_seeds(
     folder = common.output_folder(out)
     assert folder is not None
     numbers = common.integers(classes, "--classes") or ()
-    with _told(as_json) as teller:
+    with told(as_json) as teller:
         named, subject = load_runs(
             runs, data=data, classes=numbers, features=features, weights=weights, device=device, seed=seed
         )
         found = measure(named, subject, folder, protocol=chosen, progress=not as_json, told=teller.stage)
-    _conclude(found, as_json)
+    conclude(found, as_json)
 
 
 def _protocol(preset: str, sizes: dict[str, Any]) -> CycleProtocol:
@@ -247,59 +180,4 @@ def _protocol(preset: str, sizes: dict[str, Any]) -> CycleProtocol:
     return protocol(preset, **sizes)
 
 
-class _Teller:
-    """Says on the terminal how a study goes."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet, self.now = quiet, ""
-
-    def stage(self, what: str, stage: Stage, record: Record | None) -> None:
-        self.now = stage.name
-        if self.quiet or record is None:
-            return
-        words = f"{record.seconds:8.1f} s" if what == "ends" else "      kept"
-        if record.status != "done":
-            words += f"  {record.status}: {record.message}"
-        typer.echo(f"{stage.name:<22}{words}")
-
-    @contextmanager
-    def training(self) -> Iterator[Callable[[Any], None]]:
-        from lyapmap.analysis.progress import reporting
-
-        self.now = "training"
-        with reporting(not self.quiet, "training") as report:
-            yield lambda at: report(at.step, at.steps)
-
-
-@contextmanager
-def _told(quiet: bool) -> Iterator[_Teller]:
-    """A teller; after Ctrl-C it says where the study stands."""
-    teller = _Teller(quiet)
-    try:
-        yield teller
-    except KeyboardInterrupt:
-        where = f" in {teller.now}" if teller.now else ""
-        typer.echo(f"lyapmap: interrupted{where}; what was finished is kept, the same command goes on", err=True)
-        raise typer.Exit(common.INTERRUPTED) from None
-
-
-def _conclude(found: CycleStudy, as_json: bool) -> None:
-    if as_json:
-        common.echo_json(found.numbers)
-    else:
-        console = show.make_console()
-        rows = found.numbers["table"]
-        if rows:
-            table = show.make_table(*rows[0])
-            table.columns[0].justify = "left"
-            for row in rows:
-                table.add_row(*row.values())
-            console.print(table)
-        facts = [
-            ("features", str(found.numbers["features"])),
-            ("seconds", f"{found.numbers['seconds']:.0f} ({found.numbers['cpu_seconds']:.0f} of all cores)"),
-            ("open", str(found.folder / "index.html")),
-        ]
-        show.print_facts(console, facts)
-    if any(record.status == "failed" for record in found.records.values()):
-        raise typer.Exit(common.BAD_STATUS)
+app.command("kaleidoscope", epilog=KALEIDOSCOPE_EPILOG)(kaleidoscope)

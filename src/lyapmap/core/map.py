@@ -102,6 +102,11 @@ def as_tangent_map(candidate: Any) -> TangentMap:
         return candidate
     if _is_map(candidate):
         return CompletedMap(candidate)
+    if all(hasattr(candidate, name) for name in ("input_shape", "output_shape")):
+        raise MapError(
+            f"map: goes from {tuple(candidate.input_shape)} to {tuple(candidate.output_shape)}, and only a map of a "
+            "space to itself can be iterated; lyapmap.jacobian_spectrum takes it"
+        )
     raise MapError(
         f"map: expected an object with state_shape, apply and jacobian, got {type(candidate).__name__}; "
         "lyapmap.wrap(...) makes one of a function or a network"
@@ -157,24 +162,31 @@ def as_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, bool]:
     ShapeError, PrecisionError, LyapmapError
         If the shape does not fit, the values are no real numbers, or some are not finite.
     """
-    ops, shape = tangent_map.ops, tuple(tangent_map.state_shape)
-    n = dimension(shape)
     structure = getattr(tangent_map, "structure", None)
     if structure is not None and structure.is_like(x0):
         x0 = structure.flatten(x0)
-    given = as_numpy(x0)
+    return as_rows("x0", x0, tuple(tangent_map.state_shape), tangent_map.ops)
+
+
+def as_rows(name: str, values: Any, shape: tuple[int, ...], ops: ArrayOps) -> tuple[Array, bool]:
+    """One state of a shape, or a batch of them, as rows (b, n); and whether a single one was given.
+
+    `name` is what errors call the values.
+    """
+    n = dimension(shape)
+    given = as_numpy(values)
     if given.dtype.kind not in "fiub":
-        raise PrecisionError(f"x0: expected real numbers, got dtype {given.dtype}")
+        raise PrecisionError(f"{name}: expected real numbers, got dtype {given.dtype}")
     if given.ndim == 0 and n == 1:
         given = given.reshape(1)
     single = given.shape in (shape, (n,))
     fits = single or (given.ndim >= 2 and given.shape[1:] in (shape, (n,)))
     if not fits:
-        raise ShapeError(f"x0: expected one state {shape} or a batch (b, {n}), got {given.shape}")
+        raise ShapeError(f"{name}: expected one state {shape} or a batch (b, {n}), got {given.shape}")
     rows = given.reshape(-1, n)
     if len(rows) == 0:
-        raise ShapeError("x0: expected at least one state, got none")
+        raise ShapeError(f"{name}: expected at least one state, got none")
     bad = ~np.isfinite(rows).all(axis=1)
     if bad.any():
-        raise LyapmapError(f"x0: state {int(np.flatnonzero(bad)[0])} is not finite")
+        raise LyapmapError(f"{name}: state {int(np.flatnonzero(bad)[0])} is not finite")
     return ops.from_numpy(rows), single

@@ -97,11 +97,20 @@ class Classifier(nn.Module):
         return self.last(self.dropout(self.features(x)))
 
 
-@torch.no_grad()
 def predict(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
     """The category of every image, (n, c, h, w) -> (n,); in evaluation mode, whatever mode it is in."""
+    return torch.cat([logits.argmax(1) for logits in _logits(classifier, images, batch_size)])
+
+
+def probabilities(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
+    """The probability of every category, (n, c, h, w) -> (n, categories); in evaluation mode."""
+    return torch.cat([logits.softmax(1) for logits in _logits(classifier, images, batch_size)])
+
+
+@torch.no_grad()
+def _logits(classifier: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
     was_training = classifier.training
     classifier.eval()
-    found = [classifier(batch).argmax(1) for batch in images.split(batch_size)]
+    found = [classifier(batch) for batch in images.split(batch_size)]
     classifier.train(was_training)
-    return torch.cat(found)
+    return found

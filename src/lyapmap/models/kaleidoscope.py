@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from lyapmap.models.kaleidoscope_config import KaleidoscopeConfig
+from lyapmap.models.kaleidoscope_variants import body
 
 
 class Kaleidoscope(nn.Module):
     """Points or images to the same, (b, *state_shape) -> (b, *state_shape), within the range of the output.
 
-    `depth` hidden layers of `width` ReLU units, then a tanh or a sigmoid.
+    `depth` hidden layers of `width` ReLU units, then a tanh or a sigmoid; or, as the config says, a
+    convolutional network before it.
 
     Examples
     --------
@@ -32,17 +34,26 @@ class Kaleidoscope(nn.Module):
     def __init__(self, config: KaleidoscopeConfig) -> None:
         super().__init__()
         self.config = config
-        n = math.prod(config.state_shape)
-        sizes = [n, *[config.width] * config.depth, n]
-        layers: list[nn.Module] = []
-        for n_in, n_out in itertools.pairwise(sizes):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-        layers[-1] = nn.Tanh() if config.output == "tanh" else nn.Sigmoid()
-        self.layers = nn.Sequential(*layers)
+        bound = nn.Tanh() if config.output == "tanh" else nn.Sigmoid()
+        if config.architecture == "mlp":
+            self.layers = nn.Sequential(*_perceptron(config), bound)
+        else:
+            self.layers = nn.Sequential(
+                body(config.architecture, config.state_shape, config.depth, config.width), bound
+            )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x.flatten(1))
-        return y.unflatten(1, self.config.state_shape)
+        y: Tensor = self.layers(x.flatten(1) if self.config.architecture == "mlp" else x)
+        return y.reshape(x.shape)
+
+
+def _perceptron(config: KaleidoscopeConfig) -> list[nn.Module]:
+    n = math.prod(config.state_shape)
+    sizes = [n, *[config.width] * config.depth, n]
+    layers: list[nn.Module] = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return layers[:-1]
 
 
 def manifold_loss(output: Tensor, x: Tensor) -> Tensor:

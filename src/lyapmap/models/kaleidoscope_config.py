@@ -9,6 +9,7 @@ from lyapmap.core.errors import LyapmapError
 
 RANGES = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 """Smallest and largest value that each kind of output can take."""
+ARCHITECTURES = ("mlp", "conv", "unet")
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,17 @@ class KaleidoscopeConfig:
         Units of each; 500 in the paper for MNIST.
     output : "tanh" or "sigmoid"
         What bounds the output, to [-1, 1] or [0, 1].
+    architecture : "mlp", "conv" or "unet"
+        A perceptron, the paper's; or a convolutional autoencoder or U-Net for images whose height and
+        width are multiples of 4, with `width` channels at full size and `depth` convolutions at a
+        quarter of it.
     """
 
     state_shape: tuple[int, ...]
     depth: int = 10
     width: int = 500
     output: str = "tanh"
+    architecture: str = "mlp"
 
     def __post_init__(self) -> None:
         shape = tuple(int(size) for size in self.state_shape)
@@ -42,6 +48,8 @@ class KaleidoscopeConfig:
                 raise LyapmapError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.output not in RANGES:
             raise LyapmapError(f"output: expected one of {', '.join(RANGES)}, got {self.output!r}")
+        if self.architecture not in ARCHITECTURES:
+            raise LyapmapError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {self.architecture!r}")
 
     @property
     def value_range(self) -> tuple[float, float]:

@@ -150,7 +150,10 @@ def settings_of(folder: Path) -> str:
     last = list(kept_epochs(folder).values())[-1]
     settings = load_model(last).training.get("settings", {})
     wishes = {name.replace("_", " "): value for name, value in settings.get("wishes", {}).items()}
-    return ", ".join(f"{name} {value:g}" for name, value in wishes.items()) or "the paper's losses"
+    words = [f"{name} {value:g}" for name, value in wishes.items()]
+    if "start" in settings:
+        words.insert(0, f"after {settings['start']['epoch']} epochs of the paper's")
+    return ", ".join(words) or "the paper's losses"
 
 
 def table_of_settings(

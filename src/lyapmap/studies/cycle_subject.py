@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold import RealManifold
 from lyapmap.analysis.trajectory import trajectory
-from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
+from lyapmap.studies.choices import category_labels, image_features
 from lyapmap.training.zoo import load_model, shipped
 
 if TYPE_CHECKING:
@@ -171,14 +172,14 @@ def load_subject(
             f"model: states of {loaded.name} have shape {loaded.map.state_shape} and are no square images"
         )
     train, test = (images_of(data, split, chosen, tuple(loaded.map.state_shape)) for split in ("train", "test"))
-    labels, without = _classifier(data, classifier, shape, device)
+    labels, without = category_labels(data, classifier, shape, device)
     return CycleSubject(
         name=loaded.name,
         model=loaded,
         train=train,
         test=test,
         classes=chosen,
-        features=_features(data, features, weights, shape, device),
+        features=image_features(data, features, weights, shape, device),
         classify=labels,
         without=without,
         run=_run_of(model),
@@ -222,36 +223,3 @@ def kept_epochs(folder: str | Path) -> dict[int, Path]:
         if number.isdigit():
             found[int(number)] = path
     return dict(sorted(found.items()))
-
-
-def _features(
-    data: str, name: str | None, weights: Path | None, shape: tuple[int, int, int], device: str | None
-) -> Features | None:
-    if name == "pixels":
-        return None
-    from lyapmap.training.extractors import features
-
-    options: dict[str, Any] = {"data": data, "state_shape": shape, "weights": weights, "device": device or "cpu"}
-    if name is not None:
-        return features(name, **options)
-    if f"classifier-{data.replace('_', '-')}" not in shipped():
-        return None
-    return features("classifier", **options)
-
-
-def _classifier(
-    data: str, name: str | None, shape: tuple[int, int, int], device: str | None
-) -> tuple[Labels | None, str]:
-    from lyapmap.training.labels import classifier
-
-    if name is None:
-        name = f"classifier-{data.replace('_', '-')}"
-        if name not in shipped():
-            train = f"`lyapmap train classifier --data {data}` makes one"
-            return None, f"no classifier is shipped for {data}; {train}, which --classifier takes"
-    found = classifier(name, device=device or "cpu")
-    if found.state_shape != shape:
-        raise CheckpointError(
-            f"classifier: {found.name} takes images {found.state_shape}, those of the model are {shape}"
-        )
-    return found, ""

@@ -22,6 +22,7 @@ def save_study(
     table: Sequence[Sequence[str]],
     table_title: str,
     records: Mapping[str, Record],
+    further: Sequence[tuple[str, Sequence[Sequence[str]]]] = (),
 ) -> dict[str, Any]:
     """Write study.json and index.html; what study.json holds.
 
@@ -37,6 +38,8 @@ def save_study(
     table_title : str
     records : mapping
         Of the stages, in their order.
+    further : pairs of (title, rows of text)
+        Tables that the page shows below.
     """
     from lyapmap.views.report import save_report
 
@@ -85,7 +88,7 @@ def save_study(
         facts=facts,
         pictures=pictures,
         provenance={**study["versions"], "created": study["created"], **study["settings"]},
-        tables=[(table_title, table)] if len(table) > 1 else [],
+        tables=[(name, rows) for name, rows in ((table_title, table), *further) if len(rows) > 1],
     )
     return study
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -134,7 +135,10 @@ class Bench:
     def show(self, figure: Any, name: str, title: str, sentence: str) -> Path:
         """Write a figure to figures/NAME.png, for the study's page."""
         path = self.picture_path(name, title, sentence)
-        figure.savefig(path, dpi=DOTS_PER_INCH)
+        with warnings.catch_warnings():
+            # Matplotlib's advice where a busy machine takes a second to place a legend.
+            warnings.filterwarnings("ignore", 'Creating legend with loc="best" can be slow')
+            figure.savefig(path, dpi=DOTS_PER_INCH)
         return path
 
     def picture_path(self, name: str, title: str, sentence: str) -> Path:

@@ -18,7 +18,7 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +61,24 @@ class Checkpoint:
     sha256: str = ""
 
 
-def save(checkpoint: Checkpoint, path: str | Path) -> Path:
+def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Path:
     """Write a checkpoint; the suffix (`.pt` or `.safetensors`) chooses the format.
 
-    The file appears whole or not at all: it is written beside its place and moved there.
+    The file appears whole or not at all: it is written beside its place and moved there. With
+    `half`, weights and sample states are rounded to half precision and the state from which a
+    training run resumes is left out; `load` widens them to float32.
 
     Raises
     ------
     CheckpointError
-        If something is neither a tensor nor a plain value, so that `load` would refuse it.
+        If something is neither a tensor nor a plain value, so that `load` would refuse it, or a
+        weight is too large for half precision.
     """
     path = Path(path)
     _require_suffix(path)
     require_plain(checkpoint)
+    if half:
+        checkpoint = halved(checkpoint)
     content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
@@ -90,6 +95,30 @@ def save(checkpoint: Checkpoint, path: str | Path) -> Path:
     finally:
         beside.unlink(missing_ok=True)
     return path
+
+
+def halved(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint in half precision, without the state from which a training run resumes."""
+    return replace(
+        checkpoint,
+        state_dict={name: _half(tensor, name) for name, tensor in checkpoint.state_dict.items()},
+        sample_states=_half(checkpoint.sample_states, "sample_states"),
+        training={key: value for key, value in checkpoint.training.items() if key != "state"},
+    )
+
+
+def _half(tensor: Tensor, name: str) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    narrow = tensor.half()
+    if not torch.equal(narrow.isfinite(), tensor.isfinite()):
+        raise CheckpointError(f"checkpoint: {name} has values beyond 65504, too large for half precision")
+    return narrow
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """Half-precision numbers, which are there to save space in a file, as float32."""
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
 def require_plain(checkpoint: Checkpoint) -> None:
@@ -139,7 +168,9 @@ def load(path: str | Path) -> Checkpoint:
             found = type(content[key]).__name__
             raise CheckpointError(f"{path}: {key!r} is of type {found}, expected {kind.__name__}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Checkpoint(**{key: content[key] for key in kinds}, sha256=digest)
+    weights = {name: _widened(t) if isinstance(t, Tensor) else t for name, t in content["state_dict"].items()}
+    widened = {**content, "state_dict": weights, "sample_states": _widened(content["sample_states"])}
+    return Checkpoint(**{key: widened[key] for key in kinds}, sha256=digest)
 
 
 def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.images import channels_last
-from lyapmap.models.classifier import Classifier, predict
+from lyapmap.models.classifier import Classifier, predict, probabilities
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training import zoo
 from lyapmap.training.torch_files import build_module
@@ -34,6 +34,14 @@ class Labels:
         self._net, self._device = net.to(device), device
 
     def __call__(self, images: Any) -> NDArray[np.int64]:
+        places = predict(self._net, self._images(images)).cpu().numpy()
+        return np.array(self.classes, np.int64)[places]
+
+    def probabilities(self, images: Any) -> NDArray[np.float64]:
+        """How sure it is of each category, (n, categories); rows sum to one."""
+        return probabilities(self._net, self._images(images)).cpu().numpy().astype(np.float64)
+
+    def _images(self, images: Any) -> torch.Tensor:
         given = images.detach().cpu() if isinstance(images, torch.Tensor) else torch.from_numpy(np.array(images))
         wanted = self.state_shape
         if given.ndim == 2 and given.shape[1] == int(np.prod(wanted)):
@@ -42,8 +50,7 @@ class Labels:
             given = given.movedim(-1, 1)
         if tuple(given.shape[1:]) != wanted or len(given) == 0:
             raise ShapeError(f"classify: {self.name} takes images of shape {wanted}, got {tuple(given.shape)}")
-        places = predict(self._net, given.float().to(self._device)).cpu().numpy()
-        return np.array(self.classes, np.int64)[places]
+        return given.float().to(self._device)
 
 
 def classifier(name: str | Path, *, device: str = "cpu") -> Labels:

@@ -13,6 +13,9 @@ from lyapmap.backends.torch_map import TorchMap, wrap_torch
 from lyapmap.core.errors import CheckpointError
 from lyapmap.models.classifier import Classifier, ClassifierConfig
 from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.models.dcgan import Dcgan, DcganConfig
+from lyapmap.models.gran import Gran, GranConfig
+from lyapmap.models.kaleidoscope import Kaleidoscope, KaleidoscopeConfig
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training.model import Saved
 
@@ -27,12 +30,34 @@ def _classifier(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
     return Classifier(sizes), sizes.state_shape
 
 
+def _kaleidoscope(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = KaleidoscopeConfig(**config)
+    return Kaleidoscope(sizes), sizes.state_shape
+
+
+def _dcgan(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = DcganConfig(**config)
+    return Dcgan(sizes), sizes.state_shape
+
+
+def _gran(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = GranConfig(**config)
+    return Gran(sizes), sizes.state_shape
+
+
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], tuple[nn.Module, tuple[int, ...]]]] = {
     "cycle": _cycle,
     "classifier": _classifier,
+    "kaleidoscope": _kaleidoscope,
+    "dcgan": _dcgan,
+    "gran": _gran,
 }
-NO_MAPS = ("classifier",)
-"""Networks that do not make states of states; `lyapmap.training.features` loads them."""
+NO_MAPS = {
+    "classifier": "which cannot be iterated; see --features",
+    "dcgan": "which draws images of noise and cannot be iterated; see lyapmap gan jacobian",
+    "gran": "which draws images of noise and cannot be iterated; see lyapmap gan canvas and gan jacobian",
+}
+"""Networks that do not make states of states, and what can be done with them."""
 
 
 def build_module(checkpoint: checkpoints.Checkpoint, source: str | Path) -> tuple[nn.Module, tuple[int, ...]]:
@@ -56,7 +81,7 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
     """The network of a `.pt` or `.safetensors` checkpoint."""
     checkpoint = checkpoints.load(path)
     if checkpoint.model in NO_MAPS:
-        raise CheckpointError(f"model: {label} is a {checkpoint.model}, which cannot be iterated; see --features")
+        raise CheckpointError(f"model: {label} is a {checkpoint.model}, {NO_MAPS[checkpoint.model]}")
     module, _ = build_module(checkpoint, path)
     origin = {"model": label, "sha256": checkpoint.sha256}
     states = checkpoint.sample_states.numpy()

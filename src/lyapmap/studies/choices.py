@@ -1,0 +1,48 @@
+"""What studies of image models choose by the name of the data: features and a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lyapmap.core.errors import CheckpointError
+from lyapmap.training.zoo import shipped
+
+if TYPE_CHECKING:
+    from lyapmap.training.extractors import Features
+    from lyapmap.training.labels import Labels
+
+
+def image_features(
+    data: str, name: str | None, weights: Path | None, shape: tuple[int, int, int], device: str | None
+) -> Features | None:
+    """What precision and recall compare: the shipped classifier's features by default, None for pixels."""
+    if name == "pixels":
+        return None
+    from lyapmap.training.extractors import features
+
+    options: dict[str, Any] = {"data": data, "state_shape": shape, "weights": weights, "device": device or "cpu"}
+    if name is not None:
+        return features(name, **options)
+    if f"classifier-{data.replace('_', '-')}" not in shipped():
+        return None
+    return features("classifier", **options)
+
+
+def category_labels(
+    data: str, name: str | None, shape: tuple[int, int, int], device: str | None
+) -> tuple[Labels | None, str]:
+    """What tells categories, or why there is nothing that does."""
+    from lyapmap.training.labels import classifier
+
+    if name is None:
+        name = f"classifier-{data.replace('_', '-')}"
+        if name not in shipped():
+            train = f"`lyapmap train classifier --data {data}` makes one"
+            return None, f"no classifier is shipped for {data}; {train}, which --classifier takes"
+    found = classifier(name, device=device or "cpu")
+    if found.state_shape != shape:
+        raise CheckpointError(
+            f"classifier: {found.name} takes images {found.state_shape}, those of the model are {shape}"
+        )
+    return found, ""

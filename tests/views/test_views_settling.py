@@ -1,0 +1,60 @@
+"""Pictures of settling and burn-in, also of results that were saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import lyapmap as lm
+from lyapmap import views
+
+WELL = lm.wrap(lambda x: np.tanh(2 * x), state_shape=1)
+
+
+@pytest.fixture(scope="module")
+def rest():
+    return lm.settling(WELL, np.linspace(-1, 1, 20)[:, None], n_steps=60)
+
+
+@pytest.fixture(scope="module")
+def mixing():
+    x0 = np.random.default_rng(0).uniform(-1, 1, (20, 1))
+    return lm.burn_in(WELL, x0, n_steps=60, n_resamples=20, seed=0)
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in figure.texts)
+
+
+def test_settling_is_drawn(rest, tmp_path):
+    figure = rest.plot()
+    assert "100.0% of 20 trajectories at rest, on 2 fixed points" in texts(figure)
+    length, share, ends = figure.axes
+    np.testing.assert_array_equal(share.lines[0].get_ydata(), rest.settled_share)
+    assert length.get_yscale() == "log"
+    assert sorted(ends.get_xticks()) == [1, 2]
+    again = lm.Settling.load(rest.save(tmp_path / "rest.nc"))
+    assert texts(views.draw_settling(again)) == texts(figure)
+
+
+def test_settling_without_an_end_is_drawn():
+    figure = lm.settling(lm.systems.logistic(r=4.0), [[0.3]], n_steps=50).plot()
+    assert "0.0% of 1 trajectories at rest" in texts(figure)
+    assert "neither at rest nor on a cycle" in texts(figure)
+
+
+def test_burn_in_is_drawn(mixing, tmp_path):
+    figure = mixing.plot()
+    assert f"burn-in of {mixing.burn_in:.0f} steps" in texts(figure)
+    (axes,) = figure.axes
+    assert mixing.threshold in [line.get_ydata()[0] for line in axes.lines]
+    again = lm.BurnIn.load(mixing.save(tmp_path / "burn.npz"))
+    assert texts(views.draw_burn_in(again)) == texts(figure)
+
+
+def test_burn_in_that_failed_is_drawn():
+    x0 = np.random.default_rng(0).uniform(0, 0.1, (20, 1))
+    drift = lm.burn_in(lm.wrap(lambda x: x + 0.1, state_shape=1), x0, n_steps=20, n_resamples=20, throw=False)
+    assert "no burn-in to tell" in texts(drift.plot())
+    escaped = lm.burn_in(lm.wrap(lambda x: x * x, state_shape=1), x0 + 3, n_steps=20, n_resamples=20, throw=False)
+    assert "not finite" in texts(escaped.plot())
