@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from lyapmap.backends.torch_map import DTYPES, TorchMap, plain_attention, resolved_device
+from lyapmap.backends.torch_map import TorchMap, plain_attention, resolved_device
+from lyapmap.backends.torch_ops import DTYPES
 from lyapmap.core.errors import MapError
 from lyapmap.core.map import JACOBIAN_CHUNK
 
