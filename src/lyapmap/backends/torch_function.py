@@ -55,7 +55,7 @@ class TorchFunction(PaddedFunction):
             raise
         except RuntimeError as error:
             raise MapError(f"function: torch cannot differentiate it: {str(error).splitlines()[0]}") from error
-        return -pulled[:, : self._m].detach()
+        return pulled[:, : self._m].detach()
 
 
 def torch_function(function: Any, input_shape: tuple[int, ...], **options: Any) -> TorchFunction:

@@ -40,7 +40,7 @@ def line(
     from lyapmap.cli.source import require_torch
 
     require_torch("training")
-    from lyapmap.studies.gan_line import gan_line
+    from lyapmap.training.gan_line import gan_line
     from lyapmap.views.gan_line import save_gan_line_gif
 
     folder = common.output_folder(out)

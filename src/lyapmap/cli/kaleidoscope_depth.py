@@ -79,13 +79,19 @@ def depth(
 def _table(result: KaleidoscopeDepth) -> Any:
     from lyapmap.studies.kaleidoscope_depth import MEASURES
 
-    table = show.make_table("", "per doubling of depth", "", "per doubling of width", "")
+    table = show.make_table("change with", "depth doubled", "width doubled")
     for m, key in enumerate(result.measures):
-        cells = []
-        for of in range(2):
-            cells += [show.pair(result.effect[m, of], result.effect_stderr[m, of]), result.verdict(m, of)]
-        table.add_row(MEASURES[key], *cells)
+        table.add_row(MEASURES[key], *(_change(result, m, of) for of in range(2)))
     return table
+
+
+def _change(result: KaleidoscopeDepth, measure: int, of: int) -> str:
+    effect, error = result.effect[measure, of], result.effect_stderr[measure, of]
+    if effect != effect:
+        return "-"
+    if error != error:
+        return f"{effect:+.2f}"
+    return f"{effect:+.2f} ± {error:.2f} {result.verdict(measure, of):<7}"
 
 
 def _facts(result: KaleidoscopeDepth) -> list[tuple[str, str]]:
@@ -95,6 +101,7 @@ def _facts(result: KaleidoscopeDepth) -> list[tuple[str, str]]:
     fitted = int((result.fit_loss <= result.settings["loss"]).sum())
     facts = [
         ("fitted", f"{fitted} of {result.fit_loss.size} networks to a loss of {result.settings['loss']:g}"),
+        ("errors", "standard errors over seeds; rises, falls: at 95 % confidence"),
         ("tries", f"{int(result.tries[done].sum())} sets of initial weights, {int(result.dead[done].sum())} died"),
     ]
     for i, layers in enumerate(result.depths):

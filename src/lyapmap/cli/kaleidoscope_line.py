@@ -94,17 +94,18 @@ def line(
 def _table(result: KaleidoscopeLine) -> Any:
     import numpy as np
 
-    table = show.make_table("network", "loss", "Adam steps", "tries", "flat", "steepest", "settled after", "at points")
-    for i, name in enumerate(result.names):
+    # Steps of Adam, flat steps of the output, iterations until half and 95 % of the starts have settled.
+    table = show.make_table("", "loss", "Adam", "tries", "flat", "steepest", "settled", "95 %", "at points")
+    for i in range(len(result.names)):
         took = result.settled_after[i][result.settled_after[i] >= 0]
         table.add_row(
-            name,
+            str(i + 1),
             f"{result.fit_loss[i]:.1e}",
             str(result.fit_steps[i]),
             str(result.tries[i]) + (f" ({result.dead[i]} dead)" if result.dead[i] else ""),
             str(int(np.isfinite(result.flat_steps[i, :, 0]).sum())),
             f"{np.abs(result.slope[i]).max():.3g}",
-            f"{np.median(took):.0f}, 95 %: {np.percentile(took, 95):.0f}" if len(took) else "-",
+            *((f"{np.median(took):.0f}", f"{np.percentile(took, 95):.0f}") if len(took) else ("-", "-")),
             f"{100 * result.share_at_points[i]:.0f} %",
         )
     return table
@@ -115,7 +116,7 @@ def _facts(result: KaleidoscopeLine) -> list[tuple[str, str]]:
 
     facts = []
     for i, name in enumerate(result.names):
-        facts.append(("network", name))
+        facts.append((f"network {i + 1}", name))
         for place, slope, share in zip(
             result.fixed_points[i], result.multipliers[i], result.basin_shares[i], strict=True
         ):

@@ -86,18 +86,18 @@ def plane(
 
 
 def _table(result: KaleidoscopePlane) -> Any:
-    last = f"at n = {result.sampled_after[-1]}"
-    table = show.make_table("network", "loss", "largest loss", "Adam steps", "tries", "settled", "ends", last)
-    for i, name in enumerate(result.names):
+    last = f"at points, n = {result.sampled_after[-1]}"
+    table = show.make_table("", "loss", "largest", "Adam", "tries", "settled", "ends", last)
+    for i in range(len(result.names)):
         table.add_row(
-            name,
+            str(i + 1),
             f"{result.fit_loss[i]:.1e}",
             f"{result.loss[i].max():.3f}",
             str(int(result.fit_steps[i])),
             str(int(result.tries[i])),
             f"{100 * result.settled[i]:.0f} %",
             str(int(result.n_ends[i])),
-            f"{100 * result.share_at_points[i, -1]:.0f} % at points",
+            f"{100 * result.share_at_points[i, -1]:.0f} %",
         )
     return table
 
@@ -105,7 +105,7 @@ def _table(result: KaleidoscopePlane) -> Any:
 def _facts(result: KaleidoscopePlane) -> list[tuple[str, str]]:
     facts = []
     for i, name in enumerate(result.names):
-        facts.append(("network", name))
+        facts.append((f"network {i + 1}", name))
         for (x, y), share, expansion in zip(
             result.points[i], result.share_by_point[i], result.expansion[i], strict=True
         ):

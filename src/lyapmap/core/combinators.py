@@ -147,7 +147,7 @@ class NoisyMap:
         """Noise of b trajectories at one step, (b, n)."""
         if self.scale == 0:
             return np.zeros((b, dimension(self.state_shape)))
-        bits = np.random.Philox(key=[self.seed, 0], counter=[0, 0, 0, step])
+        bits = np.random.Philox(key=np.array([self.seed, 0], np.uint64), counter=[0, 0, 0, step])
         rng = np.random.Generator(bits)
         # Draws fill rows in order, so those of a trajectory do not depend on how many follow it.
         shape = (self.first_trajectory + b, dimension(self.state_shape))

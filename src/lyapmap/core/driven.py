@@ -69,7 +69,7 @@ class RandomInputs:
 
     def __call__(self, step: int, b: int) -> NDArray[np.float64]:
         # The second half of the key keeps these draws apart from those of a noisy map of the same seed.
-        rng = np.random.Generator(np.random.Philox(key=[self.seed, 1], counter=[0, 0, 0, step]))
+        rng = np.random.Generator(np.random.Philox(key=np.array([self.seed, 1], np.uint64), counter=[0, 0, 0, step]))
         shape = (self.m,) if self.shared else (b, self.m)
         if self.kind == "normal":
             draws = rng.standard_normal(shape)

@@ -23,12 +23,12 @@ from lyapmap.studies.kaleidoscope_line import LineSetting, check_setting, share_
 Values = NDArray[np.float64]
 
 MEASURES = {
-    "n_steps": "steps",
-    "flat_share": "flat part of the range",
-    "step_slope": "slope in the steps",
-    "steepest": "steepest slope (log2)",
-    "settled_after": "iterations to settle (log2)",
-    "share_at_points": "starts that end at a point",
+    "n_steps": "flat steps",
+    "flat_share": "flat part",
+    "step_slope": "slope in steps",
+    "steepest": "log2 steepest slope",
+    "settled_after": "log2 iterations",
+    "share_at_points": "starts ending at points",
 }
 """What is measured of each network, in words."""
 CONFIDENCE = 0.95
@@ -93,12 +93,12 @@ class KaleidoscopeDepth(Result):
     output: Values
 
     def verdict(self, measure: int, of: int) -> str:
-        """ "rises", "falls" or "no change shown" with depth (`of` 0) or width (1), at 95 % confidence."""
+        """ "rises", "falls" or "unclear" with depth (`of` 0) or width (1), at 95 % confidence."""
         effect, reach = self.effect[measure, of], self.effect_reach[measure, of]
         if not (math.isfinite(effect) and math.isfinite(reach)):
             return "not determined"
         if abs(effect) <= reach:
-            return "no change shown"
+            return "unclear"
         return "rises" if effect > 0 else "falls"
 
 

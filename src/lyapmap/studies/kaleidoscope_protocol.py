@@ -31,7 +31,7 @@ class KaleidoscopeProtocol:
     settle_steps: int = _size(3000, "Steps in which trajectories are given time to settle.")
     burn_in_samples: int = _size(400, "Trajectories whose distribution is followed, at most as many as samples.")
     burn_in_steps: int = _size(1000, "Steps over which it is followed.")
-    burn_in_every: int = _size(2, "Look at every so many-th of them.")
+    burn_in_every: int = _size(1, "Look at every so many-th of them.")
     guesses: int = _size(400, "Ends, early iterates, and training images that Newton's method starts from, each.")
     noise_levels: tuple[float, ...] = _size(
         (0.0, 0.003, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0),
@@ -81,8 +81,8 @@ PROTOCOLS = {
         samples=300,
         settle_steps=1000,
         burn_in_samples=200,
-        burn_in_steps=400,
-        burn_in_every=4,
+        burn_in_steps=300,
+        burn_in_every=1,
         guesses=24,
         noise_levels=(0.0, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0),
         exponent_trajectories=6,

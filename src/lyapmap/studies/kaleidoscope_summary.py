@@ -43,8 +43,10 @@ def summary(records: Mapping[str, Record]) -> list[tuple[str, str]]:
         ("half of them at rest by step", number(rest.get("median_settled_at"), 0)),
     ]
     if rest.get("restless"):
-        exponent = number(rest["restless_largest"], 4)
-        rows.append((f"the {rest['restless']} others: {rest['restless_attractor']}, largest exponent", exponent))
+        error = number(rest["restless_stderr"], 4)
+        rows.append(
+            (f"largest exponent of the {rest['restless']} others", f"{number(rest['restless_largest'], 4)} ± {error}")
+        )
     for short, words in (("pixels", "in pixels"), ("features", "in features"), ("noisy", "in pixels, with noise")):
         if f"burn_in_{short}" in rest:
             limits = rest[f"burn_in_{short}_interval"]

@@ -43,7 +43,8 @@ class Fitted:
     tries : (s,) int
         Initial weights of each, those before this one included.
     dead : (s,) int
-        Of these, how many could not learn any more: all units of a layer were 0 at all points.
+        Of these, how many could not learn any more: all units of a layer were 0 at all points, which leaves a
+        constant output.
     """
 
     networks: list[Kaleidoscope]
@@ -236,6 +237,8 @@ class _Stack:
         # Drawn in float32 as torch draws them for the model by default, whatever the dtype of the fit.
         self.weights = torch.stack([_initial(config, (seed, s, r)) for s, r in tries]).to(dtype)
         self.mean, self.square = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        # What the best constant output would lose: a network with a dead layer can become no better.
+        self.constant = self.x.var(dim=1, correction=0).mean(dim=1)
 
     def train(self, slots: list[_Slot], *, loss: float, steps: int, rate: float, report: Report) -> None:
         for step in range(steps + 1):
@@ -247,7 +250,7 @@ class _Stack:
             dead = torch.zeros_like(over)
             if step % LOOK_EVERY == 0:
                 alive = torch.stack([(h > 0).any(dim=2).any(dim=1) for h in hidden])
-                dead = ~alive.all(dim=0) & ~over
+                dead = ~alive.all(dim=0) & ~over & (self.constant > loss)
                 report(step, steps)
             last = step == steps
             if last or bool((over | dead).any()):
@@ -288,7 +291,7 @@ class _Stack:
 
     def _keep(self, rows: list[int]) -> None:
         self.tries = [self.tries[i] for i in rows]
-        self.x, self.weights = self.x[rows], self.weights[rows]
+        self.x, self.weights, self.constant = self.x[rows], self.weights[rows], self.constant[rows]
         self.mean, self.square = self.mean[rows], self.square[rows]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lyapmap.studies.gan_line import GanLine
+    from lyapmap.training.gan_line import GanLine
 
 MOMENTS = 3
 SECONDS_PER_FRAME = 0.1

@@ -24,13 +24,21 @@ def draw_kaleidoscope_corners(result: KaleidoscopeCorners) -> Figure:
     panels = figure.subplots(1, 3)
     _draw(panels[0], result, result.largest, "Largest loss over all corners")
     _draw(panels[1], result, result.mean, "Mean loss over all corners")
-    _draw(panels[2], result, result.fit_loss, "Loss left at the points")
     panels[2].set_yscale("log")
+    _draw(panels[2], result, result.fit_loss, "Loss left at the points")
     for axes in panels[:2]:
         axes.set_ylim(0, max(1.05 * np.nanmax(np.append(result.largest, 0.25)), 0.3))
         # What the best constant output, the centre of the cube, would lose at every corner.
         axes.axhline(0.25, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
-    panels[0].text(result.n_points[0], 0.253, "constant 0.5", fontsize=style.SMALL, color=style.GREY, va="bottom")
+    panels[1].text(
+        result.n_points[-1],
+        0.255,
+        "constant output 0.5",
+        fontsize=style.SMALL,
+        color=style.GREY,
+        va="bottom",
+        ha="right",
+    )
     handles, labels = panels[0].get_legend_handles_labels()
     columns = 1 if len(labels) <= 8 else 2
     panels[0].legend(handles, labels, fontsize=style.SMALL, ncols=columns, framealpha=0.9, edgecolor="white")
@@ -64,5 +72,7 @@ def _draw(axes: Axes, result: KaleidoscopeCorners, values: np.ndarray, title: st
             label=f"D = {dimension}",
         )  # fmt: skip
     axes.set_xscale("log", base=2)
-    axes.set_xticks(result.n_points[:: 2 if len(result.n_points) > 8 else 1])
+    shown = result.n_points[:: 2 if len(result.n_points) > 8 else 1]
+    axes.set_xticks(shown, [str(count) for count in shown])
+    axes.minorticks_off()
     style.dress(axes, title=title, x="points learned", y="loss")

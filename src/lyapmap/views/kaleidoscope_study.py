@@ -55,6 +55,7 @@ def draw_confidence(at: Sequence[int], sure: Mapping[str, Mapping[str, Any]], nu
         bars.bar(categories + (i - len(sure) / 2) * width, shares, width, color=colour, label=name)
     bars.set_xticks(categories, [str(c) for c in numbers["categories"]])
     style.dress(bars, title=f"Categories after {at[-1]} steps", x="category", y="share")
+    bars.set_ylim(top=1.3 * bars.get_ylim()[1])  # room for the legend
     bars.legend(fontsize=style.SMALL, frameon=False, loc="upper right")
     quiet = next(iter(sure.values()))
     last, error = quiet["confidence"][-1], quiet["confidence_stderr"][-1]
@@ -143,7 +144,7 @@ def draw_noise(found: Mapping[str, Sweep], numbers: Mapping[str, Any]) -> Figure
     style.dress(visited, title=f"Basins visited in {steps} steps", x=x, y="mean over trajectories")
     leave.set_ylim(bottom=-0.02)
     visited.set_ylim(bottom=0)
-    exponent.legend(fontsize=style.SMALL, frameon=False, title="noise", title_fontsize=style.SMALL, loc="lower left")
+    leave.legend(fontsize=style.SMALL, frameon=False, title="noise", title_fontsize=style.SMALL, loc="upper left")
     name = str(next(iter(found.values())).provenance.get("model") or "Noise")
     style.headline(figure, name, str(numbers["verdict"]))
     return figure
@@ -192,7 +193,7 @@ def _steps(axes: Axes, at: Sequence[int]) -> None:
     """Steps on a logarithmic axis that has a zero."""
     axes.set_xscale("symlog", linthresh=1)
     ticks = [step for step in at if step in (0, 1, 10, 100, 1000) or step == at[-1]]
-    if len(ticks) > 1 and 0 < ticks[-1] < 2.5 * ticks[-2]:
+    if len(ticks) > 1 and 0 < ticks[-1] < 5 * ticks[-2]:
         del ticks[-2]  # their numbers would overlap
     axes.set_xticks(ticks, [str(step) for step in ticks])
     axes.minorticks_off()

@@ -122,7 +122,7 @@ def gan_line(
     seed : int, optional
     progress : bool or callable
     throw : bool
-        As everywhere; no status of this study is a failure.
+        As everywhere; no status of this run is a failure.
 
     Returns
     -------
@@ -240,8 +240,8 @@ class _Game:
             self.generator, self.discriminator = _perceptron(width, nn.Tanh), _perceptron(width, nn.SiLU)
         with torch.no_grad():
             # Where it begins: far to the left of the data, as in the picture.
-            self.generator[-1].weight.mul_(0.5)  # type: ignore[operator, union-attr]
-            self.generator[-1].bias.fill_(-1.5)  # type: ignore[operator, union-attr]
+            self.generator[-1].weight.mul_(0.5)  # type: ignore[operator]
+            self.generator[-1].bias.fill_(-1.5)  # type: ignore[operator]
         self._adam_g = torch.optim.Adam(self.generator.parameters(), RATE_G, (0.5, 0.999))
         self._adam_d = torch.optim.Adam(self.discriminator.parameters(), RATE_D, (0.5, 0.999))
 

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy.stats import norm
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.gan_line import _pushed, density, gan_line, value_of
+from lyapmap.training.gan_line import _pushed, density, gan_line, value_of
 from lyapmap.views.gan_line import save_gan_line_gif
 
 

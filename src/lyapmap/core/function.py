@@ -1,0 +1,109 @@
+"""Functions from one space to another with their derivatives, such as a generator from noise to images.
+
+Inputs are rows (b, m), outputs rows (b, n). They cannot be iterated; what their Jacobians do to directions
+can be measured all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeGuard
+
+import numpy as np
+
+from lyapmap.core.errors import MapError
+from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, as_tangent_map, dimension
+from lyapmap.core.ops import Array, ArrayOps
+
+
+class TangentFunction(Protocol):
+    """A function R^m -> R^n that carries tangents.
+
+    Attributes
+    ----------
+    input_shape, output_shape : tuple of int
+        Shapes of one input and of one output; their products are m and n.
+    ops : ArrayOps
+        Its arrays, dtype and device.
+
+    Notes
+    -----
+    Optional members: `vjp(z, u)`, (b, m), (b, n, k) -> (b, m, k), the transposed Jacobian applied to k
+    cotangents; `provenance` and `derivative` as of a `TangentMap`.
+    """
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    ops: ArrayOps
+
+    def apply(self, z: Array) -> Array:
+        """Outputs, (b, m) -> (b, n)."""
+
+    def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
+        """Outputs and directional derivatives, (b, m), (b, m, k) -> (b, n), (b, n, k)."""
+
+
+class MapAsFunction:
+    """A map seen as a function from its space to itself."""
+
+    def __init__(self, tangent_map: TangentMap) -> None:
+        self.inner = tangent_map
+        self.input_shape = self.output_shape = tuple(tangent_map.state_shape)
+        self.ops = tangent_map.ops
+        self.provenance: dict[str, Any] = dict(getattr(tangent_map, "provenance", {}))
+        self.derivative: str = getattr(tangent_map, "derivative", "given")
+
+    def apply(self, z: Array) -> Array:
+        return self.inner.apply(z)
+
+    def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
+        return self.inner.jvp(z, v)
+
+
+def as_tangent_function(candidate: Any) -> TangentFunction:
+    """The object itself if it is a `TangentFunction`; a map, seen as one.
+
+    Raises
+    ------
+    MapError
+        If it is neither.
+    """
+    if _is_function(candidate):
+        return candidate
+    try:
+        return MapAsFunction(as_tangent_map(candidate))
+    except MapError:
+        raise MapError(
+            "function: expected an object with input_shape, output_shape, ops, apply and jvp, or a map, got "
+            f"{type(candidate).__name__}; lyapmap.wrap_function(...) makes one of a function or a network"
+        ) from None
+
+
+def _is_function(candidate: object) -> TypeGuard[TangentFunction]:
+    return all(hasattr(candidate, name) for name in ("input_shape", "output_shape", "ops", "apply", "jvp"))
+
+
+def jacobian_of(function: TangentFunction, z: Array, *, chunk: int = JACOBIAN_CHUNK) -> tuple[Array, Array]:
+    """Outputs (b, n) and Jacobians (b, n, m), of `chunk` tangents at a time.
+
+    Examples
+    --------
+    >>> from lyapmap.core.map import CompletedMap
+    >>> class Doubling:
+    ...     state_shape = (2,)
+    ...     def apply(self, x):
+    ...         return 2 * x
+    ...     def jacobian(self, x):
+    ...         return np.tile(2 * np.eye(2), (len(x), 1, 1))
+    >>> jacobian_of(as_tangent_function(CompletedMap(Doubling())), np.ones((1, 2)))[1].tolist()
+    [[[2.0, 0.0], [0.0, 2.0]]]
+    """
+    ops = function.ops
+    m, b = dimension(function.input_shape), z.shape[0]
+    columns = []
+    for start in range(0, m, chunk):
+        width = min(chunk, m - start)
+        unit = np.zeros((b, m, width))
+        unit[:, np.arange(start, start + width), np.arange(width)] = 1
+        output, tangents = function.jvp(z, ops.from_numpy(unit))
+        columns.append(tangents)
+    return output, ops.concatenate(columns, 2)
