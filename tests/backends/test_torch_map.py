@@ -420,3 +420,9 @@ def test_results_record_the_class_of_a_module_and_the_name_of_a_function() -> No
 
 def test_one_thread_per_process() -> None:
     assert torch.get_num_threads() == 1
+
+
+def test_views_of_weights_do_not_count_as_layers_when_rows_are_chunked() -> None:
+    wide = torch.nn.Linear(784, 784)
+    elementwise = lm.wrap(torch.nn.Tanh(), state_shape=784)
+    assert lm.wrap(wide, state_shape=784)._rows == elementwise._rows

@@ -89,8 +89,8 @@ class BattleResult(Result):
 
 
 def battle(
-    model_1: Contender,
-    model_2: Contender,
+    model_1: Any,
+    model_2: Any,
     test_data: Any,
     n: int = 2000,
     *,
@@ -105,9 +105,10 @@ def battle(
 
     Parameters
     ----------
-    model_1, model_2 : Contender
-        ``lyapmap.training.contender`` makes one of a trained model. One of them may lack a
-        discriminator (a variational autoencoder, say): then only the errors of the other's are found.
+    model_1, model_2 : Contender, Gan or array (m, ...)
+        What ``lyapmap.training.load_gan`` gives; or, as a `Contender`, any model of your own; or samples of
+        a model, at least n of them. One may lack a discriminator (a variational autoencoder, say): then
+        only the errors of the other's are found.
     test_data : (m, ...)
         Samples of the data that neither was trained on.
     n : int
@@ -234,13 +235,37 @@ class Judged:
         )
 
 
+def as_contender(model: Any, place: int) -> Contender:
+    """A contender, what an object's method `contender` makes, or one that draws from samples."""
+    if isinstance(model, Contender):
+        return model
+    if hasattr(model, "contender"):
+        made: Contender = model.contender()
+        return made
+    if not hasattr(model, "__array__") and not isinstance(model, list | tuple):
+        raise LyapmapError(
+            f"models: expected a Contender, a trained model or an array of samples, got {type(model).__name__}"
+        )
+    samples = np.asarray(model)
+
+    def drawn(n: int, seed: int) -> NDArray[Any]:
+        if samples.ndim < 2 or len(samples) < n:
+            raise ShapeError(f"models: expected {n} samples or more (m, ...), got {samples.shape}")
+        chosen = np.random.default_rng(seed).choice(len(samples), n, replace=False)
+        some: NDArray[Any] = samples[np.sort(chosen)]
+        return some
+
+    return Contender(f"samples {place + 1}", drawn)
+
+
 def judged(
-    contenders: Sequence[Contender], test_data: Any, n: int, *, seed: int | None, progress: bool | Report = False
+    models: Sequence[Any], test_data: Any, n: int, *, seed: int | None, progress: bool | Report = False
 ) -> Judged:
     """Let every discriminator judge the test data and the samples of every generator; errors as of `battle`."""
     n = whole("n", n, 2)
     seed, _ = seeded(seed)
     test = _samples(test_data, "test_data")
+    contenders = [as_contender(model, place) for place, model in enumerate(models)]
     names = tuple(one.name for one in contenders)
     if len(set(names)) < len(names):
         raise LyapmapError(f"names: expected different ones, got {', '.join(names)}")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import BattleResult, Contender, judged
+from lyapmap.analysis.battle import BattleResult, judged
 from lyapmap.analysis.progress import Report
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result, Status, provenance
@@ -62,7 +62,7 @@ class Tournament(Result):
 
 
 def tournament(
-    models: Sequence[Contender],
+    models: Sequence[Any],
     test_data: Any,
     n: int = 2000,
     *,
@@ -77,8 +77,8 @@ def tournament(
 
     Parameters
     ----------
-    models : sequence of Contender
-        Two or more, of different names.
+    models : sequence
+        Two or more, of different names, each as `battle` takes it.
     test_data, n, tolerance, level, n_boot, seed, progress, throw
         As of `battle`.
 

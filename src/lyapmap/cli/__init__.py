@@ -9,6 +9,7 @@ import typer.core
 
 from lyapmap.cli import (
     alignment,
+    battle,
     burn_in,
     check,
     convert,
@@ -78,6 +79,7 @@ for name, module in (
     ("embed", embed),
     ("transitions", transitions),
     ("memorization", memorization),
+    ("battle", battle),
     ("check", check),
     ("maps", maps),
     ("models", models),

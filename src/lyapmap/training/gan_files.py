@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from lyapmap.analysis.battle import Contender
 from lyapmap.backends.torch_map import resolved_device
 from lyapmap.backends.torch_ops import DTYPES
 from lyapmap.core.errors import CheckpointError, PrecisionError
@@ -20,6 +22,8 @@ from lyapmap.training import zoo
 from lyapmap.training.torch_files import build_module
 
 MODELS = ("dcgan", "gran")
+ROWS = 256
+"""Images that are judged at once."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,21 @@ class Gan:
     latents: NDArray[Any]
     training: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
+
+    def contender(self, *, canvas_steps: int | None = None) -> Contender:
+        """The pair as `lyapmap.battle` takes it, with more updates of a GRAN's canvas than trained if asked for."""
+        from lyapmap.training.gan_sampling import sample_gan
+
+        def sampled(n: int, seed: int) -> NDArray[Any]:
+            return sample_gan(self, n, canvas_steps=canvas_steps, seed=seed).images
+
+        def judge(images: NDArray[Any]) -> NDArray[Any]:
+            given = torch.from_numpy(np.ascontiguousarray(images)).to(self.device, self.dtype)
+            with torch.no_grad():
+                parts = [self.discriminator(rows) for rows in given.split(ROWS)]
+            return torch.sigmoid(torch.cat(parts).double()).cpu().numpy()
+
+        return Contender(self.name, sampled, judge)
 
     @property
     def device(self) -> torch.device:

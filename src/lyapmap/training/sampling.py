@@ -107,7 +107,7 @@ def noise_states(
     if seed >= 2**64:
         raise LyapmapError(f"seed: expected an integer below 2**64, got {seed}")
     # The second half of the key keeps these draws apart from the noise of later steps and from inputs.
-    rng = np.random.Generator(np.random.Philox(key=[seed, 2]))
+    rng = np.random.Generator(np.random.Philox(key=np.array([seed, 2], np.uint64)))
     shape = (first + n, dimension(tuple(state_shape)))
     if kind == "uniform":
         return rng.uniform(low, high, shape)[first:]
