@@ -423,6 +423,5 @@ def test_one_thread_per_process() -> None:
 
 
 def test_views_of_weights_do_not_count_as_layers_when_rows_are_chunked() -> None:
-    wide = torch.nn.Linear(784, 784)
-    elementwise = lm.wrap(torch.nn.Tanh(), state_shape=784)
-    assert lm.wrap(wide, state_shape=784)._rows == elementwise._rows
+    wide, elementwise = (wrap_torch(net, state_shape=(784,)) for net in (nn.Linear(784, 784), nn.Tanh()))
+    assert wide._rows == elementwise._rows

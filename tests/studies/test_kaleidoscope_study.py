@@ -209,14 +209,17 @@ def test_where_it_begins():
     levels = np.array([0.0, 0.1, 0.2])
     assert first_sure(levels, np.array([0, 0.1, 0.5]), np.array([0, 0.1, 0.1])) == 0.2
     assert first_sure(levels, np.array([-1.0, -2, np.nan]), np.full(3, np.nan)) is None
-    numbers = {"uniform_wanders_from": 0.2, "normal_wanders_from": None}
+    numbers = {"uniform_wanders_from": 0.2, "normal_wanders_from": None, "levels": (0.0, 0.1, 0.2)}
     numbers |= {"uniform_positive_from": None, "normal_positive_from": None}
-    assert verdict(numbers) == (
-        "It leaves its basins from a deviation of 0.2 (uniform noise); the largest exponent is nowhere positive: "
-        "noise carries it, neighbours do not part."
+    numbers |= {"uniform_exponent": [-1, -0.5, -0.2], "uniform_stderr": [0.05, 0.05, 0.05]}
+    begins = (
+        "It leaves its basins from a deviation of 0.2 (uniform noise); the largest exponent is nowhere surely positive"
     )
+    assert verdict(numbers) == f"{begins}: noise carries it, neighbours do not part."
+    assert verdict(numbers | {"uniform_stderr": [0.05, 0.05, 0.15]}) == f"{begins}."
     chaotic = numbers | {"normal_positive_from": 0.1, "uniform_wanders_from": None}
-    assert verdict(chaotic) == "It never leaves its basins; the largest exponent is positive from 0.1 (normal noise)."
+    words = "It never surely leaves its basins; the largest exponent is positive from 0.1 (normal noise)."
+    assert verdict(chaotic) == words
 
 
 def test_models_stand_side_by_side(study, subject):

@@ -41,7 +41,7 @@ def test_a_stack_trains_each_network_as_torch_does_alone():
 
 
 def test_what_is_found_depends_on_the_seed_alone():
-    options = {"depth": 2, "width": 8, "output": "tanh", "steps": 400, "tries": 2}
+    options = {"depth": 2, "width": 8, "output": "tanh", "steps": 80, "tries": 2}
     one = fit_points(POINTS, **options, at_once=1)
     many = fit_points([POINTS, POINTS], **options, at_once=4)
     np.testing.assert_array_equal(one.tries, many.tries[:1])

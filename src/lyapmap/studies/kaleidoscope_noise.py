@@ -123,11 +123,24 @@ def verdict(numbers: dict[str, Any]) -> str:
         return " and ".join(f"{level:g} ({kind} noise)" for kind, level in found.items() if level is not None)
 
     leaves, parts = levels("wanders"), levels("positive")
-    text = f"It leaves its basins from a deviation of {leaves}" if leaves else "It never leaves its basins"
+    text = f"It leaves its basins from a deviation of {leaves}" if leaves else "It never surely leaves its basins"
     text += (
-        f"; the largest exponent is positive from {parts}" if parts else "; the largest exponent is nowhere positive"
+        f"; the largest exponent is positive from {parts}"
+        if parts
+        else "; the largest exponent is nowhere surely positive"
     )
-    return text + (": noise carries it, neighbours do not part." if leaves and not parts else ".")
+    return text + (": noise carries it, neighbours do not part." if _carried(numbers) else ".")
+
+
+def _carried(numbers: dict[str, Any]) -> bool:
+    """Whether the largest exponent is surely negative where basins begin to be left."""
+    found = []
+    for kind in KINDS:
+        level = numbers[f"{kind}_wanders_from"]
+        if level is not None:
+            place = list(numbers["levels"]).index(level)
+            found.append(numbers[f"{kind}_exponent"][place] < -CERTAIN * numbers[f"{kind}_stderr"][place])
+    return bool(found) and all(found)
 
 
 def categories(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -159,7 +160,7 @@ def gan_line(
     x = (edges[1:] + edges[:-1]) / 2
     p_data = density(data, x)
     game = _Game(data, loss, width, seed)
-    with reporting(progress, "steps") as report, torch.random.fork_rng(devices=[]):
+    with reporting(progress, "steps") as report, torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
         try:
             # The discriminator learns first: the untrained one says nothing about theory.
@@ -200,6 +201,17 @@ def gan_line(
         error=h * (0.5 * (p_data + p_g) * np.abs(said - best)).sum(axis=1),
         divergence=0.5 * (value_of(best, p_data, p_g, h) + math.log(4)),
     ).checked(throw)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Networks this small only wait for further threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def density(data: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
