@@ -423,5 +423,5 @@ def test_one_thread_per_process() -> None:
 
 
 def test_views_of_weights_do_not_count_as_layers_when_rows_are_chunked() -> None:
-    wide, elementwise = (wrap_torch(net, state_shape=(784,)) for net in (nn.Linear(784, 784), nn.Tanh()))
+    wide, elementwise = (wrap_torch(net.eval(), state_shape=(784,)) for net in (nn.Linear(784, 784), nn.Tanh()))
     assert wide._rows == elementwise._rows

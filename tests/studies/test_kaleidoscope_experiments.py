@@ -223,6 +223,17 @@ def test_what_was_measured_survives_an_interruption(monkeypatch):
         assert "stopped after 1 of 2 sizes" in caught.value.result.message
 
 
+@pytest.mark.parametrize("call", [lambda: kaleidoscope_line(PAPER[:1]), lambda: kaleidoscope_plane()])
+def test_an_interruption_of_the_fit_is_one_of_the_analysis(monkeypatch, call):
+    def stopped(*given, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lyapmap.training.kaleidoscope_fit.fit_points", stopped)
+    with pytest.raises(Interrupted) as caught:
+        call()
+    assert caught.value.result is None
+
+
 @pytest.mark.parametrize("suffix", [".nc", ".npz"])
 def test_results_are_saved_and_loaded(tmp_path, suffix, stepped):
     found = [

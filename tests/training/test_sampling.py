@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 import lyapmap as lm
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.models.classifier import probabilities
 from lyapmap.models.kaleidoscope import Kaleidoscope, KaleidoscopeConfig
 from lyapmap.training import checkpoint as checkpoints
+from lyapmap.training import zoo
 from lyapmap.training.sampling import KaleidoscopeSamples, noise_states, sample, usual_steps
+from lyapmap.training.torch_files import build_module
 
 
 @pytest.fixture(scope="module")
@@ -161,3 +164,14 @@ def test_ctrl_c_gives_what_was_kept(steep: Any) -> None:
 def test_bad_input(steep: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(LyapmapError, match=words):
         sample(steep, **{"n": 2, "steps": 5} | options)
+
+
+def test_the_shipped_network_turns_noise_into_digits() -> None:
+    path = zoo.shipped()["kaleidoscope-mnist"]
+    assert path.stat().st_size < 6_000_000
+    found = sample("kaleidoscope-mnist", 60, steps=60, keep=[1, 60])
+    net, _ = build_module(checkpoints.load(zoo.shipped()["classifier-mnist"]), "classifier-mnist")
+    chances = probabilities(net, torch.from_numpy(found.images()[:, -1]))
+    assert chances.max(1).values.mean() >= 0.9
+    assert len(chances.argmax(1).unique()) >= 8
+    assert found.provenance["dtype"] == "float32"

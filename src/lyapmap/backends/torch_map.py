@@ -220,11 +220,16 @@ class _LargestOutput(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        given = {t.untyped_storage().data_ptr() for t in args if isinstance(t, Tensor) and t.layout == torch.strided}
+        given = {_address(tensor) for tensor in args if isinstance(tensor, Tensor)}
         for tensor in out if isinstance(out, tuple | list) else (out,):
-            if isinstance(tensor, Tensor) and not (given and tensor.untyped_storage().data_ptr() in given):
+            if isinstance(tensor, Tensor) and _address(tensor) not in given:
                 self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
         return out
+
+
+def _address(tensor: Tensor) -> int:
+    """Where a tensor's memory lies; a number of its own where it is not one block."""
+    return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else id(tensor)
 
 
 def wrap_torch(

@@ -14,7 +14,7 @@ lyapmap train kaleidoscope --data mnist --depth 10 --width 500 --out runs/kaleid
 
 lyapmap train kaleidoscope --data cifar10 --classes 5 --limit 1000 --width 2000 --epochs 300 --out runs/dogs
 
-lyapmap train kaleidoscope --data mnist --architecture unet --depth 2 --width 16 --out runs/unet
+lyapmap train kaleidoscope --data mnist --architecture unet --limit 1000 --out runs/unet
 
 The same command goes on where it was stopped."""
 
@@ -32,11 +32,23 @@ def kaleidoscope(
     epochs: training_run.EpochsOption = 30,
     architecture: Annotated[str, typer.Option("--architecture", help="mlp, conv or unet.")] = "mlp",
     depth: Annotated[
-        int, typer.Option("--depth", min=1, help="Hidden layers; of conv and unet those at a quarter of the size.")
-    ] = 10,
+        int | None,
+        typer.Option(
+            "--depth",
+            min=1,
+            help="Hidden layers; of conv and unet those at a quarter of the size.",
+            show_default="10; conv, unet: 4",
+        ),
+    ] = None,
     width: Annotated[
-        int, typer.Option("--width", min=1, help="Units of a hidden layer; of conv and unet channels at full size.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            "--width",
+            min=1,
+            help="Units of a hidden layer; of conv and unet channels at full size.",
+            show_default="500; conv, unet: 16",
+        ),
+    ] = None,
     output: Annotated[str, typer.Option("--output", help="What bounds the output: tanh or sigmoid.")] = "tanh",
     image_size: training_run.ImageSizeOption = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a step.")] = 100,
@@ -75,8 +87,9 @@ def kaleidoscope(
     images = load(data, classes=chosen, image_size=image_size, value_range=bounds)
     if limit is not None:
         images = images.some(limit, seed=seed)
+    usual_depth, usual_width = (10, 500) if architecture == "mlp" else (4, 16)
     recipe = KaleidoscopeRecipe(
-        KaleidoscopeConfig(images.state_shape, depth, width, output, architecture),
+        KaleidoscopeConfig(images.state_shape, depth or usual_depth, width or usual_width, output, architecture),
         images,
         batch_size=batch_size,
         learning_rate=learning_rate,

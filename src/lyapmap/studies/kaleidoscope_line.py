@@ -186,6 +186,8 @@ def kaleidoscope_line(
         If points lie outside the range of the output, or an option is out of its range.
     RunError
         If a fit does not reach the loss, unless `throw` is False.
+    Interrupted
+        On Ctrl-C.
 
     References
     ----------
@@ -207,21 +209,24 @@ def kaleidoscope_line(
     for one in settings:
         check_setting(one)
     maps, fits = [], []
-    with reporting(progress, "fitting") as report:
-        for i, one in enumerate(settings):
-            fitted = fit_points(
-                np.reshape(one.points, (-1, 1)),
-                depth=one.depth,
-                width=one.width,
-                output=one.output,
-                loss=loss,
-                steps=fit_steps,
-                tries=tries,
-                seed=seed,
-            )
-            maps.append(wrap(fitted.networks[0], state_shape=(1,)))
-            fits.append(fitted)
-            report(i + 1, len(settings))
+    try:
+        with reporting(progress, "fitting") as report:
+            for i, one in enumerate(settings):
+                fitted = fit_points(
+                    np.reshape(one.points, (-1, 1)),
+                    depth=one.depth,
+                    width=one.width,
+                    output=one.output,
+                    loss=loss,
+                    steps=fit_steps,
+                    tries=tries,
+                    seed=seed,
+                )
+                maps.append(wrap(fitted.networks[0], state_shape=(1,)))
+                fits.append(fitted)
+                report(i + 1, len(settings))
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
     result = look_at_lines(
         maps, settings, n_grid=n_grid, n_steps=n_steps, n_samples=n_samples, tolerance=tolerance, seed=seed
     )

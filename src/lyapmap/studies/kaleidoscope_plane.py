@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import LyapmapError
+from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
@@ -170,6 +170,8 @@ def kaleidoscope_plane(
         If points lie outside the square, or an option is out of its range.
     RunError
         If a fit does not reach the loss, unless `throw` is False.
+    Interrupted
+        On Ctrl-C.
 
     References
     ----------
@@ -200,23 +202,26 @@ def kaleidoscope_plane(
         if len(np.unique(one.points, axis=0)) < len(one.points):
             raise LyapmapError(f"points: expected different ones, got {one.points}")
     looks: list[dict[str, Any]] = []
-    with reporting(progress, "fitting and iterating") as report:
-        for i, one in enumerate(settings):
-            fitted = fit_points(
-                one.points,
-                depth=one.depth,
-                width=one.width,
-                loss=loss,
-                steps=fit_steps,
-                tries=tries,
-                seed=seed,
-            )
-            network = wrap(fitted.networks[0], state_shape=(2,))
-            starts = np.clip(0.5 + SPREAD * np.random.default_rng([seed, i]).standard_normal((n_samples, 2)), 0, 1)
-            look = look_at_plane(network, one.points, starts, n_grid=n_grid, n_steps=n_steps, tolerance=tolerance)
-            fit = {"fit_loss": fitted.loss[0], "fit_steps": fitted.steps[0], "tries": fitted.tries[0]}
-            looks.append(look | fit)
-            report(i + 1, len(settings))
+    try:
+        with reporting(progress, "fitting and iterating") as report:
+            for i, one in enumerate(settings):
+                fitted = fit_points(
+                    one.points,
+                    depth=one.depth,
+                    width=one.width,
+                    loss=loss,
+                    steps=fit_steps,
+                    tries=tries,
+                    seed=seed,
+                )
+                network = wrap(fitted.networks[0], state_shape=(2,))
+                starts = np.clip(0.5 + SPREAD * np.random.default_rng([seed, i]).standard_normal((n_samples, 2)), 0, 1)
+                look = look_at_plane(network, one.points, starts, n_grid=n_grid, n_steps=n_steps, tolerance=tolerance)
+                fit = {"fit_loss": fitted.loss[0], "fit_steps": fitted.steps[0], "tries": fitted.tries[0]}
+                looks.append(look | fit)
+                report(i + 1, len(settings))
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
     left = np.array([look["fit_loss"] for look in looks])
     missed = [one.name for one, value in zip(settings, left, strict=True) if not value <= loss]
     return KaleidoscopePlane(
