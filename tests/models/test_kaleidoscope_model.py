@@ -56,7 +56,8 @@ def test_layers_are_as_many_and_as_wide_as_asked_for() -> None:
     shape = {"state_shape": (1, 8, 8), "width": 4}
     for architecture in ("conv", "unet"):
         more = count(depth=3, architecture=architecture, **shape) - count(depth=1, architecture=architecture, **shape)
-        assert more == 2 * (16 * 16 * 9 + 16)
+        norm = 2 * 16 if architecture == "conv" else 0
+        assert more == 2 * (16 * 16 * 9 + 16 + norm)
 
 
 def test_the_unet_hands_details_past_its_middle_and_the_autoencoder_does_not() -> None:

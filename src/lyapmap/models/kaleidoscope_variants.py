@@ -37,15 +37,17 @@ def body(architecture: str, state_shape: tuple[int, ...], depth: int, width: int
 
 
 class ConvAutoencoder(nn.Module):
-    """Strided convolutions down to a quarter of the size, `depth` more there, transposed ones up."""
+    """Strided convolutions down to a quarter of the size, `depth` more there, transposed ones up.
+
+    Each is followed by a norm over the whole image: without, training ends with an image that is black everywhere.
+    """
 
     def __init__(self, channels: int, depth: int, width: int) -> None:
         super().__init__()
-        self.down = nn.Sequential(
-            nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), *_halved(width), *_halved(2 * width)
-        )
-        self.middle = _repeated(4 * width, depth)
-        self.up = nn.Sequential(*_doubled(4 * width), *_doubled(2 * width))
+        first = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        self.down = _normed([*first, *_halved(width), *_halved(2 * width)])
+        self.middle = _normed([*_repeated(4 * width, depth)])
+        self.up = _normed([*_doubled(4 * width), *_doubled(2 * width)])
         self.last = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
@@ -74,6 +76,16 @@ class UNet(nn.Module):
         full = self.join2(torch.cat([self.up2(half), full], 1))
         y: Tensor = self.last(full)
         return y
+
+
+def _normed(layers: list[nn.Module]) -> nn.Sequential:
+    """The layers, with a norm over all values of an image after each convolution."""
+    found: list[nn.Module] = []
+    for layer in layers:
+        found.append(layer)
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            found.append(nn.GroupNorm(1, layer.out_channels))
+    return nn.Sequential(*found)
 
 
 def _halved(c: int) -> list[nn.Module]:
