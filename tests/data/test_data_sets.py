@@ -138,7 +138,7 @@ def test_options_that_cannot_be_met(options: dict, said: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    assert data.names() == ("digits", "fashion_mnist", "mnist")
+    assert data.names() == ("cifar10", "digits", "fashion_mnist", "mnist")
     known = "cifar10, digits, fashion_mnist, mnist"
     with pytest.raises(DataError, match=rf"data: 'mnits' is neither a folder nor one of {known}"):
         data.load("mnits")
