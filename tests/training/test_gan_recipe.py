@@ -145,9 +145,9 @@ def test_the_average_is_the_exponential_mean_and_has_running_means_of_its_own() 
 def test_settling_is_the_plain_mean_over_its_batches_and_draws_nothing() -> None:
     generator = recipe().model.generator
     state = torch.get_rng_state()
-    settled(generator, (5,))
-    assert torch.equal(torch.get_rng_state(), state)
     z = torch.from_numpy(gan_latents((5,), 2000))
+    settled(generator, z.split(250))
+    assert torch.equal(torch.get_rng_state(), state)
     with torch.no_grad():
         first = generator.painter.dense(z).unflatten(1, generator.painter.first_map)
     torch.testing.assert_close(generator.painter.norms[0].mean[0], first.mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
@@ -167,6 +167,31 @@ def test_the_discriminator_judges_single_images_as_it_did_mixtures() -> None:
         fake = judge(made.model.generator(torch.randn(200, 5))) > 0
     assert real.float().mean() > 0.9
     assert fake.float().mean() < 0.1
+
+
+def test_the_discriminator_that_is_saved_has_mean_weights_and_knows_real_and_generated_images() -> None:
+    images = data.load("digits", image_size=16)
+    config = replace(DCGAN, image_size=16, kernels=(12, 6))
+    made = GanRecipe(config, images, batch_size=100, average=0.5, learning_rate_d=0.02)
+    made.start_epoch(0)
+    mean = [p.clone() for p in made.model.discriminator.parameters()]
+    for step in range(3):
+        made.step(step)
+        past = min(0.5, (step + 1) / (step + 11))
+        mean = [past * m + (1 - past) * p for m, p in zip(mean, made.model.discriminator.parameters(), strict=True)]
+    generator = made.generator
+    judge = made.discriminator(generator)
+    for ours, wanted in zip(judge.parameters(), mean, strict=True):
+        torch.testing.assert_close(ours, wanted)
+    seen: list[torch.Tensor] = []
+    norm = judge.norms[0]
+    norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        fake = generator(torch.from_numpy(gan_latents((5,), 1000, seed=9)))
+        judge(torch.cat([torch.from_numpy(images.images[:1000]), fake]))
+    spread = seen[0].var((0, 2, 3))
+    assert (seen[0].mean((0, 2, 3)) - norm.mean[0]).abs().max() < 0.1 * spread.sqrt().max()
+    torch.testing.assert_close(norm.variance[0], spread, rtol=0.15, atol=0)
 
 
 def test_the_checkpoint_holds_both_networks(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from lyapmap.cli import common
+from lyapmap.cli.study_gan import EPILOG as GAN_EPILOG
+from lyapmap.cli.study_gan import gan
 from lyapmap.cli.study_kaleidoscope import EPILOG as KALEIDOSCOPE_EPILOG
 from lyapmap.cli.study_kaleidoscope import kaleidoscope
 from lyapmap.cli.study_options import (
@@ -181,3 +183,4 @@ def _protocol(preset: str, sizes: dict[str, Any]) -> CycleProtocol:
 
 
 app.command("kaleidoscope", epilog=KALEIDOSCOPE_EPILOG)(kaleidoscope)
+app.command("gan", epilog=GAN_EPILOG)(gan)

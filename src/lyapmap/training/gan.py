@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ LOSSES = ("non-saturating", "minimax")
 SHEET = 8
 """Rows and columns of the sheet of samples."""
 SETTLING_BATCHES, SETTLING_BATCH = 8, 250
-"""Noise by which the running means of the generator that is saved are taken anew."""
+"""Noise by which the running means of the networks that are saved are taken anew."""
 WARM_UP = 10
 """Steps over which the mean of the weights forgets the first ones, about."""
 
@@ -33,8 +34,9 @@ class GanRecipe:
     """Trains a `Dcgan` or a `Gran` on images.
 
     The discriminator always sees real and generated images in one batch: its batch norm then knows the same mixture
-    in training as in evaluation mode, where it judges single images. What is saved is the generator with
-    averaged weights, and running means of batch norm taken anew for these weights, beside the discriminator.
+    in training as in evaluation mode, where it judges single images. What is saved are both networks with
+    averaged weights, and running means of batch norm taken anew for these weights: the weights of the moment swing
+    around, and a discriminator's threshold with them.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class GanRecipe:
         Weight of the squared gradient of the discriminator at real images, halved (L. Mescheder et al. 2018);
         0 for none.
     average : float
-        Weight of the past in the exponential mean of the generator's weights; 0 for none.
+        Weight of the past in the exponential mean of both networks' weights; 0 for none.
     seed : int
         Of the weights, the order of the images and the latents of the sample sheet.
     device : str
@@ -109,7 +111,7 @@ class GanRecipe:
         self._loss, self._r1, self._average, self._seed, self._device = loss, r1, average, seed, device
         self._images = torch.from_numpy(train.images).to(device)
         self._order = torch.empty(0, dtype=torch.int64)
-        self._mean = copy.deepcopy(self.model.generator).requires_grad_(False) if average else None
+        self._mean = copy.deepcopy(self.model).requires_grad_(False) if average else None
         self._steps = 0
         betas = (beta1, 0.999)
         self._adam_g = torch.optim.Adam(self.model.generator.parameters(), learning_rate_g, betas, fused=True)
@@ -175,14 +177,32 @@ class GanRecipe:
         if self._mean is None:
             return
         past = min(self._average, self._steps / (self._steps + WARM_UP))
-        for mean, now in zip(self._mean.parameters(), self.model.generator.parameters(), strict=True):
+        for mean, now in zip(self._mean.parameters(), self.model.parameters(), strict=True):
             mean.lerp_(now, 1 - past)
 
     @property
     def generator(self) -> nn.Module:
         """A copy of the generator as it is saved and sampled, in evaluation mode."""
-        chosen = copy.deepcopy(self.model.generator if self._mean is None else self._mean)
-        return settled(chosen, self.model.config.latent_shape)
+        chosen = copy.deepcopy((self._mean or self.model).generator)
+        return settled(chosen, self._noises())
+
+    @torch.no_grad()
+    def discriminator(self, generator: nn.Module) -> nn.Module:
+        """A copy of the discriminator as it is saved, in evaluation mode; it knows real and this generator's images."""
+        chosen = copy.deepcopy((self._mean or self.model).discriminator)
+        rows = np.random.default_rng(self._seed).permutation(len(self._images))
+        parts = torch.from_numpy(rows).to(self._device).split(SETTLING_BATCH)
+        mixtures = (
+            torch.cat([self._images[part], generator(z[: len(part)])])
+            for part, z in zip(parts, self._noises(), strict=False)
+        )
+        return settled(chosen, mixtures)
+
+    def _noises(self) -> Iterator[Tensor]:
+        """Noise, always the same, so that nothing depends on when running means are taken."""
+        for batch in range(SETTLING_BATCHES):
+            z = gan_latents(self.model.config.latent_shape, SETTLING_BATCH, seed=0, first=batch * SETTLING_BATCH)
+            yield torch.from_numpy(z).to(self._device)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -202,7 +222,8 @@ class GanRecipe:
         self._steps = state["steps"]
 
     def checkpoint(self) -> Checkpoint:
-        parts = {"generator": self.generator, "discriminator": self.model.discriminator}
+        generator = self.generator
+        parts = {"generator": generator, "discriminator": self.discriminator(generator)}
         weights = {
             f"{part}.{name}": tensor.detach().cpu().clone()
             for part, network in parts.items()
@@ -222,21 +243,18 @@ class GanRecipe:
 
 
 @torch.no_grad()
-def settled(generator: nn.Module, latent_shape: tuple[int, ...]) -> nn.Module:
-    """The generator in evaluation mode, the running means of its batch norm taken anew; it is changed in place.
+def settled(network: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """The network in evaluation mode, the running means of its batch norm taken anew; it is changed in place.
 
-    Running means of training lag behind the weights, and averaged weights have none of their own. The noise is
-    always the same, so that nothing depends on when this is done.
+    Running means of training lag behind the weights, and averaged weights have none of their own.
     """
-    device = next(generator.parameters()).device
-    norms = [part for part in generator.modules() if isinstance(part, StepNorm)]
+    norms = [part for part in network.modules() if isinstance(part, StepNorm)]
     usual = [norm.momentum for norm in norms]
-    generator.train()
-    for batch in range(SETTLING_BATCHES):
+    network.train()
+    for number, batch in enumerate(batches):
         for norm in norms:
-            norm.momentum = 1 / (batch + 1)  # the plain mean over the batches
-        z = gan_latents(latent_shape, SETTLING_BATCH, seed=0, first=batch * SETTLING_BATCH)
-        generator(torch.from_numpy(z).to(device))
+            norm.momentum = 1 / (number + 1)  # the plain mean over the batches
+        network(batch)
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
-    return generator.eval()
+    return network.eval()
