@@ -21,9 +21,7 @@ GRAN = GranConfig(image_size=8, channels=1, kernels=(6,), latent=5, hidden=7, st
 
 
 def recipe(config: DcganConfig = DCGAN, **options: Any) -> GanRecipe:
-    return GanRecipe(
-        config, data.load("digits", image_size=config.image_size), **({"batch_size": 50, "average": 0.9} | options)
-    )
+    return GanRecipe(config, data.load("digits"), **({"batch_size": 50, "average": 0.9} | options))
 
 
 def saved(folder: Path, config: DcganConfig = DCGAN, *, steps: int = 0, louder: float = 1.0, **options: Any) -> Path:

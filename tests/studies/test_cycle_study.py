@@ -234,9 +234,15 @@ def test_the_order_is_that_of_the_steps_on_the_attractor(runs, tmp_path):
     assert numbers["order"] == [pytest.approx(kept)] * 2
 
 
-def test_spread_over_runs(runs, tmp_path):
+@pytest.fixture(scope="module")
+def spread(runs, tmp_path_factory):
     named, subject = load_runs(runs, **DIGITS)
-    done = cycle_seeds(named, subject, tmp_path, protocol=TINY)
+    return cycle_seeds(named, subject, tmp_path_factory.mktemp("spread"), protocol=TINY)
+
+
+def test_spread_over_runs(runs, spread, tmp_path):
+    named, subject = load_runs(runs, **DIGITS)
+    done = spread
     assert list(done.records) == ["one-epoch-0001", "one-epoch-0002", "two-epoch-0002", "spread"]
     assert all(record.status == "done" for record in done.records.values())
     numbers = done.records["spread"].numbers
@@ -245,20 +251,22 @@ def test_spread_over_runs(runs, tmp_path):
     assert numbers["largest_mean"][1] == done.records["two-epoch-0002"].numbers["largest"]
     largest = done.numbers["table"][0]
     assert largest["2 runs, epoch 2"] == f"{numbers['largest_mean'][1]:.3f} ± 0.000"
-    assert "<img" in (tmp_path / "index.html").read_text()
+    assert "<img" in (done.folder / "index.html").read_text()
     told = []
-    (tmp_path / "stages" / "two-epoch-0002.json").unlink()
-    cycle_seeds(named, subject, tmp_path, protocol=TINY, told=lambda what, stage, _: told.append((what, stage.name)))
+    folder = shutil.copytree(done.folder, tmp_path / "copy")
+    (folder / "stages" / "two-epoch-0002.json").unlink()
+    cycle_seeds(named, subject, folder, protocol=TINY, told=lambda what, stage, _: told.append((what, stage.name)))
     assert [name for what, name in told if what == "begins"] == ["two-epoch-0002"]
 
 
-def test_runs_with_other_losses_get_a_column(runs, tmp_path):
+def test_runs_with_other_losses_get_a_column(runs, spread, tmp_path):
     folder = tmp_path / "asked"
     folder.mkdir()
     shipped_one = checkpoint.load(shipped()["cycle-digits-012"])
     shipped_one.training["settings"]["wishes"] = {"replay": 0.5, "diversity": 10.0}
     checkpoint.save(shipped_one, folder / "epoch-0001.pt")
     named, subject = load_runs([runs[1], folder], **DIGITS)
+    shutil.copytree(spread.folder, tmp_path / "study")  # where the first run is measured already
     done = cycle_seeds(named, subject, tmp_path / "study", protocol=TINY)
     assert done.numbers["runs"] == {"two": "the paper's losses", "asked": "replay 0.5, diversity 10"}
     largest = next(row for row in done.numbers["table"] if row["what"] == "largest exponent")

@@ -20,6 +20,8 @@ from lyapmap.studies.gan_protocol import PROTOCOLS, GanProtocol, protocol
 from lyapmap.studies.gan_stages import pairs_of_kinds
 from lyapmap.studies.gan_subject import kind_of, load_gans
 from lyapmap.studies.stages import Record
+from lyapmap.training import checkpoint as checkpoints
+from lyapmap.training.gan import GanRecipe
 from lyapmap.training.gan_sampling import sample_gan
 
 TINY = protocol(
@@ -149,7 +151,9 @@ def test_one_model_has_nobody_to_battle(models, tmp_path):
 
 
 def test_bad_input(models, tmp_path):
-    other = gan_samples.saved(tmp_path, replace(gan_samples.DCGAN, image_size=16, kernels=(6, 4)), steps=0)
+    config = replace(gan_samples.DCGAN, image_size=16, kernels=(6, 4))
+    large = GanRecipe(config, lm.data.load("digits", image_size=16), batch_size=50).checkpoint()
+    other = checkpoints.save(replace(large, training=large.training | {"epoch": 0}), tmp_path / "large.pt")
     with pytest.raises(LyapmapError, match=r"MODEL: images of .* have shape \(1, 16, 16\), those of d.pt \(1, 8, 8\)"):
         load_gans([models[0], other], data="digits")
     with pytest.raises(LyapmapError, match="was given twice"):
