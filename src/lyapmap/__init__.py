@@ -87,6 +87,9 @@ _NAMES = {
     "jacobian_spectrum": "lyapmap.analysis.singular_values",
     "JacobianSpectrum": "lyapmap.analysis.singular_values",
     "wrap_function": "lyapmap.backends.function",
+    "LatentBasis": "lyapmap.analysis.latent_basis",
+    "LatentTriple": "lyapmap.core.latent",
+    "in_turn": "lyapmap.core.in_turn",
 }
 _MODULES = ("systems", "data", "models", "training", "views")
 
@@ -109,6 +112,7 @@ if TYPE_CHECKING:
     from lyapmap.analysis.grid import Grid, grid
     from lyapmap.analysis.intrinsic_dimension import DimensionEstimate, intrinsic_dimension
     from lyapmap.analysis.kaplan_yorke import kaplan_yorke
+    from lyapmap.analysis.latent_basis import LatentBasis
     from lyapmap.analysis.manifold import ManifoldMetrics, RealManifold, manifold_metrics
     from lyapmap.analysis.manifold_along import ManifoldAlong, manifold_along
     from lyapmap.analysis.manifold_updates import ManifoldMetric
@@ -129,6 +133,8 @@ if TYPE_CHECKING:
     from lyapmap.core.conformance import check_map
     from lyapmap.core.driven import driven, random_inputs
     from lyapmap.core.errors import LyapmapError, RunError
+    from lyapmap.core.in_turn import in_turn
+    from lyapmap.core.latent import LatentTriple
     from lyapmap.core.results import Status
     from lyapmap.training.zoo import load_model
     from lyapmap.views.embedded_states import EmbeddedStates

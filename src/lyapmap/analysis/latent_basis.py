@@ -1,0 +1,400 @@
+"""Latent spectral decomposition: a basis of latent space whose first vectors stand for the labels of images."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.latent_averages import averages, prepared, quasi_eigenvectors, set_sizes
+from lyapmap.analysis.latent_rotation import projector, turned
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.latent import Floats, LatentTriple
+from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.structure import as_numpy
+
+RESOLVED = 2.0
+"""Times its sampling error that a vector must keep of its length to stand for more than chance."""
+
+
+STORED = ("eta", "label", "set_number", "count", "noise", "eta_label", "xi_label", "encoded_share", "random_share",
+          "n_random")  # fmt: skip
+"""What a checkpoint has to hold; xi follows from eta."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentBasis(Result):
+    """Quasi-eigenvectors of latent space; `build` makes them.
+
+    K vectors of M components: those of set 1 for all labels first, then set 2, and so on.
+
+    Attributes
+    ----------
+    eta : (K, M)
+        Mean latent vectors of one label each (Eq. 3).
+    xi : (K, M)
+        The same, made orthogonal in their order; each of norm sqrt(M) (Eq. 4-8).
+    label, set_number : (K,)
+        Which label and set each belongs to; sets are counted from 1, and set 1 is that of encoded images.
+    count : (K,)
+        Latent vectors that each mean is taken over.
+    remainder : (K,)
+        Length of eta without its projections on those before.
+    noise : (K,)
+        Length of the standard error of eta. A remainder that is no longer says nothing about the label.
+    eta_label, xi_label : (K,)
+        Labels that the classifier gives their images; -1 where they are not known.
+    encoded_share, random_share : (L,)
+        Part of the encoded images, and of images of random latent vectors, that get each label.
+    n_random : int
+        Random latent vectors that were drawn.
+    orthogonality : float
+        Largest |<xi_i|xi_j>| / M of two different vectors.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "eta": ("vector", "component"),
+        "xi": ("vector", "component"),
+        "label": ("vector",),
+        "set_number": ("vector",),
+        "count": ("vector",),
+        "remainder": ("vector",),
+        "noise": ("vector",),
+        "eta_label": ("vector",),
+        "xi_label": ("vector",),
+        "encoded_share": ("category",),
+        "random_share": ("category",),
+    }
+    DRAWN_BY: ClassVar[str] = "latent_basis.draw_latent_basis"
+    _triple: ClassVar[LatentTriple | None] = None
+
+    eta: Floats
+    xi: Floats
+    label: NDArray[np.int64]
+    set_number: NDArray[np.int64]
+    count: NDArray[np.int64]
+    remainder: Floats
+    noise: Floats
+    eta_label: NDArray[np.int64]
+    xi_label: NDArray[np.int64]
+    encoded_share: Floats
+    random_share: Floats
+    n_random: int
+    orthogonality: float
+
+    @classmethod
+    def build(
+        cls,
+        generator: Any,
+        encoder: Any = None,
+        classifier: Any = None,
+        data: Any = None,
+        *,
+        n_sets: int | None = None,
+        n_vectors: int = 5000,
+        seed: int | None = None,
+        progress: bool | Report = False,
+    ) -> Self:
+        """Average latent vectors by label, and make the averages orthogonal.
+
+        Parameters
+        ----------
+        generator, encoder, classifier : torch modules, Keras models or functions
+            As `LatentTriple.of` takes them; or one `LatentTriple` alone, in the place of the generator.
+        data : (N, ...) or image set
+            Images for set 1; they are encoded with the encoder's noise and labelled by the classifier after decoding.
+        n_sets : int, optional
+            Averages of each label; M / L by default, so that the basis spans latent space. If L does not divide
+            M, the last set holds the first labels only.
+        n_vectors : int
+            V, latent vectors in each average. Set 1 takes fewer where there are fewer images.
+        seed : int, optional
+        progress : bool or callable
+
+        Returns
+        -------
+        LatentBasis
+            With the triple at hand, for `denoise`.
+
+        Raises
+        ------
+        LyapmapError, ShapeError
+            If a label (nearly) never comes up, the networks do not fit together, or give what is not finite.
+        Interrupted
+            On Ctrl-C.
+
+        References
+        ----------
+        J. Q. Toledo-Marin, J. A. Glazier, "Latent spectral decomposition", PLoS ONE 18 (2023) e0287736,
+        steps 4 to 6.
+
+        Examples
+        --------
+        Images that are their own latent vectors, labelled by the larger of two values:
+
+        >>> import lyapmap as lm
+        >>> same = lambda values: values
+        >>> triple = lm.LatentTriple.of(same, same, lambda x: x[:, :2], latent=4, categories=2)
+        >>> images = 1 + np.random.default_rng(1).standard_normal((2000, 4))
+        >>> basis = lm.LatentBasis.build(triple, data=images, n_vectors=500, seed=0)
+        >>> basis.label.tolist(), basis.orthogonality < 1e-10
+        ([0, 1, 0, 1], True)
+        >>> basis.classify([[3.0, 0.0, 0.1, 0.1], [0.0, 3.0, 0.1, 0.1]]).tolist()
+        [0, 1]
+        """
+        triple, images = prepared(generator, encoder, classifier, data)
+        sizes = set_sizes(triple.latent, triple.categories, n_sets)
+        n_vectors = whole("n_vectors", n_vectors, 2)
+        seed, rng = seeded(seed)
+        begin = time.perf_counter()
+        try:
+            with reporting(progress, "latent basis") as report:
+                found = averages(triple, images, n_vectors, sizes, rng, report)
+        except KeyboardInterrupt:
+            raise Interrupted(None) from None
+        xi, remainder = quasi_eigenvectors(found.eta)
+        basis = cls(
+            status=Status.OK,
+            settings={"n_sets": len(sizes), "n_vectors": n_vectors, "n_images": len(images)},
+            provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
+            xi=xi,
+            remainder=remainder,
+            eta_label=triple.labels_of_latents(found.eta),
+            xi_label=triple.labels_of_latents(xi),
+            orthogonality=_orthogonality(xi),
+            **vars(found),
+        )
+        return basis.with_triple(triple)
+
+    @property
+    def latent(self) -> int:
+        """M, the dimension of latent space."""
+        return int(self.eta.shape[1])
+
+    @property
+    def categories(self) -> int:
+        """L, the number of labels."""
+        return len(self.encoded_share)
+
+    @property
+    def resolved(self) -> NDArray[np.bool_]:
+        """For each vector whether what is left of it is more than the chance of the average, (K,)."""
+        found: NDArray[np.bool_] = self.remainder > RESOLVED * self.noise
+        return found
+
+    @property
+    def triple(self) -> LatentTriple:
+        """The networks of `build`, or those given to `with_triple`."""
+        if self._triple is None:
+            raise LyapmapError("basis: was loaded without networks; basis.with_triple(...) takes them")
+        return self._triple
+
+    def with_triple(self, triple: LatentTriple) -> Self:
+        """The same basis, with networks at hand for `denoise`."""
+        if (triple.latent, triple.categories) != (self.latent, self.categories):
+            raise ShapeError(
+                f"triple: expected {self.latent} latent dimensions and {self.categories} categories, got "
+                f"{triple.latent} and {triple.categories}"
+            )
+        made = replace(self)
+        object.__setattr__(made, "_triple", triple)
+        return made
+
+    def index(self, label: int, set_number: int = 1) -> int:
+        """Number of the vector of a label in a set."""
+        found = np.flatnonzero((self.label == label) & (self.set_number == set_number))
+        if not len(found):
+            raise LyapmapError(f"label: there is no vector of label {label} in set {set_number}")
+        return int(found[0])
+
+    def decompose(self, z: Any) -> Floats:
+        """Coefficients c_k = <xi_k|z> / M (Eq. 10), (b, M) -> (b, K) or (M,) -> (K,)."""
+        found: Floats = self._latents(z) @ self.xi.T / self.latent
+        return found
+
+    def reconstruct(self, z: Any, n: int | None = None, *, rescale: bool = False) -> Floats:
+        """Latent vectors of their n largest components; all by default.
+
+        Parameters
+        ----------
+        z : (b, M) or (M,)
+        n : int, optional
+        rescale : bool
+            Give the sum the length sqrt(M) of a typical random latent vector.
+        """
+        c = self.decompose(z)
+        if n is not None:
+            n = whole("n", n, 1)
+            if n > len(self.xi):
+                raise LyapmapError(f"n: expected at most {len(self.xi)} components, got {n}")
+            order = np.argsort(-np.abs(c), axis=-1, kind="stable")
+            c = np.array(c)
+            np.put_along_axis(c, order[..., n:], 0.0, axis=-1)
+        found: Floats = c @ self.xi
+        return self.rescaled(found) if rescale else found
+
+    def denoise(self, images: Any, n: int = 4, *, rescale: bool = False) -> NDArray[Any]:
+        """Images of the n largest components of the encoded ones (the encoder's means), in the same shape.
+
+        Parameters
+        ----------
+        images : (b, ...), or one image in the shape that the generator gives
+        n : int
+        rescale : bool
+            See `reconstruct`.
+        """
+        given = as_numpy(images)
+        single = given.shape == self.triple.images(self.xi[:1]).shape[1:]
+        z = self.triple.latents(given[None] if single else given)
+        made = self.triple.images(self.reconstruct(z, n, rescale=rescale))
+        one: NDArray[Any] = made[0] if single else made
+        return one
+
+    def leading(self, z: Any) -> NDArray[np.int64]:
+        """Number of the vector with the largest |c|, (b, M) -> (b,)."""
+        found: NDArray[np.int64] = np.abs(self.decompose(z)).argmax(axis=-1)
+        return found
+
+    def amplitudes(self, z: Any) -> Floats:
+        """|c| in falling order, relative to the largest, (b, M) -> (b, K)."""
+        falling = -np.sort(-np.abs(self.decompose(z)), axis=-1)
+        largest = falling[..., :1]
+        found: Floats = np.divide(falling, largest, out=np.full_like(falling, np.nan), where=largest > 0)
+        return found
+
+    def classify(self, z: Any) -> NDArray[np.int64]:
+        """Label of the vector with the largest |c|, (b, M) -> (b,)."""
+        found: NDArray[np.int64] = self.label[self.leading(z)]
+        return found
+
+    def ranks(self, z: Any, labels: Any, *, sets: int | None = None) -> NDArray[np.int64]:
+        """Place of each true label among the vectors in the order of falling |c|, from 1.
+
+        Parameters
+        ----------
+        z : (b, M)
+        labels : (b,)
+        sets : int, optional
+            Look for vectors of the label among the first so many sets only; in all by default.
+
+        Returns
+        -------
+        (b,)
+        """
+        c = np.atleast_2d(self.decompose(z))
+        wanted = np.atleast_1d(as_numpy(labels)).astype(np.int64)
+        if wanted.shape != (len(c),):
+            raise ShapeError(f"labels: expected one for each of {len(c)} latent vectors, got {wanted.shape}")
+        missing = np.setdiff1d(wanted, self.label)
+        if len(missing):
+            raise LyapmapError(f"labels: there is no vector of label {missing[0]}")
+        order = np.argsort(-np.abs(c), axis=1, kind="stable")
+        fits = self.label[order] == wanted[:, None]
+        if sets is not None:
+            fits &= self.set_number[order] <= whole("sets", sets, 1)
+        found: NDArray[np.int64] = fits.argmax(axis=1) + 1
+        return found
+
+    def rescaled(self, z: Floats) -> Floats:
+        """Latent vectors given the length sqrt(M)."""
+        length = np.linalg.norm(z, axis=-1, keepdims=True)
+        if not (length > 0).all():
+            raise LyapmapError("z: a vector of length 0 cannot be given another length")
+        found: Floats = z * (math.sqrt(self.latent) / length)
+        return found
+
+    def rotate(self, z: Any, i: int, j: int, angle: float, *, rescale: bool = True) -> Floats:
+        """Turn latent vectors in the plane of xi_i and xi_j by an angle, from xi_i towards xi_j.
+
+        Parameters
+        ----------
+        z : (b, M) or (M,)
+        i, j : int
+            Numbers of vectors, see `index`.
+        angle : float
+            In radians.
+        rescale : bool
+            Give the result the length sqrt(M), as Algorithm 1 does after every step.
+
+        Notes
+        -----
+        Eq. 12 (`operator` with an angle) is this rotation after a projection on one direction of the plane: it
+        takes every latent vector to the same ray, so that only the sign of a coefficient is left of the image.
+        A rotation keeps what is outside the plane, and with it the style of the image.
+        """
+        turned_ = turned(self._latents(z), *self._pair(i, j), angle)
+        return self.rescaled(turned_) if rescale else turned_
+
+    def rotation(self, i: int, j: int, angle: float) -> Floats:
+        """The matrix (M, M) of `rotate` without rescaling: z -> R z."""
+        return np.ascontiguousarray(self.rotate(np.eye(self.latent), i, j, angle, rescale=False).T)
+
+    def operator(self, i: int, j: int, angle: float | None = None, start: float = 0.0) -> Floats:
+        """Outer products as matrices (M, M), z -> B z.
+
+        Without an angle |xi_j><xi_i| / <xi_i|xi_i> (Eq. 11), which takes xi_i to xi_j and all that is orthogonal
+        to 0. With one, Eq. 12: it takes the direction at `start` in their plane to that at `start + angle`.
+        """
+        first, second = self._pair(i, j)
+        if angle is None:
+            return np.outer(second, first) / self.latent
+        return projector(first, second, angle, start)
+
+    def as_arrays(self) -> dict[str, NDArray[Any]]:
+        """What a checkpoint has to hold, `STORED`."""
+        return {name: np.asarray(getattr(self, name)) for name in STORED}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, Any],
+        *,
+        settings: Mapping[str, Any] | None = None,
+        triple: LatentTriple | None = None,
+    ) -> Self:
+        """The basis of which `as_arrays` gave the arrays, as NumPy arrays or tensors."""
+        missing = [name for name in STORED if name not in arrays]
+        if missing:
+            raise LyapmapError(f"arrays: expected those of a latent basis, and {missing[0]} is missing")
+        read = {name: as_numpy(arrays[name]) for name in STORED}
+        given: dict[str, Any] = {
+            name: array.astype(np.float64 if array.dtype.kind == "f" else np.int64) for name, array in read.items()
+        }
+        given["n_random"] = int(given["n_random"])
+        xi, remainder = quasi_eigenvectors(given["eta"])
+        basis = cls(
+            status=Status.OK,
+            settings=dict(settings or {}),
+            provenance=provenance(None, seed=None, seconds=0.0),
+            xi=xi,
+            remainder=remainder,
+            orthogonality=_orthogonality(xi),
+            **given,
+        )
+        return basis if triple is None else basis.with_triple(triple)
+
+    def _latents(self, z: Any) -> Floats:
+        given = as_numpy(z)
+        if given.ndim not in (1, 2) or given.shape[-1] != self.latent:
+            raise ShapeError(f"z: expected latent vectors (b, {self.latent}), got {given.shape}")
+        if given.dtype.kind not in "fiu" or not np.isfinite(given).all():
+            raise LyapmapError("z: expected finite real numbers")
+        return given.astype(np.float64)
+
+    def _pair(self, i: int, j: int) -> tuple[Floats, Floats]:
+        i, j = whole("i", i, 0), whole("j", j, 0)
+        if i == j or max(i, j) >= len(self.xi):
+            raise LyapmapError(f"i, j: expected two different vectors of {len(self.xi)}, got {i} and {j}")
+        return self.xi[i], self.xi[j]
+
+
+def _orthogonality(xi: Floats) -> float:
+    products = xi @ xi.T / xi.shape[1]
+    return float(np.abs(products - np.diag(np.diag(products))).max())
