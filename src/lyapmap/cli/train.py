@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lyapmap.cli import train_classifier, train_cycle, train_dcgan, train_gran, train_kaleidoscope
+from lyapmap.cli import train_classifier, train_cycle, train_dcgan, train_gran, train_kaleidoscope, train_lsd
 
 app = typer.Typer(
     help="Train the networks of the papers.",
@@ -23,4 +23,5 @@ app.command("cycle", epilog=train_cycle.EPILOG)(train_cycle.cycle)
 app.command("kaleidoscope", epilog=train_kaleidoscope.EPILOG)(train_kaleidoscope.kaleidoscope)
 app.command("dcgan", epilog=train_dcgan.EPILOG)(train_dcgan.dcgan)
 app.command("gran", epilog=train_gran.EPILOG)(train_gran.gran)
+app.command("lsd", epilog=train_lsd.EPILOG)(train_lsd.lsd)
 app.command("classifier", epilog=train_classifier.EPILOG)(train_classifier.classifier)

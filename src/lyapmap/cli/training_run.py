@@ -105,7 +105,7 @@ def run(
     from lyapmap.training.monitor import exponent_monitor
 
     monitor = exponent_monitor(device=workers.device, seed=seed) if monitor_every else None
-    with _silent(workers.rank > 0), _progress(as_json or workers.rank > 0) as (on_step, on_epoch):
+    with _silent(workers.rank > 0), progress(as_json or workers.rank > 0) as (on_step, on_epoch):
         last = train(
             recipe,
             folder,
@@ -124,7 +124,7 @@ def run(
     workers.leave()
     if workers.rank > 0:
         return
-    _draw(last.training["history"], folder)
+    draw(last.training["history"], folder)
     entry = last.training["history"][-1]
     best = {"best": last.training["best"]} if "best" in last.training else {}
     if as_json:
@@ -151,7 +151,8 @@ def _loss(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}" if abs(value) >= 10.0**-decimals else f"{value:.1e}"
 
 
-def _draw(history: list[dict[str, object]], folder: Path) -> None:
+def draw(history: list[dict[str, object]], folder: Path) -> None:
+    """Draw the losses to `training.png`."""
     from lyapmap.views.training import draw_training
 
     draw_training(history).savefig(folder / "training.png", dpi=150)
@@ -170,7 +171,7 @@ def _silent(others: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[tuple[Callable[[Progress], None] | None, Callable[[Entry], None] | None]]:
+def progress(quiet: bool) -> Iterator[tuple[Callable[[Progress], None] | None, Callable[[Entry], None] | None]]:
     """A bar on a terminal, else a line for each epoch: losses, images per second and the time left."""
     if quiet:
         yield None, None

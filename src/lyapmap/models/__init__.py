@@ -1,4 +1,5 @@
-"""Networks of the papers, one file each: `lyapmap.models.cycle`, `.dcgan`, `.gran`, `.classifier`, `.vgg` of PyTorch.
+"""Networks of the papers, one file each: `lyapmap.models.cycle`, `.dcgan`, `.gran`, `.classifier`, `.latent_spectral`,
+`.vgg` of PyTorch.
 
 `.keras_cycle` is the generator of `.cycle` in Keras; `.cycle_config` belongs to both.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("cycle", "dcgan", "gran", "classifier", "vgg")
+_MODULES = ("cycle", "dcgan", "gran", "classifier", "latent_spectral", "vgg")
 _OTHERS = ("cycle_config", "gan_config", "keras_cycle")
 __all__ = [*_MODULES]  # loaded late, and torch with them
 

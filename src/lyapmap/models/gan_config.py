@@ -39,6 +39,9 @@ class DcganConfig:
     spectral_norm : bool
         Divide the discriminator's weights by their largest singular values (T. Miyato et al. 2018), in the
         place of its batch norm.
+    stem: int = 0
+        Channels of a further map of the generator, ahead of `kernels`: the dense layer leads to it, and a convolution
+        of 5 x 5 from it to the first of `kernels`, at the same size. 0 for none.
     """
 
     image_size: int = 32
@@ -48,6 +51,7 @@ class DcganConfig:
     latent: int = 100
     output: str = "tanh"
     spectral_norm: bool = False
+    stem: int = 0
 
     def __post_init__(self) -> None:
         if not 8 <= self.image_size <= 128:
@@ -69,6 +73,8 @@ class DcganConfig:
             raise LyapmapError(f"latent: expected at least 1, got {self.latent}")
         if self.output not in RANGES:
             raise LyapmapError(f"output: expected one of {', '.join(RANGES)}, got {self.output!r}")
+        if self.stem < 0:
+            raise LyapmapError(f"stem: expected at least 0 channels, got {self.stem}")
 
     @property
     def smallest(self) -> int:
@@ -92,7 +98,10 @@ class DcganConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain values, as a checkpoint keeps them."""
-        return asdict(self) | {"kernels": list(self.kernels)}
+        fields = asdict(self) | {"kernels": list(self.kernels)}
+        if not self.stem:  # left out: checkpoints of networks that have none need not know of it
+            del fields["stem"]
+        return fields
 
 
 @dataclass(frozen=True)

@@ -69,14 +69,18 @@ class Painter(nn.Module):
     def __init__(self, config: DcganConfig, inputs: int, steps: int = 1) -> None:
         super().__init__()
         channels = [*config.kernels, config.channels]
-        self.first_map = (channels[0], config.smallest, config.smallest)
+        stem = [config.stem] if config.stem else []
+        first = [*stem, *channels][0]
+        self.first_map = (first, config.smallest, config.smallest)
         size = config.smallest**2
-        self.dense = nn.Linear(inputs, channels[0] * size, bias=False)
+        self.dense = nn.Linear(inputs, first * size, bias=False)
         self.layers = nn.ModuleList(
             _up(c_in, c_out, config.kernel_size, bias=c_out == channels[-1] and i == len(channels) - 2)
             for i, (c_in, c_out) in enumerate(itertools.pairwise(channels))
         )
-        self.norms = nn.ModuleList(StepNorm(c, steps) for c in config.kernels)
+        if stem:  # a transposed convolution that keeps the size is a convolution
+            self.layers.insert(0, nn.Conv2d(first, channels[0], 5, padding=2, bias=False))
+        self.norms = nn.ModuleList(StepNorm(c, steps) for c in (*stem, *config.kernels))
 
     def forward(self, code: Tensor, step: int = 0) -> Tensor:
         x = self.dense(code).unflatten(1, self.first_map)

@@ -13,6 +13,8 @@ _NAMES = {
     "GanRecipe": "gan",
     "GanSamples": "gan_sampling",
     "KaleidoscopeRecipe": "kaleidoscope",
+    "Lsd": "lsd_files",
+    "LsdPlan": "lsd",
     "Model": "model",
     "Progress": "loop",
     "Recipe": "recipe",
@@ -27,15 +29,21 @@ _NAMES = {
     "KaleidoscopeSamples": "sampling",
     "gan_function": "gan_manifold",
     "gan_latents": "gan_noise",
+    "image_rotation_map": "latent_maps",
+    "image_shift_map": "latent_maps",
     "interpolate_gan": "gan_sampling",
     "load_gan": "gan_files",
+    "load_lsd": "lsd_files",
     "load_model": "zoo",
     "noise_states": "sampling",
+    "rotation_map": "latent_maps",
+    "round_trip_map": "latent_maps",
     "sample": "sampling",
     "sample_gan": "gan_sampling",
     "shipped": "zoo",
     "train": "loop",
     "train_classifier": "classify",
+    "train_lsd": "lsd",
 }
 __all__ = list(_NAMES)  # names are loaded late, and torch with them
 
@@ -55,7 +63,10 @@ if TYPE_CHECKING:
     from lyapmap.training.gan_sampling import GanSamples, interpolate_gan, sample_gan
     from lyapmap.training.kaleidoscope import KaleidoscopeRecipe
     from lyapmap.training.labels import classifier
+    from lyapmap.training.latent_maps import image_rotation_map, image_shift_map, rotation_map, round_trip_map
     from lyapmap.training.loop import Progress, train
+    from lyapmap.training.lsd import LsdPlan, train_lsd
+    from lyapmap.training.lsd_files import Lsd, load_lsd
     from lyapmap.training.model import Model
     from lyapmap.training.monitor import exponent_monitor
     from lyapmap.training.recipe import Recipe

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.images import channels_last
 from lyapmap.models.classifier import Classifier, predict, probabilities
+from lyapmap.models.latent_spectral import Classifier as PooledClassifier
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training import zoo
 from lyapmap.training.torch_files import build_module
@@ -27,19 +28,32 @@ class Labels:
         Of one image.
     classes : tuple of int
         Labels that it tells apart.
+    network : torch.nn.Module
+        Images to logits, in the order of `classes`.
+    training : dict
+        How it was trained.
     """
 
-    def __init__(self, name: str, net: Classifier, classes: tuple[int, ...], device: str) -> None:
-        self.name, self.state_shape, self.classes = name, net.config.state_shape, classes
-        self._net, self._device = net.to(device), device
+    def __init__(
+        self,
+        name: str,
+        network: Classifier | PooledClassifier,
+        classes: tuple[int, ...],
+        device: str,
+        training: dict[str, Any] | None = None,
+    ) -> None:
+        self.name, self.state_shape, self.classes = name, network.config.state_shape, classes
+        self.network = network.to(device)
+        self.training = {key: value for key, value in (training or {}).items() if key != "state"}
+        self._device = device
 
     def __call__(self, images: Any) -> NDArray[np.int64]:
-        places = predict(self._net, self._images(images)).cpu().numpy()
+        places = predict(self.network, self._images(images)).cpu().numpy()
         return np.array(self.classes, np.int64)[places]
 
     def probabilities(self, images: Any) -> NDArray[np.float64]:
         """How sure it is of each category, (n, categories); rows sum to one."""
-        return probabilities(self._net, self._images(images)).cpu().numpy().astype(np.float64)
+        return probabilities(self.network, self._images(images)).cpu().numpy().astype(np.float64)
 
     def _images(self, images: Any) -> torch.Tensor:
         given = images.detach().cpu() if isinstance(images, torch.Tensor) else torch.from_numpy(np.array(images))
@@ -84,10 +98,10 @@ def classifier(name: str | Path, *, device: str = "cpu") -> Labels:
         raise LyapmapError(f"classifier: expected {', '.join(known)} or a checkpoint, got {text!r}")
     saved = checkpoints.load(path)
     net, _ = build_module(saved, path)
-    if not isinstance(net, Classifier):
+    if not isinstance(net, Classifier | PooledClassifier):
         raise LyapmapError(f"classifier: {text} holds a {saved.model} model, expected a classifier")
     classes = saved.training.get("settings", {}).get("classes") or range(net.config.categories)
-    return Labels(text if text in known else path.name, net, tuple(int(c) for c in classes), device)
+    return Labels(text if text in known else path.name, net, tuple(int(c) for c in classes), device, saved.training)
 
 
 def usual_classifier(model: str) -> str:

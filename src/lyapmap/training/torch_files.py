@@ -16,6 +16,8 @@ from lyapmap.models.cycle import CycleConfig, Generator
 from lyapmap.models.dcgan import Dcgan, DcganConfig
 from lyapmap.models.gran import Gran, GranConfig
 from lyapmap.models.kaleidoscope import Kaleidoscope, KaleidoscopeConfig
+from lyapmap.models.latent_spectral import Classifier as PooledClassifier
+from lyapmap.models.latent_spectral import LatentSpectral, PooledConfig
 from lyapmap.training import checkpoint as checkpoints
 from lyapmap.training.model import Saved
 
@@ -45,17 +47,30 @@ def _gran(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
     return Gran(sizes), sizes.state_shape
 
 
+def _pooled(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    sizes = PooledConfig(**config)
+    return PooledClassifier(sizes), sizes.state_shape
+
+
+def _lsd(config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    module = LatentSpectral(config)
+    return module, module.state_shape
+
+
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], tuple[nn.Module, tuple[int, ...]]]] = {
     "cycle": _cycle,
     "classifier": _classifier,
     "kaleidoscope": _kaleidoscope,
     "dcgan": _dcgan,
     "gran": _gran,
+    "lsd-classifier": _pooled,
+    "lsd": _lsd,
 }
 NO_MAPS = {
     "classifier": "which cannot be iterated; see --features",
     "dcgan": "which draws images of noise and cannot be iterated; see lyapmap gan jacobian",
     "gran": "which draws images of noise and cannot be iterated; see lyapmap gan canvas and gan jacobian",
+    "lsd-classifier": "which cannot be iterated; see --classifier",
 }
 """Networks that do not make states of states, and what can be done with them."""
 
@@ -90,7 +105,9 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
 
 def as_map(saved: Saved, **options: Any) -> TorchMap:
     """A checkpoint's network as a map."""
-    return wrap_torch(saved.module, state_shape=saved.module.config.state_shape, provenance=saved.origin, **options)
+    module = saved.module
+    shape = module.state_shape if isinstance(module, LatentSpectral) else module.config.state_shape
+    return wrap_torch(module, state_shape=shape, provenance=saved.origin, **options)
 
 
 def record(path: Path) -> dict[str, Any]:
