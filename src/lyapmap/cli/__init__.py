@@ -22,6 +22,7 @@ from lyapmap.cli import (
     finite_time,
     gan,
     kaleidoscope,
+    lsd,
     manifold,
     maps,
     memorization,
@@ -89,6 +90,7 @@ for name, module in (
 app.add_typer(train.app, name="train")
 app.add_typer(kaleidoscope.app, name="kaleidoscope")
 app.add_typer(gan.app, name="gan")
+app.add_typer(lsd.app, name="lsd")
 app.add_typer(study.app, name="study")
 
 

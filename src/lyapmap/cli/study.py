@@ -12,6 +12,8 @@ from lyapmap.cli.study_gan import EPILOG as GAN_EPILOG
 from lyapmap.cli.study_gan import gan
 from lyapmap.cli.study_kaleidoscope import EPILOG as KALEIDOSCOPE_EPILOG
 from lyapmap.cli.study_kaleidoscope import kaleidoscope
+from lyapmap.cli.study_lsd import EPILOG as LSD_EPILOG
+from lyapmap.cli.study_lsd import lsd
 from lyapmap.cli.study_options import (
     ClassifierOption,
     FeaturesOption,
@@ -184,3 +186,4 @@ def _protocol(preset: str, sizes: dict[str, Any]) -> CycleProtocol:
 
 app.command("kaleidoscope", epilog=KALEIDOSCOPE_EPILOG)(kaleidoscope)
 app.command("gan", epilog=GAN_EPILOG)(gan)
+app.command("lsd", epilog=LSD_EPILOG)(lsd)

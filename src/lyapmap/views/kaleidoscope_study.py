@@ -111,7 +111,7 @@ def draw_fixed_points(
     """
     columns = min(len(images), WIDEST)
     rows = -(-len(images) // columns)
-    figure = style.new_figure(max(1.35 * columns, 5.5), 3.05 * rows + 0.9)
+    figure = style.new_figure(max(1.35 * columns, 6.2), 3.05 * rows + 0.9)
     grid = figure.subplots(2 * rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
