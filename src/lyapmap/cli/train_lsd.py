@@ -50,7 +50,7 @@ def lsd(
         typer.Option("--classifier", metavar="NAME|FILE", help="A trained classifier.", show_default="train one"),
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, help="Images in a step of every stage.")] = 100,
-    learning_rate_g: train_gan.RateGOption = 2e-4,
+    learning_rate_g: train_gan.RateGOption = 4e-4,
     learning_rate_d: train_gan.RateDOption = 2e-4,
     learning_rate_encoder: Annotated[float, typer.Option("--learning-rate-encoder", help="Of Adam.")] = 1e-3,
     average: train_gan.AverageOption = 0.999,

@@ -31,6 +31,8 @@ from lyapmap.training.recipe import Recipe
 from lyapmap.training.run import LAST
 
 MOST_CLASSES = 10
+RATE_G = 4e-4
+"""Learning rate of the generator. At the discriminator's 2e-4 it is left behind for thousands of steps."""
 OnStep = Callable[[Progress], None] | None
 OnEpoch = Callable[[dict[str, Any]], None] | None
 Watch = Callable[[str], AbstractContextManager[tuple[OnStep, OnEpoch]]]
@@ -215,7 +217,8 @@ class _Stages:
         path = plan.gan
         if path is None:
             config = gan_config(self.size, self.channels, latent=plan.latent, width=plan.width)
-            recipe = GanRecipe(config, self.images, **(self._common | plan.gan_options))
+            options = {"learning_rate_g": RATE_G} | self._common | plan.gan_options
+            recipe = GanRecipe(config, self.images, **options)
             path = self._train("gan", recipe, plan.gan_epochs)
         gan = load_gan(path)
         if gan.config.latent_shape != (plan.latent,):
