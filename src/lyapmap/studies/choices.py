@@ -1,14 +1,18 @@
-"""What studies of image models choose by the name of the data: features and a classifier."""
+"""What studies of image models choose by the name of the data, features and a classifier; the data's checksum."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from lyapmap.core.errors import CheckpointError
 from lyapmap.training.zoo import shipped
 
 if TYPE_CHECKING:
+    from lyapmap.data import ImageSet
     from lyapmap.training.extractors import Features
     from lyapmap.training.labels import Labels
 
@@ -46,3 +50,11 @@ def category_labels(
             f"classifier: {found.name} takes images {found.state_shape}, those of the model are {shape}"
         )
     return found, ""
+
+
+def images_checksum(*sets: ImageSet, after: str = "") -> str:
+    """SHA256 of the images and labels of some sets, in their order, after a text."""
+    digest = hashlib.sha256(after.encode())
+    for images in sets:
+        digest.update(np.ascontiguousarray(images.images).tobytes() + images.labels.tobytes())
+    return digest.hexdigest()

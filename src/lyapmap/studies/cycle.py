@@ -6,7 +6,6 @@ T. Tanaka and Y. Yamaguti, "Cyclic image generation using chaotic dynamics".
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from lyapmap.studies import cycle_pictures as pictures
 from lyapmap.studies.along_training import development_stage, epoch_stages
 from lyapmap.studies.cycle_protocol import CycleProtocol
 from lyapmap.studies.cycle_subject import CycleSubject
-from lyapmap.studies.page import save_study
+from lyapmap.studies.page import Study, save_study
 from lyapmap.studies.stages import Bench, LeftOut, Record, Stage, Told, run_stages
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
@@ -134,24 +133,6 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True)
-class CycleStudy:
-    """What a study found.
-
-    Attributes
-    ----------
-    folder : Path
-        With study.json, index.html, and stages/, results/ and figures/.
-    numbers : dict
-        What study.json holds.
-    records : dict of str to Record
-    """
-
-    folder: Path
-    numbers: dict[str, Any]
-    records: dict[str, Record]
-
-
 def cycle_study(
     subject: CycleSubject,
     folder: str | Path,
@@ -160,7 +141,7 @@ def cycle_study(
     only: Sequence[str] = (),
     progress: bool = False,
     told: Told | None = None,
-) -> CycleStudy:
+) -> Study:
     """Run the study, or go on where an earlier call in the same folder stopped.
 
     Parameters
@@ -179,7 +160,7 @@ def cycle_study(
 
     Returns
     -------
-    CycleStudy
+    Study
         Stages that could not be done are recorded with the reason.
 
     Raises
@@ -211,7 +192,7 @@ def cycle_study(
     records = run_stages(
         stages, subject, folder, settings=settings, only=only, progress=progress, told=told, assemble=assemble
     )
-    return CycleStudy(folder, found, records)
+    return Study(folder, found, records)
 
 
 def stages_of(subject: CycleSubject, protocol: CycleProtocol) -> list[Stage]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.studies.along_training import NUMBERS, entries, epoch_stages, mean_and_deviation
-from lyapmap.studies.cycle import PAPER_LINES, CycleStudy
+from lyapmap.studies.cycle import PAPER_LINES
 from lyapmap.studies.cycle_protocol import CycleProtocol
 from lyapmap.studies.cycle_subject import CycleSubject, kept_epochs, load_subject
-from lyapmap.studies.page import save_study
+from lyapmap.studies.page import Study, save_study
 from lyapmap.studies.stages import Bench, Record, Stage, Told, run_stages
 from lyapmap.training.zoo import load_model
 
@@ -72,7 +72,7 @@ def cycle_seeds(
     protocol: CycleProtocol,
     progress: bool = False,
     told: Told | None = None,
-) -> CycleStudy:
+) -> Study:
     """Measure the kept epochs of several runs, or go on where an earlier call stopped.
 
     Parameters
@@ -89,7 +89,7 @@ def cycle_seeds(
 
     Returns
     -------
-    CycleStudy
+    Study
         The table gives mean and standard deviation over runs at the last epoch that all have; a
         column for each kind of run where some were trained with other losses than others.
 
@@ -142,7 +142,7 @@ def cycle_seeds(
         told=told,
         assemble=assemble,
     )
-    return CycleStudy(folder, found, records)
+    return Study(folder, found, records)
 
 
 def settings_of(folder: Path) -> str:

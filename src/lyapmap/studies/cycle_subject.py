@@ -17,7 +17,7 @@ from lyapmap.analysis.trajectory import trajectory
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
-from lyapmap.studies.choices import category_labels, image_features
+from lyapmap.studies.choices import category_labels, image_features, images_checksum
 from lyapmap.training.zoo import load_model, shipped
 
 if TYPE_CHECKING:
@@ -117,10 +117,7 @@ class CycleSubject:
             origin = getattr(self.map, "provenance", {})
             return f"{self.name} {origin.get('sha256', '')} {self.map.ops.dtype}"
         if name == "data":
-            digest = hashlib.sha256(repr(self.classes).encode())
-            for images in (self.train, self.test):
-                digest.update(np.ascontiguousarray(images.images).tobytes() + images.labels.tobytes())
-            return digest.hexdigest()
+            return images_checksum(self.train, self.test, after=repr(self.classes))
         if name == "features":
             return "pixels" if self.features is None else self.features.fingerprint
         if name == "classifier":

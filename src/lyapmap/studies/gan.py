@@ -7,7 +7,6 @@ Table 2, with what the paper does not measure beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from lyapmap.studies.along_training import mean_and_deviation
 from lyapmap.studies.gan_protocol import GanProtocol
 from lyapmap.studies.gan_stages import Canvas, Quality, Shape, battles, verdict
 from lyapmap.studies.gan_subject import GanSubject
-from lyapmap.studies.page import save_study
+from lyapmap.studies.page import Study, save_study
 from lyapmap.studies.stages import DONE, Record, Stage, Told, run_stages
 
 GROUPS = ("quality", "shape", "canvas", "battles", "verdict")
@@ -48,24 +47,6 @@ ROWS = (
 """Rows of the table of kinds: group of stages, number, words, decimals."""
 
 
-@dataclass(frozen=True)
-class GanStudy:
-    """What a study found.
-
-    Attributes
-    ----------
-    folder : Path
-        With study.json, index.html, and stages/, results/ and figures/.
-    numbers : dict
-        What study.json holds.
-    records : dict of str to Record
-    """
-
-    folder: Path
-    numbers: dict[str, Any]
-    records: dict[str, Record]
-
-
 def gan_study(
     subject: GanSubject,
     folder: str | Path,
@@ -74,7 +55,7 @@ def gan_study(
     only: Sequence[str] = (),
     progress: bool = False,
     told: Told | None = None,
-) -> GanStudy:
+) -> Study:
     """Run the study, or go on where an earlier call in the same folder stopped.
 
     Parameters
@@ -93,7 +74,7 @@ def gan_study(
 
     Returns
     -------
-    GanStudy
+    Study
         Stages that could not be done are recorded with the reason.
 
     Raises
@@ -140,7 +121,7 @@ def gan_study(
         told=told,
         assemble=assemble,
     )
-    return GanStudy(folder, found, records)
+    return Study(folder, found, records)
 
 
 def stages_of(subject: GanSubject) -> list[Stage]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold import RealManifold
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan_config import DcganConfig, GranConfig
-from lyapmap.studies.choices import category_labels, image_features
+from lyapmap.studies.choices import category_labels, image_features, images_checksum
 from lyapmap.training.gan_files import Gan, load_gan
 from lyapmap.training.gan_sampling import sample_gan
 
@@ -96,10 +95,7 @@ class GanSubject:
             gan = self.gans[name.removeprefix("gan:")]
             return f"{gan.origin.get('sha256', '')} {gan.dtype}"
         if name == "data":
-            digest = hashlib.sha256()
-            for images in (self.train, self.test):
-                digest.update(np.ascontiguousarray(images.images).tobytes() + images.labels.tobytes())
-            return digest.hexdigest()
+            return images_checksum(self.train, self.test)
         if name == "features":
             return "pixels" if self.features is None else self.features.fingerprint
         if name == "classifier":

@@ -6,7 +6,6 @@ H. Shrivastava, "Generative Kaleidoscopic Networks" (2024), Sect. 3 and Fig. 7.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from lyapmap.studies.kaleidoscope_points import fixed_points
 from lyapmap.studies.kaleidoscope_protocol import KaleidoscopeProtocol
 from lyapmap.studies.kaleidoscope_subject import KaleidoscopeSubject
 from lyapmap.studies.kaleidoscope_summary import about, side_by_side, summary
-from lyapmap.studies.page import save_study
+from lyapmap.studies.page import Study, save_study
 from lyapmap.studies.stages import Record, Stage, Told, run_stages
 
 _SAMPLES = ("samples", "at", "noise")
@@ -88,24 +87,6 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True)
-class KaleidoscopeStudy:
-    """What a study found.
-
-    Attributes
-    ----------
-    folder : Path
-        With study.json, index.html, and stages/, results/ and figures/.
-    numbers : dict
-        What study.json holds.
-    records : dict of str to Record
-    """
-
-    folder: Path
-    numbers: dict[str, Any]
-    records: dict[str, Record]
-
-
 def kaleidoscope_study(
     subject: KaleidoscopeSubject,
     folder: str | Path,
@@ -114,7 +95,7 @@ def kaleidoscope_study(
     only: Sequence[str] = (),
     progress: bool = False,
     told: Told | None = None,
-) -> KaleidoscopeStudy:
+) -> Study:
     """Run the study, or go on where an earlier call in the same folder stopped.
 
     Parameters
@@ -133,7 +114,7 @@ def kaleidoscope_study(
 
     Returns
     -------
-    KaleidoscopeStudy
+    Study
         Stages that could not be done are recorded with the reason.
 
     Raises
@@ -170,7 +151,7 @@ def kaleidoscope_study(
         told=told,
         assemble=assemble,
     )
-    return KaleidoscopeStudy(folder, found, records)
+    return Study(folder, found, records)
 
 
 def check_names(only: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,7 +17,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.propagate import step_states
-from lyapmap.studies.choices import category_labels, image_features
+from lyapmap.studies.choices import category_labels, image_features, images_checksum
 from lyapmap.training.zoo import load_model
 
 if TYPE_CHECKING:
@@ -143,10 +142,7 @@ class KaleidoscopeSubject:
         if name.startswith("against:"):
             return _mark_of(self.against[int(name.removeprefix("against:"))])
         if name == "data":
-            digest = hashlib.sha256()
-            for images in (self.train, self.test):
-                digest.update(np.ascontiguousarray(images.images).tobytes() + images.labels.tobytes())
-            return digest.hexdigest()
+            return images_checksum(self.train, self.test)
         if name == "features":
             return "pixels" if self.features is None else self.features.fingerprint
         if name == "classifier":

@@ -7,7 +7,6 @@ PLoS ONE 18 (2023) e0287736.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from lyapmap.studies.lsd_rotation import rotation
 from lyapmap.studies.lsd_subject import LsdSubject
 from lyapmap.studies.lsd_summary import about, side_by_side, summary
 from lyapmap.studies.lsd_summary import denoising as denoising_tables
-from lyapmap.studies.page import save_study
+from lyapmap.studies.page import Study, save_study
 from lyapmap.studies.stages import Record, Stage, Told, run_stages
 
 _USES = ("model", "data")
@@ -83,24 +82,6 @@ STAGES = (
 )
 
 
-@dataclass(frozen=True)
-class LsdStudy:
-    """What a study found.
-
-    Attributes
-    ----------
-    folder : Path
-        With study.json, index.html, and stages/, results/ and figures/.
-    numbers : dict
-        What study.json holds.
-    records : dict of str to Record
-    """
-
-    folder: Path
-    numbers: dict[str, Any]
-    records: dict[str, Record]
-
-
 def lsd_study(
     subject: LsdSubject,
     folder: str | Path,
@@ -109,7 +90,7 @@ def lsd_study(
     only: Sequence[str] = (),
     progress: bool = False,
     told: Told | None = None,
-) -> LsdStudy:
+) -> Study:
     """Run the study, or go on where an earlier call in the same folder stopped.
 
     Parameters
@@ -128,7 +109,7 @@ def lsd_study(
 
     Returns
     -------
-    LsdStudy
+    Study
         Stages that could not be done are recorded with the reason.
 
     Raises
@@ -165,7 +146,7 @@ def lsd_study(
         told=told,
         assemble=assemble,
     )
-    return LsdStudy(folder, found, records)
+    return Study(folder, found, records)
 
 
 def check_names(only: Sequence[str]) -> None:
