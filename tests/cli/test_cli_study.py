@@ -93,7 +93,7 @@ def test_it_trains_first_where_no_model_is_given(tmp_path):
     [
         ((*DIGITS, "--only", "nothing"), "there is no stage 'nothing'; expected some of sequences"),
         ((*DIGITS, *MODEL, "--protocol", "slow"), "protocol: expected paper or quick, got 'slow'"),
-        ((*DIGITS, *MODEL, "--at", "3,1"), "at: expected ascending steps"),
+        ((*DIGITS, *MODEL, "--at", "3,1"), "at: expected ascending values of at least 0"),
         ((*DIGITS, *MODEL, "--at", "a"), "--at: expected whole numbers"),
         ((*DIGITS, *MODEL, "--width", "8"), "--train-epochs and --width: only without --model"),
         ((*DIGITS, *MODEL, "--steps", "0"), "steps: expected at least 1"),

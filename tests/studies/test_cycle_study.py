@@ -333,7 +333,7 @@ def test_the_paper_s_protocol():
     [
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"exponents": "some"}, "exponents: expected a number, 'auto' or 'all', got 'some'"),
-        ({"at": (3, 1)}, "at: expected ascending steps, got 3, 1"),
+        ({"at": (3, 1)}, "at: expected ascending values of at least 0, got 3, 1"),
         ({"noise": -1.0}, "noise: expected a positive number"),
         ({"divergence_last": 2}, "divergence_last: expected at least 3"),
         ({"metric_steps": 5}, "metric_steps: expected at least 10"),

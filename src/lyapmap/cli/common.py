@@ -229,6 +229,14 @@ def integers(text: str | None, option: str) -> tuple[int, ...] | None:
         raise LyapmapError(f"{option}: expected whole numbers separated by commas, got {text!r}") from None
 
 
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """Numbers separated by commas, as `--gaussian 0.2,0.4` gives them."""
+    try:
+        return tuple(float(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError:
+        raise LyapmapError(f"{option}: expected numbers separated by commas, got {text!r}") from None
+
+
 def box(low: str | None, high: str | None) -> tuple[list[float], list[float]] | None:
     """Corners of a region, as `--low -2,-2 --high 2,2` gives them; one number stands for all components."""
     if low is None and high is None:
@@ -237,10 +245,7 @@ def box(low: str | None, high: str | None) -> tuple[list[float], list[float]] | 
         raise LyapmapError("--low and --high: expected both or none")
     corners = []
     for text, option in ((low, "--low"), (high, "--high")):
-        try:
-            corners.append([float(part) for part in text.split(",")])
-        except ValueError:
-            raise LyapmapError(f"{option}: expected numbers separated by commas, got {text!r}") from None
+        corners.append(list(numbers(text, option)))
     return corners[0], corners[1]
 
 

@@ -24,7 +24,7 @@ from lyapmap.cli.study_options import (
     with_sizes,
 )
 from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.cycle_protocol import PROTOCOLS, CycleProtocol, protocol
+from lyapmap.studies.cycle_protocol import PROTOCOLS, protocol
 
 app = typer.Typer(
     help="Whole protocols of papers, stage by stage; what is done is kept.",
@@ -107,17 +107,15 @@ def cycle(
     require_torch("the study")
     if model is not None and (train_epochs is not None or width is not None):
         raise LyapmapError("--train-epochs and --width: only without --model, where a generator is trained first")
-    chosen = _protocol(preset, sizes)
+    chosen = protocol(preset, **sizes)
     check_names(only or ())
     numbers = common.integers(classes, "--classes") or ()
-    folder = common.output_folder(out)
-    assert folder is not None
     with told(as_json) as teller:
         network: str | Path
         if model is None:
             with teller.training() as on_step:
                 network = train_first(
-                    folder / "training",
+                    out / "training",
                     data=data,
                     classes=numbers,
                     epochs=train_epochs or 30,
@@ -138,7 +136,7 @@ def cycle(
             device=device,
             seed=seed,
         )
-        found = cycle_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
+        found = cycle_study(subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
     conclude(found, as_json)
 
 
@@ -166,22 +164,14 @@ def cycle_seeds(
 
     require_torch("the study")
     # All epochs by default: they are what this is about.
-    chosen = _protocol(preset, {"epochs": None} | sizes)
-    folder = common.output_folder(out)
-    assert folder is not None
+    chosen = protocol(preset, **({"epochs": None} | sizes))
     numbers = common.integers(classes, "--classes") or ()
     with told(as_json) as teller:
         named, subject = load_runs(
             runs, data=data, classes=numbers, features=features, weights=weights, device=device, seed=seed
         )
-        found = measure(named, subject, folder, protocol=chosen, progress=not as_json, told=teller.stage)
+        found = measure(named, subject, out, protocol=chosen, progress=not as_json, told=teller.stage)
     conclude(found, as_json)
-
-
-def _protocol(preset: str, sizes: dict[str, Any]) -> CycleProtocol:
-    if isinstance(sizes.get("at"), str):
-        sizes = sizes | {"at": common.integers(sizes["at"], "--at")}
-    return protocol(preset, **sizes)
 
 
 app.command("kaleidoscope", epilog=KALEIDOSCOPE_EPILOG)(kaleidoscope)

@@ -16,7 +16,6 @@ from lyapmap.cli.study_options import (
     told,
     with_sizes,
 )
-from lyapmap.core.errors import LyapmapError
 from lyapmap.studies.gan_protocol import PROTOCOLS, protocol
 
 EPILOG = """Examples:
@@ -64,12 +63,7 @@ def gan(
     from lyapmap.studies.gan import gan_study
     from lyapmap.studies.gan_subject import load_gans
 
-    if isinstance(sizes.get("canvas_more"), str):
-        sizes = sizes | {"canvas_more": common.integers(sizes["canvas_more"], "--canvas-more")}
     chosen = protocol(preset, **sizes)
-    folder = common.output_folder(out)
-    if folder is None:
-        raise LyapmapError("--out: expected a folder")
     subject = load_gans(
         models,
         data=data,
@@ -81,5 +75,5 @@ def gan(
         seed=seed,
     )
     with told(as_json) as teller:
-        found = gan_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
+        found = gan_study(subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
     conclude(found, as_json)

@@ -30,8 +30,6 @@ lyapmap study kaleidoscope --data mnist --model mlp.pt --against conv.pt --again
 
 The same command goes on where it was stopped; changed sizes run only the stages that depend on them."""
 
-LISTS = {"at": int, "noise_levels": float, "category_levels": float}
-
 
 @common.command
 @with_sizes(PROTOCOLS)
@@ -84,17 +82,15 @@ def kaleidoscope(
         raise LyapmapError(
             "--train-epochs, --depth and --width: only without --model, where a network is trained first"
         )
-    chosen = protocol(preset, **{name: _listed(name, value) for name, value in sizes.items()})
+    chosen = protocol(preset, **sizes)
     check_names(only or ())
     numbers = common.integers(classes, "--classes")
-    folder = common.output_folder(out)
-    assert folder is not None
     with told(as_json) as teller:
         network: str | Path
         if model is None:
             with teller.training() as on_step:
                 network = train_first(
-                    folder / "training",
+                    out / "training",
                     data=data,
                     classes=numbers,
                     epochs=train_epochs or 30,
@@ -118,17 +114,6 @@ def kaleidoscope(
             seed=seed,
         )
         found = kaleidoscope_study(
-            subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage
+            subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage
         )
     conclude(found, as_json)
-
-
-def _listed(name: str, value: Any) -> Any:
-    """A size as the protocol takes it: lists of numbers come as text."""
-    if name not in LISTS:
-        return value
-    try:
-        return tuple(LISTS[name](part) for part in value.replace(" ", ",").split(",") if part)
-    except ValueError:
-        option = name.replace("_", "-")
-        raise LyapmapError(f"--{option}: expected numbers separated by commas, got {value!r}") from None

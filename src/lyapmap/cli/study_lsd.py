@@ -16,8 +16,7 @@ from lyapmap.cli.study_options import (
     told,
     with_sizes,
 )
-from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.lsd_protocol import LISTS, PROTOCOLS, protocol
+from lyapmap.studies.lsd_protocol import PROTOCOLS, protocol
 
 EPILOG = """Examples:
 
@@ -79,10 +78,8 @@ def lsd(
     from lyapmap.studies.lsd import check_names, lsd_study
     from lyapmap.studies.lsd_subject import load_subject
 
-    chosen = protocol(preset, **{name: _listed(name, value) for name, value in sizes.items()})
+    chosen = protocol(preset, **sizes)
     check_names(only or ())
-    folder = common.output_folder(out)
-    assert folder is not None
     with told(as_json) as teller:
         subject = load_subject(
             model,
@@ -95,16 +92,5 @@ def lsd(
             device=device,
             seed=seed,
         )
-        found = lsd_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
+        found = lsd_study(subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
     conclude(found, as_json)
-
-
-def _listed(name: str, value: Any) -> Any:
-    """A size as the protocol takes it: lists of numbers come as text."""
-    if name not in LISTS:
-        return value
-    try:
-        return tuple(LISTS[name](part) for part in value.replace(" ", ",").split(",") if part)
-    except ValueError:
-        option = name.replace("_", "-")
-        raise LyapmapError(f"--{option}: expected numbers separated by commas, got {value!r}") from None

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -86,7 +86,9 @@ def with_sizes(
     def decorated(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def sized(**given: Any) -> None:
-            sizes = {one.name: given.pop(one.name) for one in own}
+            sizes = {one.name: _value(one, given.pop(one.name)) for one in own}
+            if "out" in given:
+                given["out"] = common.output_folder(given["out"])  # complain before the work, not after
             function(**given, sizes={name: value for name, value in sizes.items() if value is not None})
 
         parameters = [
@@ -105,6 +107,14 @@ def _kind(annotation: str) -> Any:
     if annotation.startswith("tuple"):
         return str | None  # numbers in one word, separated by commas
     return float | None if "float" in annotation else int | None if annotation.startswith("int") else str | None
+
+
+def _value(size: Field[Any], given: Any) -> Any:
+    """A size as the protocol takes it, where the command line gives several numbers as one word."""
+    if given is None or not str(size.type).startswith("tuple"):
+        return given
+    option = f"--{size.name.replace('_', '-')}"
+    return common.integers(given, option) if "int" in str(size.type) else common.numbers(given, option)
 
 
 def _words(value: Any) -> str:

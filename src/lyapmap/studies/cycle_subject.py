@@ -18,6 +18,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
 from lyapmap.studies.choices import category_labels, image_features, images_checksum
+from lyapmap.studies.subject import ImageSubject
 from lyapmap.training.zoo import load_model, shipped
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class CycleSubject:
+class CycleSubject(ImageSubject):
     """A generator with the data it was trained on.
 
     Attributes
@@ -58,17 +59,12 @@ class CycleSubject:
     without: str
     run: Path | None
     seed: int
-    _marks: dict[str, str] = field(default_factory=dict)
     _settled: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict)
     _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
 
     @property
     def map(self) -> TangentMap:
         return self.model.map
-
-    @property
-    def features_name(self) -> str:
-        return "pixels" if self.features is None else self.features.name
 
     @cached_property
     def first_category(self) -> NDArray[Any]:
@@ -104,12 +100,6 @@ class CycleSubject:
             self._sides[key] = RealManifold(images, k=min(k, len(images) - 1), features=self.features)
         return self._sides[key]
 
-    def mark(self, name: str) -> str:
-        """A checksum of "model", "data", "features", "classifier" or "file:PATH"; the seed is in all."""
-        if name not in self._marks:
-            self._marks[name] = f"{self._mark(name)} seed {self.seed}"
-        return self._marks[name]
-
     def _mark(self, name: str) -> str:
         if name.startswith("file:"):
             return hashlib.sha256(Path(name.removeprefix("file:")).read_bytes()).hexdigest()
@@ -118,11 +108,7 @@ class CycleSubject:
             return f"{self.name} {origin.get('sha256', '')} {self.map.ops.dtype}"
         if name == "data":
             return images_checksum(self.train, self.test, after=repr(self.classes))
-        if name == "features":
-            return "pixels" if self.features is None else self.features.fingerprint
-        if name == "classifier":
-            return self.without if self.classify is None else f"{self.classify.name} {self.classify.classes}"
-        raise LyapmapError(f"uses: there is no {name!r}")
+        return super()._mark(name)
 
 
 def load_subject(

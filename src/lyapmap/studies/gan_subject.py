@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold import RealManifold
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan_config import DcganConfig, GranConfig
-from lyapmap.studies.choices import category_labels, image_features, images_checksum
+from lyapmap.studies.choices import category_labels, image_features
+from lyapmap.studies.subject import ImageSubject
 from lyapmap.training.gan_files import Gan, load_gan
 from lyapmap.training.gan_sampling import sample_gan
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class GanSubject:
+class GanSubject(ImageSubject):
     """Adversarial pairs for images of one shape, with the data that they were trained on.
 
     Attributes
@@ -49,13 +50,8 @@ class GanSubject:
     classify: Labels | None
     without: str
     seed: int
-    _marks: dict[str, str] = field(default_factory=dict)
     _drawn: dict[tuple[str, int], NDArray[np.float32]] = field(default_factory=dict)
     _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
-
-    @property
-    def features_name(self) -> str:
-        return "pixels" if self.features is None else self.features.name
 
     def images(self, name: str, count: int) -> NDArray[np.float32]:
         """Samples of a model, values in [-1, 1]; the same whenever it is asked."""
@@ -84,23 +80,11 @@ class GanSubject:
         chosen = self.train.only(told["classes"]) if told.get("classes") else self.train
         return chosen.some(limit, seed=told["seed"]).images if limit < len(chosen) else chosen.images
 
-    def mark(self, name: str) -> str:
-        """A checksum of "gan:NAME", "data", "features" or "classifier"; the seed is in all."""
-        if name not in self._marks:
-            self._marks[name] = f"{self._mark(name)} seed {self.seed}"
-        return self._marks[name]
-
     def _mark(self, name: str) -> str:
         if name.startswith("gan:"):
             gan = self.gans[name.removeprefix("gan:")]
             return f"{gan.origin.get('sha256', '')} {gan.dtype}"
-        if name == "data":
-            return images_checksum(self.train, self.test)
-        if name == "features":
-            return "pixels" if self.features is None else self.features.fingerprint
-        if name == "classifier":
-            return self.without if self.classify is None else f"{self.classify.name} {self.classify.classes}"
-        raise LyapmapError(f"uses: there is no {name!r}")
+        return super()._mark(name)
 
 
 def symmetric(gan: Gan, images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,7 +17,8 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.propagate import step_states
-from lyapmap.studies.choices import category_labels, image_features, images_checksum
+from lyapmap.studies.choices import category_labels, image_features
+from lyapmap.studies.subject import ImageSubject
 from lyapmap.training.zoo import load_model
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ UNIFORM = 3**0.5
 
 
 @dataclass
-class KaleidoscopeSubject:
+class KaleidoscopeSubject(ImageSubject):
     """A network that gives back images, with the data that it was trained on.
 
     Attributes
@@ -60,7 +61,6 @@ class KaleidoscopeSubject:
     seed: int
     source: str
     device: str | None = None
-    _marks: dict[str, str] = field(default_factory=dict)
     _visited: dict[Any, dict[int, NDArray[Any]]] = field(default_factory=dict)
 
     @property
@@ -76,10 +76,6 @@ class KaleidoscopeSubject:
     def value_range(self) -> tuple[float, float]:
         """Smallest and largest value of a state."""
         return value_range(self.model)
-
-    @property
-    def features_name(self) -> str:
-        return "pixels" if self.features is None else self.features.name
 
     def starts(self, count: int, model: Model | None = None) -> NDArray[Any]:
         """Uniform noise, (count, n); the first rows are the same for every count."""
@@ -130,24 +126,12 @@ class KaleidoscopeSubject:
         real = self.real_images(self.test, most)
         return RealManifold(real, k=min(k, len(real) - 1), features=self.features)
 
-    def mark(self, name: str) -> str:
-        """A checksum of "model", "data", "features", "classifier" or "against:NUMBER"; the seed is in all."""
-        if name not in self._marks:
-            self._marks[name] = f"{self._mark(name)} seed {self.seed}"
-        return self._marks[name]
-
     def _mark(self, name: str) -> str:
         if name == "model":
             return _mark_of(self.model)
         if name.startswith("against:"):
             return _mark_of(self.against[int(name.removeprefix("against:"))])
-        if name == "data":
-            return images_checksum(self.train, self.test)
-        if name == "features":
-            return "pixels" if self.features is None else self.features.fingerprint
-        if name == "classifier":
-            return self.without if self.classify is None else f"{self.classify.name} {self.classify.classes}"
-        raise LyapmapError(f"uses: there is no {name!r}")
+        return super()._mark(name)
 
 
 def _mark_of(model: Model) -> str:

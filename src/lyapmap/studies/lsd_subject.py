@@ -18,6 +18,7 @@ from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.latent import LatentTriple
 from lyapmap.core.map import TangentMap
 from lyapmap.studies.choices import category_labels, image_features
+from lyapmap.studies.subject import ImageSubject
 from lyapmap.training.latent_maps import round_trip_map
 from lyapmap.training.zoo import load_model
 
@@ -32,7 +33,7 @@ CYCLE = "cycle-mnist-012"
 
 
 @dataclass
-class LsdSubject:
+class LsdSubject(ImageSubject):
     """A generator, an encoder and a classifier with the data that they were trained on.
 
     Attributes
@@ -49,7 +50,7 @@ class LsdSubject:
         The basis that the model brings.
     features : Features or None
         None for pixels.
-    judge : Labels or None
+    classify : Labels or None
         A classifier that had no part in the training; None where there is none, and the triple's own judges.
     against : tuple of Model
         Cycle generators of images.
@@ -66,22 +67,18 @@ class LsdSubject:
     value_range: tuple[float, float]
     given: LatentBasis | None
     features: Features | None
-    judge: Labels | None
+    classify: Labels | None
+    without: str
     against: tuple[Model, ...]
     cycle: tuple[int, ...]
     seed: int
     sha256: str = ""
-    _marks: dict[str, str] = field(default_factory=dict)
     _maps: dict[str, TangentMap] = field(default_factory=dict)
     _sides: dict[tuple[Any, ...], RealManifold] = field(default_factory=dict)
 
     @property
-    def features_name(self) -> str:
-        return "pixels" if self.features is None else self.features.name
-
-    @property
     def judge_name(self) -> str:
-        return "the triple's own classifier" if self.judge is None else self.judge.name
+        return "the triple's own classifier" if self.classify is None else self.classify.name
 
     @property
     def state_shape(self) -> tuple[int, ...]:
@@ -96,8 +93,8 @@ class LsdSubject:
 
     def categories(self, shown: NDArray[Any]) -> NDArray[np.int64]:
         """Classes that the judge, or without one the triple's classifier, sees in what `shown` gave."""
-        if self.judge is not None:
-            return self.judge(shown)
+        if self.classify is not None:
+            return self.classify(shown)
         return np.array(self.classes, np.int64)[self.triple.labels(self.own(shown))]
 
     def test_sample(self, most: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -137,25 +134,13 @@ class LsdSubject:
             self._sides[key] = RealManifold(real, k=min(k, len(real) - 1), features=self.features)
         return self._sides[key]
 
-    def mark(self, name: str) -> str:
-        """A checksum of "model", "data", "features", "classifier" or "against"; the seed is in all."""
-        if name not in self._marks:
-            self._marks[name] = f"{self._mark(name)} seed {self.seed}"
-        return self._marks[name]
-
     def _mark(self, name: str) -> str:
         if name == "model":
             return f"{self.name} {self.sha256} {'' if self.given is None else _digest(self.given.eta)}"
-        if name == "data":
-            return " ".join(_digest(values) for one in (self.train, self.test) for values in (one.images, one.labels))
-        if name == "features":
-            return "pixels" if self.features is None else self.features.fingerprint
-        if name == "classifier":
-            return "none" if self.judge is None else f"{self.judge.name} {self.judge.classes}"
         if name == "against":
             told = [f"{m.name} {getattr(m.map, 'provenance', {}).get('sha256', '')}" for m in self.against]
             return " ".join([*told, *map(str, self.cycle)])
-        raise LyapmapError(f"uses: there is no {name!r}")
+        return super()._mark(name)
 
 
 def subject_of(
@@ -225,9 +210,9 @@ def subject_of(
             raise LyapmapError(
                 f"against: states of {other.name} have shape {tuple(other.map.state_shape)}, expected {shape}"
             )
-    judge, _ = category_labels(data, classifier, sizes, device)
-    if judge is not None and not set(chosen) <= set(judge.classes):
-        raise LyapmapError(f"classifier: {judge.name} knows {judge.classes}, and not all of {chosen}")
+    labels, without = category_labels(data, classifier, sizes, device)
+    if labels is not None and not set(chosen) <= set(labels.classes):
+        raise LyapmapError(f"classifier: {labels.name} knows {labels.classes}, and not all of {chosen}")
     return LsdSubject(
         name=name,
         triple=triple,
@@ -237,7 +222,8 @@ def subject_of(
         value_range=value_range,
         given=basis,
         features=image_features(data, features, weights, sizes, device),
-        judge=judge,
+        classify=labels,
+        without=without,
         against=others,
         cycle=turned,
         seed=seed,
