@@ -13,6 +13,7 @@ from lyapmap.training import checkpoint
 from lyapmap.training.cycle import POOL_BATCHES, CycleRecipe
 from lyapmap.training.cycle_replay import ReplayPool
 from lyapmap.training.cycle_terms import Wishes
+from lyapmap.training.distributed import launch
 from lyapmap.training.loop import train
 
 CLASSES = (0, 1, 2)
@@ -144,6 +145,27 @@ def test_a_run_begins_with_the_networks_of_another(tmp_path):
         losses.append(one.step(0))
     assert losses[0] == losses[1]
     assert same.checkpoint().training["settings"]["start"] == {"sha256": before.sha256, "epoch": 2}
+
+
+def test_a_run_begins_with_one_that_knew_no_mean_weights(tmp_path):
+    before = train(recipe(), tmp_path, epochs=1)
+    del before.training["state"]["recipe"]["mean"]
+    after = recipe(average=0.9)
+    after.start_from(before)
+    for name, weights in after.generator.state_dict().items():
+        assert torch.equal(weights, before.state_dict[name])
+
+
+def test_every_term_in_mixed_precision(tmp_path):
+    pytest.importorskip("lightning_fabric", reason="mixed precision needs lightning-fabric")
+    all_terms = recipe(replay=0.5, renewal=0.5, replay_cycle=0.5, diversity=1.0, exponent=0.1, average=0.9, unroll=2)
+    made = train(all_terms, tmp_path, epochs=1, workers=launch(precision="bf16-mixed"))
+    pool = made.training["state"]["recipe"]["pool"]
+    assert pool["states"].dtype == torch.float32
+    assert (pool["ages"] > 0).any()
+    for weights in made.state_dict.values():
+        assert weights.dtype == torch.float32
+        assert weights.isfinite().all()
 
 
 def test_an_own_learning_rate_stays_when_a_run_begins_with_another(tmp_path):

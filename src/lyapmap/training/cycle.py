@@ -143,7 +143,7 @@ class CycleRecipe:
             for group, settings in zip(adam.param_groups, own, strict=True):
                 group.update(settings)
         if self._mean is not None:
-            self._mean.load_state_dict(earlier["mean"] or self.model.G.state_dict())
+            self._mean.load_state_dict(earlier.get("mean") or self.model.G.state_dict())
         self._settings["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
 
     def start_epoch(self, epoch: int) -> None:

@@ -66,7 +66,7 @@ class ReplayPool:
         """Put back images (n, b, c, h, w) of the states drawn, each filed under its new category."""
         anew = torch.rand(moved.shape[:2]) < self._renewal
         ages = self.ages[:, rows].roll(1, dims=0) + 1
-        kept = moved.detach().clone()
+        kept = moved.detach().to(self.states, copy=True)  # mixed precision hands on bfloat16
         for i, images in enumerate(self._images):
             places = torch.nonzero(anew[i]).flatten()
             kept[i, places] = images[torch.randint(len(images), (len(places),))]
