@@ -90,7 +90,7 @@ def test_files_that_cannot_be_read_or_split(tmp_path: Path) -> None:
     assert len(data.load(tmp_path / "few.npz")) == 9
     with pytest.raises(DataError, match="9 images are too few for a test image"):
         data.load(tmp_path / "few.npz", split="test")
-    with pytest.raises(DataError, match=r"neither a folder nor one of .*, nor an .npz file"):
+    with pytest.raises(DataError, match=r"neither a folder nor one of .*, nor an image or .npz file"):
         data.load(tmp_path / "missing.npz")
 
 

@@ -119,3 +119,16 @@ def test_a_folder_without_images(tmp_path: Path) -> None:
     (tmp_path / "class" / "readme.txt").write_text("nothing")
     with pytest.raises(DataError, match=r"data: no image \(\.bmp, .*\) below"):
         data.load(tmp_path)
+
+
+def test_one_image_is_a_data_set_of_one(tmp_path):
+    pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
+    Image.fromarray(pixels).save(tmp_path / "seven.png")
+    for split in ("train", "test"):
+        one = data.load(tmp_path / "seven.png", split=split, channels=1, value_range=(0.0, 255.0))
+        assert one.class_names == {0: "seven"}
+        np.testing.assert_array_equal(one.images[0, 0], pixels)
+    assert data.load(tmp_path / "seven.png", image_size=4).images.shape == (1, 3, 4, 4)
+    (tmp_path / "seven.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="not a readable image"):
+        data.load(tmp_path / "seven.png")

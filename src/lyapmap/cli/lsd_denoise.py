@@ -14,7 +14,9 @@ EPILOG = """Examples:
 
 lyapmap lsd denoise --model runs/lsd/last.pt --data mnist --noise 0.8 --out denoised
 
-lyapmap lsd denoise --model runs/lsd/last.pt --data photographs/ --components 4 --out denoised"""
+lyapmap lsd denoise --model lsd-mnist --data photographs/ --components 4 --out denoised
+
+lyapmap lsd denoise --model lsd-mnist --data digit.png"""
 
 
 @common.command

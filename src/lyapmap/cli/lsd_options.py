@@ -23,7 +23,10 @@ ModelOption = Annotated[
     str, typer.Option("--model", metavar="NAME|FILE", help="Networks of train lsd, with their basis.")
 ]
 DataOption = Annotated[
-    str, typer.Option("--data", metavar="NAME|FOLDER", help="Images: the test images of a data set, or a folder.")
+    str,
+    typer.Option(
+        "--data", metavar="NAME|FOLDER|FILE", help="Images: the test images of a data set, a folder, or one image."
+    ),
 ]
 CountOption = Annotated[int, typer.Option("--samples", min=1, help="Images, the first ones.")]
 ComponentsOption = Annotated[str, typer.Option("--components", metavar="N[,N...]", help="Numbers of components.")]

@@ -94,19 +94,19 @@ def load(
     channels: int | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> ImageSet:
-    """Load a data set by name, every image below a folder, or those of an .npz file.
+    """Load a data set by name, every image below a folder, one image, or those of an .npz file.
 
     Parameters
     ----------
     name : str or path
         "digits" (8 x 8, comes with scikit-learn), "mnist", "fashion_mnist" (28 x 28), "cifar10"
         (32 x 32 in colour; all three read from the cache folder `LYAPMAP_DATA` or downloaded), a
-        folder, or an .npz file. A folder's subfolders, in the order of their names, are its classes
-        0, 1, ...; without subfolders all images are class 0. A file holds `images`, uint8
+        folder, an image, or an .npz file. A folder's subfolders, in the order of their names, are its
+        classes 0, 1, ...; without subfolders all images are class 0. An .npz file holds `images`, uint8
         (n, height, width) or (n, height, width, 1 or 3), and may hold `labels` (n,).
     split : "train" or "test"
         Which part. A folder may hold folders named train and test, whose classes are then numbered
-        together; otherwise it is not split. Every tenth image of a file is a test image.
+        together; otherwise it is not split, nor is one image. Every tenth image of an .npz file is a test image.
     classes : sequence of int, optional
         Keep only these labels.
     image_size : int, optional
@@ -146,13 +146,16 @@ def load(
             pixels = _converted(pixels, image_size, channels)
     elif Path(name).is_dir():
         pixels, labels, class_names = _load_folder(Path(name), split, image_size, channels)
+    elif Path(name).suffix.lower() in SUFFIXES and Path(name).is_file():
+        pixels = _read(Path(name), image_size, channels or 3)[None]
+        labels, class_names = np.zeros(1, np.int64), {0: Path(name).stem}
     elif Path(name).suffix == ".npz" and Path(name).is_file():
         pixels, labels, class_names = load_npz(Path(name), split)
         if image_size is not None or channels is not None:
             pixels = _converted(pixels, image_size, channels)
     else:
         known = ", ".join(names())
-        raise DataError(f"data: {str(name)!r} is neither a folder nor one of {known}, nor an .npz file")
+        raise DataError(f"data: {str(name)!r} is neither a folder nor one of {known}, nor an image or .npz file")
     images = pixels.astype(np.float32)
     images *= np.float32((high - low) / 255)
     images += np.float32(low)
