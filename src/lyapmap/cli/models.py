@@ -43,7 +43,7 @@ def models(
                     "config": c.config,
                     "sha256": c.sha256,
                     "sample_states": list(c.sample_states.shape),
-                    "training": {k: v for k, v in c.training.items() if k != "state"},
+                    "training": c.record,
                 }
                 for key, c in loaded.items()
             }

@@ -60,6 +60,28 @@ class Checkpoint:
     training: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What `training` says in plain values: without the state of a run, and without tensors.
+
+        Examples
+        --------
+        >>> import torch
+        >>> training = {"epoch": 3, "basis": {"n_sets": 2, "eta": torch.zeros(4)}, "state": {}}
+        >>> Checkpoint("lsd", {}, {}, torch.zeros(1, 1, 8, 8), training).record
+        {'epoch': 3, 'basis': {'n_sets': 2}}
+        """
+        told: dict[str, Any] = _plain_part({k: v for k, v in self.training.items() if k != "state"})
+        return told
+
+
+def _plain_part(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain_part(v) for k, v in value.items() if not isinstance(v, Tensor)}
+    if isinstance(value, list | tuple):
+        return [_plain_part(v) for v in value if not isinstance(v, Tensor)]
+    return value
+
 
 def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Path:
     """Write a checkpoint; the suffix (`.pt` or `.safetensors`) chooses the format.
