@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lyapmap.cli import common
-from lyapmap.core.results import Result
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
     from lyapmap.cli.source import Source
+    from lyapmap.core.results import Result
 
 Facts = Sequence[tuple[str, str]]
 """Labels and what stands beside them; the texts may hold rich's markup."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from lyapmap.core.errors import LyapmapError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def whole(name: str, value: Any, least: int) -> int:
@@ -53,5 +54,7 @@ def interval(name: str, value: Any) -> tuple[float, float]:
 
 def seeded(seed: Any) -> tuple[int, np.random.Generator]:
     """The seed that stands for a run, and its generator; None draws a seed from the operating system."""
+    import numpy as np  # not above: `lyapmap --help` reads this file
+
     number = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else whole("seed", seed, 0)
     return number, np.random.default_rng(number)
