@@ -245,14 +245,20 @@ def box(low: str | None, high: str | None) -> tuple[list[float], list[float]] | 
         raise LyapmapError("--low and --high: expected both or none")
     corners = []
     for text, option in ((low, "--low"), (high, "--high")):
-        corners.append(list(numbers(text, option)))
+        try:
+            corners.append([float(part) for part in text.split(",")])  # no part may be empty
+        except ValueError:
+            raise LyapmapError(f"{option}: expected numbers separated by commas, got {text!r}") from None
     return corners[0], corners[1]
 
 
 def output_folder(out: Path | None) -> Path | None:
+    """The folder of `--out`, if it is given, made if it does not exist."""
+    return None if out is None else made_folder(out)
+
+
+def made_folder(out: Path) -> Path:
     """The folder of `--out`, made if it does not exist."""
-    if out is None:
-        return None
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -110,12 +110,13 @@ def cycle(
     chosen = protocol(preset, **sizes)
     check_names(only or ())
     numbers = common.integers(classes, "--classes") or ()
+    folder = common.made_folder(out)
     with told(as_json) as teller:
         network: str | Path
         if model is None:
             with teller.training() as on_step:
                 network = train_first(
-                    out / "training",
+                    folder / "training",
                     data=data,
                     classes=numbers,
                     epochs=train_epochs or 30,
@@ -136,7 +137,7 @@ def cycle(
             device=device,
             seed=seed,
         )
-        found = cycle_study(subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
+        found = cycle_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
     conclude(found, as_json)
 
 
@@ -165,12 +166,13 @@ def cycle_seeds(
     require_torch("the study")
     # All epochs by default: they are what this is about.
     chosen = protocol(preset, **({"epochs": None} | sizes))
+    folder = common.made_folder(out)
     numbers = common.integers(classes, "--classes") or ()
     with told(as_json) as teller:
         named, subject = load_runs(
             runs, data=data, classes=numbers, features=features, weights=weights, device=device, seed=seed
         )
-        found = measure(named, subject, out, protocol=chosen, progress=not as_json, told=teller.stage)
+        found = measure(named, subject, folder, protocol=chosen, progress=not as_json, told=teller.stage)
     conclude(found, as_json)
 
 

@@ -64,6 +64,7 @@ def gan(
     from lyapmap.studies.gan_subject import load_gans
 
     chosen = protocol(preset, **sizes)
+    folder = common.made_folder(out)
     subject = load_gans(
         models,
         data=data,
@@ -75,5 +76,5 @@ def gan(
         seed=seed,
     )
     with told(as_json) as teller:
-        found = gan_study(subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
+        found = gan_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
     conclude(found, as_json)

@@ -85,12 +85,13 @@ def kaleidoscope(
     chosen = protocol(preset, **sizes)
     check_names(only or ())
     numbers = common.integers(classes, "--classes")
+    folder = common.made_folder(out)
     with told(as_json) as teller:
         network: str | Path
         if model is None:
             with teller.training() as on_step:
                 network = train_first(
-                    out / "training",
+                    folder / "training",
                     data=data,
                     classes=numbers,
                     epochs=train_epochs or 30,
@@ -114,6 +115,6 @@ def kaleidoscope(
             seed=seed,
         )
         found = kaleidoscope_study(
-            subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage
+            subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage
         )
     conclude(found, as_json)

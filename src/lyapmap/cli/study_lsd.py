@@ -80,6 +80,7 @@ def lsd(
 
     chosen = protocol(preset, **sizes)
     check_names(only or ())
+    folder = common.made_folder(out)
     with told(as_json) as teller:
         subject = load_subject(
             model,
@@ -92,5 +93,5 @@ def lsd(
             device=device,
             seed=seed,
         )
-        found = lsd_study(subject, out, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
+        found = lsd_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
     conclude(found, as_json)

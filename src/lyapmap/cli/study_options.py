@@ -87,8 +87,6 @@ def with_sizes(
         @functools.wraps(function)
         def sized(**given: Any) -> None:
             sizes = {one.name: _value(one, given.pop(one.name)) for one in own}
-            if "out" in given:
-                given["out"] = common.output_folder(given["out"])  # complain before the work, not after
             function(**given, sizes={name: value for name, value in sizes.items() if value is not None})
 
         parameters = [

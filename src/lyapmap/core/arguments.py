@@ -41,6 +41,13 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def require_positive(**numbers: float) -> None:
+    """Raise for an option that is not positive and finite."""
+    for name, value in numbers.items():
+        if not 0 < value < math.inf:
+            raise LyapmapError(f"{name}: expected a positive number, got {value}")
+
+
 def interval(name: str, value: Any) -> tuple[float, float]:
     """Two numbers (low, high) with low < high."""
     try:

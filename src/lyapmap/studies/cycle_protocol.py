@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lyapmap.core.arguments import whole
+from lyapmap.core.arguments import require_positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.protocol import Sizes, check_ascending, check_positive, preset, size
+from lyapmap.studies.protocol import Sizes, check_ascending, preset, size
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CycleProtocol(Sizes):
             raise LyapmapError(f"divergence_last: expected at least 3, got {self.divergence_last}")
         for name in ("noise", "divergence_size"):
             if getattr(self, name) is not None:
-                check_positive(name, getattr(self, name))
+                require_positive(**{name: getattr(self, name)})
 
     @property
     def n_exponents(self) -> int | str:

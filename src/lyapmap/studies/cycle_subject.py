@@ -18,13 +18,11 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
 from lyapmap.studies.choices import category_labels, image_features, images_checksum
-from lyapmap.studies.subject import ImageSubject
+from lyapmap.studies.subject import ImageSubject, model_mark
 from lyapmap.training.zoo import load_model, shipped
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.training.extractors import Features
-    from lyapmap.training.labels import Labels
     from lyapmap.training.model import Model
 
 
@@ -40,25 +38,14 @@ class CycleSubject(ImageSubject):
         Images of the chosen classes, in the layout of the states.
     classes : tuple of int
         In the order of the cycle.
-    features : Features or None
-        None for pixels.
-    classify : Labels or None
-        None where there is no classifier; `without` says why.
     run : Path or None
         Folder of the training run that the model lies in.
-    seed : int
     """
 
     name: str
     model: Model
-    train: ImageSet
-    test: ImageSet
     classes: tuple[int, ...]
-    features: Features | None
-    classify: Labels | None
-    without: str
     run: Path | None
-    seed: int
     _settled: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict)
     _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
 
@@ -104,8 +91,7 @@ class CycleSubject(ImageSubject):
         if name.startswith("file:"):
             return hashlib.sha256(Path(name.removeprefix("file:")).read_bytes()).hexdigest()
         if name == "model":
-            origin = getattr(self.map, "provenance", {})
-            return f"{self.name} {origin.get('sha256', '')} {self.map.ops.dtype}"
+            return model_mark(self.model)
         if name == "data":
             return images_checksum(self.train, self.test, after=repr(self.classes))
         return super()._mark(name)

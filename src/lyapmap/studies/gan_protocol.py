@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lyapmap.core.arguments import whole
-from lyapmap.studies.protocol import Sizes, check_positive, preset, size
+from lyapmap.core.arguments import require_positive, whole
+from lyapmap.studies.protocol import Sizes, preset, size
 
 LEAST = {
     "canvas_transient": 0,
@@ -45,7 +45,7 @@ class GanProtocol(Sizes):
     def __post_init__(self) -> None:
         for name, value in self.settings().items():
             if name in FRACTIONS:
-                check_positive(name, value)
+                require_positive(**{name: value})
             elif name == "canvas_more":
                 for steps in value:
                     whole(name, steps, 2)

@@ -20,8 +20,6 @@ from lyapmap.training.gan_sampling import sample_gan
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.training.extractors import Features
-    from lyapmap.training.labels import Labels
 
 
 @dataclass
@@ -34,22 +32,10 @@ class GanSubject(ImageSubject):
         By names that differ.
     kinds : dict of str to str
         Of each name: what it shares with its runs of other seeds.
-    train, test : ImageSet
-    features : Features or None
-        None for pixels.
-    classify : Labels or None
-        None where there is no classifier; `without` says why.
-    seed : int
     """
 
     gans: dict[str, Gan]
     kinds: dict[str, str]
-    train: ImageSet
-    test: ImageSet
-    features: Features | None
-    classify: Labels | None
-    without: str
-    seed: int
     _drawn: dict[tuple[str, int], NDArray[np.float32]] = field(default_factory=dict)
     _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lyapmap.core.arguments import whole
+from lyapmap.core.arguments import require_positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.protocol import Sizes, check_ascending, check_positive, preset, size
+from lyapmap.studies.protocol import Sizes, check_ascending, preset, size
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class KaleidoscopeProtocol(Sizes):
             if isinstance(value, tuple):
                 check_ascending(name, value)
             elif name in ("noise", "dimension_noise"):
-                check_positive(name, value)
+                require_positive(**{name: value})
             else:
                 least = {"exponent_transient": 0, "burn_in_samples": 16, "burn_in_steps": 4, "wander_steps": 2}
                 whole(name, value, least.get(name, 1))

@@ -18,13 +18,11 @@ from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.propagate import step_states
 from lyapmap.studies.choices import category_labels, image_features
-from lyapmap.studies.subject import ImageSubject
+from lyapmap.studies.subject import ImageSubject, model_mark
 from lyapmap.training.zoo import load_model
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.training.extractors import Features
-    from lyapmap.training.labels import Labels
     from lyapmap.training.model import Model
 
 UNIFORM = 3**0.5
@@ -41,24 +39,13 @@ class KaleidoscopeSubject(ImageSubject):
     model : Model
     train, test : ImageSet
         Values in the range of the network's output.
-    features : Features or None
-        None for pixels.
-    classify : Labels or None
-        None where there is no classifier; `without` says why.
     against : tuple of Model
         Further networks for states of the same shape.
-    seed : int
     """
 
     name: str
     model: Model
-    train: ImageSet
-    test: ImageSet
-    features: Features | None
-    classify: Labels | None
-    without: str
     against: tuple[Model, ...]
-    seed: int
     source: str
     device: str | None = None
     _visited: dict[Any, dict[int, NDArray[Any]]] = field(default_factory=dict)
@@ -128,14 +115,10 @@ class KaleidoscopeSubject(ImageSubject):
 
     def _mark(self, name: str) -> str:
         if name == "model":
-            return _mark_of(self.model)
+            return model_mark(self.model)
         if name.startswith("against:"):
-            return _mark_of(self.against[int(name.removeprefix("against:"))])
+            return model_mark(self.against[int(name.removeprefix("against:"))])
         return super()._mark(name)
-
-
-def _mark_of(model: Model) -> str:
-    return f"{model.name} {getattr(model.map, 'provenance', {}).get('sha256', '')} {model.map.ops.dtype}"
 
 
 def value_range(model: Model) -> tuple[float, float]:

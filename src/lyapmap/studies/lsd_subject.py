@@ -24,8 +24,6 @@ from lyapmap.training.zoo import load_model
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.training.extractors import Features
-    from lyapmap.training.labels import Labels
     from lyapmap.training.model import Model
 
 CYCLE = "cycle-mnist-012"
@@ -48,30 +46,21 @@ class LsdSubject(ImageSubject):
         Values of black and of white, of the networks and of the images here.
     given : LatentBasis or None
         The basis that the model brings.
-    features : Features or None
-        None for pixels.
     classify : Labels or None
-        A classifier that had no part in the training; None where there is none, and the triple's own judges.
+        One that had no part in the training; without it the triple's own judges.
     against : tuple of Model
         Cycle generators of images.
     cycle : tuple of int
         Classes that rotation in image space goes through.
-    seed : int
     """
 
     name: str
     triple: LatentTriple
     classes: tuple[int, ...]
-    train: ImageSet
-    test: ImageSet
     value_range: tuple[float, float]
     given: LatentBasis | None
-    features: Features | None
-    classify: Labels | None
-    without: str
     against: tuple[Model, ...]
     cycle: tuple[int, ...]
-    seed: int
     sha256: str = ""
     _maps: dict[str, TangentMap] = field(default_factory=dict)
     _sides: dict[tuple[Any, ...], RealManifold] = field(default_factory=dict)

@@ -40,9 +40,3 @@ def check_ascending(name: str, values: tuple[float, ...], *, positive: bool = Fa
         return
     kind = "positive values" if positive else "values of at least 0"
     raise LyapmapError(f"{name}: expected ascending {kind}, got {', '.join(map(str, listed)) or 'none'}")
-
-
-def check_positive(name: str, value: float) -> None:
-    """Raise unless a number is positive and finite."""
-    if not 0 < value < float("inf"):
-        raise LyapmapError(f"{name}: expected a positive number, got {value}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,17 @@ if TYPE_CHECKING:
     from lyapmap.data import ImageSet
     from lyapmap.training.extractors import Features
     from lyapmap.training.labels import Labels
+    from lyapmap.training.model import Model
 
 
+@dataclass(kw_only=True)
 class ImageSubject:
     """Base of what a study is about: images, the features that compare them, a classifier, and networks.
 
     Attributes
     ----------
     train, test : ImageSet
+        Those that the networks were trained on, and those held out.
     features : Features or None
         None for pixels.
     classify : Labels or None
@@ -56,3 +60,8 @@ class ImageSubject:
         if name == "classifier":
             return self.without if self.classify is None else f"{self.classify.name} {self.classify.classes}"
         raise LyapmapError(f"uses: there is no {name!r}")
+
+
+def model_mark(model: Model) -> str:
+    """Name, checksum and precision of a model."""
+    return f"{model.name} {getattr(model.map, 'provenance', {}).get('sha256', '')} {model.map.ops.dtype}"

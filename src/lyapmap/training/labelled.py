@@ -94,13 +94,6 @@ class WeightMean:
             mean.lerp_(now, 1 - past)
 
 
-def require_positive(**numbers: float) -> None:
-    """Raise for an option that is not a positive number."""
-    for name, value in numbers.items():
-        if not 0 < value < math.inf:
-            raise LyapmapError(f"{name}: expected a positive number, got {value}")
-
-
 def require_weights(**numbers: float) -> None:
     """Raise for an option that is not a number of at least 0."""
     for name, value in numbers.items():

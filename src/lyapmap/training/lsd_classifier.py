@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from lyapmap.core.arguments import require_positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.latent_spectral import Classifier, PooledConfig
 from lyapmap.training.checkpoint import Checkpoint
-from lyapmap.training.labelled import Batches, WeightMean, require_positive, require_weights
+from lyapmap.training.labelled import Batches, WeightMean, require_weights
 
 SAMPLE_STATES = 16
 SHEET = 4

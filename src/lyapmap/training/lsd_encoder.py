@@ -11,12 +11,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lyapmap.core.arguments import require_positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.latent_spectral import LatentSpectral, sampled
 from lyapmap.training.checkpoint import Checkpoint
 from lyapmap.training.gan import SETTLING_BATCH, SETTLING_BATCHES, settled
-from lyapmap.training.labelled import Batches, WeightMean, require_positive, require_weights
+from lyapmap.training.labelled import Batches, WeightMean, require_weights
 
 RECONSTRUCTIONS = ("hinge", "squared")
 SAMPLE_STATES = 32
