@@ -152,7 +152,7 @@ def settings_of(folder: Path) -> str:
     wishes = {name.replace("_", " "): value for name, value in settings.get("wishes", {}).items()}
     words = [f"{name} {value:g}" for name, value in wishes.items()]
     if "start" in settings:
-        words.insert(0, f"after {settings['start']['epoch']} epochs of the paper's")
+        words.insert(0, f"after {settings['start']['epoch']} epochs of another run")
     return ", ".join(words) or "the paper's losses"
 
 
