@@ -17,7 +17,7 @@ lyapmap train cycle --data mnist --classes 0,1,2 --width 32 --epochs 30 --monito
 
 lyapmap train cycle --data digits --classes 0,1,2 --epochs 300 --exponent 0.1 --out runs/chaos-0.1
 
-lyapmap train cycle --data mnist --start runs/mnist/last.pt --replay 0.5 --replay-cycle 1 --diversity 100 --out runs/replayed
+lyapmap train cycle --data mnist --start runs/mnist/last.pt --width 32 --replay 0.5 --diversity 100 --out runs/own
 
 lyapmap train cycle --data mnist --device cuda --devices 2 --tensorboard --out runs/mnist
 
