@@ -41,6 +41,20 @@ def test_a_line_for_each_epoch_where_there_is_no_terminal(tmp_path):
     assert json.loads(quiet.stdout)["epoch"] == 3
 
 
+def test_a_run_that_goes_on_from_another_takes_its_width_and_classes(tmp_path):
+    first, then = tmp_path / "first", tmp_path / "then"
+    assert run(*TINY, "--classes", "1,7", "--epochs", "1", "--out", str(first), "--json").exit_code == 0
+    usual = ["train", "cycle", "--data", "digits", "--batch-size", "50", "--monitor-every", "0", "--json"]
+    start = ["--start", str(first / "last.pt")]
+    assert run(*usual, *start, "--epochs", "1", "--out", str(then)).exit_code == 0
+    taken = load(then / "last.pt")
+    assert (taken.config["width"], taken.config["categories"]) == (4, 2)
+    assert taken.training["settings"]["classes"] == [1, 7]
+    refused = run(*usual, *start, "--width", "8", "--out", str(tmp_path / "other"))
+    assert refused.exit_code == 2
+    assert "start: expected a model of" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("left", "words"), [(59.6, "0:01:00 left"), (3661.0, "1:01:01 left"), (90000.0, "25:00:00 left")]
 )

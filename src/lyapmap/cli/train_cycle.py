@@ -17,7 +17,7 @@ lyapmap train cycle --data mnist --classes 0,1,2 --width 32 --epochs 30 --monito
 
 lyapmap train cycle --data digits --classes 0,1,2 --epochs 300 --exponent 0.1 --out runs/chaos-0.1
 
-lyapmap train cycle --data mnist --start runs/mnist/last.pt --width 32 --replay 0.5 --diversity 100 --out runs/own
+lyapmap train cycle --data mnist --start runs/mnist/last.pt --replay 0.5 --replay-cycle 1 --diversity 100 --out runs/own
 
 lyapmap train cycle --data mnist --device cuda --devices 2 --tensorboard --out runs/mnist
 
@@ -33,7 +33,10 @@ def cycle(
     classes: Annotated[
         str | None,
         typer.Option(
-            "--classes", metavar="N,N[,N...]", help="Categories in the order of the cycle.", show_default="0,1,2"
+            "--classes",
+            metavar="N,N[,N...]",
+            help="Categories in the order of the cycle.",
+            show_default="0,1,2, or those of --start",
         ),
     ] = None,
     epochs: training_run.EpochsOption = 30,
@@ -41,7 +44,12 @@ def cycle(
         Path | None,
         typer.Option("--start", metavar="FILE", help="Begin with the networks of another run: its last.pt."),
     ] = None,
-    width: Annotated[int, typer.Option("--width", min=1, help="Channels of the first stage; 64 in the paper.")] = 64,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            "--width", min=1, help="Channels of the first stage.", show_default="64 as in the paper, or that of --start"
+        ),
+    ] = None,
     image_size: training_run.ImageSizeOption = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images of each category in a step.")] = 100,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Of Adam.")] = 2e-4,
@@ -94,6 +102,11 @@ def cycle(
     from lyapmap.training.cycle import CycleRecipe
     from lyapmap.training.cycle_terms import Wishes
 
+    earlier = None if start is None else checkpoint.load(start)
+    # What is of another kind is refused by the recipe.
+    begun = earlier if earlier is not None and earlier.model == "cycle" else None
+    if begun is not None and classes is None:
+        classes = ",".join(map(str, begun.training.get("settings", {}).get("classes", ())))
     chosen = common.integers(classes or "0,1,2", "--classes") or ()
     if len(set(chosen)) != len(chosen):
         raise LyapmapError(f"--classes: expected different classes, got {classes}")
@@ -102,6 +115,8 @@ def cycle(
     channels, height, breadth = train.state_shape
     if height != breadth:
         raise LyapmapError(f"--image-size: {data} has images of {height} x {breadth}; give a size to make them square")
+    if width is None:
+        width = CycleConfig.width if begun is None else begun.config["width"]
     recipe = CycleRecipe(
         CycleConfig(categories=len(chosen), image_size=height, channels=channels, width=width),
         train,
@@ -123,8 +138,8 @@ def cycle(
         ),
         device=workers.device,
     )
-    if start is not None:
-        recipe.start_from(checkpoint.load(start))
+    if earlier is not None:
+        recipe.start_from(earlier)
     training_run.run(
         recipe,
         folder,
