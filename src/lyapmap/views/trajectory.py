@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lyapmap.analysis.trajectory import Trajectory
 
 STRIP_COLUMNS = 13
+STRIP_BLOCKS = 3
+"""Blocks of columns below each other before steps are left out: every third one hides a cycle of period 3."""
 STRIP_ROWS = 8
 SERIES_STEPS = 100
 
@@ -25,15 +27,16 @@ SERIES_STEPS = 100
 def save_trajectory(result: Trajectory, path: str | Path) -> Path:
     """Write a picture of a trajectory: a film strip if its states are images, else a plot.
 
-    The strip shows the first trajectories, and of long ones every so many-th step.
+    The strip shows the first trajectories, in blocks below each other, and of long ones every so many-th step.
     """
     path = Path(path)
     if image_shape(tuple(result.state_shape)) is not None:
         images = channels_first(result.images()[:STRIP_ROWS])
-        every = max(1, -(-(images.shape[1] - 1) // (STRIP_COLUMNS - 1)))
+        every = max(1, -(-(images.shape[1] - 1) // (STRIP_BLOCKS * STRIP_COLUMNS - 1)))
         steps = range(0, images.shape[1], every)
         first = int(result.settings.get("transient", 0))
-        return save_film_strip(path, images[:, ::every], steps=[first + step for step in steps])
+        numbers = [first + step for step in steps]
+        return save_film_strip(path, images[:, ::every], steps=numbers, columns=STRIP_COLUMNS)
     draw_trajectory(result).savefig(path, dpi=style.DOTS_PER_INCH)
     return path
 
