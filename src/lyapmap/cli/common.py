@@ -22,6 +22,7 @@ BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Number = TypeVar("Number", int, float)
 
 SOURCE_PANEL = "Map and initial states"
 
@@ -223,18 +224,23 @@ def integers(text: str | None, option: str) -> tuple[int, ...] | None:
     """Numbers separated by commas, as `--classes 0,1,2` and `--state-shape 1,28,28` give them."""
     if text is None:
         return None
-    try:
-        return tuple(int(part) for part in text.replace(" ", ",").split(",") if part)
-    except ValueError:
-        raise LyapmapError(f"{option}: expected whole numbers separated by commas, got {text!r}") from None
+    return _parsed(int, _parts(text), text, f"{option}: expected whole numbers")
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
     """Numbers separated by commas, as `--gaussian 0.2,0.4` gives them."""
+    return _parsed(float, _parts(text), text, f"{option}: expected numbers")
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in text.replace(" ", ",").split(",") if part]
+
+
+def _parsed(kind: Callable[[str], Number], parts: list[str], text: str, words: str) -> tuple[Number, ...]:
     try:
-        return tuple(float(part) for part in text.replace(" ", ",").split(",") if part)
+        return tuple(kind(part) for part in parts)
     except ValueError:
-        raise LyapmapError(f"{option}: expected numbers separated by commas, got {text!r}") from None
+        raise LyapmapError(f"{words} separated by commas, got {text!r}") from None
 
 
 def box(low: str | None, high: str | None) -> tuple[list[float], list[float]] | None:
@@ -245,10 +251,8 @@ def box(low: str | None, high: str | None) -> tuple[list[float], list[float]] | 
         raise LyapmapError("--low and --high: expected both or none")
     corners = []
     for text, option in ((low, "--low"), (high, "--high")):
-        try:
-            corners.append([float(part) for part in text.split(",")])  # no part may be empty
-        except ValueError:
-            raise LyapmapError(f"{option}: expected numbers separated by commas, got {text!r}") from None
+        # Split by commas alone: a component left out is an error, unlike in a list.
+        corners.append(list(_parsed(float, text.split(","), text, f"{option}: expected numbers")))
     return corners[0], corners[1]
 
 

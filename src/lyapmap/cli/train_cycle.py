@@ -105,9 +105,8 @@ def cycle(
     earlier = None if start is None else checkpoint.load(start)
     # What is of another kind is refused by the recipe.
     begun = earlier if earlier is not None and earlier.model == "cycle" else None
-    if begun is not None and classes is None:
-        classes = ",".join(map(str, begun.training.get("settings", {}).get("classes", ())))
-    chosen = common.integers(classes or "0,1,2", "--classes") or ()
+    settings = {} if begun is None else begun.training.get("settings", {})
+    chosen = (common.integers(classes, "--classes") or ()) if classes else settings.get("classes", (0, 1, 2))
     if len(set(chosen)) != len(chosen):
         raise LyapmapError(f"--classes: expected different classes, got {classes}")
     folder = training_run.folder_of(out)

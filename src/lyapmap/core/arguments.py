@@ -30,22 +30,15 @@ def whole(name: str, value: Any, least: int) -> int:
     return number
 
 
-def positive(name: str, value: Any) -> float:
-    """A number greater than 0."""
+def positive(name: str, value: Any, *, finite: bool = False) -> float:
+    """A number greater than 0, and if so asked less than infinity."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not number > 0:
+    if not number > 0 or (finite and math.isinf(number)):
         raise LyapmapError(f"{name}: expected a positive number, got {value!r}")
     return number
-
-
-def require_positive(**numbers: float) -> None:
-    """Raise for an option that is not positive and finite."""
-    for name, value in numbers.items():
-        if not 0 < value < math.inf:
-            raise LyapmapError(f"{name}: expected a positive number, got {value}")
 
 
 def interval(name: str, value: Any) -> tuple[float, float]:

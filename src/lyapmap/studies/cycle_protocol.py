@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lyapmap.core.arguments import require_positive, whole
+from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.studies.protocol import Sizes, check_ascending, preset, size
 
@@ -73,7 +73,7 @@ class CycleProtocol(Sizes):
             raise LyapmapError(f"divergence_last: expected at least 3, got {self.divergence_last}")
         for name in ("noise", "divergence_size"):
             if getattr(self, name) is not None:
-                require_positive(**{name: getattr(self, name)})
+                positive(name, getattr(self, name), finite=True)
 
     @property
     def n_exponents(self) -> int | str:

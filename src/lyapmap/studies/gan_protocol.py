@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lyapmap.core.arguments import require_positive, whole
+from lyapmap.core.arguments import positive, whole
 from lyapmap.studies.protocol import Sizes, preset, size
 
 LEAST = {
@@ -45,7 +45,7 @@ class GanProtocol(Sizes):
     def __post_init__(self) -> None:
         for name, value in self.settings().items():
             if name in FRACTIONS:
-                require_positive(**{name: value})
+                positive(name, value, finite=True)
             elif name == "canvas_more":
                 for steps in value:
                     whole(name, steps, 2)

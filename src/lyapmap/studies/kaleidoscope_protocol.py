@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lyapmap.core.arguments import require_positive, whole
+from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.studies.protocol import Sizes, check_ascending, preset, size
 
@@ -56,7 +56,7 @@ class KaleidoscopeProtocol(Sizes):
             if isinstance(value, tuple):
                 check_ascending(name, value)
             elif name in ("noise", "dimension_noise"):
-                require_positive(**{name: value})
+                positive(name, value, finite=True)
             else:
                 least = {"exponent_transient": 0, "burn_in_samples": 16, "burn_in_steps": 4, "wander_steps": 2}
                 whole(name, value, least.get(name, 1))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lyapmap.core.arguments import require_positive
+from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.data import ImageSet
 from lyapmap.models.dcgan import Dcgan, DcganConfig
@@ -97,7 +97,8 @@ class GanRecipe:
             raise LyapmapError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
         if not 2 <= batch_size <= len(train):
             raise LyapmapError(f"batch_size: expected 2 to {len(train)} (the images at hand), got {batch_size}")
-        require_positive(learning_rate_g=learning_rate_g, learning_rate_d=learning_rate_d)
+        learning_rate_g = positive("learning_rate_g", learning_rate_g, finite=True)
+        learning_rate_d = positive("learning_rate_d", learning_rate_d, finite=True)
         if not 0 <= r1 < math.inf:
             raise LyapmapError(f"r1: expected a number of at least 0, got {r1}")
         if not 0 <= average < 1:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lyapmap.core.arguments import require_positive
+from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.data import ImageSet
 from lyapmap.models.kaleidoscope import Kaleidoscope, KaleidoscopeConfig, manifold_loss
@@ -79,7 +79,7 @@ class KaleidoscopeRecipe:
             batch_size = min(BATCH, len(states))
         if not 1 <= batch_size <= len(states):
             raise LyapmapError(f"batch_size: expected 1 to {len(states)} (the samples at hand), got {batch_size}")
-        require_positive(learning_rate=learning_rate)
+        learning_rate = positive("learning_rate", learning_rate, finite=True)
         if decay_epochs < 0:
             raise LyapmapError(f"decay_epochs: expected at least 0, got {decay_epochs}")
         if initial not in INITIAL:

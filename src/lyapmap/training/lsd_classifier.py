@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from lyapmap.core.arguments import require_positive
+from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.latent_spectral import Classifier, PooledConfig
@@ -67,7 +67,7 @@ class PooledRecipe:
         chosen = sorted(train.class_names) if classes is None else [int(c) for c in classes]
         if len(set(chosen)) != len(chosen) or len(chosen) != config.categories:
             raise LyapmapError(f"classes: expected {config.categories} different ones, got {chosen}")
-        require_positive(learning_rate=learning_rate)
+        learning_rate = positive("learning_rate", learning_rate, finite=True)
         require_weights(noise=noise)
         self._batches = Batches(train, chosen, config.state_shape, batch_size=batch_size, seed=seed, device=device)
         with torch.random.fork_rng(devices=[]):

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lyapmap.core.arguments import require_positive
+from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.models.latent_spectral import LatentSpectral, sampled
@@ -81,7 +81,7 @@ class EncoderRecipe:
             raise LyapmapError(f"classes: expected {model.categories} different ones, got {list(classes)}")
         if kind not in RECONSTRUCTIONS:
             raise LyapmapError(f"kind: expected one of {', '.join(RECONSTRUCTIONS)}, got {kind!r}")
-        require_positive(learning_rate=learning_rate)
+        learning_rate = positive("learning_rate", learning_rate, finite=True)
         require_weights(reconstruction=reconstruction, kl=kl, label=label)
         self._batches = Batches(train, classes, model.state_shape, batch_size=batch_size, seed=seed, device=device)
         self.model = model.to(device)

@@ -33,10 +33,9 @@ def save_trajectory(result: Trajectory, path: str | Path) -> Path:
     if image_shape(tuple(result.state_shape)) is not None:
         images = channels_first(result.images()[:STRIP_ROWS])
         every = max(1, -(-(images.shape[1] - 1) // (STRIP_BLOCKS * STRIP_COLUMNS - 1)))
-        steps = range(0, images.shape[1], every)
         first = int(result.settings.get("transient", 0))
-        numbers = [first + step for step in steps]
-        return save_film_strip(path, images[:, ::every], steps=numbers, columns=STRIP_COLUMNS)
+        steps = range(first, first + images.shape[1], every)
+        return save_film_strip(path, images[:, ::every], steps=steps, columns=STRIP_COLUMNS)
     draw_trajectory(result).savefig(path, dpi=style.DOTS_PER_INCH)
     return path
 
