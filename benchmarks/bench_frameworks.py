@@ -28,9 +28,9 @@ def generators(width: int) -> tuple[Any, Any]:
     keras()
     import torch
 
-    from lyapmap.models.cycle import CycleConfig, Generator
-    from lyapmap.models.keras_cycle import build_generator
-    from lyapmap.training.keras_weights import to_keras
+    from lyapmap.models.cycle.keras_network import build_generator
+    from lyapmap.models.cycle.keras_weights import to_keras
+    from lyapmap.models.cycle.network import CycleConfig, Generator
 
     torch.manual_seed(0)
     config = CycleConfig(width=width)
@@ -99,9 +99,9 @@ def step(width: int, b: int, k: int) -> None:
 def dimension(steps: int, transient: int, trajectories: int) -> None:
     """`lyapunov_spectrum` with `n_exponents="auto"` of the shipped generator, from the same states."""
     keras()
-    from lyapmap.models.cycle_config import CycleConfig
-    from lyapmap.models.keras_cycle import build_generator
-    from lyapmap.training.keras_weights import to_keras
+    from lyapmap.models.cycle.config import CycleConfig
+    from lyapmap.models.cycle.keras_network import build_generator
+    from lyapmap.models.cycle.keras_weights import to_keras
 
     model = lm.load_model("cycle-mnist-012")
     network = _with_weights(build_generator(CycleConfig(**model.config)), model.module, to_keras)

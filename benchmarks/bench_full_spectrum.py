@@ -23,7 +23,7 @@ import torch
 
 import lyapmap as lm
 from lyapmap.core.propagate import propagate, random_frame
-from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.models.cycle.network import CycleConfig, Generator
 
 
 class Rival:

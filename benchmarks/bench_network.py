@@ -21,7 +21,7 @@ import torch
 import lyapmap as lm
 from lyapmap.analysis.growth import GrowthStatistics
 from lyapmap.analysis.kaplan_yorke import kaplan_yorke_with_error
-from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.models.cycle.network import CycleConfig, Generator
 
 REPEATS = 11
 

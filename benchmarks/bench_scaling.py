@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 import lyapmap as lm
 from lyapmap.backends.numba_map import NumbaMap
 from lyapmap.core.propagate import propagate, random_frame
-from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.models.cycle.network import CycleConfig, Generator
 
 
 def fastest(cases: Sequence[Callable[[], object]], repeats: int) -> list[float]:

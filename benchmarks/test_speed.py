@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lyapmap as lm
-from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.models.cycle.network import CycleConfig, Generator
 
 
 @pytest.mark.parametrize("name", ["logistic", "henon", "ikeda", "folded_towel"])

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from lyapmap import data
-from lyapmap.models.dcgan import DcganConfig
-from lyapmap.models.gran import GranConfig
-from lyapmap.training import checkpoint as checkpoints
-from lyapmap.training.gan import GanRecipe
-from lyapmap.training.gan_files import Gan, load_gan
+from lyapmap.files import checkpoint as checkpoints
+from lyapmap.models.gan.dcgan import DcganConfig
+from lyapmap.models.gan.files import Gan, load_gan
+from lyapmap.models.gan.gran import GranConfig
+from lyapmap.models.gan.recipe import GanRecipe
 
 DCGAN = DcganConfig(image_size=8, channels=1, kernels=(6,), latent=5)
 GRAN = GranConfig(image_size=8, channels=1, kernels=(6,), latent=5, hidden=7, steps=3)

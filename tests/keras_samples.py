@@ -28,9 +28,9 @@ def both(config, dtype="float32", seed=0):
     """The same generator in torch and in Keras."""
     import torch
 
-    from lyapmap.models.cycle import Generator
-    from lyapmap.models.keras_cycle import build_generator
-    from lyapmap.training.keras_weights import to_keras
+    from lyapmap.models.cycle.keras_network import build_generator
+    from lyapmap.models.cycle.keras_weights import to_keras
+    from lyapmap.models.cycle.network import Generator
 
     torch.manual_seed(seed)
     module = Generator(config).eval().to(getattr(torch, dtype))

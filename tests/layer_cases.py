@@ -92,7 +92,7 @@ LIMITS = (
         DTYPES,
         FAILS,
         "Keras hands torch the axes as if they were the last ones",
-        "KERAS_BACKEND=tensorflow, or the layers of lyapmap.models.keras_cycle",
+        "KERAS_BACKEND=tensorflow, or the layers of lyapmap.models.cycle.keras_network",
     ),
     Limit(
         ("LSTM over a sequence",),

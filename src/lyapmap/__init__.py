@@ -13,7 +13,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lyapmap import _moved
 from lyapmap._version import __version__
+
+_moved.install()
 
 _NAMES = {
     "wrap": "lyapmap.backends",
@@ -83,7 +86,7 @@ _NAMES = {
     "Contender": "lyapmap.analysis.battle",
     "tournament": "lyapmap.analysis.tournament",
     "Tournament": "lyapmap.analysis.tournament",
-    "load_model": "lyapmap.training.zoo",
+    "load_model": "lyapmap.files.zoo",
     "jacobian_spectrum": "lyapmap.analysis.singular_values",
     "JacobianSpectrum": "lyapmap.analysis.singular_values",
     "wrap_function": "lyapmap.backends.function",
@@ -136,7 +139,7 @@ if TYPE_CHECKING:
     from lyapmap.core.in_turn import in_turn
     from lyapmap.core.latent import LatentTriple
     from lyapmap.core.results import Status
-    from lyapmap.training.zoo import load_model
+    from lyapmap.files.zoo import load_model
     from lyapmap.views.embedded_states import EmbeddedStates
     from lyapmap.views.embedding import embed
     from lyapmap.views.embedding_result import Embedding

@@ -16,7 +16,7 @@ from torch.func import jvp, vmap
 from lyapmap.backends.torch_dual import Dual, NoRule, carry
 from lyapmap.backends.torch_map import wrap_torch
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.models.cycle import CycleConfig, Generator
+from lyapmap.models.cycle.network import CycleConfig, Generator
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 IMAGE = (4, 6, 6)

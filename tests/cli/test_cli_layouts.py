@@ -13,8 +13,8 @@ import lyapmap as lm
 from lyapmap.cli import app
 from lyapmap.cli.image_data import images_like
 from lyapmap.core.images import channels_first, laid_out
-from lyapmap.training.extractors import features
-from lyapmap.training.labels import classifier
+from lyapmap.files.features import features
+from lyapmap.files.labels import classifier
 
 MAPS = """
 import numpy as np

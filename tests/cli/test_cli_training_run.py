@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lyapmap.cli import app, training_run
-from lyapmap.training.checkpoint import load
+from lyapmap.files.checkpoint import load
 from lyapmap.training.loop import Progress
 
 TINY = ["train", "cycle", "--data", "digits", "--width", "4", "--batch-size", "50", "--monitor-every", "0"]

@@ -11,13 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pair
 import pytest
 import torch
 import torch.nn.functional as F
 
+import pair
 from lyapmap.core.errors import LyapmapError, MissingExtraError
-from lyapmap.training.checkpoint import Checkpoint, load
+from lyapmap.files.checkpoint import Checkpoint, load
 from lyapmap.training.distributed import OneProcess, launch
 from lyapmap.training.loop import train
 from lyapmap.training.shared_draws import SharedDraws

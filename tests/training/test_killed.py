@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pair
 import pytest
 import torch
 
-from lyapmap.training.checkpoint import load
+import pair
+from lyapmap.files.checkpoint import load
 from lyapmap.training.loop import train
 
 PROGRAM = """

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pair
 import pytest
 
+import pair
 from lyapmap.core.errors import MissingExtraError
 from lyapmap.training.logbook import Logbook
 from lyapmap.training.loop import train

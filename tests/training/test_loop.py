@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
-from lyapmap.training.checkpoint import Checkpoint, load, save
+from lyapmap.files.checkpoint import Checkpoint, load, save
 from lyapmap.training.loop import Progress, train
 
 STEPS = 3

@@ -13,8 +13,8 @@ import pytest
 
 from lyapmap.core.errors import ShapeError
 from lyapmap.core.results import Status
+from lyapmap.report.style import with_error
 from lyapmap.views.spectrum import draw_spectrum
-from lyapmap.views.style import with_error
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,8 @@ def test_the_callers_matplotlib_is_left_alone() -> None:
 
 def test_matplotlib_comes_late_and_pyplot_never() -> None:
     code = (
-        "import sys, lyapmap.views.spectrum, lyapmap.views.training, lyapmap.views.images, lyapmap.views.style as s\n"
+        "import sys, lyapmap.views.spectrum, lyapmap.training.pictures, lyapmap.report.images\n"
+        "import lyapmap.report.style as s\n"
         "assert 'matplotlib' not in sys.modules and 'PIL' not in sys.modules\n"
         "s.new_figure(2, 2).subplots()\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"

@@ -7,9 +7,9 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
-from lyapmap.views.development import draw_development
+from lyapmap.models.cycle.pictures import draw_development
+from lyapmap.report.page import save_report
 from lyapmap.views.embedded_bundle import draw_embedded_bundle
-from lyapmap.views.report import save_report
 
 
 def entry(epoch, **others):

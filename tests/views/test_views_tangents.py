@@ -10,12 +10,12 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.core.results import Status
+from lyapmap.report.style import new_figure
 from lyapmap.views.alignment import draw_alignment
 from lyapmap.views.covariant import draw_covariant
 from lyapmap.views.divergence import draw_divergence
 from lyapmap.views.fields import draw_field
 from lyapmap.views.finite_time import draw_finite_time
-from lyapmap.views.style import new_figure
 from sample_maps import Henon, Linear
 
 X0 = np.random.default_rng(0).uniform(-0.1, 0.1, (12, 2))

@@ -12,7 +12,6 @@ from lyapmap.cli import (
     battle,
     burn_in,
     check,
-    convert,
     correlation,
     covariant,
     dimension,
@@ -20,9 +19,6 @@ from lyapmap.cli import (
     embed,
     entropy,
     finite_time,
-    gan,
-    kaleidoscope,
-    lsd,
     manifold,
     maps,
     memorization,
@@ -39,6 +35,10 @@ from lyapmap.cli import (
     zero_one,
 )
 from lyapmap.cli.common import lists_joined, version_option
+from lyapmap.models.cycle.commands import convert
+from lyapmap.models.gan import commands as gan
+from lyapmap.models.kaleidoscope import commands as kaleidoscope
+from lyapmap.models.latent_spectral import commands as lsd
 
 
 class _Commands(typer.core.TyperGroup):

@@ -26,8 +26,8 @@ def models(
     from lyapmap.cli.source import require_torch
 
     require_torch("reading a model")
-    from lyapmap.training import checkpoint, zoo
-    from lyapmap.training.torch_files import NO_MAPS
+    from lyapmap.files import checkpoint, zoo
+    from lyapmap.files.torch_networks import NO_MAPS
 
     if name is not None and name not in zoo.shipped():
         zoo.load_model(name)  # raises for what is neither shipped nor a file

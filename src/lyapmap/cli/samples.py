@@ -102,7 +102,7 @@ def chosen_features(name: str | None, real: Samples, weights: Path | None, tange
     from lyapmap.cli.source import require_torch
 
     require_torch("--features")
-    from lyapmap.training.extractors import features
+    from lyapmap.files.features import features
 
     return features(name, data=real.name, state_shape=real.points.shape[1:], weights=weights)
 

@@ -63,7 +63,7 @@ def conclude(
     """
     facts = [*facts, *common_facts(result, source)]
     if out is not None:
-        from lyapmap.views.report import save_report
+        from lyapmap.report.page import save_report
 
         own = save(result, out, name)
         save_report(

@@ -114,7 +114,7 @@ def require_torch(purpose: str) -> None:
 def _model(
     model: str, part: str | None, trust: bool, dtype: str | None, device: str | None, b: int, seed: int
 ) -> tuple[str, TangentMap, Callable[[], _Start]]:
-    from lyapmap.training.zoo import load_model
+    from lyapmap.files.zoo import load_model
 
     loaded = load_model(model, dtype=dtype, device=device, part=part, trust=trust)
 

@@ -8,12 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from lyapmap.cli import common
-from lyapmap.cli.study_gan import EPILOG as GAN_EPILOG
-from lyapmap.cli.study_gan import gan
-from lyapmap.cli.study_kaleidoscope import EPILOG as KALEIDOSCOPE_EPILOG
-from lyapmap.cli.study_kaleidoscope import kaleidoscope
-from lyapmap.cli.study_lsd import EPILOG as LSD_EPILOG
-from lyapmap.cli.study_lsd import lsd
 from lyapmap.cli.study_options import (
     ClassifierOption,
     FeaturesOption,
@@ -24,7 +18,13 @@ from lyapmap.cli.study_options import (
     with_sizes,
 )
 from lyapmap.core.errors import LyapmapError
-from lyapmap.studies.cycle_protocol import PROTOCOLS, protocol
+from lyapmap.models.cycle.protocol import PROTOCOLS, protocol
+from lyapmap.models.gan.commands.study import EPILOG as GAN_EPILOG
+from lyapmap.models.gan.commands.study import gan
+from lyapmap.models.kaleidoscope.commands.study import EPILOG as KALEIDOSCOPE_EPILOG
+from lyapmap.models.kaleidoscope.commands.study import kaleidoscope
+from lyapmap.models.latent_spectral.commands.study import EPILOG as LSD_EPILOG
+from lyapmap.models.latent_spectral.commands.study import lsd
 
 app = typer.Typer(
     help="Whole protocols of papers, stage by stage; what is done is kept.",
@@ -100,9 +100,9 @@ def cycle(
     DIR receives index.html, study.json, figures/, results/ (each opens with lyapmap and xarray) and stages/.
     """
     from lyapmap.cli.source import require_torch
-    from lyapmap.studies.cycle import check_names, cycle_study
-    from lyapmap.studies.cycle_subject import load_subject
-    from lyapmap.studies.cycle_training import train_first
+    from lyapmap.models.cycle.study import check_names, cycle_study
+    from lyapmap.models.cycle.subject import load_subject
+    from lyapmap.models.cycle.train_first import train_first
 
     require_torch("the study")
     if model is not None and (train_epochs is not None or width is not None):
@@ -160,8 +160,8 @@ def cycle_seeds(
 ) -> None:
     """How much exponents, dimension, precision and recall depend on the seed and the epoch of the training."""
     from lyapmap.cli.source import require_torch
-    from lyapmap.studies.cycle_seeds import cycle_seeds as measure
-    from lyapmap.studies.cycle_seeds import load_runs
+    from lyapmap.models.cycle.seeds import cycle_seeds as measure
+    from lyapmap.models.cycle.seeds import load_runs
 
     require_torch("the study")
     # All epochs by default: they are what this is about.

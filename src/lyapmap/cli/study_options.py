@@ -15,7 +15,7 @@ import typer
 from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
-    from lyapmap.studies.stages import Record, Stage
+    from lyapmap.study.stages import Record, Stage
 
 SIZES = "Sizes, over those of the protocol"
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
-from lyapmap.cli import train_classifier, train_cycle, train_dcgan, train_gran, train_kaleidoscope, train_lsd
+from lyapmap.models.classifier import commands as train_classifier
+from lyapmap.models.cycle.commands import train as train_cycle
+from lyapmap.models.gan.commands import train_dcgan, train_gran
+from lyapmap.models.kaleidoscope.commands import train as train_kaleidoscope
+from lyapmap.models.latent_spectral.commands import train as train_lsd
 
 app = typer.Typer(
     help="Train the networks of the papers.",

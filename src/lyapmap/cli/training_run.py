@@ -153,7 +153,7 @@ def _loss(value: float, decimals: int) -> str:
 
 def draw(history: list[dict[str, object]], folder: Path) -> None:
     """Draw the losses to `training.png`."""
-    from lyapmap.views.training import draw_training
+    from lyapmap.training.pictures import draw_training
 
     draw_training(history).savefig(folder / "training.png", dpi=150)
 

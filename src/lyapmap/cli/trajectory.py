@@ -41,7 +41,7 @@ def trajectory(
     """
     from lyapmap.analysis.trajectory import trajectory as iterate
     from lyapmap.core.images import channels_first
-    from lyapmap.views.images import save_gif
+    from lyapmap.report.images import save_gif
     from lyapmap.views.trajectory import save_trajectory
 
     n_steps = STEPS[source.kind] if steps is None else steps

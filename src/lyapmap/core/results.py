@@ -196,7 +196,8 @@ class Result:
         if not self.DRAWN_BY:
             raise LyapmapError(f"plot: there is no picture of a {type(self).__name__}")
         module, function = self.DRAWN_BY.rsplit(".", 1)
-        return getattr(import_module(f"lyapmap.views.{module}"), function)(self, **options)
+        module = module if module.startswith("lyapmap.") else f"lyapmap.views.{module}"
+        return getattr(import_module(module), function)(self, **options)
 
 
 _FLOAT, _TUPLE = "__float__", "__tuple__"

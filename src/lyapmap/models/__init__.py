@@ -1,7 +1,5 @@
-"""Networks of the papers, one file each: `lyapmap.models.cycle`, `.dcgan`, `.gran`, `.classifier`, `.latent_spectral`,
-`.vgg` of PyTorch.
-
-`.keras_cycle` is the generator of `.cycle` in Keras; `.cycle_config` belongs to both.
+"""Networks of the papers, one folder each, with all that belongs to it: `lyapmap.models.cycle`, `.kaleidoscope`,
+`.gan`, `.latent_spectral`, `.classifier`.
 """
 
 from __future__ import annotations
@@ -9,13 +7,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_MODULES = ("cycle", "dcgan", "gran", "classifier", "latent_spectral", "vgg")
-_OTHERS = ("cycle_config", "gan_config", "keras_cycle")
-__all__ = [*_MODULES]  # loaded late, and torch with them
+from lyapmap._moved import MOVED
+
+PAPERS = ("cycle", "kaleidoscope", "gan", "latent_spectral", "classifier")
+__all__ = [*PAPERS]  # loaded late
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES + _OTHERS:
+    if name not in PAPERS and f"models.{name}" not in MOVED:
         raise AttributeError(f"module 'lyapmap.models' has no attribute {name!r}")
     return import_module(f"lyapmap.models.{name}")
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.training import checkpoint as checkpoints
+from lyapmap.files import checkpoint as checkpoints
 from lyapmap.training.distributed import OneProcess, Workers
 from lyapmap.training.interrupts import interrupts_held
 from lyapmap.training.logbook import Logbook

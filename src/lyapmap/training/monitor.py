@@ -6,10 +6,10 @@ import time
 from typing import Any
 
 from lyapmap.backends.torch_map import wrap_torch
-from lyapmap.training.checkpoint import Checkpoint
+from lyapmap.files.checkpoint import Checkpoint
+from lyapmap.files.torch_networks import build_module
 from lyapmap.training.exponents import Measurement
 from lyapmap.training.loop import Monitor
-from lyapmap.training.torch_files import build_module
 
 
 def exponent_monitor(

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.training.checkpoint import Checkpoint
+from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.training.distributed import Workers
 
 

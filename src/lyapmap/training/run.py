@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
-from lyapmap.training import checkpoint as checkpoints
+from lyapmap.files import checkpoint as checkpoints
 from lyapmap.training.distributed import Workers
 from lyapmap.training.logbook import Logbook, plain
 from lyapmap.training.recipe import Recipe
@@ -196,7 +196,7 @@ class Run:
         self.workers.first(self._draw_samples)
 
     def _draw_samples(self) -> None:
-        from lyapmap.views.images import save_sheet
+        from lyapmap.report.images import save_sheet
 
         save_sheet(self.recipe.sample_sheet(), self.out / f"samples-{self.epoch:04d}.png")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lyapmap.views import style
+from lyapmap.report import style
 from lyapmap.views.fields import draw_field
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.views import style
+from lyapmap.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lyapmap.core.images import channels_first, image_shape
-from lyapmap.views import style
-from lyapmap.views.images import sheet
+from lyapmap.report import style
+from lyapmap.report.images import sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lyapmap.core.images import channels_first, image_shape
-from lyapmap.views import style
+from lyapmap.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

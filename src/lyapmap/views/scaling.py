@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.views import style
+from lyapmap.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

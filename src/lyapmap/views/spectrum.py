@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.views import style
+from lyapmap.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lyapmap.views import style
+from lyapmap.report import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

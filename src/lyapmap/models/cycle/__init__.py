@@ -1,0 +1,28 @@
+"""The cycle generator: images of one category to images of the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lyapmap._late import late
+
+if TYPE_CHECKING:
+    from lyapmap.models.cycle.config import CycleConfig as CycleConfig
+    from lyapmap.models.cycle.network import ChannelNorm as ChannelNorm
+    from lyapmap.models.cycle.network import CycleModel as CycleModel
+    from lyapmap.models.cycle.network import Discriminator as Discriminator
+    from lyapmap.models.cycle.network import Generator as Generator
+    from lyapmap.models.cycle.network import ResidualBlock as ResidualBlock
+    from lyapmap.models.cycle.network import Stage as Stage
+
+_NAMES = {
+    "CycleConfig": ".config",
+    "ChannelNorm": ".network",
+    "CycleModel": ".network",
+    "Discriminator": ".network",
+    "Generator": ".network",
+    "ResidualBlock": ".network",
+    "Stage": ".network",
+}
+__all__ = [*_NAMES]  # loaded late, and torch with them
+__getattr__, __dir__ = late(__name__, _NAMES)

@@ -1,0 +1,133 @@
+"""How the numbers of a study move along training, one line for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lyapmap.core.errors import LyapmapError
+from lyapmap.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = (
+    ("largest", "Largest exponent", "nats per step", "largest_stderr"),
+    ("kaplan_yorke", "Kaplan-Yorke dimension", "$D_{KY}$", "kaplan_yorke_stderr"),
+    ("n_positive", "Positive exponents", "number", ""),
+    ("precision", "Precision", "part of the samples", ""),
+    ("recall", "Recall", "part of the samples", ""),
+    ("coverage", "Coverage", "part of the samples", ""),
+    ("order", "Order of the categories kept", "part of the steps", ""),
+)
+AT: dict[str, tuple[Any, str, str]] = {
+    "1": ("-", style.INK, "test images after 1 step"),
+    "10": ("--", "white", "after 10 steps"),
+    "30": ("-.", style.PALE, "after 30 steps"),
+}
+"""Line styles and marks of steps."""
+PARTS = ("precision", "recall", "coverage")
+SIGMAS = 2.0
+"""Standard errors that a bar reaches to either side."""
+
+
+def draw_development(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], *, paper: Mapping[str, float] | None = None
+) -> Figure:
+    """Draw exponents, dimension, quality and variety over the epochs of one or several runs.
+
+    Parameters
+    ----------
+    runs : mapping of str to sequence of dict
+        By the name of the run, entries of its epochs: "epoch", "largest", "kaplan_yorke",
+        "n_positive", "order", "precision_at_1", ..., "recall_at_10", ..., "coverage_at_30", and where
+        known "largest_stderr" and "kaplan_yorke_stderr". None, or what is missing, leaves a gap.
+    paper : mapping, optional
+        Values to compare with by the same names, drawn as grey lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    LyapmapError
+        If there is no entry.
+    """
+    known = {name: sorted(entries, key=lambda entry: entry["epoch"]) for name, entries in runs.items() if len(entries)}
+    if not known:
+        raise LyapmapError("runs: expected at least one epoch of one run, got none")
+    figure = style.new_figure(15.2, 6.6)
+    axes = figure.subplots(2, 4).ravel()
+    for place, (key, title, unit, error) in enumerate(PANELS):
+        _draw(axes[place], known, key, title, unit, error, paper or {})
+    _legend(axes[-1], known, bool(paper))
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    key: str,
+    title: str,
+    unit: str,
+    error: str,
+    paper: Mapping[str, float],
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    style.dress(axes, title=title, x="epoch", y=unit)
+    if key == "largest":
+        style.zero_line(axes)
+    parts = {f"_at_{n}": (line, fill) for n, (line, fill, _) in AT.items()} if key in PARTS else {"": ("-", style.INK)}
+    for part, (line, fill) in parts.items():
+        for place, entries in enumerate(runs.values()):
+            epochs = [entry["epoch"] for entry in entries]
+            values = np.array([_number(entry.get(key + part)) for entry in entries])
+            errors = np.array([_number(entry.get(error)) for entry in entries])
+            bars = SIGMAS * np.where(np.isfinite(errors), errors, 0) if error else None
+            axes.errorbar(
+                epochs,
+                values,
+                yerr=bars,
+                color=style.SEQUENCE[place % len(style.SEQUENCE)],
+                linestyle=line,
+                linewidth=1.3,
+                elinewidth=0.9,
+                marker="o" if len(epochs) <= 40 else "",
+                markersize=4,
+                markerfacecolor=None if fill == style.INK else fill,
+            )
+        if key + part in paper:
+            axes.axhline(paper[key + part], color=style.GREY, linewidth=1.2, linestyle=":", zorder=1.5)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    if key in (*PARTS, "order"):
+        axes.set_ylim(0, 1.02)
+    elif key != "largest":
+        axes.set_ylim(bottom=0)
+
+
+def _legend(axes: Axes, runs: Mapping[str, Any], with_paper: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    axes.set_axis_off()
+    handles = [
+        Line2D([], [], color=style.SEQUENCE[i % len(style.SEQUENCE)], marker="o", markersize=3, label=name)
+        for i, name in enumerate(runs)
+        if name
+    ]
+    handles += [
+        Line2D([], [], color=style.INK, linestyle=line, marker="o", markersize=4, markerfacecolor=fill, label=name)
+        for line, fill, name in AT.values()
+    ]
+    if with_paper:
+        handles.append(Line2D([], [], color=style.GREY, linestyle=":", label="paper (of precision and recall, bounds)"))
+    axes.legend(handles=handles, loc="upper left", fontsize=style.LABEL, frameon=False)
+    axes.text(0.02, 0.02, "bars: two standard errors", fontsize=style.SMALL, color=style.GREY, transform=axes.transAxes)
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)

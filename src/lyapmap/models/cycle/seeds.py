@@ -1,0 +1,217 @@
+"""How much the numbers of the cycle study depend on the seed and the epoch of the training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lyapmap.core.errors import LyapmapError
+from lyapmap.files.zoo import load_model
+from lyapmap.models.cycle.along_training import NUMBERS, entries, epoch_stages, mean_and_deviation
+from lyapmap.models.cycle.protocol import CycleProtocol
+from lyapmap.models.cycle.study import PAPER_LINES
+from lyapmap.models.cycle.subject import CycleSubject, kept_epochs, load_subject
+from lyapmap.study.page import Study, save_study
+from lyapmap.study.stages import Bench, Record, Stage, Told, run_stages
+
+ROWS = (
+    ("largest", "largest exponent", "0.340"),
+    ("n_positive", "positive exponents", "5"),
+    ("kaplan_yorke", "Kaplan-Yorke dimension", "14.5"),
+    ("order", "order of the categories kept", ""),
+    ("precision_at_1", "precision at n = 1", "> 0.8"),
+    ("recall_at_1", "recall at n = 1", ""),
+    ("precision_at_10", "precision at n = 10", "> 0.8"),
+    ("recall_at_10", "recall at n = 10", "< 0.3"),
+    ("coverage_at_10", "coverage at n = 10", ""),
+    ("precision_at_30", "precision at n = 30", ""),
+    ("recall_at_30", "recall at n = 30", ""),
+    ("coverage_at_30", "coverage at n = 30", ""),
+)
+"""Names of the numbers, in words, and the paper's values."""
+
+
+def runs_by_name(folders: Sequence[str | Path]) -> dict[str, Path]:
+    """Folders of training runs by short names that differ.
+
+    Raises
+    ------
+    LyapmapError
+        If a folder holds no `epoch-*.pt`, or is given twice.
+    """
+    found: dict[str, Path] = {}
+    for given in folders:
+        folder = Path(given)
+        if not kept_epochs(folder):
+            raise LyapmapError(f"{folder}: holds no epoch-*.pt; train with --keep-every 1")
+        name = folder.resolve().name
+        if name in found:
+            name = f"{folder.resolve().parent.name}-{name}"
+        if name in found:
+            raise LyapmapError(f"{folder}: given twice")
+        found[name] = folder
+    if not found:
+        raise LyapmapError("expected at least one folder of a training run, got none")
+    return found
+
+
+def load_runs(folders: Sequence[str | Path], **options: Any) -> tuple[dict[str, Path], CycleSubject]:
+    """The runs, and what all of them are compared with: the first one's network, and `load_subject`'s options."""
+    runs = runs_by_name(folders)
+    first = next(iter(runs.values()))
+    return runs, load_subject(next(iter(kept_epochs(first).values())), **options)
+
+
+def cycle_seeds(
+    runs: Mapping[str, Path],
+    subject: CycleSubject,
+    folder: str | Path,
+    *,
+    protocol: CycleProtocol,
+    progress: bool = False,
+    told: Told | None = None,
+) -> Study:
+    """Measure the kept epochs of several runs, or go on where an earlier call stopped.
+
+    Parameters
+    ----------
+    runs : mapping of str to Path
+        Folders of training runs, see `runs_by_name`.
+    subject : CycleSubject
+        Whose data and features are used.
+    folder : path
+    protocol : CycleProtocol
+        Of which `epochs`, `k` and those that begin with "epoch" are used.
+    progress, told
+        As of `cycle_study`.
+
+    Returns
+    -------
+    Study
+        The table gives mean and standard deviation over runs at the last epoch that all have; a
+        column for each kind of run where some were trained with other losses than others.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C, which costs the epoch at hand only.
+    """
+    folder = Path(folder)
+    groups = {name: epoch_stages(path, name, protocol.epochs) for name, path in runs.items()}
+    flat = [stage for group in groups.values() for stage in group]
+    spread = Stage(
+        "spread", "Spread over runs and epochs", partial(_spread, groups), needs=tuple(stage.name for stage in flat)
+    )
+    found: dict[str, Any] = {}
+    settings = {name: settings_of(path) for name, path in runs.items()}
+    kinds = len(set(settings.values()))
+
+    def assemble(records: dict[str, Record]) -> None:
+        table = table_of_settings(records, groups, settings) if kinds > 1 else table_of_runs(records, groups)
+        found.update(
+            save_study(
+                folder,
+                title=f"Spread over {len(runs)} training runs on {subject.train.name}, "
+                f"classes {', '.join(map(str, subject.classes))}",
+                about={
+                    "runs": settings,
+                    "data": subject.train.name,
+                    "classes": list(subject.classes),
+                    "features": subject.features_name,
+                    "seed": subject.seed,
+                },
+                settings={
+                    name: value
+                    for name, value in protocol.settings().items()
+                    if name.startswith("epoch") or name == "k"
+                },
+                table=table,
+                table_title="At the last epoch that all runs of a kind have",
+                records=records,
+            )
+        )
+
+    records = run_stages(
+        [*flat, spread],
+        subject,
+        folder,
+        settings=protocol.settings(),
+        progress=progress,
+        told=told,
+        assemble=assemble,
+    )
+    return Study(folder, found, records)
+
+
+def settings_of(folder: Path) -> str:
+    """In what a run departs from the paper's losses and the usual settings, in words; seeds apart."""
+    last = list(kept_epochs(folder).values())[-1]
+    settings = load_model(last).training.get("settings", {})
+    wishes = {name.replace("_", " "): value for name, value in settings.get("wishes", {}).items()}
+    words = [f"{name} {value:g}" for name, value in wishes.items()]
+    if "start" in settings:
+        words.insert(0, f"after {settings['start']['epoch']} epochs of another run")
+    return ", ".join(words) or "the paper's losses"
+
+
+def table_of_settings(
+    records: Mapping[str, Record], groups: Mapping[str, list[Stage]], settings: Mapping[str, str]
+) -> list[tuple[str, ...]]:
+    """Rows of (what, paper, mean and deviation of the runs of each kind), the first with headings."""
+    kinds = list(dict.fromkeys(settings.values()))
+    tables = [
+        table_of_runs(records, {run: groups[run] for run, kind in settings.items() if kind == each}) for each in kinds
+    ]
+    rows: list[tuple[str, ...]] = [("what", "paper", *kinds)]
+    rows.append(("runs, epoch", "", *(table[0][2] for table in tables)))
+    for i, (_, words, paper) in enumerate(ROWS, 1):
+        rows.append((words, paper, *(table[i][2] if len(table) > 1 else "-" for table in tables)))
+    return rows
+
+
+def table_of_runs(records: Mapping[str, Record], groups: Mapping[str, list[Stage]]) -> list[tuple[str, ...]]:
+    """Rows of (what, paper, mean and deviation, each run) at the last common epoch, the first with headings."""
+    found = {name: {e["epoch"]: e for e in entries(records, stages)} for name, stages in groups.items()}
+    found = {name: epochs for name, epochs in found.items() if epochs}
+    common = set.intersection(*(set(epochs) for epochs in found.values())) if found else set()
+    if not common:
+        return [("what", "paper", "mean ± deviation")]
+    last = max(common)
+    rows: list[tuple[str, ...]] = [("what", "paper", f"{len(found)} runs, epoch {last}", *found)]
+    for key, words, paper in ROWS:
+        values = [epochs[last].get(key) for epochs in found.values()]
+        mean, deviation, count = mean_and_deviation(values)
+        decimals = 1 if key in ("n_positive", "kaplan_yorke") else 3
+        summary = "-" if count == 0 else f"{mean:.{decimals}f}"
+        summary += f" ± {deviation:.{decimals}f}" if count > 1 else ""
+        summary += f" (of {count})" if 0 < count < len(values) else ""
+        rows.append((words, paper, summary, *("-" if v is None else f"{v:.{decimals}f}" for v in values)))
+    return rows
+
+
+def _spread(groups: Mapping[str, list[Stage]], _: CycleSubject, bench: Bench) -> dict[str, Any]:
+    from lyapmap.models.cycle.pictures import draw_development
+
+    found = {name: entries(bench.before, stages) for name, stages in groups.items()}
+    known = {name: epochs for name, epochs in found.items() if epochs}
+    if not known:
+        raise LyapmapError("no epoch could be measured")
+    bench.show(
+        draw_development(known, paper=PAPER_LINES),
+        "spread",
+        "Every run over its epochs",
+        "One line for each run; dotted, the paper's values after 1000 epochs at full width.",
+    )
+    epochs = sorted({entry["epoch"] for run in known.values() for entry in run})
+    numbers: dict[str, Any] = {"runs": list(known), "epoch": epochs}
+    for key in NUMBERS:
+        at = [[e[key] for run in known.values() for e in run if e["epoch"] == epoch] for epoch in epochs]
+        summary = [mean_and_deviation(values) for values in at]
+        numbers |= {
+            f"{key}_mean": [mean for mean, _, _ in summary],
+            f"{key}_deviation": [deviation for _, deviation, _ in summary],
+            f"{key}_runs": [count for _, _, count in summary],
+        }
+    return numbers

@@ -1,0 +1,274 @@
+"""The study of the cycle model: every result of the paper, stage by stage.
+
+T. Tanaka and Y. Yamaguti, "Cyclic image generation using chaotic dynamics".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lyapmap.core.errors import LyapmapError
+from lyapmap.models.cycle import chaos as chaos
+from lyapmap.models.cycle import images as pictures
+from lyapmap.models.cycle import metrics as metrics
+from lyapmap.models.cycle.along_training import development_stage, epoch_stages
+from lyapmap.models.cycle.protocol import CycleProtocol
+from lyapmap.models.cycle.subject import CycleSubject
+from lyapmap.study.page import Study, save_study
+from lyapmap.study.stages import Bench, LeftOut, Record, Stage, Told, run_stages
+
+PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
+"""Of MNIST 0, 1, 2 after 1000 epochs at full width; precision is above and recall at n = 10 below."""
+PAPER_LINES = {
+    "largest": 0.340,
+    "kaplan_yorke": 14.5,
+    "n_positive": 5,
+    "precision_at_10": 0.8,
+    "recall_at_10": 0.3,
+}
+"""The same by the names of the numbers of an epoch."""
+
+_MODEL, _IMAGES, _FEATURES = ("model", "data"), ("model", "data"), ("model", "data", "features")
+_BUNDLE = ("ensemble", "transient", "bundle", "bundle_steps")
+_AUGMENTED = ("fold", "noise", "augmented_images", "augmented_steps")
+
+STAGES = (
+    Stage("sequences", "Sequences of images (Fig. 2, 3)", pictures.sequences, ("sequence_steps",), _IMAGES),
+    Stage(
+        "spectrum",
+        "Lyapunov spectrum (Fig. 8)",
+        chaos.spectrum,
+        ("trajectories", "transient", "steps", "exponents"),
+        _MODEL,
+    ),
+    Stage(
+        "divergence",
+        "Divergence of neighbours (Fig. 9)",
+        chaos.direct_divergence,
+        ("ensemble", "transient", "divergence_steps", "divergence_size", "divergence_last"),
+        _MODEL,
+        needs=("spectrum",),
+    ),
+    Stage(
+        "histograms",
+        "Histograms of five exponents (S4)",
+        chaos.histograms,
+        ("histogram_trajectories", "histogram_steps", "transient"),
+        _MODEL,
+    ),
+    Stage("bundle", "Trajectories side by side (S3)", pictures.bundle, _BUNDLE, _IMAGES),
+    Stage(
+        "over-k",
+        "Precision and recall over k (Fig. 6)",
+        metrics.over_k,
+        ("metric_trajectories", "largest_k"),
+        _FEATURES,
+    ),
+    Stage("over-steps", "Precision and recall over n (Fig. 7)", metrics.over_steps, ("k", "metric_steps"), _FEATURES),
+    Stage("augmented", "Precision and recall, augmented", metrics.augmented, ("k", *_AUGMENTED), _FEATURES),
+    Stage(
+        "categories",
+        "Categories along trajectories",
+        metrics.categories,
+        ("category_trajectories", "category_steps"),
+        (*_MODEL, "classifier"),
+    ),
+    Stage(
+        "memorization",
+        "Memorization",
+        metrics.memorized,
+        ("ensemble", "transient", "memorization_samples"),
+        _IMAGES,
+    ),
+    Stage(
+        "dimension",
+        "Dimensions of data and attractor",
+        chaos.dimension,
+        ("ensemble", "transient", "dimension_points"),
+        _IMAGES,
+        needs=("spectrum",),
+    ),
+    Stage(
+        "convergence",
+        "Convergence of five exponents",
+        chaos.convergence,
+        ("convergence_trajectories", "convergence_steps", "transient"),
+        _MODEL,
+    ),
+    Stage("layout", "Layout of the training images", pictures.layout, ("layout_points",), ("data",)),
+    Stage(
+        "embedding-trajectory",
+        "One trajectory embedded (Fig. 4)",
+        pictures.one_trajectory,
+        ("embedded_steps",),
+        _IMAGES,
+        needs=("layout",),
+    ),
+    Stage(
+        "embedding-over-n",
+        "States over n embedded (Fig. 5)",
+        pictures.over_time,
+        ("ensemble", "at"),
+        _IMAGES,
+        needs=("layout",),
+    ),
+    Stage(
+        "embedding-augmented",
+        "Augmented states over n embedded",
+        pictures.augmented_over_time,
+        ("at", *_AUGMENTED),
+        _IMAGES,
+        needs=("layout",),
+    ),
+    Stage(
+        "embedding-bundle",
+        "Trajectories side by side, embedded (S3)",
+        pictures.bundle_embedded,
+        _BUNDLE,
+        _IMAGES,
+        needs=("layout",),
+    ),
+)
+
+
+def cycle_study(
+    subject: CycleSubject,
+    folder: str | Path,
+    *,
+    protocol: CycleProtocol,
+    only: Sequence[str] = (),
+    progress: bool = False,
+    told: Told | None = None,
+) -> Study:
+    """Run the study, or go on where an earlier call in the same folder stopped.
+
+    Parameters
+    ----------
+    subject : CycleSubject
+        See `lyapmap.models.cycle.subject.load_subject`.
+    folder : path
+        Receives everything.
+    protocol : CycleProtocol
+    only : sequence of str
+        Names of the stages to run, with those that they need; all by default.
+    progress : bool
+        Show bars on a terminal.
+    told : callable, optional
+        Hears of every stage.
+
+    Returns
+    -------
+    Study
+        Stages that could not be done are recorded with the reason.
+
+    Raises
+    ------
+    LyapmapError
+        If `only` names a stage that there is not.
+    KeyboardInterrupt
+        On Ctrl-C; what was finished is kept, in study.json and index.html too.
+    """
+    folder = Path(folder)
+    stages = stages_of(subject, protocol)
+    found: dict[str, Any] = {}
+
+    def assemble(records: dict[str, Record]) -> None:
+        found.update(
+            save_study(
+                folder,
+                title=f"Cyclic image generation: {subject.name} on {subject.train.name}, "
+                f"classes {', '.join(map(str, subject.classes))}",
+                about=_about(subject),
+                settings=protocol.settings(),
+                table=beside_the_paper(records),
+                table_title="Beside the paper (MNIST 0, 1, 2; full width, 1000 epochs)",
+                records=records,
+            )
+        )
+
+    settings = protocol.settings()
+    records = run_stages(
+        stages, subject, folder, settings=settings, only=only, progress=progress, told=told, assemble=assemble
+    )
+    return Study(folder, found, records)
+
+
+def stages_of(subject: CycleSubject, protocol: CycleProtocol) -> list[Stage]:
+    """All stages, those of the epochs that the model's run kept among them."""
+    epochs = [] if subject.run is None else epoch_stages(subject.run, "", protocol.epochs)
+    if len(epochs) < 2:
+        return [*STAGES, Stage("development", "Development along training", _no_epochs)]
+    return [*STAGES, *epochs, development_stage(epochs, PAPER_LINES)]
+
+
+def check_names(only: Sequence[str]) -> None:
+    """Complain of names of stages that there are in no study of a cycle model, before anything is trained."""
+    names = [*(stage.name for stage in STAGES), "development"]
+    for name in only:
+        if name not in names and not name.startswith("epoch-"):
+            raise LyapmapError(f"only: there is no stage {name!r}; expected some of {', '.join(names)}")
+
+
+def beside_the_paper(records: dict[str, Record]) -> list[tuple[str, str, str]]:
+    """Rows of (what, paper, here), the first with the headings; a dash where there is no number."""
+    numbers = {name: record.numbers for name, record in records.items()}
+    spectrum, parting = numbers.get("spectrum", {}), numbers.get("divergence", {})
+    over_n, over_k = numbers.get("over-steps", {}), numbers.get("over-k", {})
+    cycle = numbers.get("categories", {})
+    return [
+        ("what", "paper", "here"),
+        ("largest exponent", "0.340", _with_error(spectrum, "largest", "largest_stderr", 3)),
+        ("by divergence", "0.352", _with_error(parting, "exponent", "stderr", 3)),
+        ("positive exponents", "5", _cell(spectrum, "n_positive", 0)),
+        ("Kaplan-Yorke dimension", "14.5", _with_error(spectrum, "kaplan_yorke", "kaplan_yorke_stderr", 1)),
+        (
+            f"precision, smallest for n ≥ 1, k = {over_n.get('k', 7)}",
+            "> 0.8",
+            _cell(over_n, "least_precision_after", 3),
+        ),
+        ("precision at n = 10", "> 0.8", _cell(over_n, "precision_at_10", 3)),
+        ("recall at n = 10", "< 0.3", _cell(over_n, "recall_at_10", 3)),
+        ("recall at n = 1", "", _cell(over_n, "recall_at_1", 3)),
+        ("precision of trajectories, same k", "", _at_k(over_k, over_n.get("k", 7), "precision")),
+        ("recall of trajectories, same k", "", _at_k(over_k, over_n.get("k", 7), "recall")),
+        ("features, k", "VGG16, 7", f"{over_n['features']}, {over_n['k']}" if over_n else "-"),
+        ("category accuracy", "", _cell(cycle, "accuracy", 4)),
+    ]
+
+
+def _about(subject: CycleSubject) -> dict[str, Any]:
+    origin = getattr(subject.map, "provenance", {})
+    return {
+        "model": subject.name,
+        "sha256": str(origin.get("sha256", "")),
+        "epoch": subject.model.training.get("epoch"),
+        "config": ", ".join(f"{key} {value}" for key, value in subject.model.config.items()),
+        "data": subject.train.name,
+        "classes": list(subject.classes),
+        "images": f"{len(subject.train)} training, {len(subject.test)} test",
+        "features": subject.features_name,
+        "seed": subject.seed,
+    }
+
+
+def _no_epochs(_: CycleSubject, bench: Bench) -> dict[str, Any]:
+    raise LeftOut("the model lies in no folder of a training run that kept several epochs (train with --keep-every)")
+
+
+def _cell(numbers: dict[str, Any], name: str, decimals: int) -> str:
+    value = numbers.get(name)
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def _with_error(numbers: dict[str, Any], name: str, error: str, decimals: int) -> str:
+    text, spread = _cell(numbers, name, decimals), numbers.get(error)
+    return text if text == "-" or spread is None else f"{text} ± {spread:.{decimals}f}"
+
+
+def _at_k(numbers: dict[str, Any], k: int, name: str) -> str:
+    if k not in numbers.get("k", []):
+        return "-"
+    place = numbers["k"].index(k)
+    return f"{numbers[name][place]:.3f} ± {numbers[f'{name}_deviation'][place]:.3f}"

@@ -1,0 +1,306 @@
+"""Stages of the study of adversarial networks: what each model is worth, its manifold, its canvas; battles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.memorization import memorization
+from lyapmap.analysis.singular_values import jacobian_spectrum
+from lyapmap.analysis.tournament import Tournament
+from lyapmap.analysis.tournament import tournament as let_battle
+from lyapmap.core.errors import LyapmapError
+from lyapmap.models.gan.canvas_run import canvas_dynamics
+from lyapmap.models.gan.config import GranConfig
+from lyapmap.models.gan.manifold import gan_function, manifold_dimensions
+from lyapmap.models.gan.noise import gan_latents
+from lyapmap.models.gan.sampling import sample_gan
+from lyapmap.models.gan.subject import GanSubject, symmetric
+from lyapmap.study.stages import Bench, LeftOut
+
+METRICS = ("precision", "recall", "density", "coverage")
+SHEET = 8
+"""Rows and columns of a sheet of samples."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Samples of one model: precision and recall, categories, variance, nearest training images."""
+
+    model: str
+
+    def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
+        from lyapmap.report.images import save_sheet
+
+        sizes = bench.sizes
+        images = subject.images(self.model, sizes.samples)
+        path = bench.picture_path(f"samples-{self.model}", f"Samples of {self.model}", "The first ones, none chosen.")
+        side = min(SHEET, int(len(images) ** 0.5))
+        save_sheet(images[: side * side].reshape(side, side, *images.shape[1:]), path)
+        found = subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed)
+        bench.keep(found, f"manifold-{self.model}")
+        numbers: dict[str, Any] = {metric: float(getattr(found, metric)[0]) for metric in METRICS}
+        numbers |= {f"{metric}_interval": getattr(found, f"{metric}_interval")[0] for metric in METRICS}
+        numbers["variance"] = self._variance(subject, images, sizes.real)
+        numbers |= self._categories(subject, images)
+        return numbers | self._nearest(subject, bench, images)
+
+    def _variance(self, subject: GanSubject, images: NDArray[np.float32], most: int) -> float:
+        """Half the mean squared distance between two samples, in parts of that between two test images."""
+
+        def total(given: NDArray[np.float32]) -> float:
+            seen = given.reshape(len(given), -1) if subject.features is None else np.asarray(subject.features(given))
+            return float(seen.astype(np.float64).var(axis=0).sum())
+
+        return total(images) / total(subject.real(subject.test, most))
+
+    def _categories(self, subject: GanSubject, images: NDArray[np.float32]) -> dict[str, Any]:
+        """How many categories are drawn, in effect, and how sure the classifier is of them."""
+        if subject.classify is None:
+            return {"categories": None, "confidence": None}
+        sure = subject.classify.probabilities(images)
+        share = np.bincount(sure.argmax(axis=1), minlength=sure.shape[1]) / len(sure)
+        drawn = share[share > 0]
+        return {
+            "categories": float(np.exp(-(drawn * np.log(drawn)).sum())),
+            "confidence": float(sure.max(axis=1).mean()),
+            "category_share": share,
+        }
+
+    def _nearest(self, subject: GanSubject, bench: Bench, images: NDArray[np.float32]) -> dict[str, Any]:
+        found = memorization(
+            images,
+            subject.trained_on(self.model),
+            held_out=subject.real(subject.test, bench.sizes.real),
+            seed=subject.seed,
+            progress=bench.progress,
+        )
+        bench.keep(found, f"memorization-{self.model}")
+        bench.show(
+            found.plot(),
+            f"memorization-{self.model}",
+            f"Nearest training images of {self.model}",
+            f"{found.closer:.1%} of the samples are nearer to a training image than "
+            f"{found.settings['quantile']:.0%} of the test images are.",
+        )
+        return {
+            "closer": found.closer,
+            "closer_interval": found.closer_interval,
+            "preference": found.preference,
+            "copies": found.copies,
+        }
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Singular values of one generator's Jacobian, and the intrinsic dimension of its images and of the data."""
+
+    model: str
+
+    def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
+        sizes, gan = bench.sizes, subject.gans[self.model]
+        noise = gan_latents(gan.config.latent_shape, sizes.jacobians, seed=subject.seed)
+        found = jacobian_spectrum(
+            gan_function(gan, dtype="float64"),
+            noise,
+            threshold=sizes.threshold,
+            seed=subject.seed,
+            progress=bench.progress,
+        )
+        bench.keep(found, f"jacobian-{self.model}")
+        bench.show(
+            found.plot(),
+            f"jacobian-{self.model}",
+            f"Jacobian of {self.model}",
+            "How far the image moves for a small step of the noise, by direction.",
+        )
+        numbers: dict[str, Any] = {"inputs": found.inputs, "largest": float(found.singular_values[:, 0].mean())}
+        for name in ("rank", "dimension", "participation"):
+            numbers[name], numbers[f"{name}_stderr"] = found.mean(name)
+        real = subject.real(subject.train, sizes.dimension_points)
+        low, high = gan.config.value_range
+        beside = manifold_dimensions(
+            gan,
+            low + (real + 1) * (high - low) / 2,
+            n=sizes.dimension_points,
+            seed=subject.seed,
+            progress=bench.progress,
+        )
+        bench.keep(beside, f"dimension-{self.model}")
+        for i, whose in enumerate(beside.names):
+            for j, method in enumerate(beside.methods):
+                numbers[f"{method}_{whose}"] = beside.dimension[i, j]
+                numbers[f"{method}_{whose}_stderr"] = beside.stderr[i, j]
+        return numbers
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """The canvas of one GRAN drawn on and on: exponents, rest, and quality after more steps than trained."""
+
+    model: str
+
+    def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
+        from lyapmap.report.images import save_film_strip
+
+        sizes, gan = bench.sizes, subject.gans[self.model]
+        config = gan.config
+        if not isinstance(config, GranConfig) or config.steps < 2:
+            raise LeftOut(f"{self.model} draws in one step")
+        found = canvas_dynamics(
+            gan,
+            n_steps=sizes.canvas_exponent_steps,
+            transient=sizes.canvas_transient,
+            trajectories=sizes.canvas_trajectories,
+            canvas_steps=sizes.canvas_steps,
+            seed=subject.seed,
+            progress=bench.progress,
+            throw=False,
+        )
+        bench.keep(found, f"canvas-{self.model}")
+        bench.show(
+            found.plot(),
+            f"canvas-{self.model}",
+            f"The canvas of {self.model} drawn on and on",
+            "Left: exponents with the noise held to what it was. Middle: does an update equal the last? "
+            "Right: does the image still change?",
+        )
+        numbers: dict[str, Any] = {"trained_steps": found.trained_steps, "message": found.message}
+        for i, noise in enumerate(found.noises):
+            numbers |= {
+                f"exponent_{noise}": found.exponents[i, 0],
+                f"exponent_{noise}_stderr": found.stderr[i, 0],
+                f"status_{noise}": found.statuses[i],
+                f"last_update_{noise}": found.update_size[i, -1, 1],
+                f"last_update_change_{noise}": found.update_change[i, -1, 1],
+                f"last_image_change_{noise}": found.image_change[i, -1, 1],
+                f"last_saturated_{noise}": found.saturated[i, -1],
+            }
+        more = [steps for steps in sizes.canvas_more if steps > config.steps]
+        shown = max([config.steps, *more])
+        path = bench.picture_path(
+            f"strip-{self.model}",
+            f"How {self.model} draws",
+            f"Each row one piece of noise; trained with {config.steps}.",
+        )
+        canvases = symmetric(gan, sample_gan(gan, SHEET, canvas_steps=shown, seed=subject.seed).canvases)
+        save_film_strip(path, canvases, steps=range(1, shown + 1), columns=shown)
+        side = subject.side(sizes.k, sizes.real)
+        for steps in more:
+            images = symmetric(gan, sample_gan(gan, sizes.samples, canvas_steps=steps, seed=subject.seed).images)
+            quality = side.compare(images, seed=subject.seed)
+            numbers |= {f"{metric}_{steps}_steps": float(getattr(quality, metric)[0]) for metric in METRICS}
+        return numbers
+
+
+def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
+    """Every model against every other, by each other's discriminators."""
+    if len(subject.gans) < 2:
+        raise LeftOut("one model has nobody to battle against")
+    sizes = bench.sizes
+    low, high = next(iter(subject.gans.values())).config.value_range
+    test = low + (subject.real(subject.test, sizes.real) + 1) * (high - low) / 2
+    found = let_battle(
+        [gan.contender() for gan in subject.gans.values()],
+        test,
+        sizes.battle_samples,
+        tolerance=sizes.tolerance,
+        seed=subject.seed,
+        progress=bench.progress,
+        throw=False,
+    )
+    bench.keep(found, "tournament")
+    bench.show(
+        found.plot(),
+        "tournament",
+        "All battles",
+        "A ratio below 1: the row's discriminator is fooled less by the column's samples than the other way round.",
+    )
+    return {
+        "names": found.names,
+        "test_errors": found.test_errors,
+        "sample_errors": found.sample_errors,
+        "r_test": found.r_test,
+        "r_sample": found.r_sample,
+        "outcome": found.outcome,
+        "ranking": found.ranking,
+        "message": found.message,
+    }
+
+
+def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
+    """Battles of kinds over all their seeds, and whether winners are better by the manifold's measures too."""
+    from lyapmap.analysis.proportions import wilson
+    from lyapmap.models.gan.pictures_study import draw_kinds, draw_winners
+
+    quality = {name: bench.numbers(f"quality-{name}") for name in subject.gans}
+    known = {name: found for name, found in quality.items() if found}
+    if not known:
+        raise LyapmapError("no model could be measured")
+    bench.show(
+        draw_kinds(subject.kinds, known),
+        "kinds",
+        "Quality and variety by kind of model",
+        "Each dot a model, the line their mean.",
+    )
+    path = bench.result_of("battles", "tournament")
+    table = Tournament.load(path)
+    numbers: dict[str, Any] = {"pairs": pairs_of_kinds(table, subject.kinds)}
+    decided = [
+        (table.names[i], table.names[j])
+        for i in range(len(table.names))
+        for j in range(len(table.names))
+        if table.outcome[i, j] > 0 and table.names[i] in known and table.names[j] in known
+    ]
+    numbers["decided"] = len(decided)
+    for metric in METRICS:
+        better = [known[winner][metric] > known[loser][metric] for winner, loser in decided]
+        numbers[f"winner_has_more_{metric}"] = float(np.mean(better)) if better else None
+        # Battles of the same models are no independent trials: as many as there are models less one are counted.
+        limits = wilson(np.mean(better), len(table.names) - 1, 0.95) if better else [None, None]
+        numbers[f"winner_has_more_{metric}_interval"] = limits
+    bench.show(
+        draw_winners(table, known),
+        "winners",
+        "Does the winner cover more?",
+        "Each dot a pair of models: right of the line the first fools more than it is fooled.",
+    )
+    return numbers
+
+
+def pairs_of_kinds(table: Tournament, kinds: dict[str, str]) -> list[dict[str, Any]]:
+    """Of each pair of kinds: geometric means of both ratios over all pairs of seeds, and wins, ties and losses.
+
+    Geometric, since the ratio of a pair named the other way round is the inverse.
+    """
+    order = list(dict.fromkeys(kinds[name] for name in table.names))
+    rows = []
+    for place, first in enumerate(order):
+        for second in order[place + 1 :]:
+            at = [
+                (i, j)
+                for i, one in enumerate(table.names)
+                for j, other in enumerate(table.names)
+                if kinds[one] == first and kinds[other] == second
+            ]
+            tests = np.log([table.r_test[i, j] for i, j in at])
+            samples = np.log([table.r_sample[i, j] for i, j in at])
+            results = np.array([table.outcome[i, j] for i, j in at])
+            rows.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "battles": len(at),
+                    "r_test": float(np.exp(tests.mean())),
+                    "r_test_range": [float(np.exp(tests.min())), float(np.exp(tests.max()))],
+                    "r_sample": float(np.exp(samples.mean())),
+                    "r_sample_range": [float(np.exp(samples.min())), float(np.exp(samples.max()))],
+                    "won": int((results > 0).sum()),
+                    "tied": int((results == 0).sum()),
+                    "lost": int((results < 0).sum()),
+                }
+            )
+    return rows

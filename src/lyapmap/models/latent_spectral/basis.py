@@ -1,0 +1,214 @@
+"""Stages of the LSD study about the basis: its vectors, what it classifies, amplitudes, images of few components."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.latent_basis import LatentBasis
+from lyapmap.analysis.proportions import wilson
+from lyapmap.core.latent import Floats
+from lyapmap.models.latent_spectral.subject import LsdSubject
+from lyapmap.study.stages import Bench
+
+LEVEL = 0.95
+SAMPLE = 2000
+"""Latent vectors of each kind whose values are counted (Fig. 3)."""
+SHOWN_RANKS = 10
+RANKS = (1, 2, 3)
+"""Places of the true label for which amplitudes are shown apart (Fig. 6)."""
+
+
+def basis_of(subject: LsdSubject, bench: Bench) -> LatentBasis:
+    """The basis that the stage "basis" kept, with the networks at hand."""
+    return LatentBasis.load(bench.result_of("basis", "basis")).with_triple(subject.triple)
+
+
+def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+    """Fig. 3 and 4: averages, quasi-eigenvectors, inner products, and the values of latent vectors."""
+    from lyapmap.models.latent_spectral.pictures import draw_latents, draw_vectors
+
+    found = subject.given
+    if found is None:
+        found = LatentBasis.build(
+            subject.triple,
+            data=subject.train,
+            n_vectors=bench.sizes.vectors,
+            seed=subject.seed,
+            progress=bench.progress,
+        )
+    bench.keep(found, "basis")
+    triple = subject.triple
+    kept = {}
+    for name, letter, vectors, seen in (
+        ("averages", "η", found.eta, found.eta_label),
+        ("vectors", "ξ", found.xi, found.xi_label),
+    ):
+        kept[name] = int((seen == found.label).sum())
+        bench.show(
+            draw_vectors(
+                subject.shown(triple.images(vectors)), found.label, found.set_number, seen == found.label,
+                subject.classes, letter,
+            ),
+            name,
+            f"Images of {'the averages η' if name == 'averages' else 'the quasi-eigenvectors ξ'} (Fig. 4)",
+            f"One row for each label, one column for each set; set 1 is that of encoded images. {kept[name]} of "
+            f"{len(vectors)} are classified as their label (framed where not).",
+        )  # fmt: skip
+    resolved = int(found.resolved.sum())
+    bench.show(
+        found.plot(),
+        "inner-products",
+        "Inner products (Fig. 4), and what is left of each average",
+        f"What Gram-Schmidt leaves of an average says something where it is longer than the chance of the average: "
+        f"{resolved} of {len(found.xi)} vectors. The other averages of a label repeat those before.",
+    )
+    rng = np.random.default_rng(subject.seed)
+    images, _ = subject.test_sample(SAMPLE)
+    encoded, drawn = triple.latents(images, rng), rng.standard_normal((SAMPLE, triple.latent))
+    kinds = {"encoded": encoded, "random": drawn}
+    labels = {name: triple.labels_of_latents(z) for name, z in kinds.items()}
+    bench.show(
+        draw_latents(kinds, labels, subject.classes),
+        "latents",
+        "Values of latent vectors by label (Fig. 3)",
+        "Densities over all components, beside that of the normal distribution.",
+    )
+    return {
+        "given": subject.given is not None,
+        "vectors": len(found.xi),
+        "latent": found.latent,
+        "orthogonality": found.orthogonality,
+        "averages_with_their_label": kept["averages"],
+        "vectors_with_their_label": kept["vectors"],
+        "vectors_with_their_label_in_set_1": int(((found.xi_label == found.label) & (found.set_number == 1)).sum()),
+        "resolved": resolved,
+        "remainder": found.remainder,
+        "noise": found.noise,
+        "count": found.count,
+        "encoded_share": found.encoded_share,
+        "random_share": found.random_share,
+        "encoded_mean": float(encoded.mean()),
+        "encoded_deviation": float(encoded.std()),
+        "length_of_mean_encoded": float(np.linalg.norm(encoded.mean(axis=0))),
+    }
+
+
+def classification(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+    """Fig. 5: accuracies over draws of the encoder, and where the true label stands among the amplitudes."""
+    from lyapmap.models.latent_spectral.pictures import draw_accuracy
+
+    found, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
+    images, labels = subject.test_sample(sizes.test_images)
+    rng = np.random.default_rng(subject.seed)
+    sure = float((triple.labels(images) == labels).mean())
+    names = ("decoded", "lsd", "lsd_set_1", "lsd_signed")
+    accuracy: dict[str, list[float]] = {name: [] for name in names}
+    cumulative = np.zeros((2, len(found.xi)))
+    leading_in_first = []
+    for trial in range(sizes.trials):
+        z = triple.latents(images, rng)
+        for name, value in zip(names, _accuracies(found, z, triple.labels_of_latents(z), labels), strict=True):
+            accuracy[name].append(value)
+        leading_in_first.append(float((found.set_number[found.leading(z)] == 1).mean()))
+        for row, sets in enumerate((None, 1)):
+            ranks = found.ranks(z, labels, sets=sets)
+            cumulative[row] += np.bincount(ranks - 1, minlength=len(found.xi)).cumsum() / len(ranks) / sizes.trials
+        if callable(bench.progress):
+            bench.progress(trial + 1, sizes.trials)
+    mean = triple.latents(images)
+    batch = np.arange(min(25, len(images)))
+    bench.show(
+        draw_accuracy(
+            labels[batch], found.classify(mean[batch]), sure, accuracy["decoded"], accuracy["lsd"],
+            cumulative[0], cumulative[1], subject.classes,
+        ),
+        "accuracy",
+        "Classification by the largest amplitude (Fig. 5)",
+        f"{len(images)} test images; accuracies of {sizes.trials} draws of the encoder. The classifier itself is right "
+        f"in {sure:.1%}.",
+    )  # fmt: skip
+    numbers: dict[str, Any] = {"images": len(images), "trials": sizes.trials, "classifier": sure}
+    numbers["classifier_interval"] = wilson(sure, len(images), LEVEL)
+    for name, values in accuracy.items():
+        numbers[name] = float(np.mean(values))
+        numbers[f"{name}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        numbers[f"{name}_interval"] = wilson(numbers[name], len(images), LEVEL)
+    of_means = _accuracies(found, mean, triple.labels_of_latents(mean), labels)
+    numbers |= {f"{name}_of_means": value for name, value in zip(names, of_means, strict=True)}
+    numbers["within"] = cumulative[0]
+    numbers["within_set_1"] = cumulative[1]
+    for n in (2, 3, 4):
+        if n <= len(found.xi):
+            numbers[f"within_{n}"] = cumulative[0, n - 1]
+            numbers[f"within_{n}_set_1"] = cumulative[1, n - 1]
+    numbers["largest_in_set_1"] = float(np.mean(leading_in_first))
+    return numbers
+
+
+def _accuracies(
+    found: LatentBasis, z: Floats, decoded: NDArray[np.int64], labels: NDArray[np.int64]
+) -> tuple[float, float, float, float]:
+    """Of decoded images, of the largest |c|, of that in set 1, and of the largest c."""
+    leading = found.leading(z)
+    right = found.label[leading] == labels
+    signed = found.label[found.decompose(z).argmax(axis=1)] == labels
+    in_first = right & (found.set_number[leading] == 1)
+    return float((decoded == labels).mean()), float(right.mean()), float(in_first.mean()), float(signed.mean())
+
+
+def amplitudes(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+    """Fig. 6: sorted amplitudes where the true label stands first, second and third."""
+    from lyapmap.models.latent_spectral.pictures import draw_amplitudes
+
+    found = basis_of(subject, bench)
+    images, labels = subject.test_sample(bench.sizes.test_images)
+    z = subject.triple.latents(images, np.random.default_rng(subject.seed))
+    ranks = found.ranks(z, labels)
+    falling = found.amplitudes(z)[:, :SHOWN_RANKS]
+    groups = {rank: falling[ranks == rank] for rank in RANKS}
+    bench.show(
+        draw_amplitudes(groups),
+        "amplitudes",
+        "Amplitudes by rank (Fig. 6)",
+        "Relative to the largest, where the vector of the true label has the largest, the second and the third "
+        "amplitude; below, the densities of the second to fourth.",
+    )
+    numbers: dict[str, Any] = {"images": len(images)}
+    for rank, group in groups.items():
+        numbers[f"share_{rank}"] = len(group) / len(images)
+        numbers[f"mean_amplitudes_{rank}"] = group.mean(axis=0) if len(group) else []
+    return numbers
+
+
+def components(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+    """Fig. 7: test images made of their largest components."""
+    from lyapmap.models.latent_spectral.denoising import psnr
+    from lyapmap.models.latent_spectral.pictures import draw_columns
+
+    found, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
+    counts = [n for n in sizes.components if n < len(found.xi)]
+    images, labels = subject.test_sample(sizes.noisy_images)
+    z = triple.latents(images)
+    numbers: dict[str, Any] = {"images": len(images), "components": [*counts, len(found.xi)]}
+    columns = {"image": images}
+    for rescale in (False, True):
+        right, likeness = [], []
+        for n in numbers["components"]:
+            made = triple.images(found.reconstruct(z, n, rescale=rescale))
+            right.append(float((triple.labels(made) == labels).mean()))
+            likeness.append(psnr(subject.shown(images), subject.shown(made)))
+            if not rescale:
+                columns[f"n = {n}"] = made
+        end = "_rescaled" if rescale else ""
+        numbers |= {f"right{end}": right, f"psnr{end}": likeness}
+    order = ["image", f"n = {len(found.xi)}", *(f"n = {n}" for n in counts)]
+    bench.show(
+        draw_columns({name: subject.shown(columns[name][: sizes.rows]) for name in order}),
+        "components",
+        "Test images made of their largest components (Fig. 7)",
+        "The image, all components of the encoded one, and the n largest.",
+    )
+    return numbers

@@ -1,0 +1,302 @@
+"""Stages of the LSD study that take the round trip, and rotation with it, as maps of latent space."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.latent_basis import LatentBasis
+from lyapmap.analysis.neighbors import neighbor_graph
+from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
+from lyapmap.analysis.settling import Settling, settling
+from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.in_turn import MapsInTurn
+from lyapmap.core.latent import Floats
+from lyapmap.core.map import TangentMap
+from lyapmap.core.propagate import step_states
+from lyapmap.models.kaleidoscope.points import SHOWN, basins
+from lyapmap.models.latent_spectral.basis import basis_of
+from lyapmap.models.latent_spectral.maps import rotation_map, round_trip_map
+from lyapmap.models.latent_spectral.subject import LsdSubject
+from lyapmap.study.stages import Bench
+
+_NAMES = {
+    "round-trip": "round trip",
+    "rotation": "rotation with round trips, step by step",
+    "label-rotation": "rotation with round trips, label by label",
+}
+EXPONENTS = 10
+"""As many of the largest exponents are measured in latent space, at most."""
+LONGEST_CYCLE = 4
+"""Turns after which a rotating latent vector may be back where it was, at most."""
+ITERATIONS = 30
+"""Newton steps; from settled states few are needed."""
+TURN_GUESSES, TURN_ITERATIONS = 3, 10
+"""The same for a whole turn, whose derivative is dear, and how many states it starts from."""
+
+
+def round_trip(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+    """z -> E(G(z)): where encoded images and random latent vectors end, exponents, and fixed points."""
+    sizes, triple = bench.sizes, subject.triple
+    trip = round_trip_map(triple)
+    images, labels = subject.test_sample(sizes.starts)
+    encoded = triple.latents(images)
+    random = np.random.default_rng(subject.seed).standard_normal(encoded.shape)
+    starts = _in(trip, np.concatenate([encoded, random]))
+    rest = settling(trip, starts, n_steps=sizes.settle_steps, progress=bench.progress, throw=False)
+    bench.keep(rest, "round-trip-settling")
+    ends = trip.ops.to_numpy(step_states(trip, trip.ops.from_numpy(starts), n_steps=sizes.settle_steps))
+    kept = triple.labels_of_latents(ends[: len(encoded)]) == labels
+    numbers: dict[str, Any] = {
+        "starts": len(starts),
+        "label_kept": float(kept.mean()),
+        "label_kept_after_one": float((_labels_after(subject, trip, encoded, 1) == labels).mean()),
+        "length": float(np.linalg.norm(ends, axis=1).mean() / math.sqrt(triple.latent)),
+        **_rest(rest),
+        **_exponents(subject, bench, trip, starts, "round-trip"),
+    }
+    bench.show(
+        rest.plot(),
+        "round-trip-settling",
+        "Where repeated round trips come to rest",
+        f"{len(encoded)} encoded test images and as many random latent vectors; {numbers['settled_share']:.1%} have "
+        f"come to rest on {numbers['ends']} fixed points and cycles.",
+    )
+    guesses = np.concatenate([rest.points[rest.period == 1], ends, encoded])[: sizes.guesses]
+    found = periodic_orbits(
+        subject.precise(), _in(subject.precise(), guesses), n_guesses=len(guesses), max_iterations=ITERATIONS,
+        seed=subject.seed, progress=bench.progress, throw=False,
+    )  # fmt: skip
+    bench.keep(found, "round-trip-fixed-points")
+    return numbers | _fixed_points(subject, bench, rest, found)
+
+
+@dataclass(frozen=True)
+class RotationCycle:
+    """The stage that takes z -> E(G(R z)), all labels in turn: does the cycle close, contract or wander?
+
+    Attributes
+    ----------
+    by_label : bool
+        Whether each step goes all the way to the next label, else as the setting `rotation_steps` says.
+    """
+
+    by_label: bool
+
+    def __call__(self, subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+        steps = 1 if self.by_label else bench.sizes.rotation_steps
+        return _rotation_cycle(subject, bench, steps, "label-rotation" if self.by_label else "rotation")
+
+
+def _rotation_cycle(subject: LsdSubject, bench: Bench, steps: int, key: str) -> dict[str, Any]:
+    from lyapmap.models.latent_spectral.pictures import draw_turns
+
+    sizes, triple, basis = bench.sizes, subject.triple, basis_of(subject, bench)
+    turning = rotation_map(triple, basis, steps=steps)
+    starts = _in(turning, triple.latents(subject.of_label(0, sizes.starts)))
+    along = _turns(turning, starts, sizes.turns)
+    targets = np.arange(sizes.turns * basis.categories) % basis.categories
+    seen = _labels_along(subject, turning, starts, steps, len(targets))
+    right = (seen == targets[:, None]).mean(axis=1).reshape(sizes.turns, -1).mean(axis=1)
+    length = math.sqrt(triple.latent)
+    back = np.linalg.norm(np.diff(along, axis=0), axis=2) / length
+    apart = np.linalg.norm(along - along.mean(axis=1, keepdims=True), axis=2) / length
+    plain = _plain_turns(basis, starts, sizes.turns)
+    plain_back = np.linalg.norm(np.diff(plain, axis=0), axis=2) / length
+    whole = turning.whole_turn()
+    rest = settling(
+        whole, _in(turning, along[-1]), n_steps=max(4, sizes.turns // 2), longest_period=LONGEST_CYCLE,
+        progress=bench.progress, throw=False,
+    )  # fmt: skip
+    bench.keep(rest, f"{key}-settling")
+    bench.show(
+        draw_turns(back, apart, plain_back, right),
+        f"{key}-turns",
+        f"Does the rotation through all labels close? {_words(steps)}",
+        "Distance between a latent vector and itself one turn later, and between the latent vectors of different "
+        "images, relative to sqrt(M); and the part of the steps whose image shows the label it should.",
+    )
+    numbers: dict[str, Any] = {
+        "starts": len(starts),
+        "turns": sizes.turns,
+        "back_after_first_turn": float(np.median(back[0])),
+        "back_after_last_turn": float(np.median(back[-1])),
+        "apart_at_start": float(apart[0].mean()),
+        "apart_at_end": float(apart[-1].mean()),
+        "back_without_round_trip": float(np.median(plain_back[-1])),
+        "labels_in_first_turn": float(right[0]),
+        "labels_in_last_turn": float(right[-1]),
+        "back": np.median(back, axis=1),
+        "apart": apart.mean(axis=1),
+        "labels": right,
+        **_rest(rest),
+        **_exponents(subject, bench, turning, starts, key),
+    }
+    numbers["verdict"] = verdict(numbers)
+    return numbers | _cycles(subject, bench, basis, rest, steps, key)
+
+
+def _words(steps: int) -> str:
+    return f"{steps} steps from label to label" if steps > 1 else "One step from label to label"
+
+
+def verdict(numbers: dict[str, Any]) -> str:
+    """What became of the cycle, in words."""
+    largest, error = numbers["largest"], numbers["largest_stderr"] or 0.0
+    if numbers["settled_share"] > 0.5:
+        one = numbers["ends"] == 1
+        turns = max(int(period) for period in numbers["periods"])
+        after = f"after {turns} turns" if turns > 1 else "in one turn"
+        return f"contracts to {'one cycle' if one else str(numbers['ends']) + ' cycles'} that close{'s' * one} {after}"
+    if largest is not None and math.isfinite(largest) and abs(largest) > 3 * error:
+        return "wanders chaotically" if largest > 0 else "contracts, and has not closed yet"
+    return "wanders without parting neighbours"
+
+
+def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, found: PeriodicOrbits) -> dict[str, Any]:
+    """Numbers and the picture of the fixed points of the round trip."""
+    from lyapmap.models.kaleidoscope.pictures_study import draw_fixed_points
+
+    points = found.orbits[:, 0]
+    stable = np.array([name == "stable" for name in found.stability], bool)
+    numbers: dict[str, Any] = {"fixed_points": len(points), "stable": int(stable.sum())}
+    if not len(points):
+        return numbers
+    share, _, confirmed = basins(rest, points, found.multipliers)
+    order = np.argsort(-share, kind="stable")[:SHOWN]
+    images = subject.triple.images(points)
+    distance, nearest = neighbor_graph(
+        subject.train.images.reshape(len(subject.train), -1).astype(np.float64), 1,
+        queries=images[order].reshape(len(order), -1).astype(np.float64),
+    )  # fmt: skip
+    numbers |= {
+        "ends_confirmed": confirmed,
+        "largest_multiplier": np.abs(found.multipliers[:, 0]),
+        "fixed_point_labels": [subject.classes[label] for label in subject.triple.labels(images)],
+        "fixed_point_shares": share,
+    }
+    bench.show(
+        draw_fixed_points(
+            subject.shown(images[order]), subject.shown(subject.train.images[nearest[:, 0]]), share[order],
+            np.abs(found.multipliers[order, 0]), distance[:, 0], total=len(points), unstable=int((~stable).sum()),
+        ),
+        "round-trip-fixed-points",
+        "Fixed points of the round trip, decoded, and their nearest training images",
+        "Images that encoding and decoding give back as they are. Under each: share of the starts that end there, and "
+        "the modulus of the leading multiplier.",
+    )  # fmt: skip
+    return numbers
+
+
+def _cycles(
+    subject: LsdSubject, bench: Bench, basis: LatentBasis, rest: Settling, steps: int, key: str
+) -> dict[str, Any]:
+    """Cycles of whole turns by Newton's method, in float64 where the networks can be converted."""
+    try:
+        turning = rotation_map(subject.triple, basis, steps=steps, dtype="float64")
+    except LyapmapError:
+        return {}
+    guesses = rest.points[rest.period == 1][:TURN_GUESSES]
+    if not len(guesses):
+        return {"closed_cycles": 0}
+    found = periodic_orbits(
+        turning.whole_turn(),
+        _in(turning, guesses),
+        n_guesses=len(guesses),
+        max_iterations=TURN_ITERATIONS,
+        seed=subject.seed,
+        throw=False,
+    )
+    bench.keep(found, f"{key}-cycles")
+    return {
+        "closed_cycles": len(found.orbits),
+        "closed_cycles_stable": sum(name == "stable" for name in found.stability),
+        "closed_cycles_multiplier": np.abs(found.multipliers[:, 0]) if len(found.orbits) else [],
+    }
+
+
+def _rest(rest: Settling) -> dict[str, Any]:
+    return {
+        "settled_share": float(rest.settled_share[-1]),
+        "settled_interval": rest.settled_interval[-1],
+        "median_settled_at": rest.median_settled_at,
+        "ends": len(rest.points),
+        "periods": rest.period,
+        "unseen": rest.unseen,
+    }
+
+
+def _exponents(
+    subject: LsdSubject, bench: Bench, tangent_map: TangentMap, starts: NDArray[Any], name: str
+) -> dict[str, Any]:
+    """Exponents in latent space, kept and drawn."""
+    sizes = bench.sizes
+    found = lyapunov_spectrum(
+        tangent_map, starts[: sizes.trajectories], n_steps=sizes.steps, transient=sizes.transient,
+        n_exponents=min(EXPONENTS, subject.triple.latent), seed=subject.seed, progress=bench.progress, throw=False,
+    )  # fmt: skip
+    bench.keep(found, f"{name}-spectrum")
+    bench.show(
+        found.plot(),
+        f"{name}-spectrum",
+        f"Exponents of the {_NAMES[name]}",
+        f"The {len(found.exponents)} largest of {subject.triple.latent}.",
+    )
+    return {
+        "largest": found.exponents[0],
+        "largest_stderr": found.stderr[0],
+        "exponents": found.exponents,
+        "exponents_stderr": found.stderr,
+        "attractor": found.attractor,
+        "status": str(found.status),
+    }
+
+
+def _in(tangent_map: TangentMap, z: Any) -> NDArray[Any]:
+    """Latent vectors in a map's precision."""
+    found: NDArray[Any] = np.asarray(z).astype(tangent_map.ops.dtype)
+    return found
+
+
+def _labels_after(subject: LsdSubject, tangent_map: TangentMap, z: Floats, n_steps: int) -> NDArray[np.int64]:
+    x = tangent_map.ops.from_numpy(_in(tangent_map, z))
+    return subject.triple.labels_of_latents(tangent_map.ops.to_numpy(step_states(tangent_map, x, n_steps=n_steps)))
+
+
+def _turns(turning: MapsInTurn, starts: NDArray[Any], turns: int) -> Floats:
+    """Latent vectors (turns + 1, b, M) after whole turns."""
+    x, along = turning.ops.from_numpy(starts), [starts.astype(np.float64)]
+    for _ in range(turns):
+        x = step_states(turning, x, n_steps=turning.period)
+        along.append(turning.ops.to_numpy(x).astype(np.float64))
+    return np.array(along)
+
+
+def _labels_along(
+    subject: LsdSubject, turning: MapsInTurn, starts: NDArray[Any], steps: int, count: int
+) -> NDArray[np.int64]:
+    """Labels (count, b) of the images at every arrival at a label, the start among them."""
+    x, seen = turning.ops.from_numpy(starts), []
+    for arrival in range(count):
+        if arrival:
+            x = step_states(turning, x, n_steps=steps, first_step=(arrival - 1) * steps)
+        seen.append(subject.triple.labels_of_latents(turning.ops.to_numpy(x)))
+    return np.array(seen)
+
+
+def _plain_turns(basis: LatentBasis, starts: NDArray[Any], turns: int) -> Floats:
+    """The same without round trips: the rotation alone, an isometry."""
+    from lyapmap.analysis.latent_rotation import cycle_phases
+
+    whole = np.eye(basis.latent)
+    for i, j, angle in cycle_phases(basis):
+        whole = basis.rotation(i, j, angle) @ whole
+    along = [basis.rescaled(starts.astype(np.float64))]
+    for _ in range(turns):
+        along.append(along[-1] @ whole.T)
+    return np.array(along)

@@ -1,0 +1,76 @@
+"""Pictures of generated images, singular values and canvas dynamics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lyapmap as lm
+from gan_samples import DCGAN, GRAN, loaded
+from lyapmap.models.gan.canvas_run import canvas_dynamics
+from lyapmap.models.gan.pictures_samples import save_gan_samples
+from lyapmap.models.gan.sampling import interpolate_gan, sample_gan
+
+
+def jacobian(*states, **options):
+    f = lm.wrap_function(lambda z: np.sin(z) @ np.diag([1.0, 0.5, 1e-3]), input_shape=3)
+    return lm.jacobian_spectrum(f, np.array(states), **({"throw": False} | options))
+
+
+MADE = {
+    "grid": lambda: sample_gan(loaded(DCGAN), 5),
+    "strip": lambda: sample_gan(loaded(GRAN), 10, canvas_steps=4),
+    "one": lambda: sample_gan(loaded(DCGAN), 1),
+    "interpolation": lambda: interpolate_gan(loaded(GRAN), 2, steps=3),
+    "jacobian": lambda: jacobian([0.1, 0.2, 0.3], [1.0, 1.2, 1.3], [1.5, 0.0, 0.1]),
+    "one state": lambda: jacobian([0.1, 0.2, 0.3]),
+    "constant": lambda: lm.jacobian_spectrum(lm.wrap_function(lambda z: 0 * z, input_shape=2), [0.0, 0.0]),
+    "canvas": lambda: canvas_dynamics(
+        loaded(GRAN), n_steps=10, transient=5, n_exponents=2, trajectories=2, canvas_steps=20, throw=False
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_every_result_can_be_drawn_before_and_after_its_file(case, tmp_path):
+    result = MADE[case]()
+    figure = result.plot()
+    back = type(result).load(result.save(tmp_path / "result.npz")).plot()
+    pictures = []
+    for number, drawn in enumerate((figure, back)):
+        drawn.savefig(tmp_path / f"{number}.png")
+        with Image.open(tmp_path / f"{number}.png") as picture:
+            pictures.append(np.asarray(picture))
+    np.testing.assert_array_equal(*pictures)
+    assert len(np.unique(pictures[0])) > 5
+
+
+def test_what_the_picture_of_singular_values_says():
+    spectrum, counts = MADE["jacobian"]().plot().axes
+    assert spectrum.get_yscale() == "log"
+    line = spectrum.get_lines()[0].get_ydata()
+    assert len(line) == 3
+    assert sum(bar.get_height() for bar in counts.patches) == 3
+    assert any("rank 3.0" in text.get_text() for text in counts.get_legend().get_texts())
+
+
+def test_a_jacobian_that_is_not_finite_is_drawn_with_its_message():
+    with np.errstate(all="ignore"):
+        f = lm.wrap_function(lambda z: np.log(z), input_shape=1)
+        figure = lm.jacobian_spectrum(f, [[-1.0]], throw=False).plot()
+    assert any("not finite" in text.get_text() for text in figure.texts)
+
+
+def test_sheets_hold_the_images(tmp_path: Path):
+    result = sample_gan(loaded(DCGAN), 5)
+    [file] = save_gan_samples(tmp_path, result)
+    with Image.open(file) as picture:
+        pixels = np.asarray(picture)[:, :, 0]
+    assert pixels.shape == (2 + 2 * 58, 2 + 3 * 58)
+    first = pixels[2:58, 2:58].reshape(8, 7, 8, 7)[:, 0, :, 0]
+    np.testing.assert_allclose(first, np.rint(127.5 * (result.images[0, 0] + 1)), atol=1)
+    names = {p.name for p in save_gan_samples(tmp_path, sample_gan(loaded(GRAN), 3))}
+    assert names == {"grid.png", "strip.png", "canvas.gif"}
