@@ -1,7 +1,8 @@
 """Imports run one way, frameworks stay behind their adapters, files stay small, libraries do not print.
 
 Every import is read, also those inside functions and those by a string: a string that is the name of one of our
-modules counts as an import of it, wherever it stands. Those under `if TYPE_CHECKING:` are allowed everywhere: they never run.
+modules counts as an import of it, wherever it stands. Those under `if TYPE_CHECKING:` are allowed everywhere:
+they never run.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ assert lm.kaplan_yorke([0.5, -1]) == 1.5
         (NUMPY_RUN, HEAVY),
         ("import lyapmap.systems; dir(lyapmap.systems)", HEAVY),
         ("import lyapmap.training, lyapmap.models, lyapmap.views, lyapmap.data", FRAMEWORKS),
-        ("import lyapmap.cli", FRAMEWORKS | {"numpy", "sklearn", "xarray", "scipy"}),
+        ("import lyapmap.cli.root", FRAMEWORKS | {"numpy", "sklearn", "xarray", "scipy"}),
     ],
 )
 def test_nothing_heavy_is_brought_in(code: str, kept_out: set[str]) -> None:

@@ -79,7 +79,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class _Moved(MetaPathFinder, Loader):
-    """Answers for old names, after everything else has been asked."""
+    """Answers for old names, before a folder can that an earlier version left behind."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -97,4 +97,4 @@ class _Moved(MetaPathFinder, Loader):
 def install() -> None:
     """Let the old names be found, once."""
     if not any(type(finder).__name__ == _Moved.__name__ for finder in sys.meta_path):
-        sys.meta_path.append(_Moved())
+        sys.meta_path.insert(0, _Moved())

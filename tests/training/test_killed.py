@@ -48,7 +48,7 @@ train(recipe, {out!r}, epochs={epochs}, checkpoint_every=2, checkpoint_steps={ev
 
 def killed(out: Path, module: str, recipe: str, *, at: int, epochs: int, every: int) -> None:
     """Train in a process of its own, which is killed in the middle of a step."""
-    tests, threads = str(Path(__file__).parent), torch.get_num_threads()
+    tests, threads = str(Path(__file__).parents[1]), torch.get_num_threads()
     program = PROGRAM.format(
         tests=tests, threads=threads, module=module, recipe=recipe, at=at, out=str(out), epochs=epochs, every=every
     )

@@ -175,7 +175,7 @@ for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-12)):
     import os
     from pathlib import Path
 
-    settings_ = {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])}
+    settings_ = {"KERAS_BACKEND": "torch", "KERAS_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | settings_, capture_output=True, text=True, check=False
     )
