@@ -27,8 +27,8 @@ FLOORS = (
     {"core"},
     {"report", "backends"},
     {"analysis", "data"},
-    {"systems", "views", "files"},
-    {"training"},
+    {"systems", "files"},
+    {"views", "training"},
     {"study"},
     {"models"},
     {"cli"},
@@ -39,9 +39,8 @@ NEVER = {
     "analysis": {"backends"},
     "data": {"backends", "report"},
     "systems": {"analysis", "data", "report"},
-    "views": {"backends", "data"},
-    "files": {"systems", "views"},
-    "training": {"systems", "views"},
+    "views": {"backends", "data", "systems"},
+    "training": {"systems"},
 }
 """Lower floors that a package has no use for."""
 BELOW = {
@@ -86,13 +85,8 @@ GROUND = {"numpy", "xarray"}
 DOORS = {
     "core/results.py": {"views"},  # `Result.plot` draws when it is called
     "core/tiles.py": {"backends"},  # distances of torch
-    "files/zoo.py": {"models"},  # networks of papers, by the name in their file
-    "files/torch_networks.py": {"models"},
-    "files/keras_networks.py": {"models"},
-    "files/features.py": {"models"},
-    "files/labels.py": {"models"},
-    "training/__init__.py": {"models"},  # public names, loaded late
-    "views/__init__.py": {"models", "training"},
+    "files/papers.py": {"models"},  # what the papers say of themselves
+    "views/__init__.py": {"training"},  # a public name, loaded late
 }
 """Files that look upwards, by name and late, and at what."""
 SEEN_YET = {

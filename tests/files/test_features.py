@@ -14,10 +14,11 @@ from lyapmap.core.errors import CheckpointError, DataError, LyapmapError, ShapeE
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
 from lyapmap.files.features import features
+from lyapmap.files.labels import predict
 from lyapmap.files.torch_networks import build_module
 from lyapmap.files.vgg import VGG, VGGConfig, random_vgg
 from lyapmap.files.vgg_weights import KNOWN, load_vgg
-from lyapmap.models.classifier.network import Classifier, ClassifierConfig, predict
+from lyapmap.models.classifier.network import Classifier, ClassifierConfig
 from lyapmap.models.classifier.training import train_classifier
 
 SMALL = VGGConfig(blocks=((4,), (6, 8)), pooled=2, hidden=(10, 7), categories=3, image_size=16)

@@ -26,20 +26,20 @@ def models(
     from lyapmap.cli.source import require_torch
 
     require_torch("reading a model")
-    from lyapmap.files import checkpoint, zoo
-    from lyapmap.files.torch_networks import NO_MAPS
+    from lyapmap.files import checkpoint, papers, zoo
 
     if name is not None and name not in zoo.shipped():
         zoo.load_model(name)  # raises for what is neither shipped nor a file
         raise_for_file(name)
     chosen = {name: zoo.shipped()[name]} if name else zoo.shipped()
     loaded = {key: checkpoint.load(path) for key, path in chosen.items()}
+    networks = {name: network for name, (_, network) in papers.networks().items()}
     if as_json:
         common.echo_json(
             {
                 key: {
                     "model": c.model,
-                    "is_map": c.model not in NO_MAPS,
+                    "is_map": not networks[c.model].no_map,
                     "config": c.config,
                     "sha256": c.sha256,
                     "sample_states": list(c.sample_states.shape),
@@ -55,11 +55,13 @@ def models(
             trained = c.training.get("settings", {}).get("data", "?")
             size = "x".join(map(str, c.sample_states.shape[1:]))
             words = f"{c.model} model, states {size}, trained on {trained}, {c.training.get('epoch')} epochs"
-            if c.model in ("dcgan", "gran"):
+            network = networks[c.model]
+            if network.from_noise:
                 shape = "x".join(str(c.config[key]) for key in ("channels", "image_size", "image_size"))
-                words = words.replace(f"states {size}", f"images {shape}") + "; no map, for lyapmap gan"
-            elif c.model in NO_MAPS:
-                words = words.replace("model, states", "of images") + "; no map, for --features and --classifier"
+                words = words.replace(f"states {size}", f"images {shape}")
+            elif network.no_map:
+                words = words.replace("model, states", "of images")
+            words += f"; no map, for {network.serves}" if network.no_map else ""
             typer.echo(f"{key:<24} {words}")
 
 

@@ -7,17 +7,23 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, fields
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lyapmap.cli import common, show
+from lyapmap.study.protocol import preset as chosen_preset
 
 if TYPE_CHECKING:
     from lyapmap.study.stages import Record, Stage
+    from lyapmap.study.study import Findings, Study
 
 SIZES = "Sizes, over those of the protocol"
+PRESET = "Sizes of all stages."
+Trained = Callable[..., Path]
+"""Trains a network for the study: takes a paper's `train_first` and what it needs; the path of the checkpoint."""
 
 FolderOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the study.")]
 OnlyOption = Annotated[list[str] | None, typer.Option("--only", metavar="STAGE", help="Only this stage; repeatable.")]
@@ -39,22 +45,6 @@ ClassifierOption = Annotated[
         show_default="the shipped one of the data",
     ),
 ]
-
-
-class Found(Protocol):
-    """What a study gives."""
-
-    @property
-    def folder(self) -> Path:
-        """With the page."""
-
-    @property
-    def numbers(self) -> dict[str, Any]:
-        """What study.json holds."""
-
-    @property
-    def records(self) -> dict[str, Record]:
-        """Of the stages."""
 
 
 def with_sizes(
@@ -99,6 +89,91 @@ def with_sizes(
         return sized
 
     return decorated
+
+
+def study_command(study: str, presets: Mapping[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Make a command of a function that loads what a study is about; its own options come first.
+
+    Parameters
+    ----------
+    study : str
+        The module that holds `STUDY`; loaded when the command runs.
+    presets : mapping
+        The protocols by their names.
+
+    The function receives its own options and, by keyword, `train` (see `Trained`) if it has such a parameter,
+    and `options` for `load_subject`: features, classifier, weights, device and seed.
+    """
+
+    def decorated(function: Callable[..., Any]) -> Callable[..., None]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())
+        hidden = {"train", "options"}
+
+        @functools.wraps(function)
+        def command(
+            *,
+            out: Path,
+            preset: str,
+            only: list[str] | None,
+            as_json: bool,
+            sizes: dict[str, Any],
+            **given: Any,
+        ) -> None:
+            from lyapmap.cli.source import require_torch
+
+            require_torch("the study")
+            paper: Study = import_module(study).STUDY
+            protocol = chosen_preset(presets, preset, sizes)
+            paper.check_names(only or ())
+            options = {name: given.pop(name) for name in ("features", "classifier", "weights", "device", "seed")}
+            with told(as_json) as teller:
+
+                def train(first: Callable[..., Path], **settings: Any) -> Path:
+                    with teller.training() as on_step:
+                        folder = common.made_folder(out) / "training"
+                        return first(
+                            folder, **settings, seed=options["seed"], device=options["device"], on_step=on_step
+                        )
+
+                extra = {"train": train} if any(p.name == "train" for p in own) else {}
+                subject = function(**given, **extra, options=options)
+                folder = common.made_folder(out)
+                found = paper.run(
+                    subject, folder, protocol=protocol, only=only or (), progress=not as_json, told=teller.stage
+                )
+            conclude(found, as_json)
+
+        names = "|".join(sorted(presets, key="quick".__ne__))
+        ours = _parameters(
+            preset=(
+                Annotated[str, typer.Option("--protocol", metavar=names, help=PRESET)],
+                "quick",
+            ),
+            only=(OnlyOption, None),
+            features=(FeaturesOption, None),
+            classifier=(ClassifierOption, None),
+            weights=(common.WeightsOption, None),
+            device=(common.DeviceOption, None),
+            seed=(common.SeedOption, 0),
+            as_json=(common.JsonOption, False),
+        )
+        theirs = [p for p in own if p.name not in hidden]
+        place = next((i for i, p in enumerate(theirs) if p.default is not inspect.Parameter.empty), len(theirs))
+        theirs.insert(place, *_parameters(out=(FolderOption, inspect.Parameter.empty)))
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*theirs, *ours)]
+        sizes = inspect.Parameter("sizes", inspect.Parameter.KEYWORD_ONLY, annotation=dict[str, Any])
+        command.__signature__ = inspect.Signature([*parameters, sizes])  # type: ignore[attr-defined]
+        command.__annotations__ = {p.name: p.annotation for p in parameters}
+        return common.command(with_sizes(presets)(command))
+
+    return decorated
+
+
+def _parameters(**kinds: tuple[Any, Any]) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in kinds.items()
+    ]
 
 
 def _kind(annotation: str) -> Any:
@@ -155,7 +230,7 @@ def told(quiet: bool) -> Iterator[Teller]:
         raise typer.Exit(common.INTERRUPTED) from None
 
 
-def conclude(found: Found, as_json: bool) -> None:
+def conclude(found: Findings, as_json: bool) -> None:
     """Print the table of a study and where its page is, and leave with its exit code."""
     if as_json:
         common.echo_json(found.numbers)

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.images import channels_last, image_shape
 from lyapmap.files import checkpoint as checkpoints
-from lyapmap.files import zoo
+from lyapmap.files import papers, zoo
 from lyapmap.files.torch_networks import build_module
 from lyapmap.files.vgg import random_vgg
 from lyapmap.files.vgg_weights import load_vgg
-from lyapmap.models.classifier.network import Classifier
 
 NAMES = ("pixels", "classifier", "random-vgg", "vgg16")
 FORMAT = "1"
@@ -178,11 +177,13 @@ def _classifier(text: str, data: str | None, options: dict[str, Any]) -> Feature
         raise LyapmapError(f"features: expected {', '.join(NAMES)}, {', '.join(known)} or a checkpoint, got {text!r}")
     saved = checkpoints.load(path)
     net, shape = build_module(saved, path)
-    if not isinstance(net, Classifier):
+    if "features" not in papers.networks()[saved.model][1].uses:
         raise LyapmapError(f"features: {text} holds a {saved.model} model, expected a classifier")
-    net = net.to(options["device"])
+    network: Any = net.to(options["device"])
     name = text if text in known else f"classifier {path.name}"
-    return Features(name, net.features, fingerprint=f"classifier {_digest(net)}", **options | {"state_shape": shape})
+    return Features(
+        name, network.features, fingerprint=f"classifier {_digest(network)}", **options | {"state_shape": shape}
+    )
 
 
 def _digest(net: nn.Module) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError
+from lyapmap.files import papers
 from lyapmap.files.model import Saved
 
 RECORD, SAMPLES = "lyapmap/record.json", "lyapmap/sample_states.npy"
@@ -65,7 +67,9 @@ def load(path: Path) -> Any:
     from lyapmap.backends.keras_start import keras
 
     module = keras()
-    import lyapmap.models.cycle.keras_network  # noqa: F401  # registers our layers
+    for paper, own in papers.papers().items():
+        if own.keras_layers:
+            import_module(papers.place(paper, own.keras_layers))  # registers its layers
 
     _refuse_unknown(config, path, module)
     try:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.images import channels_last
 from lyapmap.files import checkpoint as checkpoints
-from lyapmap.files import zoo
+from lyapmap.files import papers, zoo
 from lyapmap.files.torch_networks import build_module
-from lyapmap.models.classifier.network import Classifier, predict, probabilities
-from lyapmap.models.latent_spectral.network import Classifier as PooledClassifier
 
 
 class Labels:
@@ -37,7 +36,7 @@ class Labels:
     def __init__(
         self,
         name: str,
-        network: Classifier | PooledClassifier,
+        network: Any,
         classes: tuple[int, ...],
         device: str,
         training: dict[str, Any] | None = None,
@@ -65,6 +64,25 @@ class Labels:
         if tuple(given.shape[1:]) != wanted or len(given) == 0:
             raise ShapeError(f"classify: {self.name} takes images of shape {wanted}, got {tuple(given.shape)}")
         return given.float().to(self._device)
+
+
+def predict(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
+    """The category of every image, (n, c, h, w) -> (n,); in evaluation mode, whatever mode it is in."""
+    return torch.cat([logits.argmax(1) for logits in _logits(classifier, images, batch_size)])
+
+
+def probabilities(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
+    """The probability of every category, (n, c, h, w) -> (n, categories); in evaluation mode."""
+    return torch.cat([logits.softmax(1) for logits in _logits(classifier, images, batch_size)])
+
+
+@torch.no_grad()
+def _logits(classifier: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
+    was_training = classifier.training
+    classifier.eval()
+    found = [classifier(batch) for batch in images.split(batch_size)]
+    classifier.train(was_training)
+    return found
 
 
 def classifier(name: str | Path, *, device: str = "cpu") -> Labels:
@@ -98,10 +116,11 @@ def classifier(name: str | Path, *, device: str = "cpu") -> Labels:
         raise LyapmapError(f"classifier: expected {', '.join(known)} or a checkpoint, got {text!r}")
     saved = checkpoints.load(path)
     net, _ = build_module(saved, path)
-    if not isinstance(net, Classifier | PooledClassifier):
+    if "labels" not in papers.networks()[saved.model][1].uses:
         raise LyapmapError(f"classifier: {text} holds a {saved.model} model, expected a classifier")
-    classes = saved.training.get("settings", {}).get("classes") or range(net.config.categories)
-    return Labels(text if text in known else path.name, net, tuple(int(c) for c in classes), device, saved.training)
+    network: Any = net
+    classes = saved.training.get("settings", {}).get("classes") or range(network.config.categories)
+    return Labels(text if text in known else path.name, network, tuple(int(c) for c in classes), device, saved.training)
 
 
 def usual_classifier(model: str) -> str:

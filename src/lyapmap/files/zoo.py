@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.core.errors import CheckpointError, MissingExtraError
+from lyapmap.files import papers
 from lyapmap.files.model import Model, Reader, Saved
 
 
@@ -32,7 +33,7 @@ class Kind:
     package : str
         What must be installed, and by that name an extra of ours.
     reader : str
-        Module that keeps the `Reader` protocol.
+        Module that keeps the `Reader` protocol; empty where only a paper knows what such files hold.
     """
 
     fits: Callable[[Path], bool]
@@ -46,7 +47,7 @@ KINDS = {
     "TensorFlow checkpoint": Kind(
         lambda path: path.suffix == ".index" or _is_prefix(path) or (path / "checkpoint").is_file(),
         "tensorflow",
-        "lyapmap.models.cycle.keras_checkpoint",
+        "",
     ),
     "SavedModel": Kind(
         lambda path: (path / "saved_model.pb").is_file(), "tensorflow", "lyapmap.files.keras_saved_model"
@@ -184,4 +185,5 @@ def record(name: str | Path) -> dict[str, Any]:
 def _reader(kind: Kind) -> Reader:
     if find_spec(kind.package) is None:
         raise MissingExtraError(kind.package, kind.package, "loading this model")
-    return import_module(kind.reader)
+    name = next(name for name, known in KINDS.items() if known is kind)
+    return import_module(kind.reader or papers.reader_of(name))

@@ -5,31 +5,12 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from lyapmap._version import __version__
 from lyapmap.study.stages import DONE, Record, plain, write_whole
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a study found.
-
-    Attributes
-    ----------
-    folder : Path
-        With study.json, index.html, and stages/, results/ and figures/.
-    numbers : dict
-        What study.json holds.
-    records : dict of str to Record
-    """
-
-    folder: Path
-    numbers: dict[str, Any]
-    records: dict[str, Record]
 
 
 def save_study(

@@ -1,51 +1,26 @@
-"""Training: a loop that knows no model, checkpoints, trained models by name."""
+"""Training: a loop that knows no model, checkpoints, trained models by name; what the papers bring to train theirs."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lyapmap._late import late
+from lyapmap.files.papers import public_names
 
 _NAMES = {
-    "CanvasDynamics": "lyapmap.models.gan.canvas_run",
     "Checkpoint": "lyapmap.files.checkpoint",
-    "CycleRecipe": "lyapmap.models.cycle.recipe",
-    "Gan": "lyapmap.models.gan.files",
-    "GanRecipe": "lyapmap.models.gan.recipe",
-    "GanSamples": "lyapmap.models.gan.sampling",
-    "KaleidoscopeRecipe": "lyapmap.models.kaleidoscope.recipe",
-    "Lsd": "lyapmap.models.latent_spectral.files",
-    "LsdPlan": "lyapmap.models.latent_spectral.training",
     "Model": "lyapmap.files.model",
     "Progress": "lyapmap.training.loop",
     "Recipe": "lyapmap.training.recipe",
-    "canvas_dynamics": "lyapmap.models.gan.canvas_run",
-    "canvas_map": "lyapmap.models.gan.canvas",
-    "canvas_states": "lyapmap.models.gan.canvas",
     "classifier": "lyapmap.files.labels",
-    "convert": "lyapmap.models.cycle.conversion",
     "exponent_monitor": "lyapmap.training.monitor",
     "features": "lyapmap.files.features",
     "launch": "lyapmap.training.distributed",
-    "KaleidoscopeSamples": "lyapmap.models.kaleidoscope.sampling",
-    "gan_function": "lyapmap.models.gan.manifold",
-    "gan_latents": "lyapmap.models.gan.noise",
-    "image_rotation_map": "lyapmap.models.latent_spectral.maps",
-    "image_shift_map": "lyapmap.models.latent_spectral.maps",
-    "interpolate_gan": "lyapmap.models.gan.sampling",
-    "load_gan": "lyapmap.models.gan.files",
-    "load_lsd": "lyapmap.models.latent_spectral.files",
     "load_model": "lyapmap.files.zoo",
-    "noise_states": "lyapmap.models.kaleidoscope.sampling",
-    "rotation_map": "lyapmap.models.latent_spectral.maps",
-    "round_trip_map": "lyapmap.models.latent_spectral.maps",
-    "sample": "lyapmap.models.kaleidoscope.sampling",
-    "sample_gan": "lyapmap.models.gan.sampling",
     "shipped": "lyapmap.files.zoo",
     "train": "lyapmap.training.loop",
-    "train_classifier": "lyapmap.models.classifier.training",
-    "train_lsd": "lyapmap.models.latent_spectral.training",
-}
-__all__ = list(_NAMES)  # names are loaded late, and torch with them
+} | public_names("training")
+__all__ = [*sorted(_NAMES)]  # names are loaded late, and torch with them
 
 if TYPE_CHECKING:
     from lyapmap.files.checkpoint import Checkpoint
@@ -73,12 +48,4 @@ if TYPE_CHECKING:
     from lyapmap.training.monitor import exponent_monitor
     from lyapmap.training.recipe import Recipe
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _NAMES:
-        raise AttributeError(f"module 'lyapmap.training' has no attribute {name!r}")
-    return getattr(import_module(_NAMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = late(__name__, _NAMES)

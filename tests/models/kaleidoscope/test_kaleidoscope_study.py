@@ -15,7 +15,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.models.kaleidoscope.noise import first_sure, verdict, wandering
 from lyapmap.models.kaleidoscope.points import basins
 from lyapmap.models.kaleidoscope.protocol import PROTOCOLS, KaleidoscopeProtocol, protocol
-from lyapmap.models.kaleidoscope.study import STAGES, check_names, kaleidoscope_study
+from lyapmap.models.kaleidoscope.study import STAGES, STUDY, kaleidoscope_study
 from lyapmap.models.kaleidoscope.subject import load_subject
 from lyapmap.models.kaleidoscope.train_first import train_first
 
@@ -260,8 +260,8 @@ def test_bad_input(networks):
     with pytest.raises(LyapmapError, match="against: states of cycle-mnist-012 have shape"):
         load_subject(networks[0], data="digits", against=["cycle-mnist-012"])
     with pytest.raises(LyapmapError, match="there is no stage 'nothing'"):
-        check_names(["nothing"])
-    check_names(["samples", "against-2", "variants"])
+        STUDY.check_names(["nothing"])
+    STUDY.check_names(["samples", "against-2", "variants"])
     with pytest.raises(LyapmapError, match="protocol: expected quick or full"):
         protocol("paper")
 

@@ -18,7 +18,7 @@ from lyapmap.models.latent_spectral.denoising import psnr, with_noise
 from lyapmap.models.latent_spectral.dynamics import verdict
 from lyapmap.models.latent_spectral.protocol import PROTOCOLS, LsdProtocol, protocol
 from lyapmap.models.latent_spectral.rotation import rotated
-from lyapmap.models.latent_spectral.study import STAGES, check_names, lsd_study
+from lyapmap.models.latent_spectral.study import STAGES, STUDY, lsd_study
 from lyapmap.models.latent_spectral.subject import subject_of
 from lyapmap.models.latent_spectral.summary import denoising, side_by_side, summary
 from lyapmap.study.stages import Bench
@@ -214,8 +214,8 @@ def test_protocols_and_names():
             protocol("quick", **bad)
     with pytest.raises(LyapmapError, match="protocol: expected quick or paper"):
         protocol("slow")
-    check_names(["basis", "against-2", "side-by-side"])
+    STUDY.check_names(["basis", "against-2", "side-by-side"])
     with pytest.raises(LyapmapError, match="no stage 'bases'"):
-        check_names(["bases"])
+        STUDY.check_names(["bases"])
     assert side_by_side({}) == [("what",)]
     assert denoising({"denoising": SimpleNamespace(numbers={})}) == []

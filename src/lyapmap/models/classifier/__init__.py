@@ -5,20 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lyapmap._late import late
+from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
+    from lyapmap.files.labels import predict as predict
+    from lyapmap.files.labels import probabilities as probabilities
     from lyapmap.models.classifier.network import Classifier as Classifier
     from lyapmap.models.classifier.network import ClassifierConfig as ClassifierConfig
     from lyapmap.models.classifier.network import Stage as Stage
-    from lyapmap.models.classifier.network import predict as predict
-    from lyapmap.models.classifier.network import probabilities as probabilities
 
+PAPER = Paper(
+    networks={
+        "classifier": Network(
+            "network:Classifier",
+            "network:ClassifierConfig",
+            no_map="which cannot be iterated; see --features",
+            serves="--features and --classifier",
+            uses=("features", "labels"),
+        ),
+    },
+    train={"classifier": "commands"},
+    names={"training": {"train_classifier": "training"}},
+)
 _NAMES = {
     "Classifier": ".network",
     "ClassifierConfig": ".network",
     "Stage": ".network",
-    "predict": ".network",
-    "probabilities": ".network",
+    "predict": "lyapmap.files.labels",
+    "probabilities": "lyapmap.files.labels",
 }
 __all__ = [*_NAMES]  # loaded late, and torch with them
 __getattr__, __dir__ = late(__name__, _NAMES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -95,22 +94,3 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.last(self.dropout(self.features(x)))
-
-
-def predict(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
-    """The category of every image, (n, c, h, w) -> (n,); in evaluation mode, whatever mode it is in."""
-    return torch.cat([logits.argmax(1) for logits in _logits(classifier, images, batch_size)])
-
-
-def probabilities(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
-    """The probability of every category, (n, c, h, w) -> (n, categories); in evaluation mode."""
-    return torch.cat([logits.softmax(1) for logits in _logits(classifier, images, batch_size)])
-
-
-@torch.no_grad()
-def _logits(classifier: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
-    was_training = classifier.training
-    classifier.eval()
-    found = [classifier(batch) for batch in images.split(batch_size)]
-    classifier.train(was_training)
-    return found

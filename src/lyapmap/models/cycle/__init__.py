@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lyapmap._late import late
+from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
     from lyapmap.models.cycle.config import CycleConfig as CycleConfig
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from lyapmap.models.cycle.network import ResidualBlock as ResidualBlock
     from lyapmap.models.cycle.network import Stage as Stage
 
+PAPER = Paper(
+    networks={"cycle": Network("network:Generator", "config:CycleConfig")},
+    train={"cycle": "commands.train"},
+    study={"cycle": "commands.study", "cycle-seeds": "commands.seeds"},
+    commands={"convert": "commands.convert"},
+    readers={"TensorFlow checkpoint": "keras_checkpoint"},
+    keras_layers="keras_network",
+    names={"training": {"CycleRecipe": "recipe", "convert": "conversion"}},
+)
 _NAMES = {
     "CycleConfig": ".config",
     "ChannelNorm": ".network",

@@ -13,8 +13,8 @@ from lyapmap.models.cycle.along_training import NUMBERS, entries, epoch_stages, 
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.study import PAPER_LINES
 from lyapmap.models.cycle.subject import CycleSubject, kept_epochs, load_subject
-from lyapmap.study.page import Study, save_study
-from lyapmap.study.stages import Bench, Record, Stage, Told, run_stages
+from lyapmap.study.stages import Bench, Record, Stage, Told
+from lyapmap.study.study import Findings, Study
 
 ROWS = (
     ("largest", "largest exponent", "0.340"),
@@ -72,7 +72,7 @@ def cycle_seeds(
     protocol: CycleProtocol,
     progress: bool = False,
     told: Told | None = None,
-) -> Study:
+) -> Findings:
     """Measure the kept epochs of several runs, or go on where an earlier call stopped.
 
     Parameters
@@ -89,7 +89,7 @@ def cycle_seeds(
 
     Returns
     -------
-    Study
+    Findings
         The table gives mean and standard deviation over runs at the last epoch that all have; a
         column for each kind of run where some were trained with other losses than others.
 
@@ -98,51 +98,35 @@ def cycle_seeds(
     KeyboardInterrupt
         On Ctrl-C, which costs the epoch at hand only.
     """
-    folder = Path(folder)
     groups = {name: epoch_stages(path, name, protocol.epochs) for name, path in runs.items()}
     flat = [stage for group in groups.values() for stage in group]
     spread = Stage(
         "spread", "Spread over runs and epochs", partial(_spread, groups), needs=tuple(stage.name for stage in flat)
     )
-    found: dict[str, Any] = {}
     settings = {name: settings_of(path) for name, path in runs.items()}
     kinds = len(set(settings.values()))
-
-    def assemble(records: dict[str, Record]) -> None:
-        table = table_of_settings(records, groups, settings) if kinds > 1 else table_of_runs(records, groups)
-        found.update(
-            save_study(
-                folder,
-                title=f"Spread over {len(runs)} training runs on {subject.train.name}, "
-                f"classes {', '.join(map(str, subject.classes))}",
-                about={
-                    "runs": settings,
-                    "data": subject.train.name,
-                    "classes": list(subject.classes),
-                    "features": subject.features_name,
-                    "seed": subject.seed,
-                },
-                settings={
-                    name: value
-                    for name, value in protocol.settings().items()
-                    if name.startswith("epoch") or name == "k"
-                },
-                table=table,
-                table_title="At the last epoch that all runs of a kind have",
-                records=records,
+    study = Study(
+        stages=lambda *_: [*flat, spread],
+        title=lambda _: (
+            f"Spread over {len(runs)} training runs on {subject.train.name}, "
+            f"classes {', '.join(map(str, subject.classes))}"
+        ),
+        about=lambda _: {
+            "runs": settings,
+            "data": subject.train.name,
+            "classes": list(subject.classes),
+            "features": subject.features_name,
+            "seed": subject.seed,
+        },
+        tables=lambda _, records: [
+            (
+                "At the last epoch that all runs of a kind have",
+                table_of_settings(records, groups, settings) if kinds > 1 else table_of_runs(records, groups),
             )
-        )
-
-    records = run_stages(
-        [*flat, spread],
-        subject,
-        folder,
-        settings=protocol.settings(),
-        progress=progress,
-        told=told,
-        assemble=assemble,
+        ],
+        settings=lambda sizes: {name: sizes[name] for name in sizes if name.startswith("epoch") or name == "k"},
     )
-    return Study(folder, found, records)
+    return study.run(subject, folder, protocol=protocol, progress=progress, told=told)
 
 
 def settings_of(folder: Path) -> str:

@@ -5,19 +5,15 @@ T. Tanaka and Y. Yamaguti, "Cyclic image generation using chaotic dynamics".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from lyapmap.core.errors import LyapmapError
-from lyapmap.models.cycle import chaos as chaos
+from lyapmap.models.cycle import chaos, metrics
 from lyapmap.models.cycle import images as pictures
-from lyapmap.models.cycle import metrics as metrics
 from lyapmap.models.cycle.along_training import development_stage, epoch_stages
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject
-from lyapmap.study.page import Study, save_study
-from lyapmap.study.stages import Bench, LeftOut, Record, Stage, Told, run_stages
+from lyapmap.study.stages import Bench, LeftOut, Record, Stage
+from lyapmap.study.study import Study
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
 """Of MNIST 0, 1, 2 after 1000 epochs at full width; precision is above and recall at n = 10 below."""
@@ -133,82 +129,12 @@ STAGES = (
 )
 
 
-def cycle_study(
-    subject: CycleSubject,
-    folder: str | Path,
-    *,
-    protocol: CycleProtocol,
-    only: Sequence[str] = (),
-    progress: bool = False,
-    told: Told | None = None,
-) -> Study:
-    """Run the study, or go on where an earlier call in the same folder stopped.
-
-    Parameters
-    ----------
-    subject : CycleSubject
-        See `lyapmap.models.cycle.subject.load_subject`.
-    folder : path
-        Receives everything.
-    protocol : CycleProtocol
-    only : sequence of str
-        Names of the stages to run, with those that they need; all by default.
-    progress : bool
-        Show bars on a terminal.
-    told : callable, optional
-        Hears of every stage.
-
-    Returns
-    -------
-    Study
-        Stages that could not be done are recorded with the reason.
-
-    Raises
-    ------
-    LyapmapError
-        If `only` names a stage that there is not.
-    KeyboardInterrupt
-        On Ctrl-C; what was finished is kept, in study.json and index.html too.
-    """
-    folder = Path(folder)
-    stages = stages_of(subject, protocol)
-    found: dict[str, Any] = {}
-
-    def assemble(records: dict[str, Record]) -> None:
-        found.update(
-            save_study(
-                folder,
-                title=f"Cyclic image generation: {subject.name} on {subject.train.name}, "
-                f"classes {', '.join(map(str, subject.classes))}",
-                about=_about(subject),
-                settings=protocol.settings(),
-                table=beside_the_paper(records),
-                table_title="Beside the paper (MNIST 0, 1, 2; full width, 1000 epochs)",
-                records=records,
-            )
-        )
-
-    settings = protocol.settings()
-    records = run_stages(
-        stages, subject, folder, settings=settings, only=only, progress=progress, told=told, assemble=assemble
-    )
-    return Study(folder, found, records)
-
-
 def stages_of(subject: CycleSubject, protocol: CycleProtocol) -> list[Stage]:
     """All stages, those of the epochs that the model's run kept among them."""
     epochs = [] if subject.run is None else epoch_stages(subject.run, "", protocol.epochs)
     if len(epochs) < 2:
         return [*STAGES, Stage("development", "Development along training", _no_epochs)]
     return [*STAGES, *epochs, development_stage(epochs, PAPER_LINES)]
-
-
-def check_names(only: Sequence[str]) -> None:
-    """Complain of names of stages that there are in no study of a cycle model, before anything is trained."""
-    names = [*(stage.name for stage in STAGES), "development"]
-    for name in only:
-        if name not in names and not name.startswith("epoch-"):
-            raise LyapmapError(f"only: there is no stage {name!r}; expected some of {', '.join(names)}")
 
 
 def beside_the_paper(records: dict[str, Record]) -> list[tuple[str, str, str]]:
@@ -272,3 +198,19 @@ def _at_k(numbers: dict[str, Any], k: int, name: str) -> str:
         return "-"
     place = numbers["k"].index(k)
     return f"{numbers[name][place]:.3f} ± {numbers[f'{name}_deviation'][place]:.3f}"
+
+
+STUDY = Study(
+    stages=stages_of,
+    title=lambda subject: (
+        f"Cyclic image generation: {subject.name} on {subject.train.name}, "
+        f"classes {', '.join(map(str, subject.classes))}"
+    ),
+    about=_about,
+    tables=lambda _, records: [
+        ("Beside the paper (MNIST 0, 1, 2; full width, 1000 epochs)", beside_the_paper(records))
+    ],
+    names=(*(stage.name for stage in STAGES), "development"),
+    families=("epoch",),
+)
+cycle_study = STUDY.run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lyapmap._late import late
+from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
     from lyapmap.models.gan.config import DcganConfig as DcganConfig
@@ -12,6 +13,57 @@ if TYPE_CHECKING:
     from lyapmap.models.gan.dcgan import Dcgan as Dcgan
     from lyapmap.models.gan.gran import Gran as Gran
 
+PAPER = Paper(
+    networks={
+        "dcgan": Network(
+            "dcgan:Dcgan",
+            "config:DcganConfig",
+            no_map="which draws images of noise and cannot be iterated; see lyapmap gan jacobian",
+            serves="lyapmap gan",
+            from_noise=True,
+        ),
+        "gran": Network(
+            "gran:Gran",
+            "config:GranConfig",
+            no_map="which draws images of noise and cannot be iterated; see lyapmap gan canvas and gan jacobian",
+            serves="lyapmap gan",
+            from_noise=True,
+        ),
+    },
+    train={"dcgan": "commands.train_dcgan", "gran": "commands.train_gran"},
+    study={"gan": "commands.study"},
+    group="gan",
+    group_help="Samples, Jacobians and canvas dynamics of adversarial networks.",
+    group_commands={
+        "sample": "commands.sample",
+        "interpolate": "commands.interpolate",
+        "jacobian": "commands.jacobian",
+        "canvas": "commands.canvas",
+        "line": "commands.line",
+    },
+    names={
+        "training": {
+            "CanvasDynamics": "canvas_run",
+            "Gan": "files",
+            "GanRecipe": "recipe",
+            "GanSamples": "sampling",
+            "canvas_dynamics": "canvas_run",
+            "canvas_map": "canvas",
+            "canvas_states": "canvas",
+            "gan_function": "manifold",
+            "gan_latents": "noise",
+            "interpolate_gan": "sampling",
+            "load_gan": "files",
+            "sample_gan": "sampling",
+        },
+        "views": {
+            "draw_canvas_dynamics": "pictures_canvas",
+            "draw_gan_line": "pictures_line",
+            "draw_gan_samples": "pictures_samples",
+            "save_gan_samples": "pictures_samples",
+        },
+    },
+)
 _NAMES = {
     "DcganConfig": ".config",
     "GranConfig": ".config",

@@ -6,20 +6,16 @@ Table 2, with what the paper does not measure beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from lyapmap.core.errors import LyapmapError
 from lyapmap.models.cycle.along_training import mean_and_deviation
 from lyapmap.models.gan.protocol import GanProtocol
 from lyapmap.models.gan.stages import Canvas, Quality, Shape, battles, verdict
 from lyapmap.models.gan.subject import GanSubject
-from lyapmap.study.page import Study, save_study
-from lyapmap.study.stages import DONE, Record, Stage, Told, run_stages
+from lyapmap.study.stages import DONE, Record, Stage
+from lyapmap.study.study import Study
 
-GROUPS = ("quality", "shape", "canvas", "battles", "verdict")
-"""Stages by which `only` asks: the first three hold one for each model."""
 PAPER = {
     ("mnist", "GRAN1", "GRAN3"): "0.79, 1.75, GRAN3",
     ("mnist", "GRAN1", "GRAN5"): "0.95, 1.19, GRAN5",
@@ -47,84 +43,7 @@ ROWS = (
 """Rows of the table of kinds: group of stages, number, words, decimals."""
 
 
-def gan_study(
-    subject: GanSubject,
-    folder: str | Path,
-    *,
-    protocol: GanProtocol,
-    only: Sequence[str] = (),
-    progress: bool = False,
-    told: Told | None = None,
-) -> Study:
-    """Run the study, or go on where an earlier call in the same folder stopped.
-
-    Parameters
-    ----------
-    subject : GanSubject
-        See `lyapmap.models.gan.subject.load_gans`.
-    folder : path
-        Receives everything.
-    protocol : GanProtocol
-    only : sequence of str
-        Of `GROUPS`, or names of single stages, with those that they need; all by default.
-    progress : bool
-        Show bars on a terminal.
-    told : callable, optional
-        Hears of every stage.
-
-    Returns
-    -------
-    Study
-        Stages that could not be done are recorded with the reason.
-
-    Raises
-    ------
-    LyapmapError
-        If `only` names a stage that there is not.
-    KeyboardInterrupt
-        On Ctrl-C; what was finished is kept, in study.json and index.html too.
-    """
-    folder = Path(folder)
-    stages = stages_of(subject)
-    found: dict[str, Any] = {}
-
-    def assemble(records: dict[str, Record]) -> None:
-        found.update(
-            save_study(
-                folder,
-                title=f"Adversarial networks on {subject.train.name}",
-                about={
-                    "models": {name: _trained(subject, name) for name in subject.gans},
-                    "data": subject.train.name,
-                    "features": subject.features_name,
-                    "seed": subject.seed,
-                },
-                settings=protocol.settings(),
-                table=table_of_kinds(subject.kinds, records),
-                table_title="By kind of model",
-                records=records,
-                further=[("Battles of kinds", table_of_battles(subject.train.name, records))],
-            )
-        )
-
-    wanted = [stage.name for stage in stages if stage.name in only or stage.name.split("-")[0] in only]
-    unknown = [name for name in only if name not in GROUPS and name not in {stage.name for stage in stages}]
-    if unknown:
-        raise LyapmapError(f"only: there is no stage {unknown[0]!r}; expected some of {', '.join(GROUPS)}")
-    records = run_stages(
-        stages,
-        subject,
-        folder,
-        settings=protocol.settings(),
-        only=wanted,
-        progress=progress,
-        told=told,
-        assemble=assemble,
-    )
-    return Study(folder, found, records)
-
-
-def stages_of(subject: GanSubject) -> list[Stage]:
+def stages_of(subject: GanSubject, _: GanProtocol) -> list[Stage]:
     """Three stages for each model, their battles, and what they come to."""
     stages: list[Stage] = []
     for name in subject.gans:
@@ -231,3 +150,26 @@ def _numbers(records: Mapping[str, Record], stage: str) -> dict[str, Any]:
 def _number(records: Mapping[str, Record], stage: str, key: str) -> float | None:
     value = _numbers(records, stage).get(key)
     return None if value is None else float(value)
+
+
+def _about(subject: GanSubject) -> dict[str, Any]:
+    return {
+        "models": {name: _trained(subject, name) for name in subject.gans},
+        "data": subject.train.name,
+        "features": subject.features_name,
+        "seed": subject.seed,
+    }
+
+
+STUDY = Study(
+    stages=stages_of,
+    title=lambda subject: f"Adversarial networks on {subject.train.name}",
+    about=_about,
+    tables=lambda subject, records: [
+        ("By kind of model", table_of_kinds(subject.kinds, records)),
+        ("Battles of kinds", table_of_battles(subject.train.name, records)),
+    ],
+    names=("quality", "shape", "canvas", "battles", "verdict"),
+    families=("quality", "shape", "canvas"),
+)
+gan_study = STUDY.run

@@ -5,12 +5,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lyapmap._late import late
+from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
     from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig as KaleidoscopeConfig
     from lyapmap.models.kaleidoscope.network import Kaleidoscope as Kaleidoscope
     from lyapmap.models.kaleidoscope.network import manifold_loss as manifold_loss
 
+PAPER = Paper(
+    networks={"kaleidoscope": Network("network:Kaleidoscope", "config:KaleidoscopeConfig")},
+    train={"kaleidoscope": "commands.train"},
+    study={"kaleidoscope": "commands.study"},
+    group="kaleidoscope",
+    group_help="Sampling and experiments with kaleidoscopic networks.",
+    group_commands={
+        "sample": "commands.sample",
+        "line": "commands.line",
+        "plane": "commands.plane",
+        "corners": "commands.corners",
+        "depth": "commands.depth",
+    },
+    names={
+        "training": {
+            "KaleidoscopeRecipe": "recipe",
+            "KaleidoscopeSamples": "sampling",
+            "noise_states": "sampling",
+            "sample": "sampling",
+        },
+        "views": {
+            "draw_kaleidoscope_corners": "pictures_corners",
+            "draw_kaleidoscope_depth": "pictures_depth",
+            "draw_kaleidoscope_line": "pictures_line",
+            "draw_kaleidoscope_plane": "pictures_plane",
+            "draw_kaleidoscope_samples": "pictures_samples",
+            "save_kaleidoscope_samples": "pictures_samples",
+        },
+    },
+)
 _NAMES = {
     "KaleidoscopeConfig": ".config",
     "Kaleidoscope": ".network",

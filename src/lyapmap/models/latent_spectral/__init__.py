@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lyapmap._late import late
+from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
     from lyapmap.models.latent_spectral.config import EncoderConfig as EncoderConfig
@@ -13,6 +14,40 @@ if TYPE_CHECKING:
     from lyapmap.models.latent_spectral.network import Encoder as Encoder
     from lyapmap.models.latent_spectral.network import LatentSpectral as LatentSpectral
 
+PAPER = Paper(
+    networks={
+        "lsd-classifier": Network(
+            "network:Classifier",
+            "config:PooledConfig",
+            no_map="which cannot be iterated; see --classifier",
+            serves="--features and --classifier",
+            uses=("labels",),
+        ),
+        "lsd": Network("network:LatentSpectral"),
+    },
+    train={"lsd": "commands.train"},
+    study={"lsd": "commands.study"},
+    group="lsd",
+    group_help="Images in the basis of latent spectral decomposition: components, denoising, rotations.",
+    group_commands={
+        "decompose": "commands.decompose",
+        "denoise": "commands.denoise",
+        "rotate": "commands.rotate",
+    },
+    names={
+        "training": {
+            "Lsd": "files",
+            "LsdPlan": "training",
+            "image_rotation_map": "maps",
+            "image_shift_map": "maps",
+            "load_lsd": "files",
+            "rotation_map": "maps",
+            "round_trip_map": "maps",
+            "train_lsd": "training",
+        },
+        "views": {"draw_lsd_images": "pictures"},
+    },
+)
 _NAMES = {
     "EncoderConfig": ".config",
     "PooledConfig": ".config",

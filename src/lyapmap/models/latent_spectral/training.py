@@ -17,7 +17,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files.labels import classifier as load_classifier
-from lyapmap.models.classifier.network import predict
+from lyapmap.files.labels import predict
 from lyapmap.models.gan.files import load_gan
 from lyapmap.models.gan.recipe import GanRecipe
 from lyapmap.models.latent_spectral.classifier_recipe import PooledRecipe

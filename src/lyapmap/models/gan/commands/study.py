@@ -7,16 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from lyapmap.cli import common
-from lyapmap.cli.study_options import (
-    ClassifierOption,
-    FeaturesOption,
-    FolderOption,
-    OnlyOption,
-    conclude,
-    told,
-    with_sizes,
-)
-from lyapmap.models.gan.protocol import PROTOCOLS, protocol
+from lyapmap.cli.study_options import study_command
+from lyapmap.models.gan.protocol import PROTOCOLS
 
 EPILOG = """Examples:
 
@@ -29,52 +21,24 @@ lyapmap study gan runs/gran3-*/last.pt --data mnist --only quality --only battle
 The same command goes on where it was stopped; a further model runs its own stages and the battles."""
 
 
-@common.command
-@with_sizes(PROTOCOLS)
+@study_command("lyapmap.models.gan.study", PROTOCOLS)
 def gan(
     models: Annotated[
         list[str], typer.Argument(metavar="MODEL...", help="Checkpoints of DCGANs and GRANs, or shipped ones by name.")
     ],
     data: Annotated[str, typer.Option("--data", metavar="NAME|FOLDER|FILE", help="What they were trained on.")],
-    out: FolderOption,
     classes: Annotated[
         str | None,
         typer.Option("--classes", metavar="N[,N...]", help="Categories.", show_default="those of the training"),
     ] = None,
-    preset: Annotated[str, typer.Option("--protocol", metavar="quick|full", help="Sizes of all stages.")] = "quick",
-    only: OnlyOption = None,
-    features: FeaturesOption = None,
-    classifier: ClassifierOption = None,
-    weights: common.WeightsOption = None,
-    device: common.DeviceOption = None,
-    seed: common.SeedOption = 0,
-    as_json: common.JsonOption = False,
     *,
-    sizes: dict[str, Any],
-) -> None:
+    options: dict[str, Any],
+) -> Any:
     """Precision, recall, coverage, nearest images, Jacobian, canvas and battles of adversarial networks.
 
     Models that differ only in their seed are of one kind, and are put together in the tables. DIR receives
     index.html, study.json, figures/, results/ (each opens with lyapmap and xarray) and stages/.
     """
-    from lyapmap.cli.source import require_torch
-
-    require_torch("the study")
-    from lyapmap.models.gan.study import gan_study
     from lyapmap.models.gan.subject import load_gans
 
-    chosen = protocol(preset, **sizes)
-    folder = common.made_folder(out)
-    subject = load_gans(
-        models,
-        data=data,
-        classes=common.integers(classes, "--classes"),
-        features=features,
-        classifier=classifier,
-        weights=weights,
-        device=device,
-        seed=seed,
-    )
-    with told(as_json) as teller:
-        found = gan_study(subject, folder, protocol=chosen, only=only or (), progress=not as_json, told=teller.stage)
-    conclude(found, as_json)
+    return load_gans(models, data=data, classes=common.integers(classes, "--classes"), **options)
