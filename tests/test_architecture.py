@@ -47,7 +47,7 @@ BELOW = {
     name: set().union(*FLOORS[:floor]) - NEVER.get(name, set()) for floor, names in enumerate(FLOORS) for name in names
 }
 """What each package may import besides itself; the files at the top may import all."""
-STANDS_ON = {"latent_spectral": {"classifier", "gan", "kaleidoscope"}, "gan": {"cycle"}}
+STANDS_ON = {"latent_spectral": {"classifier", "gan"}}
 """Papers that build on another one; the rest know nothing of each other."""
 
 TORCH = ["backends/torch_*.py", "models/*/*.py", "training/*.py", "files/*.py", "cli/training_run.py"]

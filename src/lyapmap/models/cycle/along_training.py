@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -154,11 +153,3 @@ def _development(stages: list[Stage], paper: Mapping[str, float], _: CycleSubjec
     lost = [name for name in (stage.name for stage in stages) if bench.before[name].status != DONE]
     columns = {key: [entry[key] for entry in found] for key in ("epoch", *NUMBERS)}
     return columns | {"without": lost}
-
-
-def mean_and_deviation(values: Iterable[float | None]) -> tuple[float, float, int]:
-    """Mean, standard deviation over runs and their number; None left out."""
-    known = np.array([value for value in values if value is not None], float)
-    if not len(known):
-        return math.nan, math.nan, 0
-    return float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else math.nan, len(known)

@@ -9,12 +9,13 @@ from typing import Any
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.files.zoo import load_model
-from lyapmap.models.cycle.along_training import NUMBERS, entries, epoch_stages, mean_and_deviation
+from lyapmap.models.cycle.along_training import NUMBERS, entries, epoch_stages
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.study import PAPER_LINES
 from lyapmap.models.cycle.subject import CycleSubject, kept_epochs, load_subject
 from lyapmap.study.stages import Bench, Record, Stage, Told
 from lyapmap.study.study import Findings, Study
+from lyapmap.study.table import mean_and_deviation
 
 ROWS = (
     ("largest", "largest exponent", "0.340"),

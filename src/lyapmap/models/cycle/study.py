@@ -14,6 +14,7 @@ from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.stages import Bench, LeftOut, Record, Stage
 from lyapmap.study.study import Study
+from lyapmap.study.table import number, with_error
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
 """Of MNIST 0, 1, 2 after 1000 epochs at full width; precision is above and recall at n = 10 below."""
@@ -145,10 +146,14 @@ def beside_the_paper(records: dict[str, Record]) -> list[tuple[str, str, str]]:
     cycle = numbers.get("categories", {})
     return [
         ("what", "paper", "here"),
-        ("largest exponent", "0.340", _with_error(spectrum, "largest", "largest_stderr", 3)),
-        ("by divergence", "0.352", _with_error(parting, "exponent", "stderr", 3)),
+        ("largest exponent", "0.340", with_error(spectrum, "largest", 3)),
+        (
+            "by divergence",
+            "0.352",
+            with_error(parting, "exponent", 3, "stderr"),
+        ),
         ("positive exponents", "5", _cell(spectrum, "n_positive", 0)),
-        ("Kaplan-Yorke dimension", "14.5", _with_error(spectrum, "kaplan_yorke", "kaplan_yorke_stderr", 1)),
+        ("Kaplan-Yorke dimension", "14.5", with_error(spectrum, "kaplan_yorke", 1)),
         (
             f"precision, smallest for n ≥ 1, k = {over_n.get('k', 7)}",
             "> 0.8",
@@ -184,13 +189,7 @@ def _no_epochs(_: CycleSubject, bench: Bench) -> dict[str, Any]:
 
 
 def _cell(numbers: dict[str, Any], name: str, decimals: int) -> str:
-    value = numbers.get(name)
-    return "-" if value is None else f"{value:.{decimals}f}"
-
-
-def _with_error(numbers: dict[str, Any], name: str, error: str, decimals: int) -> str:
-    text, spread = _cell(numbers, name, decimals), numbers.get(error)
-    return text if text == "-" or spread is None else f"{text} ± {spread:.{decimals}f}"
+    return number(numbers.get(name), decimals)
 
 
 def _at_k(numbers: dict[str, Any], k: int, name: str) -> str:

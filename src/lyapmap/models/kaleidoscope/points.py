@@ -9,24 +9,19 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors import neighbor_graph
 from lyapmap.analysis.periodic_orbits import periodic_orbits
-from lyapmap.analysis.proportions import wilson
 from lyapmap.analysis.settling import Settling
 from lyapmap.core.propagate import step_states
 from lyapmap.models.kaleidoscope.subject import KaleidoscopeSubject
+from lyapmap.study.fixed_points import SHOWN, basins
 from lyapmap.study.stages import Bench
 
 EARLY = (1, 2, 3, 5, 8, 13)
 """Steps after which states serve as guesses: near the borders of basins, where the unstable points lie."""
-SAME = 1e-3
-"""Distance, relative to the norm of a fixed point, within which a trajectory's end belongs to it."""
-SHOWN = 16
-"""Basins whose fixed points are drawn."""
-LEVEL = 0.95
 
 
 def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     """Newton's method from ends, early iterates and training images; merged, with multipliers and basins."""
-    from lyapmap.models.kaleidoscope.pictures_study import draw_fixed_points
+    from lyapmap.study.pictures import draw_fixed_points
 
     rest = Settling.load(bench.result_of("burn-in", "settling"))
     guesses, origin = _guesses(subject, rest, bench.sizes.guesses)
@@ -90,32 +85,6 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         "Those outside the unit circle are directions in which a fixed point repels.",
     )
     return numbers
-
-
-def basins(
-    rest: Settling, points: NDArray[np.float64], multipliers: NDArray[np.complex128]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Part of the trajectories that end on each fixed point, its limits, and how many ends are fixed points.
-
-    Parameters
-    ----------
-    rest : Settling
-    points : (m, n)
-    multipliers : (m, k)
-        A trajectory cannot end on a point that repels: of two points that are close, it is given to the stable one.
-    """
-    counts = np.zeros(len(points))
-    confirmed = 0
-    attracts = np.flatnonzero(np.abs(multipliers[:, 0]) <= 1) if len(points) else np.zeros(0, np.int64)
-    for end, period, share in zip(rest.points, rest.period, rest.share, strict=True):
-        if period != 1 or not len(attracts):
-            continue
-        gaps = np.linalg.norm(points[attracts] - end, axis=1)
-        best = int(gaps.argmin())
-        if gaps[best] <= SAME * max(1.0, float(np.linalg.norm(points[attracts[best]]))):
-            counts[attracts[best]] += share
-            confirmed += 1
-    return counts, wilson(counts, len(rest.attractor), LEVEL), confirmed
 
 
 def _guesses(subject: KaleidoscopeSubject, rest: Settling, count: int) -> tuple[NDArray[np.float64], NDArray[np.str_]]:

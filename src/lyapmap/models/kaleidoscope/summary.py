@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lyapmap.models.kaleidoscope.subject import KaleidoscopeSubject
 from lyapmap.study.stages import Record
-
-NONE = "-"
+from lyapmap.study.table import number, with_limits
 
 
 def about(subject: KaleidoscopeSubject) -> dict[str, Any]:
@@ -100,20 +98,6 @@ def side_by_side(records: Mapping[str, Record]) -> list[Sequence[str]]:
         values = found[name]
         rows.append((words, *(str(v) if decimals is None else number(v, decimals) for v in values)))
     return rows
-
-
-def number(value: Any, decimals: int) -> str:
-    """A number, or a dash where there is none."""
-    return NONE if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
-
-
-def with_limits(value: Any, limits: Any, decimals: int) -> str:
-    """A number and its limits."""
-    text = number(value, decimals)
-    if text == NONE or limits is None:
-        return text
-    low, high = (number(limit, decimals) for limit in limits)
-    return text if low == NONE else f"{text} ({low} to {'no end' if high == NONE else high})"
 
 
 def _exponent(noise: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -19,10 +19,10 @@ from lyapmap.core.in_turn import MapsInTurn
 from lyapmap.core.latent import Floats
 from lyapmap.core.map import TangentMap
 from lyapmap.core.propagate import step_states
-from lyapmap.models.kaleidoscope.points import SHOWN, basins
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.maps import rotation_map, round_trip_map
 from lyapmap.models.latent_spectral.subject import LsdSubject
+from lyapmap.study.fixed_points import SHOWN, basins
 from lyapmap.study.stages import Bench
 
 _NAMES = {
@@ -160,7 +160,7 @@ def verdict(numbers: dict[str, Any]) -> str:
 
 def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, found: PeriodicOrbits) -> dict[str, Any]:
     """Numbers and the picture of the fixed points of the round trip."""
-    from lyapmap.models.kaleidoscope.pictures_study import draw_fixed_points
+    from lyapmap.study.pictures import draw_fixed_points
 
     points = found.orbits[:, 0]
     stable = np.array([name == "stable" for name in found.stability], bool)

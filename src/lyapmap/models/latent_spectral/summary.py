@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lyapmap.models.kaleidoscope.summary import NONE, number, with_limits
 from lyapmap.models.latent_spectral.subject import LsdSubject
 from lyapmap.study.stages import Record
+from lyapmap.study.table import NONE, number, with_error, with_limits
 
 Rows = list[Sequence[str]]
 
@@ -41,10 +41,10 @@ def summary(records: Mapping[str, Record]) -> Rows:
         ("averages that are", "100 of 100", _of(basis, "averages_with_their_label")),
         ("vectors longer than chance", "", _of(basis, "resolved")),
         ("accuracy of the classifier", "0.989", _cell(right, "classifier", 4)),
-        ("of encoded and decoded images", "about 0.94", _spread(right, "decoded")),
-        ("of the largest amplitude", "about 0.92", _spread(right, "lsd")),
-        ("where only vectors of set 1 count", "", _spread(right, "lsd_set_1")),
-        ("of the largest coefficient, with its sign", "", _spread(right, "lsd_signed")),
+        ("of encoded and decoded images", "about 0.94", with_error(right, "decoded", 4, "decoded_deviation")),
+        ("of the largest amplitude", "about 0.92", with_error(right, "lsd", 4, "lsd_deviation")),
+        ("where only vectors of set 1 count", "", with_error(right, "lsd_set_1", 4, "lsd_set_1_deviation")),
+        ("of the largest coefficient, with its sign", "", with_error(right, "lsd_signed", 4, "lsd_signed_deviation")),
         ("of the largest amplitude, encoder's mean", "", _cell(right, "lsd_of_means", 4)),
         ("largest amplitude in set 1", "0.99", _cell(right, "largest_in_set_1", 4)),
         ("label among the two largest", "0.97", _cell(right, "within_2", 4)),
@@ -54,7 +54,7 @@ def summary(records: Mapping[str, Record]) -> Rows:
         ("by Eq. 12", "", _cell(turned, "projection_mean_reached", 3)),
         ("with a round trip at each step", "", _cell(turned, "round_trip_mean_reached", 3)),
         ("with a round trip at each label", "", _cell(turned, "round_trip_per_label_mean_reached", 3)),
-        ("round trip: largest exponent", "", _error(trip, "largest")),
+        ("round trip: largest exponent", "", with_error(trip, "largest", 4)),
         ("round trip: at rest in the end", "", _limits(trip, "settled_share")),
         ("round trip: ends", "", _cell(trip, "ends", 0)),
         ("round trip: fixed points by Newton's method", "", _cell(trip, "fixed_points", 0)),
@@ -67,7 +67,7 @@ def summary(records: Mapping[str, Record]) -> Rows:
 def _turning(how: str, found: Mapping[str, Any]) -> Rows:
     name = f"rotation with round trips, {how}"
     return [
-        (f"{name}: largest exponent per step", "", _error(found, "largest")),
+        (f"{name}: largest exponent per step", "", with_error(found, "largest", 4)),
         (f"{name}: distance after one turn, at first", "", _cell(found, "back_after_first_turn", 3)),
         (f"{name}: the same in the end", "", _cell(found, "back_after_last_turn", 5)),
         (f"{name}: the same without round trips", "", _cell(found, "back_without_round_trip", 3)),
@@ -121,16 +121,6 @@ def _of(numbers: Mapping[str, Any], name: str) -> str:
 
 def _cell(numbers: Mapping[str, Any], name: str, decimals: int) -> str:
     return number(numbers.get(name), decimals)
-
-
-def _spread(numbers: Mapping[str, Any], name: str) -> str:
-    text, deviation = number(numbers.get(name), 4), numbers.get(f"{name}_deviation")
-    return text if deviation is None else f"{text} ± {deviation:.4f}"
-
-
-def _error(numbers: Mapping[str, Any], name: str) -> str:
-    text, error = number(numbers.get(name), 4), numbers.get(f"{name}_stderr")
-    return text if error is None or text == NONE else f"{text} ± {error:.4f}"
 
 
 def _limits(numbers: Mapping[str, Any], name: str) -> str:
