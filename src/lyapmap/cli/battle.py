@@ -111,7 +111,7 @@ def _contender(model: str, device: str | None) -> Any:
         except (OSError, ValueError) as error:
             raise LyapmapError(f"MODEL: {model} cannot be read as an array ({error})") from None
         return replace(as_contender(samples, 0), name=Path(model).name)
-    from lyapmap.models.gan.files import load_gan
+    from lyapmap.training import load_gan
 
     # The whole path: runs call their checkpoints alike.
     return replace(load_gan(model, device=device), name=model)
