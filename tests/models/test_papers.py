@@ -73,7 +73,7 @@ def halving() -> None:
     import torch
 
     config = HalvingConfig()
-    save(Checkpoint("halving", config.to_dict(), Halving(config).state_dict(), torch.zeros(3, 2), {}), "halving.pt")
+    save(Checkpoint("halving", config.to_dict(), Halving(config).state_dict(), torch.ones(4, 2), {}), "halving.pt")
 ''',
 }
 

@@ -7,6 +7,7 @@ from lyapmap.files.papers import public_names
 
 _NAMES = {
     "draw_alignment": "lyapmap.views.alignment",
+    "draw_battle": "lyapmap.views.battle",
     "draw_burn_in": "lyapmap.views.settling",
     "draw_covariant": "lyapmap.views.covariant",
     "draw_dimension": "lyapmap.views.dimension",
@@ -15,6 +16,7 @@ _NAMES = {
     "draw_embedding": "lyapmap.views.embedding_pictures",
     "draw_finite_time": "lyapmap.views.finite_time",
     "draw_expansion_entropy": "lyapmap.views.entropy",
+    "draw_latent_basis": "lyapmap.views.latent_basis",
     "draw_manifold": "lyapmap.views.manifold",
     "draw_manifold_along": "lyapmap.views.manifold",
     "draw_memorization": "lyapmap.views.memorization",
@@ -25,6 +27,7 @@ _NAMES = {
     "draw_singular_values": "lyapmap.views.singular_values",
     "draw_spectrum": "lyapmap.views.spectrum",
     "draw_sweep": "lyapmap.views.sweep",
+    "draw_tournament": "lyapmap.views.battle",
     "draw_training": "lyapmap.training.pictures",
     "draw_trajectory": "lyapmap.views.trajectory",
     "draw_transitions": "lyapmap.views.transitions",

@@ -32,7 +32,7 @@ def draw_kaleidoscope_plane(result: KaleidoscopePlane) -> Figure:
     for i, name in enumerate(result.names):
         _draw_surface(figure.add_subplot(grid[i, 0], projection="3d"), result, i, name)
         for column, t in enumerate(times, start=1):
-            _draw_samples(figure.add_subplot(grid[i, column]), result, i, t)
+            _draw_samples_of_plane(figure.add_subplot(grid[i, column]), result, i, t)
         _draw_basins(figure.add_subplot(grid[i, columns - 1]), result, i)
     share = ", ".join(f"{100 * np.nansum(row):.0f} %" for row in result.share_by_point)
     style.headline(
@@ -60,7 +60,7 @@ def _draw_surface(axes: Any, result: KaleidoscopePlane, i: int, name: str) -> No
     axes.view_init(elev=32, azim=-58)
 
 
-def _draw_samples(axes: Axes, result: KaleidoscopePlane, i: int, t: int) -> None:
+def _draw_samples_of_plane(axes: Axes, result: KaleidoscopePlane, i: int, t: int) -> None:
     logarithm = np.log10(np.maximum(result.loss[i], LOWEST))
     _picture(axes, logarithm, result, cmap="Greys_r", alpha=0.45)
     after = int(result.sampled_after[t])

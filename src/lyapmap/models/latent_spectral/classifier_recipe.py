@@ -17,7 +17,7 @@ from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.models.latent_spectral.labelled import Batches, WeightMean, require_weights
 from lyapmap.models.latent_spectral.network import Classifier, PooledConfig
 
-SAMPLE_STATES = 16
+CLASSIFIED_STATES = 16
 SHEET = 4
 
 
@@ -117,7 +117,7 @@ class PooledRecipe:
 
     def checkpoint(self) -> Checkpoint:
         weights = {name: tensor.detach().cpu().clone() for name, tensor in self._mean.network.state_dict().items()}
-        samples = self._batches.images[:SAMPLE_STATES].cpu().clone()
+        samples = self._batches.images[:CLASSIFIED_STATES].cpu().clone()
         return Checkpoint("lsd-classifier", self.model.config.to_dict(), weights, samples, {"settings": self._settings})
 
     def sample_sheet(self) -> NDArray[np.float32]:
