@@ -12,8 +12,8 @@ import torch
 from lyapmap import data
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.models.gan.dcgan import DcganConfig
-from lyapmap.models.gan.files import Gan, load_gan
 from lyapmap.models.gan.gran import GranConfig
+from lyapmap.models.gan.pair import Gan, load_gan
 from lyapmap.models.gan.recipe import GanRecipe
 
 DCGAN = DcganConfig(image_size=8, channels=1, kernels=(6,), latent=5)

@@ -21,7 +21,7 @@ import lyapmap
 from lyapmap.models import PAPERS
 
 SOURCE = Path(lyapmap.__file__).parent
-LONGEST_FILE = 400
+LONGEST_FILE = 600
 
 FLOORS = (
     {"core"},
@@ -99,8 +99,6 @@ CIRCLES_YET = [
     ("lyapmap.cli.common", "lyapmap.cli.source"),
     ("lyapmap.backends.function", "lyapmap.backends.torch_function"),
     ("lyapmap.backends.torch_distances", "lyapmap.core.tiles"),
-    ("lyapmap.models.gan.files", "lyapmap.models.gan.sampling"),
-    ("lyapmap.models.latent_spectral.basis", "lyapmap.models.latent_spectral.denoising"),
 ]
 """Circles that have to be opened."""
 
@@ -310,7 +308,7 @@ PLANTED = {
     "training/c.py": ("print('epoch')", "training/c.py:1: prints"),
     "cli/a.py": ("def f():\n    import torch", "cli/a.py:2: imports torch"),
     "cli/training_run.py": ("import torch", "cli/training_run.py:1: imports torch when it is loaded"),
-    "views/long.py": ("\n" * 401, "views/long.py: 401 lines, two ideas"),
+    "views/long.py": ("\n" * 601, "views/long.py: 601 lines, two ideas"),
 }
 
 

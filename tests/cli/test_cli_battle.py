@@ -13,8 +13,7 @@ import gan_samples
 import lyapmap as lm
 from lyapmap.cli import app
 from lyapmap.core.errors import LyapmapError
-from lyapmap.models.gan.files import load_gan
-from lyapmap.models.gan.sampling import sample_gan
+from lyapmap.models.gan.pair import load_gan, sample_gan
 
 
 @pytest.fixture(scope="module")

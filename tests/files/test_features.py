@@ -16,8 +16,7 @@ from lyapmap.files import zoo
 from lyapmap.files.features import features
 from lyapmap.files.labels import predict
 from lyapmap.files.torch_networks import build_module
-from lyapmap.files.vgg import VGG, VGGConfig, random_vgg
-from lyapmap.files.vgg_weights import KNOWN, load_vgg
+from lyapmap.files.vgg import KNOWN, VGG, VGGConfig, load_vgg, random_vgg
 from lyapmap.models.classifier.network import Classifier, ClassifierConfig
 from lyapmap.models.classifier.training import train_classifier
 

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 import lyapmap as lm
 from keras_samples import needs_keras
-from lyapmap.training.exponents import Measurement, scalars
+from lyapmap.training.exponents import Measurement, Watch, scalars
 from lyapmap.training.lightning_callback import LyapunovCallback as OfLightning
-from lyapmap.training.watch import Watch
 
 QUICK = {"n_exponents": 2, "n_trajectories": 2, "transient": 0, "n_steps": 10}
 STATES = np.random.default_rng(0).uniform(-1, 1, (4, 3)).astype("float32")

@@ -18,9 +18,8 @@ import torch.nn.functional as F
 import pair
 from lyapmap.core.errors import LyapmapError, MissingExtraError
 from lyapmap.files.checkpoint import Checkpoint, load
-from lyapmap.training.distributed import OneProcess, launch
+from lyapmap.training.distributed import OneProcess, SharedDraws, launch
 from lyapmap.training.loop import train
-from lyapmap.training.shared_draws import SharedDraws
 
 needs_fabric = pytest.mark.skipif(
     find_spec("lightning_fabric") is None, reason="training on several devices needs lightning-fabric"

@@ -18,8 +18,7 @@ from lyapmap.core.images import channels_last, image_shape
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import papers, zoo
 from lyapmap.files.torch_networks import build_module
-from lyapmap.files.vgg import random_vgg
-from lyapmap.files.vgg_weights import load_vgg
+from lyapmap.files.vgg import load_vgg, random_vgg
 
 NAMES = ("pixels", "classifier", "random-vgg", "vgg16")
 FORMAT = "1"
@@ -123,7 +122,7 @@ def features(
         Torchvision's `vgg16-397923af.pth` or Keras's `vgg16_weights_tf_dim_ordering_tf_kernels.h5`;
         looked for in torch's and Keras's cache folders by default.
     checksum : str, optional
-        See `lyapmap.files.vgg_weights.load_vgg`.
+        See `lyapmap.files.vgg.load_vgg`.
     device : str
     seed : int
         Of the random weights.

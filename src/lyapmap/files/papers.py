@@ -104,7 +104,7 @@ def public_names(package: str) -> dict[str, str]:
     """Names that papers bring to a package, and the modules in which they are.
 
     >>> public_names("training")["load_gan"]
-    'lyapmap.models.gan.files'
+    'lyapmap.models.gan.pair'
     """
     return {
         name: place(paper, file) for paper, own in papers().items() for name, file in own.names.get(package, {}).items()

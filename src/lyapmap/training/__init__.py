@@ -31,13 +31,17 @@ if TYPE_CHECKING:
     from lyapmap.models.classifier.training import train_classifier
     from lyapmap.models.cycle.conversion import convert
     from lyapmap.models.cycle.recipe import CycleRecipe
-    from lyapmap.models.gan.canvas import canvas_map, canvas_states
-    from lyapmap.models.gan.canvas_run import CanvasDynamics, canvas_dynamics
-    from lyapmap.models.gan.files import Gan, load_gan
-    from lyapmap.models.gan.manifold import gan_function
-    from lyapmap.models.gan.noise import gan_latents
+    from lyapmap.models.gan.canvas import CanvasDynamics, canvas_dynamics, canvas_map, canvas_states
+    from lyapmap.models.gan.pair import (
+        Gan,
+        GanSamples,
+        gan_function,
+        gan_latents,
+        interpolate_gan,
+        load_gan,
+        sample_gan,
+    )
     from lyapmap.models.gan.recipe import GanRecipe
-    from lyapmap.models.gan.sampling import GanSamples, interpolate_gan, sample_gan
     from lyapmap.models.kaleidoscope.recipe import KaleidoscopeRecipe
     from lyapmap.models.kaleidoscope.sampling import KaleidoscopeSamples, noise_states, sample
     from lyapmap.models.latent_spectral.files import Lsd, load_lsd

@@ -12,7 +12,7 @@ from lyapmap.backends.keras_start import keras as start
 keras = start()
 
 from lyapmap.backends.keras_map import wrap_keras  # noqa: E402  # after Keras has started
-from lyapmap.training.watch import Watching  # noqa: E402
+from lyapmap.training.exponents import Watching  # noqa: E402
 
 
 class LyapunovCallback(Watching, keras.callbacks.Callback):  # type: ignore[name-defined]

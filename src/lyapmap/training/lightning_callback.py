@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from lyapmap.backends.torch_map import wrap_torch
-from lyapmap.training.watch import Watching
+from lyapmap.training.exponents import Watching
 
 
 def _base() -> type:

@@ -10,8 +10,7 @@ from lyapmap import data
 from lyapmap.core.errors import LyapmapError
 from lyapmap.files import checkpoint
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
-from lyapmap.models.cycle.recipe import POOL_BATCHES, CycleRecipe
-from lyapmap.models.cycle.replay import ReplayPool
+from lyapmap.models.cycle.recipe import POOL_BATCHES, CycleRecipe, ReplayPool
 from lyapmap.models.cycle.terms import Wishes
 from lyapmap.training.distributed import launch
 from lyapmap.training.loop import train

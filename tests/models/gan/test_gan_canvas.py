@@ -16,11 +16,8 @@ import lyapmap as lm
 from gan_samples import DCGAN, GRAN, loaded
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.propagate import step_states
-from lyapmap.models.gan.canvas import canvas_map, canvas_states
-from lyapmap.models.gan.canvas_run import CanvasDynamics, canvas_dynamics
-from lyapmap.models.gan.manifold import gan_function, manifold_dimensions
-from lyapmap.models.gan.noise import gan_latents
-from lyapmap.models.gan.sampling import noise_shape, sample_gan
+from lyapmap.models.gan.canvas import CanvasDynamics, canvas_dynamics, canvas_map, canvas_states
+from lyapmap.models.gan.pair import gan_function, gan_latents, manifold_dimensions, noise_shape, sample_gan
 
 LOUD = 3.0
 """Weights of a random network are multiplied by this, so that its recurrence does not fall asleep at once."""

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan.line import _pushed, density, gan_line, value_of
-from lyapmap.models.gan.pictures_line import save_gan_line_gif
+from lyapmap.models.gan.pictures import save_gan_line_gif
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from PIL import Image
 
 import lyapmap as lm
 from gan_samples import DCGAN, GRAN, loaded
-from lyapmap.models.gan.canvas_run import canvas_dynamics
-from lyapmap.models.gan.pictures_samples import save_gan_samples
-from lyapmap.models.gan.sampling import interpolate_gan, sample_gan
+from lyapmap.models.gan.canvas import canvas_dynamics
+from lyapmap.models.gan.pair import interpolate_gan, sample_gan
+from lyapmap.models.gan.pictures import save_gan_samples
 
 
 def jacobian(*states, **options):

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from gan_samples import DCGAN, GRAN, loaded, saved
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
-from lyapmap.models.gan import sampling as gan_sampling
-from lyapmap.models.gan.noise import gan_latents, spherical
-from lyapmap.models.gan.sampling import GanSamples, interpolate_gan, sample_gan
+from lyapmap.models.gan import pair as gan_sampling
+from lyapmap.models.gan.pair import GanSamples, gan_latents, interpolate_gan, sample_gan, spherical
 
 FRESH = replace(GRAN, noise="fresh")
 

@@ -16,9 +16,9 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Status
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.models.gan.config import DcganConfig, GranConfig
+from lyapmap.models.gan.pair import sample_gan
 from lyapmap.models.gan.protocol import PROTOCOLS, GanProtocol, protocol
 from lyapmap.models.gan.recipe import GanRecipe
-from lyapmap.models.gan.sampling import sample_gan
 from lyapmap.models.gan.stages import pairs_of_kinds
 from lyapmap.models.gan.study import gan_study, table_of_battles, table_of_kinds
 from lyapmap.models.gan.subject import kind_of, load_gans

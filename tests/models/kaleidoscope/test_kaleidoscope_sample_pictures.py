@@ -10,7 +10,7 @@ from PIL import Image
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
-from lyapmap.models.kaleidoscope.pictures_samples import save_kaleidoscope_samples
+from lyapmap.models.kaleidoscope.pictures import save_kaleidoscope_samples
 from lyapmap.models.kaleidoscope.sampling import KaleidoscopeSamples, sample
 
 

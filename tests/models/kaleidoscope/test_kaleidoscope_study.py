@@ -14,9 +14,9 @@ import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.kaleidoscope.noise import first_sure, verdict, wandering
 from lyapmap.models.kaleidoscope.protocol import PROTOCOLS, KaleidoscopeProtocol, protocol
+from lyapmap.models.kaleidoscope.recipe import train_first
 from lyapmap.models.kaleidoscope.study import STAGES, STUDY, kaleidoscope_study
 from lyapmap.models.kaleidoscope.subject import load_subject
-from lyapmap.models.kaleidoscope.train_first import train_first
 from lyapmap.study.fixed_points import basins
 
 TINY = protocol(

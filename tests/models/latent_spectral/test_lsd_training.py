@@ -15,10 +15,9 @@ import lyapmap as lm
 from lyapmap import data
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.files import checkpoint as checkpoints
-from lyapmap.models.latent_spectral.classifier_recipe import PooledRecipe
 from lyapmap.models.latent_spectral.config import EncoderConfig, PooledConfig, gan_config
-from lyapmap.models.latent_spectral.encoder_recipe import EncoderRecipe
 from lyapmap.models.latent_spectral.network import LatentSpectral, described
+from lyapmap.models.latent_spectral.recipes import EncoderRecipe, PooledRecipe
 from lyapmap.models.latent_spectral.training import LsdPlan, accuracies, train_lsd
 from lyapmap.training import classifier, load_gan, load_lsd
 from lyapmap.training.distributed import launch

@@ -1,23 +1,97 @@
-"""How the cycle model is trained: Adam, batches of one image from each category, losses of the paper."""
+"""How the cycle model is trained: Adam, batches of one image from each category, losses of the paper.
+
+The paper trains G on images of the data alone, yet iterates it on its own images. A pool of states is
+carried on beside the training, as persistent chains are for energy-based models (T. Tieleman 2008), so that a
+loss of one step reaches states after many, at the cost of one.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
-from lyapmap.models.cycle.replay import ReplayPool
+from lyapmap.models.cycle.subject import checked_classes
 from lyapmap.models.cycle.terms import ExponentTerm, Wishes, iterate_losses, unrolled
 from lyapmap.training.distributed import OneProcess, Workers
+
+
+class ReplayPool:
+    """States of every category, each some steps of G away from the data it came from.
+
+    Parameters
+    ----------
+    images : sequence of Tensor (m_i, c, h, w)
+        The data by category, to start from.
+    size : int
+        States of each category.
+    renewal : float
+        Chance with which a state starts anew from the data each time it was used: a state lives for
+        1 / renewal uses in the mean.
+
+    Examples
+    --------
+    >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
+    <torch._C.Generator object at ...>
+    >>> pool = ReplayPool([torch.zeros(4, 1, 2, 2), torch.ones(4, 1, 2, 2)], size=6, renewal=0.0)
+    >>> rows, states = pool.draw(3)
+    >>> states.shape
+    torch.Size([2, 3, 1, 2, 2])
+    >>> pool.put(rows, states + 5)
+    >>> int((pool.states >= 5).flatten(2).all(2).sum())
+    6
+    """
+
+    def __init__(self, images: Sequence[Tensor], *, size: int, renewal: float) -> None:
+        if size < 1:
+            raise LyapmapError(f"size: expected at least 1 state, got {size}")
+        if not 0 <= renewal <= 1:
+            raise LyapmapError(f"renewal: expected a chance in [0, 1], got {renewal}")
+        self._images = images
+        self._renewal = renewal
+        first = torch.arange(size)
+        self.states = torch.stack([some[first % len(some)] for some in images])
+        self.ages = torch.zeros(len(images), size, dtype=torch.long)
+
+    def draw(self, b: int) -> tuple[Tensor, Tensor]:
+        """Places and states of b different rows, the same places in each category: (b,), (n, b, c, h, w)."""
+        size = self.states.shape[1]
+        if not 1 <= b <= size:
+            raise LyapmapError(f"b: expected 1 to {size} states (the size of the pool), got {b}")
+        rows = torch.randperm(size)[:b]
+        return rows, self.states[:, rows]
+
+    @torch.no_grad()
+    def put(self, rows: Tensor, moved: Tensor) -> None:
+        """Put back images (n, b, c, h, w) of the states drawn, each filed under its new category."""
+        anew = torch.rand(moved.shape[:2]) < self._renewal
+        ages = self.ages[:, rows].roll(1, dims=0) + 1
+        kept = moved.detach().to(self.states, copy=True)  # mixed precision hands on bfloat16
+        for i, images in enumerate(self._images):
+            places = torch.nonzero(anew[i]).flatten()
+            kept[i, places] = images[torch.randint(len(images), (len(places),))]
+        self.states[:, rows] = kept
+        self.ages[:, rows] = torch.where(anew, 0, ages)
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs."""
+        return {"states": self.states, "ages": self.ages}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self.states, self.ages = state["states"].to(self.states), state["ages"].clone()
+
 
 SAMPLE_STATES = 64
 POOL_BATCHES = 4
@@ -241,3 +315,45 @@ class CycleRecipe:
             columns.append(generator(columns[-1]))
         generator.train(was_training)
         return torch.stack(columns, dim=1).cpu().numpy()
+
+
+def train_first(
+    folder: Path,
+    *,
+    data: str,
+    classes: Sequence[int],
+    epochs: int,
+    width: int,
+    seed: int,
+    device: str | None = None,
+    on_step: Any = None,
+) -> Path:
+    """Train a generator in `folder`, or go on there; its last checkpoint.
+
+    About ten epochs, evenly spread, are kept for the development along training.
+    """
+    from lyapmap.data import load
+    from lyapmap.models.cycle.network import CycleConfig
+    from lyapmap.training.loop import train
+
+    whole("train_epochs", epochs, 1)
+    whole("width", width, 1)
+    classes = checked_classes(classes)
+    images = {split: load(data, split=split, classes=classes) for split in ("train", "test")}
+    channels, height, breadth = images["train"].state_shape
+    if height != breadth:
+        raise LyapmapError(f"data: {data} has images of {height} x {breadth}, expected square ones")
+    config = CycleConfig(categories=len(classes), image_size=height, channels=channels, width=width)
+    smallest = min(len(images["train"].of_class(c)) for c in classes)
+    recipe = CycleRecipe(
+        config,
+        images["train"],
+        images["test"],
+        classes=classes,
+        batch_size=min(100, smallest),
+        seed=seed,
+        device=device or "cpu",
+    )
+    keep = max(1, epochs // 10)
+    train(recipe, folder, epochs=epochs, seed=seed, checkpoint_every=keep, keep_every=keep, on_step=on_step)
+    return folder / "last.pt"

@@ -18,8 +18,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
 from lyapmap.files.zoo import load_model, shipped
-from lyapmap.study.choices import category_labels, image_features, images_checksum
-from lyapmap.study.subject import ImageSubject, model_mark
+from lyapmap.study.subject import ImageSubject, category_labels, image_features, images_checksum, model_mark
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet

@@ -78,7 +78,7 @@ class GanLine(Result):
         "error": ("recorded",),
         "divergence": ("recorded",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures_line.draw_gan_line"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures.draw_gan_line"
 
     x: NDArray[np.float64]
     p_data: NDArray[np.float64]

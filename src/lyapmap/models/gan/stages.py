@@ -13,11 +13,9 @@ from lyapmap.analysis.singular_values import jacobian_spectrum
 from lyapmap.analysis.tournament import Tournament
 from lyapmap.analysis.tournament import tournament as let_battle
 from lyapmap.core.errors import LyapmapError
-from lyapmap.models.gan.canvas_run import canvas_dynamics
+from lyapmap.models.gan.canvas import canvas_dynamics
 from lyapmap.models.gan.config import GranConfig
-from lyapmap.models.gan.manifold import gan_function, manifold_dimensions
-from lyapmap.models.gan.noise import gan_latents
-from lyapmap.models.gan.sampling import sample_gan
+from lyapmap.models.gan.pair import gan_function, gan_latents, manifold_dimensions, sample_gan
 from lyapmap.models.gan.subject import GanSubject, symmetric
 from lyapmap.study.stages import Bench, LeftOut
 
@@ -234,7 +232,7 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
 def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     """Battles of kinds over all their seeds, and whether winners are better by the manifold's measures too."""
     from lyapmap.analysis.proportions import wilson
-    from lyapmap.models.gan.pictures_study import draw_kinds, draw_winners
+    from lyapmap.models.gan.pictures import draw_kinds, draw_winners
 
     quality = {name: bench.numbers(f"quality-{name}") for name in subject.gans}
     known = {name: found for name, found in quality.items() if found}

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold import RealManifold
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan.config import DcganConfig, GranConfig
-from lyapmap.models.gan.files import Gan, load_gan
-from lyapmap.models.gan.sampling import sample_gan
-from lyapmap.study.choices import category_labels, image_features
-from lyapmap.study.subject import ImageSubject
+from lyapmap.models.gan.pair import Gan, load_gan, sample_gan
+from lyapmap.study.subject import ImageSubject, category_labels, image_features
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet

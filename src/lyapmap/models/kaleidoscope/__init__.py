@@ -33,12 +33,12 @@ PAPER = Paper(
             "sample": "sampling",
         },
         "views": {
-            "draw_kaleidoscope_corners": "pictures_corners",
-            "draw_kaleidoscope_depth": "pictures_depth",
-            "draw_kaleidoscope_line": "pictures_line",
-            "draw_kaleidoscope_plane": "pictures_plane",
-            "draw_kaleidoscope_samples": "pictures_samples",
-            "save_kaleidoscope_samples": "pictures_samples",
+            "draw_kaleidoscope_corners": "pictures_experiments",
+            "draw_kaleidoscope_depth": "pictures_experiments",
+            "draw_kaleidoscope_line": "pictures_experiments",
+            "draw_kaleidoscope_plane": "pictures_experiments",
+            "draw_kaleidoscope_samples": "pictures",
+            "save_kaleidoscope_samples": "pictures",
         },
     },
 )

@@ -127,7 +127,7 @@ class _Beside:
 
 def depth(found: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
     """Burn-in of perceptrons against their depth."""
-    from lyapmap.models.kaleidoscope.pictures_study import draw_depth
+    from lyapmap.models.kaleidoscope.pictures import draw_depth
 
     perceptrons = sorted((one for one in found if one["architecture"] == "mlp"), key=lambda one: one["depth"])
     if len({one["depth"] for one in perceptrons}) < 2:

@@ -73,7 +73,7 @@ class KaleidoscopeDepth(Result):
         "x": ("place",),
         "output": ("depth", "width", "place"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_depth.draw_kaleidoscope_depth"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_depth"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, or the width"
     }

@@ -113,7 +113,7 @@ class KaleidoscopeLine(Result):
         "samples": ("setting", "time", "sample"),
         "share_at_points": ("setting",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_line.draw_kaleidoscope_line"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_line"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, the width, or the loss asked for"
     }

@@ -1,5 +1,8 @@
 """The kaleidoscopic network: an autoencoding perceptron that is iterated until it shows what it was trained on.
 
+H. Shrivastava, "Generative Kaleidoscopic Networks" (2024), tries such networks and finds that their
+iterates settle, but not on images like the training data. Both halve the image twice.
+
 H. Shrivastava, "Generative Kaleidoscopic Networks" (2024). A deep ReLU network with bounded output learns to
 give back its training data (Eq. 1); applied to noise again and again (Eq. 2), with a little noise after each
 step (Eq. 3), it settles near them.
@@ -13,8 +16,96 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lyapmap.core.errors import LyapmapError
 from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig
-from lyapmap.models.kaleidoscope.variants import body
+
+BODIES = ("conv", "unet")
+
+
+def body(architecture: str, state_shape: tuple[int, ...], depth: int, width: int) -> nn.Module:
+    """Images to images without bounds, (b, c, h, w) -> (b, c, h, w).
+
+    Parameters
+    ----------
+    architecture : "conv" or "unet"
+    state_shape : (c, h, w)
+        Height and width multiples of 4.
+    depth : int
+        Convolutions of 3 x 3 at a quarter of the size; there are four more on the way down and up.
+    width : int
+        Channels at full size; twice and four times as many at half and at a quarter of it.
+    """
+    if len(state_shape) != 3 or state_shape[1] % 4 or state_shape[2] % 4:
+        raise LyapmapError(
+            f"state_shape: the {architecture} architecture takes images whose height and width are multiples of 4, "
+            f"got {state_shape}"
+        )
+    chosen: type[ConvAutoencoder] | type[UNet] = ConvAutoencoder if architecture == "conv" else UNet
+    return chosen(state_shape[0], depth, width)
+
+
+class ConvAutoencoder(nn.Module):
+    """Strided convolutions down to a quarter of the size, `depth` more there, transposed ones up.
+
+    Each is followed by a norm over the whole image: without, training ends with an image that is black everywhere.
+    """
+
+    def __init__(self, channels: int, depth: int, width: int) -> None:
+        super().__init__()
+        first = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+        self.down = _normed([*first, *_halved(width), *_halved(2 * width)])
+        self.middle = _normed([*_repeated(4 * width, depth)])
+        self.up = _normed([*_doubled(4 * width), *_doubled(2 * width)])
+        self.last = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+        y: Tensor = self.last(self.up(self.middle(self.down(x))))
+        return y
+
+
+class UNet(nn.Module):
+    """The same, with what each size held on the way down joined to the way up (O. Ronneberger et al. 2015)."""
+
+    def __init__(self, channels: int, depth: int, width: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.ReLU())
+        self.down1, self.down2 = nn.Sequential(*_halved(width)), nn.Sequential(*_halved(2 * width))
+        self.middle = _repeated(4 * width, depth)
+        self.up1, self.up2 = nn.Sequential(*_doubled(4 * width)), nn.Sequential(*_doubled(2 * width))
+        self.join1 = nn.Sequential(nn.Conv2d(4 * width, 2 * width, 3, padding=1), nn.ReLU())
+        self.join2 = nn.Sequential(nn.Conv2d(2 * width, width, 3, padding=1), nn.ReLU())
+        self.last = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (b, c, h, w)
+        full = self.first(x)  # (b, w, h, w)
+        half = self.down1(full)  # (b, 2w, h/2, w/2)
+        quarter = self.middle(self.down2(half))  # (b, 4w, h/4, w/4)
+        half = self.join1(torch.cat([self.up1(quarter), half], 1))
+        full = self.join2(torch.cat([self.up2(half), full], 1))
+        y: Tensor = self.last(full)
+        return y
+
+
+def _normed(layers: list[nn.Module]) -> nn.Sequential:
+    """The layers, with a norm over all values of an image after each convolution."""
+    found: list[nn.Module] = []
+    for layer in layers:
+        found.append(layer)
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            found.append(nn.GroupNorm(1, layer.out_channels))
+    return nn.Sequential(*found)
+
+
+def _halved(c: int) -> list[nn.Module]:
+    return [nn.Conv2d(c, 2 * c, 4, stride=2, padding=1), nn.ReLU()]
+
+
+def _doubled(c: int) -> list[nn.Module]:
+    return [nn.ConvTranspose2d(c, c // 2, 4, stride=2, padding=1), nn.ReLU()]
+
+
+def _repeated(c: int, times: int) -> nn.Sequential:
+    return nn.Sequential(*[part for _ in range(times) for part in (nn.Conv2d(c, c, 3, padding=1), nn.ReLU())])
 
 
 class Kaleidoscope(nn.Module):

@@ -30,7 +30,7 @@ DIMENSION_METHODS = ("gride", "twonn")
 
 def exponents(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     """Largest exponent and wandering between basins against the level of noise, for both kinds of noise."""
-    from lyapmap.models.kaleidoscope.pictures_study import draw_noise
+    from lyapmap.models.kaleidoscope.pictures import draw_noise
 
     sizes = bench.sizes
     numbers: dict[str, Any] = {"levels": sizes.noise_levels, "wander_steps": sizes.wander_steps}

@@ -100,7 +100,7 @@ class KaleidoscopePlane(Result):
         "share_at_points": ("setting", "time"),
         "share_by_point": ("setting", "point"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_plane.draw_kaleidoscope_plane"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_plane"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, the width, or the loss asked for"
     }

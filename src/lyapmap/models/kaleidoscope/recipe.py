@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -221,3 +223,28 @@ def _draw_weights(model: nn.Module, initial: str) -> None:
                 nn.init.xavier_uniform_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
+
+
+def train_first(
+    folder: Path,
+    *,
+    data: str,
+    classes: Sequence[int] | None,
+    epochs: int,
+    depth: int,
+    width: int,
+    seed: int,
+    device: str | None = None,
+    on_step: Any = None,
+) -> Path:
+    """Train a perceptron in `folder`, or go on there; its last checkpoint."""
+    from lyapmap.data import load
+    from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig
+    from lyapmap.training.loop import train
+
+    images = load(data, classes=classes)
+    recipe = KaleidoscopeRecipe(
+        KaleidoscopeConfig(images.state_shape, depth, width), images, seed=seed, device=device or "cpu"
+    )
+    train(recipe, folder, epochs=epochs, seed=seed, checkpoint_every=max(1, epochs // 10), on_step=on_step)
+    return folder / "last.pt"

@@ -48,7 +48,7 @@ class KaleidoscopeSamples(Result):
     """
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("sample", "step", "component"), "steps": ("step",)}
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_samples.draw_kaleidoscope_samples"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_samples"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "run it again, or with fewer steps",
         Status.ESCAPED: "look whether the network's weights are finite",

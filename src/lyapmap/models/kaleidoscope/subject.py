@@ -18,8 +18,7 @@ from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.propagate import step_states
 from lyapmap.files.zoo import load_model
-from lyapmap.study.choices import category_labels, image_features
-from lyapmap.study.subject import ImageSubject, model_mark
+from lyapmap.study.subject import ImageSubject, category_labels, image_features, model_mark
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet

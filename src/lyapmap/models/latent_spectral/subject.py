@@ -19,8 +19,7 @@ from lyapmap.core.latent import LatentTriple
 from lyapmap.core.map import TangentMap
 from lyapmap.files.zoo import load_model
 from lyapmap.models.latent_spectral.maps import round_trip_map
-from lyapmap.study.choices import category_labels, image_features
-from lyapmap.study.subject import ImageSubject
+from lyapmap.study.subject import ImageSubject, category_labels, image_features
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet

@@ -18,13 +18,12 @@ from lyapmap.data import ImageSet
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files.labels import classifier as load_classifier
 from lyapmap.files.labels import predict
-from lyapmap.models.gan.files import load_gan
+from lyapmap.models.gan.pair import load_gan
 from lyapmap.models.gan.recipe import GanRecipe
-from lyapmap.models.latent_spectral.classifier_recipe import PooledRecipe
 from lyapmap.models.latent_spectral.config import EncoderConfig, PooledConfig, gan_config, scaled
-from lyapmap.models.latent_spectral.encoder_recipe import EncoderRecipe
 from lyapmap.models.latent_spectral.files import Lsd, load_lsd
 from lyapmap.models.latent_spectral.network import LatentSpectral, described
+from lyapmap.models.latent_spectral.recipes import EncoderRecipe, PooledRecipe
 from lyapmap.training.distributed import OneProcess, Workers
 from lyapmap.training.loop import Progress, train
 from lyapmap.training.recipe import Recipe

@@ -53,8 +53,8 @@ def cycle(
 
     DIR receives index.html, study.json, figures/, results/ (each opens with lyapmap and xarray) and stages/.
     """
+    from lyapmap.models.cycle.recipe import train_first
     from lyapmap.models.cycle.subject import load_subject
-    from lyapmap.models.cycle.train_first import train_first
 
     if model is not None and (train_epochs is not None or width is not None):
         raise LyapmapError("--train-epochs and --width: only without --model, where a generator is trained first")

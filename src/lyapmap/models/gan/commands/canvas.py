@@ -10,7 +10,7 @@ from lyapmap.cli import common, show
 from lyapmap.models.gan.commands import sample as gan_sample
 
 if TYPE_CHECKING:
-    from lyapmap.models.gan.canvas_run import CanvasDynamics
+    from lyapmap.models.gan.canvas import CanvasDynamics
 
 EPILOG = """Examples:
 
@@ -45,9 +45,9 @@ def canvas(
     from lyapmap.cli.source import require_torch
 
     require_torch("a canvas")
-    from lyapmap.models.gan.canvas_run import canvas_dynamics
+    from lyapmap.models.gan.canvas import canvas_dynamics
     from lyapmap.models.gan.config import NOISES
-    from lyapmap.models.gan.files import load_gan
+    from lyapmap.models.gan.pair import load_gan
 
     folder = common.output_folder(out)
     gan = load_gan(model, dtype=dtype, device=device)

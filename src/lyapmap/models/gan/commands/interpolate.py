@@ -33,8 +33,7 @@ def interpolate(
     from lyapmap.cli.source import require_torch
 
     require_torch("sampling")
-    from lyapmap.models.gan.files import load_gan
-    from lyapmap.models.gan.sampling import interpolate_gan
+    from lyapmap.models.gan.pair import interpolate_gan, load_gan
 
     folder = common.output_folder(out)
     assert folder is not None

@@ -52,9 +52,7 @@ def jacobian(
     require_torch("a generator's Jacobian")
     from lyapmap.analysis.singular_values import jacobian_spectrum
     from lyapmap.core.errors import LyapmapError
-    from lyapmap.models.gan.files import load_gan
-    from lyapmap.models.gan.manifold import gan_function, manifold_dimensions
-    from lyapmap.models.gan.noise import gan_latents
+    from lyapmap.models.gan.pair import gan_function, gan_latents, load_gan, manifold_dimensions
 
     if classes is not None and data is None:
         raise LyapmapError("--classes: only together with --data")

@@ -41,7 +41,7 @@ def line(
 
     require_torch("training")
     from lyapmap.models.gan.line import gan_line
-    from lyapmap.models.gan.pictures_line import save_gan_line_gif
+    from lyapmap.models.gan.pictures import save_gan_line_gif
 
     folder = common.output_folder(out)
     found, interrupted = common.completed(

@@ -10,7 +10,7 @@ import typer
 from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
-    from lyapmap.models.gan.sampling import GanSamples
+    from lyapmap.models.gan.pair import GanSamples
 
 EPILOG = """Examples:
 
@@ -45,8 +45,7 @@ def sample(
     from lyapmap.cli.source import require_torch
 
     require_torch("sampling")
-    from lyapmap.models.gan.files import load_gan
-    from lyapmap.models.gan.sampling import sample_gan
+    from lyapmap.models.gan.pair import load_gan, sample_gan
 
     folder = common.output_folder(out)
     assert folder is not None
@@ -64,7 +63,7 @@ def sample(
 
 def tell(result: GanSamples, folder: Path, words: str, *, as_json: bool) -> None:
     """Write samples and pictures, and name the files."""
-    from lyapmap.models.gan.pictures_samples import save_gan_samples
+    from lyapmap.models.gan.pictures import save_gan_samples
 
     files = [result.save(folder / "samples.npz"), *save_gan_samples(folder, result)]
     if as_json:

@@ -45,7 +45,7 @@ def sample(
     require_torch("sampling")
     from lyapmap.core.images import image_shape
     from lyapmap.files.zoo import load_model
-    from lyapmap.models.kaleidoscope.pictures_samples import save_kaleidoscope_samples
+    from lyapmap.models.kaleidoscope.pictures import save_kaleidoscope_samples
     from lyapmap.models.kaleidoscope.sampling import film_steps, usual_steps
     from lyapmap.models.kaleidoscope.sampling import sample as run
 

@@ -54,8 +54,8 @@ def kaleidoscope(
 
     DIR receives index.html, study.json, figures/, results/ (each opens with lyapmap and xarray) and stages/.
     """
+    from lyapmap.models.kaleidoscope.recipe import train_first
     from lyapmap.models.kaleidoscope.subject import load_subject
-    from lyapmap.models.kaleidoscope.train_first import train_first
 
     if model is not None and any(given is not None for given in (train_epochs, depth, width)):
         raise LyapmapError(
