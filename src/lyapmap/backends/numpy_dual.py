@@ -240,12 +240,13 @@ class Dual:
         return bool((self == item).any())
 
     def __getitem__(self, key: Any) -> Any:
-        self._note("getitem")
-        value = self.value[_key(key)]
+        if self.notes is not None:
+            self.notes.add("getitem")
         if type(key) is int:
-            return type(self)(value, self.tangent[:, key])
+            return type(self)(self.value[key], self.tangent[:, key])
         if _basic(key):
-            return type(self)(value, self.tangent[(slice(None), *(key if isinstance(key, tuple) else (key,)))])
+            return type(self)(self.value[key], self.tangent[(slice(None), *_parts(key))])
+        value = self.value[_key(key)]
         last = np.moveaxis(self.tangent, 0, -1)[_with_last(key)]
         return type(self)(value, np.moveaxis(last, -1, 0))
 
@@ -441,10 +442,17 @@ def _parts(key: Any) -> tuple[Any, ...]:
     return key if isinstance(key, tuple) else (key,)
 
 
+_SIMPLE = frozenset({int, slice, type(None), type(Ellipsis), np.int64})
+
+
 def _basic(key: Any) -> bool:
-    return all(
-        isinstance(part, (int, slice, np.integer)) or part is Ellipsis or part is None for part in _parts(key)
-    ) and not any(isinstance(part, bool) for part in _parts(key))
+    """An index by integers and slices, which gives a view."""
+    if type(key) is not tuple:
+        return type(key) in _SIMPLE
+    for part in key:  # quicker than all() of a generator, and in every step
+        if type(part) not in _SIMPLE:
+            return False
+    return True
 
 
 def _key(key: Any) -> Any:
@@ -459,7 +467,7 @@ def _with_last(key: Any) -> tuple[Any, ...]:
     return (*parts, slice(None)) if any(part is Ellipsis for part in parts) else parts
 
 
-# Rules of ufuncs: derivatives in the arguments, of (values, image); None where there is none.
+# Rules of ufuncs: derivatives in the arguments, of (values, image); "+" and "-" for 1 and -1, None where there is none.
 
 _Rule = Callable[..., Any]
 
@@ -473,11 +481,7 @@ def _power(a: Any, b: Any, y: Any) -> tuple[Any, Any]:
     return below, lambda: y * np.log(np.where(np.equal(a, 0), 1.0, a))
 
 
-def _absolute(a: Any, y: Any) -> tuple[Any, ...]:
-    return (np.where(a < 0, -1.0, 1.0),)
-
-
-_CONSTANT = frozenset("floor ceil rint trunc sign heaviside floor_divide signbit".split())
+_CONSTANT = frozenset("floor ceil rint trunc sign heaviside floor_divide".split())
 """Functions with steps: their derivative is zero wherever there is one."""
 _LOGICAL = frozenset(
     "less less_equal greater greater_equal equal not_equal isnan isinf isfinite signbit logical_and logical_or "
@@ -485,20 +489,19 @@ _LOGICAL = frozenset(
 )
 
 _UFUNCS: dict[str, _Rule] = {
-    "add": lambda a, b, y: (1, 1),
-    "subtract": lambda a, b, y: (1, -1),
+    "add": lambda a, b, y: ("+", "+"),
+    "subtract": lambda a, b, y: ("+", "-"),
     "multiply": lambda a, b, y: (b, a),
     "divide": lambda a, b, y: (np.divide(1.0, b), lambda: -y / b),
-    "negative": lambda a, y: (-1,),
-    "positive": lambda a, y: (1,),
+    "negative": lambda a, y: ("-",),
+    "positive": lambda a, y: ("+",),
     "square": lambda a, y: (2 * a,),
     "reciprocal": lambda a, y: (-y * y,),
     "power": _power,
     "float_power": _power,
-    "remainder": lambda a, b, y: (1, lambda: -np.floor_divide(a, b)),
-    "fmod": lambda a, b, y: (1, lambda: -np.trunc(np.divide(a, b))),
-    "absolute": _absolute,
-    "fabs": _absolute,
+    "remainder": lambda a, b, y: ("+", lambda: -np.floor_divide(a, b)),
+    "fmod": lambda a, b, y: ("+", lambda: -np.trunc(np.divide(a, b))),
+    "fabs": lambda a, y: (np.where(a < 0, -1.0, 1.0),),
     "exp": lambda a, y: (y,),
     "exp2": lambda a, y: (y * math.log(2),),
     "expm1": lambda a, y: (np.exp(a),),
@@ -540,6 +543,8 @@ _UFUNCS: dict[str, _Rule] = {
     "erfc": lambda a, y: (-2 / math.sqrt(math.pi) * np.exp(-a * a),),
 } | dict.fromkeys(_CONSTANT, _constant)
 
+_REAL = frozenset("maximum minimum fmax fmin fabs arctan2 remainder fmod hypot cbrt copysign logaddexp".split())
+
 
 def _square(a: Any) -> Any:
     return a * a
@@ -550,14 +555,22 @@ def _ufunc(kind: type[Dual], ufunc: np.ufunc, inputs: Sequence[Any], out: Any = 
     name = ufunc.__name__
     if kind.notes is not None:
         kind.notes.add(name if name != "power" or _small_power(inputs[1]) else "power of any exponent")
-    if options.get("casting", "same_kind") != "same_kind" or options.get("dtype") is not None:
+    if options and (options.get("casting", "same_kind") != "same_kind" or options.get("dtype") is not None):
         raise OpaqueError(f"no derivative of {name} with {', '.join(options)}")
-    k = next((len(part.tangent) for part in (*inputs, *(out or ())) if isinstance(part, Dual)), 0)
-    operands = []
+    operands, values, k = inputs, [], -1
     for part in inputs:
-        if isinstance(part, np.ndarray) and part.dtype == object or isinstance(part, (list, tuple)):
-            part = as_dual(kind, part, k)
-        operands.append(part)
+        if isinstance(part, Dual):
+            k = len(part.tangent)
+            values.append(part.value)
+        elif isinstance(part, (list, tuple)) or isinstance(part, np.ndarray) and part.dtype == object:
+            k = -1
+            break
+        else:
+            values.append(part)
+    if k < 0:
+        k = _count(*inputs, *(out or ()))
+        operands = [as_dual(kind, part, k) if not np.isscalar(part) else part for part in inputs]
+        values = [_value(part) for part in operands]
     if name in ("divmod", "modf"):
         if out is not None:
             raise OpaqueError(f"no derivative of {name} with out")
@@ -565,7 +578,6 @@ def _ufunc(kind: type[Dual], ufunc: np.ufunc, inputs: Sequence[Any], out: Any = 
             return operands[0] // operands[1], operands[0] % operands[1]
         whole = _ufunc(kind, np.trunc, operands)
         return operands[0] - whole, whole
-    values = [part.value if isinstance(part, Dual) else part for part in operands]
     if name == "power" and isinstance(values[1], (int, float)):
         y = values[0] ** values[1]  # as the operator has it, which squares
     else:
@@ -574,20 +586,13 @@ def _ufunc(kind: type[Dual], ufunc: np.ufunc, inputs: Sequence[Any], out: Any = 
         if out is not None or where is not True:
             raise OpaqueError(f"no derivative of {name} with out")
         return y
-    if name == "matmul":
-        tangent = _matmul(operands, y)
-    elif name == "conjugate":
-        tangent = operands[0].tangent.conj()
-    elif np.iscomplexobj(y) and name in ("maximum", "minimum", "fabs", "arctan2", "remainder"):
+    rule = _UFUNCS.get(name)
+    if rule is None:
+        tangent = _special(name, operands, values, y)
+    elif y.dtype.kind == "c" and name in _REAL:
         raise OpaqueError(f"no derivative of {name} of complex numbers")
-    elif name == "absolute" and np.iscomplexobj(values[0]):
-        size = np.where(y == 0, 1.0, y)
-        tangent = (np.conj(values[0]) * operands[0].tangent).real / size
     else:
-        rule = _UFUNCS.get(name)
-        if rule is None:
-            raise OpaqueError(f"no derivative of {name}")
-        tangent = _chained(operands, values, rule, y, k)
+        tangent = _chained(operands, rule(*values, y), y, k)
     if out is not None:
         return _written(out, y, tangent, where)
     if where is not True:
@@ -600,11 +605,25 @@ def _small_power(exponent: Any) -> bool:
     return isinstance(exponent, (int, float)) and (abs(exponent) < 100 or exponent != int(exponent))
 
 
-def _chained(operands: Sequence[Any], values: Sequence[Any], rule: _Rule, y: Any, k: int) -> _Array:
+def _special(name: str, operands: Sequence[Any], values: Sequence[Any], y: Any) -> _Array:
+    """Tangents of ufuncs that are no functions of numbers, or not of real ones alone."""
+    if name == "matmul":
+        return _matmul(operands, y)
+    turned: _Array = operands[0].tangent
+    if name == "conjugate":
+        return turned.conj()
+    if name == "absolute":
+        if values[0].dtype.kind == "c":
+            return np.asarray((np.conj(values[0]) * turned).real / np.where(y == 0, 1.0, y))
+        return np.asarray(np.where(values[0] < 0, -turned, turned))
+    raise OpaqueError(f"no derivative of {name}")
+
+
+def _chained(operands: Sequence[Any], slopes: Sequence[Any], y: Any, k: int) -> _Array:
     """The chain rule: the sum over the arguments of derivative times tangent."""
     total: Any = None
-    shape = np.shape(y)
-    for part, slope in zip(operands, rule(*values, y), strict=False):
+    shape = y.shape
+    for part, slope in zip(operands, slopes, strict=False):
         if not isinstance(part, Dual) or slope is None:
             continue
         tangent = part.tangent
@@ -613,11 +632,13 @@ def _chained(operands: Sequence[Any], values: Sequence[Any], rule: _Rule, y: Any
             tangent = tangent.reshape(k, *(1,) * missing, *tangent.shape[1:])
         if callable(slope):
             slope = slope()
-        if type(slope) is not int:
+        if type(slope) is not str:
             tangent = tangent * slope
-        elif slope < 0:
-            tangent = -tangent
-        total = tangent if total is None else total + tangent
+            total = tangent if total is None else total + tangent
+        elif slope == "-":
+            total = -tangent if total is None else total - tangent
+        else:
+            total = tangent.copy() if total is None else total + tangent
     if total is None:
         return np.zeros((k, *shape), y.dtype if y.dtype.kind in "fc" else float)
     if total.shape[1:] != shape:
@@ -673,8 +694,10 @@ def _joined(function: Any) -> _Rule:
     def rule(kind: type[Dual], arrays: Any, axis: int | None = 0, **options: Any) -> Any:
         if options or axis is None:
             raise OpaqueError(f"no derivative of {function.__name__} so")
-        k = _count(*arrays)
-        duals = [as_dual(kind, part, k) for part in arrays]
+        duals = arrays
+        if not all([type(part) is kind for part in arrays]):
+            k = _count(*arrays)
+            duals = [as_dual(kind, part, k) for part in arrays]
         value = function([part.value for part in duals], axis=axis)
         tangent = function([part.tangent for part in duals], axis=axis + 1 if axis >= 0 else axis)
         return kind(value, tangent)

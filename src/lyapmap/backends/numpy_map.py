@@ -100,10 +100,10 @@ class NumpyMap:
         parts = [self._call(states[i : i + _ROWS]).imag for i in range(0, b * k, _ROWS)] or [np.empty((0, n))]
         imaginary = parts[0] if len(parts) == 1 else np.concatenate(parts)
         tangents = np.ascontiguousarray(np.moveaxis((imaginary / _IMAGINARY_STEP).reshape(b, k, n), 1, 2))
-        size = np.abs(tangents).max(axis=1, initial=0.0)
-        bad = ~((size > _SMALLEST_TANGENT) & (size < np.inf))
-        if bad.any():  # out of the range of the step, or zero indeed
-            rows = np.flatnonzero(bad.any(axis=1))
+        size = np.abs(tangents).max(axis=1)
+        if size.size and not (size.min() > _SMALLEST_TANGENT and size.max() < np.inf):
+            # Out of the range of the step, or zero indeed.
+            rows = np.flatnonzero(~((size > _SMALLEST_TANGENT) & (size < np.inf)).all(axis=1))
             tangents[rows] = self._by_dual_numbers(x[rows], v[rows])[1]
         return tangents
 
@@ -113,9 +113,9 @@ class NumpyMap:
             image, tangents = self._dual(x, v)
         except Exception:  # a branch that was not seen before may hold anything
             return self._call(x), self._by_differences(x, v)
-        lost = ~np.isfinite(tangents).all(axis=(1, 2))
-        if lost.any():  # infinity times zero, as of 1 / (1 + exp(800))
-            rows = np.flatnonzero(lost & np.isfinite(image).all(axis=1))
+        finite = np.isfinite(tangents)
+        if not finite.all():  # infinity times zero, as of 1 / (1 + exp(800))
+            rows = np.flatnonzero(~finite.all(axis=(1, 2)) & np.isfinite(image).all(axis=1))
             if rows.size:
                 tangents[rows] = self._by_differences(x[rows], v[rows])
         return image, tangents
