@@ -24,6 +24,8 @@ FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
 """Default number of guesses: bounds, and the number for one dimension if that were not too many."""
 TOGETHER = 2048
 """Unknowns that are solved for side by side."""
+BESIDE = 1e-3
+"""How near an image must come to a point across a jump, as a part of the jump."""
 STABLE, SADDLE, UNSTABLE, NEUTRAL_NAME = "stable", "saddle", "unstable", "neutral"
 
 
@@ -121,8 +123,8 @@ def periodic_orbits(
     Parameters
     ----------
     map : Map
-        A function on R^n: points that are the same only modulo 1 are different points here. It
-        must not depend on the step.
+        A function on R^n; it must not depend on the step. Cycles on both sides of a jump (0 and 1
+        of a remainder modulo 1) are one.
     x0 : (n,), (b, n), state_shape or (b, *state_shape), optional
         States to start from. They are guesses themselves; further ones are taken from their
         orbits, half of them where the orbit comes closest to closing after p steps, half evenly.
@@ -257,6 +259,48 @@ class _Collected:
             self.periods.append(least)
             self.counts.append(1)
 
+    def unite(self) -> None:
+        """Cycles on the two sides of a jump become one: 0 and 2 pi of an angle are the same state.
+
+        They are known by their neighbours: beside each there are states whose images lie at the
+        other.
+        """
+        around: dict[int, NDArray[np.float64]] = {}
+        i = 0
+        while i < len(self.orbits):
+            for j in range(i + 1, len(self.orbits)):
+                if self.periods[i] == self.periods[j] and self._joined(i, j, around):
+                    # The lower one: a remainder reaches 0 and not the divisor.
+                    keep, drop = sorted((i, j), key=lambda row: float(np.abs(self.orbits[row]).sum()))
+                    self.counts[keep] += self.counts[drop]
+                    for kept in (self.orbits, self.residuals, self.periods, self.counts):
+                        kept[i] = kept[keep]  # type: ignore[index]
+                        del kept[j]
+                    around = {}
+                    break
+            else:
+                i += 1
+
+    def _joined(self, i: int, j: int, around: dict[int, NDArray[np.float64]]) -> bool:
+        first, second = self.orbits[i], self.orbits[j]
+        p = self.periods[i]
+        for row in (i, j):
+            if row not in around:
+                around[row] = self.search.images_around(self.orbits[row][:p], self.separation)
+        for shift in range(p):
+            turned = np.roll(second[:p], -shift, axis=0)
+            gap = np.abs(first[:p] - turned).max(axis=1)
+            near = self.separation * np.maximum(np.abs(first).max(), 1.0)
+            # Points that differ must be reached from beside those before them, by either cycle.
+            reached = np.ones(p, bool)
+            for row, other in ((i, turned), (j, first[:p])):
+                images = around[row] if row == i else np.roll(around[row], -shift, axis=1)
+                distance = np.abs(np.roll(images, 1, axis=1) - other).max(axis=2).min(axis=0)
+                reached &= (gap <= near) | (distance <= BESIDE * gap)
+            if reached.all():
+                return True
+        return False
+
     @staticmethod
     def _least_period(orbit: NDArray[np.float64], near: float) -> int:
         p = len(orbit)
@@ -276,6 +320,7 @@ def _result(
     max_iterations: int,
     eps: float,
 ) -> PeriodicOrbits:
+    collected.unite()
     search, m = collected.search, len(collected.orbits)
     period = np.array(collected.periods, np.int64)
     found = [
