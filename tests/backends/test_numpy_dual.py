@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyapmap.backends.differences import slopes_along
+from lyapmap.core.differences import slopes_along
 from lyapmap.backends.numpy_dual import ANALYTIC, Dual, OpaqueError, noting, tangents_of
 
 RNG = np.random.default_rng(0)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.backends import flow_kernels, lane_kernels, row_kernels
-from lyapmap.backends.differences import AGREEMENT, COARSEST, INNER, NOISE, SHORTER, SMALLEST_SIZE, lengths
+from lyapmap.core.differences import AGREEMENT, COARSEST, FLAT, INNER, NOISE, SHORTER, SMALLEST_SIZE, lengths
 
 WIDE = 64
 """Dimension from which a user's map is worth the compile time of vector instructions."""
@@ -291,7 +291,7 @@ def _differences_of(function: Any) -> Any:
             moved[i], image[i] = x[i], found[i]
         for j in range(n):
             size = max(SMALLEST_SIZE, abs(x[j]))
-            doubt = np.inf
+            calmest = np.inf
             for attempt in range(3 * len(tried)):
                 h, side = tried[attempt // 3] * size, attempt % 3
                 # To both sides, then ahead alone, then behind alone.
@@ -308,19 +308,21 @@ def _differences_of(function: Any) -> Any:
                 tolerance = min(max(NOISE * eps * size / shortest, AGREEMENT), COARSEST)
                 misfit = 0.0
                 for i in range(n):
+                    noise = 30 * eps * abs(image[i]) / (shortest / size)
+                    if attempt > 2 and noise > (COARSEST * largest * size if largest > 0.0 else FLAT * abs(image[i])):
+                        misfit = np.inf
                     tilt = (a[i] - b[i]) / (ta - tb)
                     off = abs(b[i] + tilt * (tc - tb) - c[i])
                     scale = max(abs(a[i]), abs(b[i]), abs(c[i]), 1e-3 * largest)
-                    allowed = tolerance * scale + 30 * eps * abs(image[i]) / shortest
                     if off > 0.0:
-                        misfit = max(misfit, off / allowed)
+                        misfit = max(misfit, off / (tolerance * scale + noise / size))
                     elif off != 0.0:
                         misfit = np.inf
-                if misfit < doubt:
-                    doubt = misfit
+                if misfit <= 1.0 or largest < calmest:
+                    calmest = largest
                     for i in range(n):
                         jacobian[i, j] = b[i] - (a[i] - b[i]) / (ta - tb) * tb
-                if doubt <= 1.0:
+                if misfit <= 1.0:
                     break
         return jacobian
 

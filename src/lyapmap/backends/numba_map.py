@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.differences import slopes_along
+from lyapmap.core.differences import slopes_along
 from lyapmap.backends.lane_kernels import LANES
 from lyapmap.backends.numba_compile import FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.threads import in_parts

@@ -373,9 +373,7 @@ def noting() -> tuple[type[Dual], set[str]]:
     return type("Noting", (Dual,), {"notes": notes, "__slots__": (), "__hash__": None}), notes
 
 
-def tangents_of(
-    function: Callable[[Any], Any], x: _Array, v: _Array, kind: type[Dual] = Dual
-) -> tuple[_Array, _Array]:
+def tangents_of(function: Callable[[Any], Any], x: _Array, v: _Array, kind: type[Dual] = Dual) -> tuple[_Array, _Array]:
     """Image of x, of any shape, and tangents (k, *shape) for directions v (k, *shape of x).
 
     Raises
@@ -550,7 +548,9 @@ def _square(a: Any) -> Any:
     return a * a
 
 
-def _ufunc(kind: type[Dual], ufunc: np.ufunc, inputs: Sequence[Any], out: Any = None, where: Any = True, **options: Any) -> Any:
+def _ufunc(
+    kind: type[Dual], ufunc: np.ufunc, inputs: Sequence[Any], out: Any = None, where: Any = True, **options: Any
+) -> Any:
     """The image of a ufunc and its tangents."""
     name = ufunc.__name__
     if kind.notes is not None:
@@ -744,7 +744,9 @@ def _mean(kind: type[Dual], a: Any, axis: Any = None, dtype: Any = None, out: An
     return kind(a.value.mean(axis=axis, keepdims=keep), a.tangent.mean(axis=along, keepdims=keep))
 
 
-def _var(kind: type[Dual], a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: Any = False) -> Any:
+def _var(
+    kind: type[Dual], a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: Any = False
+) -> Any:
     count = math.prod(a.shape[i] for i in _axes(axis, a.ndim))
     off = a - _mean(kind, a, axis, keepdims=True)
     return _sum(kind, off * off, axis, keepdims=keepdims is True) / (count - ddof)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.differences import sizes, slopes_along
+from lyapmap.core.differences import sizes, slopes_along
 from lyapmap.backends.numpy_dual import ANALYTIC, Dual, as_dual, noting, tangents_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp

@@ -24,6 +24,8 @@ SHORTER = 30.0
 AGREEMENT, NOISE, COARSEST = 1e-6, 100.0, 1e-2
 """How well slopes must agree, relative to their size: the first, or where rounding spoils more, so many times its
 share; never worse than the last."""
+FLAT = 1e-4
+"""Part of the image up to which its rounding may hide a change, where slopes are zero exactly."""
 SMALLEST_SIZE = 1e-3
 """Of a coordinate, where lengths are chosen; zero tells nothing of how large it may become."""
 
@@ -74,7 +76,8 @@ def slopes_along(call: Callable[[_Array], _Array], x: _Array, u: _Array) -> tupl
     """
     eps = float(np.finfo(x.dtype).eps)
     image = call(x).astype(np.float64)
-    guess, doubt = np.full(x.shape, np.nan), np.full(len(x), np.inf)
+    slopes, sure = np.full(x.shape, np.nan), np.zeros(len(x), bool)
+    calmest = np.full(len(x), np.inf)
     square = np.maximum((u.astype(np.float64) ** 2).sum(axis=1), np.finfo(np.float64).tiny)
 
     def tried(rows: NDArray[np.int64], parts: tuple[float, float, float]) -> None:
@@ -89,21 +92,28 @@ def slopes_along(call: Callable[[_Array], _Array], x: _Array, u: _Array) -> tupl
         slope = b - tilt * tb
         shortest = np.abs(t.reshape(3, -1)).min(axis=0)[:, None]
         largest = np.abs(values.reshape(3, len(rows), -1)).max(axis=0)
-        scale = np.maximum(largest, 1e-3 * largest.max(axis=1, keepdims=True))
+        most = largest.max(axis=1, keepdims=True)
+        scale = np.maximum(largest, 1e-3 * most)
         tolerance = np.clip(NOISE * eps / shortest, AGREEMENT, COARSEST)
-        allowed = tolerance * scale + 30 * eps * np.abs(image[rows]) / shortest
+        noise = 30 * eps * np.abs(image[rows]) / shortest
+        # Short steps tell nothing where rounding of the image outweighs its change.
+        drowned = (noise > np.where(most > 0, COARSEST * most, FLAT * np.abs(image[rows]))).any(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
             off = np.abs(slope + tilt * tc - c)
-            misfit = np.where(off == 0, 0.0, off / allowed).max(axis=1)
-        better = misfit < doubt[rows]
-        guess[rows[better]], doubt[rows[better]] = slope[better], misfit[better]
+            misfit = np.where(off == 0, 0.0, off / (tolerance * scale + noise)).max(axis=1)
+        misfit[drowned & (abs(parts[0]) < longest)] = np.inf
+        sure[rows] = misfit <= 1
+        # A jump makes a slope steep: of those that disagree the flattest is the likeliest.
+        better = sure[rows] | (most[:, 0] < calmest[rows])
+        slopes[rows[better]], calmest[rows[better]] = slope[better], most[better, 0]
 
+    longest = lengths(x.dtype)[0]
     with np.errstate(all="ignore"):
         for h in lengths(x.dtype):
             inner = INNER * h
             for parts in ((h, -h, inner), (h, inner, inner / SHORTER), (-h, -inner, -inner / SHORTER)):
-                rows = np.flatnonzero(~(doubt <= 1))
+                rows = np.flatnonzero(~sure)
                 if not rows.size:
-                    return guess, doubt <= 1
+                    return slopes, sure
                 tried(rows, parts)
-    return guess, doubt <= 1
+    return slopes, sure
