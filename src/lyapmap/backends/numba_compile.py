@@ -318,7 +318,7 @@ def _differences_of(function: Any) -> Any:
                         misfit = max(misfit, off / (tolerance * scale + noise / size))
                     elif off != 0.0:
                         misfit = np.inf
-                if misfit <= 1.0 or largest < calmest:
+                if misfit <= 1.0 or (misfit < np.inf and largest < calmest):
                     calmest = largest
                     for i in range(n):
                         jacobian[i, j] = b[i] - (a[i] - b[i]) / (ta - tb) * tb

@@ -98,13 +98,13 @@ def slopes_along(call: Callable[[_Array], _Array], x: _Array, u: _Array) -> tupl
         noise = 30 * eps * np.abs(image[rows]) / shortest
         # Short steps tell nothing where rounding of the image outweighs its change.
         drowned = (noise > np.where(most > 0, COARSEST * most, FLAT * np.abs(image[rows]))).any(axis=1)
+        drowned &= abs(parts[0]) < longest
         with np.errstate(divide="ignore", invalid="ignore"):
             off = np.abs(slope + tilt * tc - c)
             misfit = np.where(off == 0, 0.0, off / (tolerance * scale + noise)).max(axis=1)
-        misfit[drowned & (abs(parts[0]) < longest)] = np.inf
-        sure[rows] = misfit <= 1
+        sure[rows] = (misfit <= 1) & ~drowned
         # A jump makes a slope steep: of those that disagree the flattest is the likeliest.
-        better = sure[rows] | (most[:, 0] < calmest[rows])
+        better = sure[rows] | (~drowned & (most[:, 0] < calmest[rows]))
         slopes[rows[better]], calmest[rows[better]] = slope[better], most[better, 0]
 
     longest = lengths(x.dtype)[0]
