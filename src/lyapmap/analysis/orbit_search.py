@@ -113,23 +113,24 @@ class OrbitSearch:
             # A step from so near leads all the way, where the derivative is that of the branch.
             again = np.abs(self._newton_steps(trial, self.defects(trial))).max(axis=(1, 2), initial=0.0)
             limit = max(SETTLED * tolerance, 1e3 * float(np.finfo(self.ops.dtype).eps))
-            settled = (after <= limit) | (again <= limit * np.maximum(np.abs(trial).max(axis=(1, 2)), 1.0))
+            settled: NDArray[np.bool_] = (after <= limit) | (
+                again <= limit * np.maximum(np.abs(trial).max(axis=(1, 2)), 1.0)
+            )
             better = after < residuals[rows]
             x[rows[better]] = trial[better]
-            stays = (after <= tolerance) & settled
+            stays: NDArray[np.bool_] = (after <= tolerance) & settled
             if self.n <= DIFFERENCED and "differences" in str(getattr(self.map, "derivative", "")):
                 stays[stays] = self._told_by_differences(x[rows[stays]])
             residuals[rows] = np.where(stays, np.minimum(after, residuals[rows]), np.inf)
         return x, residuals
 
     def _told_by_differences(self, x: _Values) -> NDArray[np.bool_]:
-        """Whether differences can tell the derivative all along each orbit (m, p, n): in a corner of jumps they cannot."""
+        """Whether differences tell the derivative all along each orbit (m, p, n); between jumps they may not."""
         states = np.repeat(x.reshape(-1, self.n), self.n, axis=0)
         steps = sizes(states) * np.tile(np.eye(self.n), (len(states) // self.n, 1))
         dtype = self.ops.dtype
         sure = slopes_along(self.images, states.astype(dtype), steps.astype(dtype))[1]
-        told: NDArray[np.bool_] = sure.reshape(len(x), -1).all(axis=1)
-        return told
+        return np.asarray(sure.reshape(len(x), -1).all(axis=1))
 
     def images_around(self, x: _Values, distance: float) -> _Values:
         """Images (s, p, n) of states beside each point of a cycle (p, n), to all sides."""

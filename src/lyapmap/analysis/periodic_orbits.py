@@ -273,8 +273,9 @@ class _Collected:
                     # The lower one: a remainder reaches 0 and not the divisor.
                     keep, drop = sorted((i, j), key=lambda row: float(np.abs(self.orbits[row]).sum()))
                     self.counts[keep] += self.counts[drop]
-                    for kept in (self.orbits, self.residuals, self.periods, self.counts):
-                        kept[i] = kept[keep]  # type: ignore[index]
+                    lists: tuple[list[Any], ...] = (self.orbits, self.residuals, self.periods, self.counts)
+                    for kept in lists:
+                        kept[i] = kept[keep]
                         del kept[j]
                     around = {}
                     break

@@ -15,10 +15,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.differences import slopes_along
 from lyapmap.backends.lane_kernels import LANES
 from lyapmap.backends.numba_compile import FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.threads import in_parts
+from lyapmap.core.differences import slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps

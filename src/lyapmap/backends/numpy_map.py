@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.dual_arrays import Dual
+from lyapmap.backends.dual_values import as_dual
+from lyapmap.backends.numpy_dual import ANALYTIC, DualArray, noting, tangents_of
 from lyapmap.core.differences import sizes, slopes_along
-from lyapmap.backends.numpy_dual import ANALYTIC, Dual, as_dual, noting, tangents_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
@@ -120,7 +122,9 @@ class NumpyMap:
                 tangents[rows] = self._by_differences(x[rows], v[rows])
         return image, tangents
 
-    def _dual(self, x: NDArray[Any], v: NDArray[Any], kind: type[Dual] = Dual) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _dual(
+        self, x: NDArray[Any], v: NDArray[Any], kind: type[Dual] = DualArray
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         b, n, k = v.shape
         batch = (b, *self.state_shape)
         directions = np.ascontiguousarray(v.transpose(2, 0, 1)).reshape(k, *batch)
@@ -133,7 +137,7 @@ class NumpyMap:
 
     def _by_differences(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
         """Differences that stay on one side of jumps; those that cannot tell are counted."""
-        b, n, k = v.shape
+        _, n, k = v.shape
         if n > max(_COLUMNS, k):
             along = np.moveaxis(v, 2, 1)  # (b, k, n)
             longest = np.abs(along / sizes(x)[:, None]).max(axis=2, keepdims=True)
@@ -303,7 +307,7 @@ def wrap_numpy(
 def _over_rows(function: Function) -> Function:
     def rows(x: NDArray[Any]) -> Any:
         if isinstance(x, Dual):
-            return np.stack([as_dual(type(x), function(row), len(x.tangent)) for row in x])  # type: ignore[arg-type]
+            return np.stack([as_dual(type(x), function(row), len(x.tangent)) for row in x])
         return np.stack([np.asarray(function(row)) for row in x])
 
     return rows
