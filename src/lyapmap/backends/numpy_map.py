@@ -98,10 +98,10 @@ class NumpyMap:
         """Exact to rounding for analytic functions (W. Squire and G. Trapp 1998)."""
         # Every direction is one more row for the function; rows go through it in bounded numbers.
         b, n, k = v.shape
-        states = np.repeat(x, k, axis=0) + 1j * _IMAGINARY_STEP * np.moveaxis(v, 2, 1).reshape(b * k, n)
+        states = x.repeat(k, axis=0) + (1j * _IMAGINARY_STEP) * v.transpose(0, 2, 1).reshape(b * k, n)
         parts = [self._call(states[i : i + _ROWS]).imag for i in range(0, b * k, _ROWS)] or [np.empty((0, n))]
         imaginary = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        tangents = np.ascontiguousarray(np.moveaxis((imaginary / _IMAGINARY_STEP).reshape(b, k, n), 1, 2))
+        tangents = np.ascontiguousarray((imaginary / _IMAGINARY_STEP).reshape(b, k, n).transpose(0, 2, 1))
         size = np.abs(tangents).max(axis=1)
         if size.size and not (size.min() > _SMALLEST_TANGENT and size.max() < np.inf):
             # Out of the range of the step, or zero indeed.
