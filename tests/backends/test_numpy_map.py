@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from math import sin
 from typing import Any
 
 import numpy as np
@@ -30,12 +32,10 @@ def filled_in(x: np.ndarray) -> np.ndarray:
 
 
 def copied(function: Any) -> Any:
-    """A function whose numbers go through an array of plain ones, so that differences are all there is."""
+    """A function whose numbers go through bytes, where nothing is to be seen: differences are all there is."""
 
     def copy(x: np.ndarray) -> np.ndarray:
-        plain = np.empty(x.shape, x.dtype)
-        plain[:] = x
-        return function(plain)
+        return function(np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape))
 
     return copy
 
@@ -120,10 +120,39 @@ def test_a_branch_that_no_probe_sees_has_its_own_derivative() -> None:
     np.testing.assert_array_equal(m.jacobian(np.full((1, 4), 40.0))[0], -np.eye(4))
 
 
-def test_a_function_that_drops_imaginary_parts_is_differenced_without_a_warning() -> None:
+def with_math(s: np.ndarray) -> Any:
+    y = np.zeros(2)
+    y[0], y[1] = squared(s[0]), math.fmod(math.exp(s[1]) + sin(s[1]), 1.0)
+    return np.asarray(y, dtype=float)
+
+
+def squared(x: Any) -> Any:
+    made = np.full(1, 1.0)
+    made[0] = math.pow(x, 2)
+    return made[0]
+
+
+def test_functions_that_fill_plain_arrays_or_call_math_are_exact_too() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert wrap_numpy(filled_in, state_shape=(2,)).derivative == DIFFERENCES
+        filled, one = wrap_numpy(filled_in, state_shape=(2,)), wrap_numpy(with_math, state_shape=(2,), vectorized=False)
+    assert filled.derivative == one.derivative == DUAL
+    np.testing.assert_array_equal(filled.jacobian(X), [np.diag([2 * a, 1]) for a, _ in X])
+    wanted = [np.diag([2 * a, math.exp(b) + math.cos(b)]) for a, b in X]
+    np.testing.assert_allclose(one.jacobian(X), wanted, rtol=1e-14)
+
+
+def test_such_a_function_sees_its_variables_as_they_are() -> None:
+    factor = 2.0
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        y = np.empty(x.shape)
+        y[:] = factor * x
+        return y
+
+    m = wrap_numpy(scaled, state_shape=(2,))
+    factor = 3.0
+    np.testing.assert_array_equal(m.jacobian(X[:1])[0], 3 * np.eye(2))
 
 
 def test_a_function_with_no_value_far_out_is_judged_where_it_has_one() -> None:

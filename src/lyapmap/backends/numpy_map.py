@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.dual_arrays import Dual
+from lyapmap.backends.dual_modules import fit_for
 from lyapmap.backends.dual_values import as_dual
 from lyapmap.backends.numpy_dual import ANALYTIC, DualArray, noting, tangents_of
 from lyapmap.core.differences import sizes, slopes_along
@@ -52,6 +54,7 @@ class NumpyMap:
         self._function = function
         self._jacobian = jacobian
         self._n = dimension(state_shape)
+        self._fitted = False  # whether dual numbers need a copy of the function that sees modules made for them
         self._taken = self._unsure = 0  # differences, and those of them that may lie across a jump
         probe = self._probe_states()
         self._check_function(probe)
@@ -129,7 +132,8 @@ class NumpyMap:
         batch = (b, *self.state_shape)
         directions = np.ascontiguousarray(v.transpose(2, 0, 1)).reshape(k, *batch)
         with np.errstate(all="ignore"):
-            image, tangents = tangents_of(self._function, x.reshape(batch), directions, kind)
+            function = fit_for(kind, k, self._function) if self._fitted else self._function
+            image, tangents = tangents_of(function, x.reshape(batch), directions, kind)
         if image.size != x.size or len(image) != b:
             raise ShapeError(f"function: expected {batch} back, got {image.shape}")
         ordered = np.ascontiguousarray(tangents.reshape(k, b, n).transpose(1, 2, 0), dtype=x.dtype)
@@ -223,9 +227,11 @@ class NumpyMap:
                 image = self._call(states)
             v = rng.standard_normal((*states.shape, 1)).astype(states.dtype)
             kind, notes = noting()
-            try:
-                primal, exact = self._dual(states, v, kind)
-            except Exception:  # anything at all may go wrong in a function that is not made for such numbers
+            for self._fitted in (False, True):
+                with suppress(Exception):  # anything at all may go wrong in a function not made for such numbers
+                    primal, exact = self._dual(states, v, kind)
+                    break
+            else:
                 return CENTRAL_DIFFERENCES
             eps = float(np.finfo(states.dtype).eps)
             if not np.allclose(primal, image, rtol=1e4 * eps, atol=1e3 * eps, equal_nan=True):
@@ -234,7 +240,7 @@ class NumpyMap:
             rough, sure = slopes_along(self._call, states, v[:, :, 0] / longest)
             if not _agree(exact[:, :, 0], rough * longest, sure, 0.02 if eps > 1e-10 else 1e-4):
                 return CENTRAL_DIFFERENCES
-            if self.ops.dtype != "float64" or not notes <= ANALYTIC:
+            if self.ops.dtype != "float64" or self._fitted or not notes <= ANALYTIC:
                 return DUAL_NUMBERS
             try:
                 stepped = self._call(states + 1j * _IMAGINARY_STEP * v[:, :, 0]).imag / _IMAGINARY_STEP
