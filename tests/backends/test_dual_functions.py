@@ -62,7 +62,7 @@ def rotated(x: Any) -> Any:
 
 FUNCTIONS = {
     "arithmetic": lambda x: (2 - x) * x / (3 + x) - 1 / (x + 5) + (+x) - (-x) + x**3 - 2**x,
-    "modulo": lambda x: (7 * x + np.roll(x, 1, axis=1)) % 1.3 + 1.7 % (x + 4) + np.fmod(x, 0.4),
+    "modulo": lambda x: (7 * x + np.roll(x, 1, axis=1)) % 1.3 + 7.3 % (x + 4) + np.fmod(x, 0.4),
     "floors": lambda x: np.floor(3 * x) * x + np.ceil(x) + np.rint(x) * x + np.trunc(2 * x) + x // 0.3 + np.fix(x),
     "divmod": lambda x: divmod(x, 0.7)[1] * np.divmod(x, 0.7)[0] + np.modf(x)[0] * np.modf(x)[1],
     "round": lambda x: np.round(x, 1) * x + np.around(x) + x.round() * np.sign(x),

@@ -68,6 +68,14 @@ def test_the_standard_map_has_two_fixed_points(way: str) -> None:
     np.testing.assert_allclose(moduli[-1], 1, rtol=1e-6)
 
 
+def test_in_a_corner_between_jumps_differences_find_no_orbit() -> None:
+    x = TURN * np.random.default_rng(0).random((8, 2))
+    cycles = lm.periodic_orbits(STANDARD["differences"](), x, seed=0)
+    determinants = np.prod(cycles.multipliers, axis=1)
+    assert len(cycles.orbits) <= 2
+    np.testing.assert_allclose(determinants, 1, rtol=1e-6)
+
+
 @pytest.mark.parametrize("factor", [3, 12345, 1e6 + 1])
 @pytest.mark.parametrize("opaque", [False, True])
 def test_large_factors(factor: float, opaque: bool) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.differences import sizes, slopes_along
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.propagate import quiet
 
@@ -18,10 +17,6 @@ DENSE = 512
 HALVINGS = 12
 STALLED = 1e-4
 """A step must shrink the residual by at least this share of its length."""
-SETTLED = 0.01
-"""Part of the tolerance within which a cycle lies after one step more."""
-DIFFERENCED = 64
-"""Dimension up to which derivatives by differences are held to be sure."""
 KRYLOV_TOLERANCE = 1e-3
 KRYLOV_VECTORS = 60
 NEIGHBORS = 8
@@ -110,27 +105,10 @@ class OrbitSearch:
         if rows.size:
             trial = x[rows] + self._newton_steps(x[rows], defects[rows])
             after = self.residuals(trial, self.defects(trial))
-            # A step from so near leads all the way, where the derivative is that of the branch.
-            again = np.abs(self._newton_steps(trial, self.defects(trial))).max(axis=(1, 2), initial=0.0)
-            limit = max(SETTLED * tolerance, 1e3 * float(np.finfo(self.ops.dtype).eps))
-            settled: NDArray[np.bool_] = (after <= limit) | (
-                again <= limit * np.maximum(np.abs(trial).max(axis=(1, 2)), 1.0)
-            )
             better = after < residuals[rows]
             x[rows[better]] = trial[better]
-            stays: NDArray[np.bool_] = (after <= tolerance) & settled
-            if self.n <= DIFFERENCED and "differences" in str(getattr(self.map, "derivative", "")):
-                stays[stays] = self._told_by_differences(x[rows[stays]])
-            residuals[rows] = np.where(stays, np.minimum(after, residuals[rows]), np.inf)
+            residuals[rows] = np.where(after <= tolerance, np.minimum(after, residuals[rows]), np.inf)
         return x, residuals
-
-    def _told_by_differences(self, x: _Values) -> NDArray[np.bool_]:
-        """Whether differences tell the derivative all along each orbit (m, p, n); between jumps they may not."""
-        states = np.repeat(x.reshape(-1, self.n), self.n, axis=0)
-        steps = sizes(states) * np.tile(np.eye(self.n), (len(states) // self.n, 1))
-        dtype = self.ops.dtype
-        sure = slopes_along(self.images, states.astype(dtype), steps.astype(dtype))[1]
-        return np.asarray(sure.reshape(len(x), -1).all(axis=1))
 
     def images_around(self, x: _Values, distance: float) -> _Values:
         """Images (s, p, n) of states beside each point of a cycle (p, n), to all sides."""

@@ -266,37 +266,34 @@ class _Collected:
         other.
         """
         around: dict[int, NDArray[np.float64]] = {}
-        i = 0
-        while i < len(self.orbits):
-            for j in range(i + 1, len(self.orbits)):
-                if self.periods[i] == self.periods[j] and self._joined(i, j, around):
-                    # The lower one: a remainder reaches 0 and not the divisor.
+        for row, (orbit, p) in enumerate(zip(self.orbits, self.periods, strict=True)):
+            images = self.search.images_around(orbit[:p], self.separation)
+            spread = np.abs(images - np.roll(orbit[:p], -1, axis=0)).max(axis=(1, 2))
+            if not (spread <= BESIDE * max(float(np.abs(orbit).max()), 1.0)).all():
+                around[row] = images
+        dropped: set[int] = set()
+        for i in around:
+            for j in around:
+                if i < j and not {i, j} & dropped and self.periods[i] == self.periods[j] and self._joined(i, j, around):
+                    # The lower one stays: a remainder reaches 0 and not the divisor.
                     keep, drop = sorted((i, j), key=lambda row: float(np.abs(self.orbits[row]).sum()))
                     self.counts[keep] += self.counts[drop]
-                    lists: tuple[list[Any], ...] = (self.orbits, self.residuals, self.periods, self.counts)
-                    for kept in lists:
-                        kept[i] = kept[keep]
-                        del kept[j]
-                    around = {}
-                    break
-            else:
-                i += 1
+                    dropped.add(drop)
+        lists: tuple[list[Any], ...] = (self.orbits, self.residuals, self.periods, self.counts)
+        for kept in lists:
+            kept[:] = [value for row, value in enumerate(kept) if row not in dropped]
 
     def _joined(self, i: int, j: int, around: dict[int, NDArray[np.float64]]) -> bool:
-        first, second = self.orbits[i], self.orbits[j]
         p = self.periods[i]
-        for row in (i, j):
-            if row not in around:
-                around[row] = self.search.images_around(self.orbits[row][:p], self.separation)
+        first, second = self.orbits[i][:p], self.orbits[j][:p]
+        near = self.separation * max(float(np.abs(first).max()), 1.0)
         for shift in range(p):
-            turned = np.roll(second[:p], -shift, axis=0)
-            gap = np.abs(first[:p] - turned).max(axis=1)
-            near = self.separation * np.maximum(np.abs(first).max(), 1.0)
+            turned, images = np.roll(second, -shift, axis=0), np.roll(around[j], -shift, axis=1)
+            gap = np.abs(first - turned).max(axis=1)
             # Points that differ must be reached from beside those before them, by either cycle.
             reached = np.ones(p, bool)
-            for row, other in ((i, turned), (j, first[:p])):
-                images = around[row] if row == i else np.roll(around[row], -shift, axis=1)
-                distance = np.abs(np.roll(images, 1, axis=1) - other).max(axis=2).min(axis=0)
+            for nearby, other in ((around[i], turned), (images, first)):
+                distance = np.abs(np.roll(nearby, 1, axis=1) - other).max(axis=2).min(axis=0)
                 reached &= (gap <= near) | (distance <= BESIDE * gap)
             if reached.all():
                 return True
