@@ -14,7 +14,7 @@ from lyapmap import systems
 from lyapmap.backends.numba_compile import compiled
 from lyapmap.backends.numba_map import LaneRule, NumbaMap, wrap_numba
 from lyapmap.core.conformance import check_map
-from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.propagate import propagate, random_frame, step_states
 
 
@@ -323,6 +323,16 @@ def test_a_function_without_jacobian_is_differentiated(ring):
     exact[:, sites, sites] += 3 * slope
     exact[:, sites, (sites + 1) % 13] += 0.5 * slope
     np.testing.assert_allclose(ring.jacobian(x), exact, atol=1e-8)
+
+
+@numba.njit
+def user_noise(x):
+    return np.array([np.sin(1e17 * x[0]), x[1]])
+
+
+def test_noise_has_no_differences():
+    with pytest.raises(MapError, match="function: jumps too densely, or is too noisy, for differences"):
+        wrap_numba(user_noise, state_shape=(2,))
 
 
 @pytest.mark.parametrize("k", [1, 5, 13])

@@ -1,8 +1,10 @@
-"""NumPy functions as maps: derivatives given, by complex step, by central differences."""
+"""NumPy functions as maps: derivatives given, by complex step, by dual numbers, by differences."""
 
 from __future__ import annotations
 
+import math
 import warnings
+from math import sin
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from sample_maps import Henon, henon
 
 RNG = np.random.default_rng(0)
 X, V = RNG.uniform(-1, 1, (5, 2)), RNG.standard_normal((5, 2, 3))
-GIVEN, COMPLEX, DIFFERENCES = "jacobian given", "complex step", "central differences"
+GIVEN, COMPLEX, DUAL, DIFFERENCES = "jacobian given", "complex step", "dual numbers", "central differences"
 
 
 def ikeda(x: np.ndarray) -> np.ndarray:
@@ -24,9 +26,18 @@ def ikeda(x: np.ndarray) -> np.ndarray:
 
 
 def filled_in(x: np.ndarray) -> np.ndarray:
-    out = np.empty(x.shape, x.dtype if x.dtype != complex else float)  # as most people write it
+    out = np.empty(x.shape)  # as most people write it
     out[:, 0], out[:, 1] = x[:, 0] ** 2, x[:, 1]
     return out
+
+
+def copied(function: Any) -> Any:
+    """A function whose numbers go through bytes, where nothing is to be seen: differences are all there is."""
+
+    def copy(x: np.ndarray) -> np.ndarray:
+        return function(np.frombuffer(x.tobytes(), x.dtype).reshape(x.shape))
+
+    return copy
 
 
 def test_a_given_jacobian_is_used() -> None:
@@ -50,7 +61,6 @@ def test_a_jacobian_may_have_the_shape_of_the_states_twice() -> None:
     [
         (henon, Henon().jacobian),
         (lambda x: np.exp(np.sin(x)), lambda x: (np.cos(x) * np.exp(np.sin(x)))[:, None] * np.eye(2)),
-        (lambda x: np.where(x < 0.1, 2 * x, x / 2), lambda x: np.where(x < 0.1, 2, 0.5)[:, None] * np.eye(2)),
     ],
 )
 def test_the_complex_step_is_exact(function: Any, jacobian: Any) -> None:
@@ -68,57 +78,123 @@ def test_the_complex_step_of_the_ikeda_map_conserves_its_determinant() -> None:
     np.testing.assert_allclose(np.linalg.det(m.jacobian(X)), 0.81, rtol=1e-13)
 
 
-@pytest.mark.parametrize(
-    ("function", "slope"),
-    [
-        (lambda x: np.abs(x), np.sign),
-        (lambda x: x - np.abs(x), lambda x: 1 - np.sign(x)),
-        (lambda x: np.where(x > 1, np.abs(3 * x - 9), x / 2), lambda x: np.full_like(x, 0.5)),
-        (lambda x: np.real(x) ** 2, lambda x: 2 * x),
-        (lambda x: np.maximum(np.minimum(x, 0.5), 2 * x) % 1.0, lambda x: np.where(x < 0, 1.0, 2.0)),
-        (lambda x: np.conj(x) * x, lambda x: 2 * x),
-        (lambda x: x.astype(float) / 2, lambda x: np.full_like(x, 0.5)),
-    ],
-)
-def test_functions_that_are_not_analytic_are_differenced(function: Any, slope: Any) -> None:
+def test_what_underflows_in_a_complex_step_is_taken_again() -> None:
+    m = wrap_numpy(lambda x: x * np.exp(-600.0), state_shape=(1,))
+    assert m.derivative == COMPLEX
+    np.testing.assert_allclose(np.log(m.jacobian(np.array([[0.5]]))), -600, rtol=1e-13)
+    sigmoid = wrap_numpy(lambda x: 1 / (1 + np.exp(-x)), state_shape=(1,))
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.testing.assert_allclose(sigmoid.jacobian(np.array([[-800.0], [0.0]])).ravel(), [0, 0.25])
+
+
+BRANCHES: list[Any] = [
+    (np.abs, np.sign),
+    (lambda x: np.where(x < 0.1, 2 * x, x / 2), lambda x: np.where(x < 0.1, 2, 0.5)),
+    (lambda x: x - np.abs(x), lambda x: 1 - np.sign(x)),
+    (lambda x: np.where(x > 1, np.abs(3 * x - 9), x / 2), lambda x: np.full_like(x, 0.5)),
+    (lambda x: np.real(x) ** 2, lambda x: 2 * x),
+    (
+        lambda x: np.maximum(np.minimum(x, 0.5), 2 * x) % 1.0,
+        lambda x: np.where(x < 0.5, np.where(x < 0, 1.0, 2.0), 2.0),
+    ),
+    (lambda x: np.conj(x) * x, lambda x: 2 * x),
+    (lambda x: x.astype(float) / 2, lambda x: np.full_like(x, 0.5)),
+]
+
+
+@pytest.mark.parametrize(("function", "slope"), BRANCHES)
+def test_functions_that_are_not_analytic_go_by_dual_numbers(function: Any, slope: Any) -> None:
     m = wrap_numpy(function, state_shape=(2,))
-    assert m.derivative == DIFFERENCES
-    x = X[np.abs(X).min(axis=1) > 0.01]
-    if "maximum" in function.__code__.co_names:
-        x = np.array([[0.3, 0.1], [0.2, 0.45]])
-    wanted = slope(x)[:, :, None] * V[: len(x)]
-    np.testing.assert_allclose(m.jvp(x, V[: len(x)])[1], wanted, rtol=1e-8, atol=1e-9)
+    assert m.derivative == DUAL
+    y, tangents = m.jvp(X, V)
+    np.testing.assert_array_equal(y, function(X))
+    np.testing.assert_allclose(tangents, slope(X)[:, :, None] * V, rtol=1e-14)
+    rough = wrap_numpy(copied(function), state_shape=(2,))
+    assert rough.derivative == DIFFERENCES
+    np.testing.assert_allclose(rough.jvp(X, V)[1], tangents, rtol=1e-7, atol=1e-8)
 
 
-def test_a_branch_far_from_the_unit_cube_is_looked_at_too() -> None:
-    assert wrap_numpy(lambda x: np.where(x > 1.5, np.abs(x), x), state_shape=(4,)).derivative == DIFFERENCES
+def test_a_branch_that_no_probe_sees_has_its_own_derivative() -> None:
+    m = wrap_numpy(lambda x: np.where(x > 50.0, np.abs(x), -x), state_shape=(4,))
+    np.testing.assert_array_equal(m.jacobian(np.full((1, 4), 60.0))[0], np.eye(4))
+    np.testing.assert_array_equal(m.jacobian(np.full((1, 4), 40.0))[0], -np.eye(4))
 
 
-def test_a_function_that_drops_imaginary_parts_is_differenced_without_a_warning() -> None:
+def with_math(s: np.ndarray) -> Any:
+    y = np.zeros(2)
+    y[0], y[1] = squared(s[0]), math.fmod(math.exp(s[1]) + sin(s[1]), 1.0)
+    return np.asarray(y, dtype=float)
+
+
+def squared(x: Any) -> Any:
+    made = np.full(1, 1.0)
+    made[0] = math.pow(x, 2)
+    return made[0]
+
+
+def test_functions_that_fill_plain_arrays_or_call_math_are_exact_too() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert wrap_numpy(filled_in, state_shape=(2,)).derivative == DIFFERENCES
+        filled, one = wrap_numpy(filled_in, state_shape=(2,)), wrap_numpy(with_math, state_shape=(2,), vectorized=False)
+    assert filled.derivative == one.derivative == DUAL
+    np.testing.assert_array_equal(filled.jacobian(X), [np.diag([2 * a, 1]) for a, _ in X])
+    wanted = [np.diag([2 * a, math.exp(b) + math.cos(b)]) for a, b in X]
+    np.testing.assert_allclose(one.jacobian(X), wanted, rtol=1e-14)
+
+
+def test_such_a_function_sees_its_variables_as_they_are() -> None:
+    factor = 2.0
+
+    def scaled(x: np.ndarray) -> np.ndarray:
+        y = np.empty(x.shape)
+        y[:] = factor * x
+        return y
+
+    m = wrap_numpy(scaled, state_shape=(2,))
+    factor = 3.0
+    np.testing.assert_array_equal(m.jacobian(X[:1])[0], 3 * np.eye(2))
 
 
 def test_a_function_with_no_value_far_out_is_judged_where_it_has_one() -> None:
     assert wrap_numpy(lambda x: np.log(x + 0.5) / 9, state_shape=(2,)).derivative == COMPLEX
 
 
-def test_float32_takes_differences_and_stays_float32() -> None:
-    m = wrap_numpy(henon, state_shape=(2,), dtype="float32")
+@pytest.mark.parametrize(("function", "way", "error"), [(henon, DUAL, 1e-5), (copied(henon), DIFFERENCES, 2e-3)])
+def test_float32_stays_float32(function: Any, way: str, error: float) -> None:
+    m = wrap_numpy(function, state_shape=(2,), dtype="float32")
     y, tangents = m.jvp(X.astype(np.float32), V.astype(np.float32))
-    assert m.derivative == DIFFERENCES
+    assert m.derivative == way
     assert y.dtype == tangents.dtype == np.float32
-    np.testing.assert_allclose(tangents, Henon().jacobian(X) @ V, rtol=0.02, atol=1e-3)
+    np.testing.assert_allclose(tangents, Henon().jacobian(X) @ V, rtol=error, atol=error)
 
 
 def test_differences_are_accurate_whatever_the_size_of_states_and_tangents() -> None:
-    m = wrap_numpy(lambda x: np.abs(x) ** 1.5, state_shape=(2,))
+    m = wrap_numpy(copied(lambda x: np.abs(x) ** 1.5), state_shape=(2,))
     assert m.derivative == DIFFERENCES
     for size, length in ((1e-2, 1e8), (1e6, 1e-8), (1.0, 1e-200)):
         x = size * (X + 2)
         wanted = 1.5 * np.sqrt(x)[:, :, None] * length * V
         np.testing.assert_allclose(m.jvp(x, length * V)[1], wanted, rtol=1e-7, atol=1e-8 * np.abs(wanted).max())
+
+
+def test_each_coordinate_has_a_step_of_its_own() -> None:
+    m = wrap_numpy(copied(lambda x: np.stack([x[:, 0] ** 2, np.sin(x[:, 1])], axis=1)), state_shape=(2,))
+    x = np.array([[3e8, 2e-5], [2e-5, 3.0]])
+    wanted = np.stack([np.diag([2 * a, np.cos(b)]) for a, b in x])
+    np.testing.assert_allclose(m.jacobian(x), wanted, rtol=1e-8, atol=1e-12)
+
+
+def test_differences_that_lie_across_jumps_are_counted_and_too_many_refused() -> None:
+    def noise(x: np.ndarray) -> np.ndarray:
+        return np.frombuffer((x * 1e18 % 997).tobytes()).reshape(x.shape) / 997  # nothing is to be seen through bytes
+
+    m = wrap_numpy(noise, state_shape=(2,))
+    assert m.derivative == DIFFERENCES
+    states = RNG.random((100, 2))
+    m.jacobian(states)
+    assert m.provenance["uncertain_differences"].endswith("of 200")
+    with pytest.raises(MapError, match="lie across jumps or noise; give its jacobian"):
+        m.jacobian(np.tile(states, (10, 1)))
 
 
 def test_many_directions_go_through_the_function_in_bounded_numbers() -> None:

@@ -135,7 +135,7 @@ def expansion_entropy(
     time, and from a quarter of the difference between the slopes of the window's halves. What
     neither shows is a heavy tail: E is carried by the few points that stretch most, so distrust a
     curve that bends down where its errors grow. Derivatives must be exact where the map jumps:
-    central differences across a jump count as stretching.
+    differences across a jump would count as stretching.
 
     References
     ----------

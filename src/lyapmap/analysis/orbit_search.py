@@ -19,6 +19,8 @@ STALLED = 1e-4
 """A step must shrink the residual by at least this share of its length."""
 KRYLOV_TOLERANCE = 1e-3
 KRYLOV_VECTORS = 60
+NEIGHBORS = 8
+"""Coordinates along which one looks beside a cycle, and as many random diagonals."""
 ROWS = 4_000_000
 """Entries of matrices that are held at once."""
 
@@ -107,6 +109,16 @@ class OrbitSearch:
             x[rows[better]] = trial[better]
             residuals[rows] = np.where(after <= tolerance, np.minimum(after, residuals[rows]), np.inf)
         return x, residuals
+
+    def images_around(self, x: _Values, distance: float) -> _Values:
+        """Images (s, p, n) of states beside each point of a cycle (p, n), to all sides."""
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (2 * NEIGHBORS, self.n))
+        for i in range(min(self.n, NEIGHBORS)):
+            # Some leave the point along one coordinate only.
+            signs[2 * i : 2 * i + 2] = 0.0
+            signs[2 * i : 2 * i + 2, i] = 1.0, -1.0
+        signs = np.concatenate([signs, np.ones((1, self.n)), -np.ones((1, self.n))])
+        return self.images(x + distance * np.maximum(np.abs(x).max(), 1.0) * signs[:, None, :])
 
     def _line_search(
         self, x: _Values, steps: _Values, residuals: _Values

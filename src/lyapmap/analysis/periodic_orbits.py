@@ -24,6 +24,8 @@ FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
 """Default number of guesses: bounds, and the number for one dimension if that were not too many."""
 TOGETHER = 2048
 """Unknowns that are solved for side by side."""
+BESIDE = 1e-3
+"""How near an image must come to a point across a jump, as a part of the jump."""
 STABLE, SADDLE, UNSTABLE, NEUTRAL_NAME = "stable", "saddle", "unstable", "neutral"
 
 
@@ -121,8 +123,8 @@ def periodic_orbits(
     Parameters
     ----------
     map : Map
-        A function on R^n: points that are the same only modulo 1 are different points here. It
-        must not depend on the step.
+        A function on R^n; it must not depend on the step. Cycles on both sides of a jump (0 and 1
+        of a remainder modulo 1) are one.
     x0 : (n,), (b, n), state_shape or (b, *state_shape), optional
         States to start from. They are guesses themselves; further ones are taken from their
         orbits, half of them where the orbit comes closest to closing after p steps, half evenly.
@@ -257,6 +259,46 @@ class _Collected:
             self.periods.append(least)
             self.counts.append(1)
 
+    def unite(self) -> None:
+        """Cycles on the two sides of a jump become one: 0 and 2 pi of an angle are the same state.
+
+        They are known by their neighbours: beside each there are states whose images lie at the
+        other.
+        """
+        around: dict[int, NDArray[np.float64]] = {}
+        for row, (orbit, p) in enumerate(zip(self.orbits, self.periods, strict=True)):
+            images = self.search.images_around(orbit[:p], self.separation)
+            spread = np.abs(images - np.roll(orbit[:p], -1, axis=0)).max(axis=(1, 2))
+            if not (spread <= BESIDE * max(float(np.abs(orbit).max()), 1.0)).all():
+                around[row] = images
+        dropped: set[int] = set()
+        for i in around:
+            for j in around:
+                if i < j and not {i, j} & dropped and self.periods[i] == self.periods[j] and self._joined(i, j, around):
+                    # The lower one stays: a remainder reaches 0 and not the divisor.
+                    keep, drop = sorted((i, j), key=lambda row: float(np.abs(self.orbits[row]).sum()))
+                    self.counts[keep] += self.counts[drop]
+                    dropped.add(drop)
+        lists: tuple[list[Any], ...] = (self.orbits, self.residuals, self.periods, self.counts)
+        for kept in lists:
+            kept[:] = [value for row, value in enumerate(kept) if row not in dropped]
+
+    def _joined(self, i: int, j: int, around: dict[int, NDArray[np.float64]]) -> bool:
+        p = self.periods[i]
+        first, second = self.orbits[i][:p], self.orbits[j][:p]
+        near = self.separation * max(float(np.abs(first).max()), 1.0)
+        for shift in range(p):
+            turned, images = np.roll(second, -shift, axis=0), np.roll(around[j], -shift, axis=1)
+            gap = np.abs(first - turned).max(axis=1)
+            # Points that differ must be reached from beside those before them, by either cycle.
+            reached = np.ones(p, bool)
+            for nearby, other in ((around[i], turned), (images, first)):
+                distance = np.abs(np.roll(nearby, 1, axis=1) - other).max(axis=2).min(axis=0)
+                reached &= (gap <= near) | (distance <= BESIDE * gap)
+            if reached.all():
+                return True
+        return False
+
     @staticmethod
     def _least_period(orbit: NDArray[np.float64], near: float) -> int:
         p = len(orbit)
@@ -276,6 +318,7 @@ def _result(
     max_iterations: int,
     eps: float,
 ) -> PeriodicOrbits:
+    collected.unite()
     search, m = collected.search, len(collected.orbits)
     period = np.array(collected.periods, np.int64)
     found = [

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.backends import flow_kernels, lane_kernels, row_kernels
+from lyapmap.core.differences import AGREEMENT, COARSEST, FLAT, INNER, NOISE, SHORTER, SMALLEST_SIZE, lengths
 
 WIDE = 64
 """Dimension from which a user's map is worth the compile time of vector instructions."""
@@ -265,28 +266,64 @@ def _tangents_of(function: Any, rule: FunctionRule) -> Callable[..., None]:
 
 
 def _differences_of(function: Any) -> Any:
-    relative_step = float(np.finfo(np.float64).eps ** (1 / 3))
+    """The Jacobian column by column, by differences that stay on one side of jumps; see `differences`."""
+    tried = tuple(lengths(np.float64))
+    eps = float(np.finfo(np.float64).eps)
+
+    def slopes(x: Any, moved: Any, j: int, width: float, image: Any, out: Any) -> Any:
+        moved[j] = x[j] + width
+        length = moved[j] - x[j]  # as rounding left it, not as it was meant
+        y = function(moved)
+        for i in range(x.shape[0]):
+            out[i] = (y[i] - image[i]) / length
+        moved[j] = x[j]
+        return length
+
+    slopes = _jit(slopes)
 
     def differences(x: Any) -> Any:
         n = x.shape[0]
-        jacobian = np.empty((n, n))
-        moved = np.empty(n)
-        size = 1e-3
+        jacobian = np.full((n, n), np.nan)
+        moved, image = np.empty(n), np.empty(n)
+        a, b, c = np.empty(n), np.empty(n), np.empty(n)
+        found = function(x)
         for i in range(n):
-            moved[i] = x[i]
-            size = max(size, abs(x[i]))
+            moved[i], image[i] = x[i], found[i]
         for j in range(n):
-            above, below = x[j] + relative_step * size, x[j] - relative_step * size
-            moved[j] = above
-            ahead = function(moved)
-            for i in range(n):
-                jacobian[i, j] = ahead[i]
-            moved[j] = below
-            behind = function(moved)
-            for i in range(n):
-                # The width as rounding left it, not as it was meant.
-                jacobian[i, j] = (jacobian[i, j] - behind[i]) / (above - below)
-            moved[j] = x[j]
+            size = max(SMALLEST_SIZE, abs(x[j]))
+            calmest = np.inf
+            for attempt in range(3 * len(tried)):
+                h, side = tried[attempt // 3] * size, attempt % 3
+                # To both sides, then ahead alone, then behind alone.
+                first = h if side < 2 else -h
+                second = -h if side == 0 else INNER * first
+                third = INNER * first if side == 0 else second / SHORTER
+                ta = slopes(x, moved, j, first, image, a)
+                tb = slopes(x, moved, j, second, image, b)
+                tc = slopes(x, moved, j, third, image, c)
+                largest = 0.0
+                for i in range(n):
+                    largest = max(largest, abs(a[i]), abs(b[i]), abs(c[i]))
+                shortest = abs(tc)
+                tolerance = min(max(NOISE * eps * size / shortest, AGREEMENT), COARSEST)
+                misfit = 0.0
+                for i in range(n):
+                    noise = 30 * eps * abs(image[i]) / (shortest / size)
+                    if attempt > 2 and noise > (COARSEST * largest * size if largest > 0.0 else FLAT * abs(image[i])):
+                        misfit = np.inf
+                    tilt = (a[i] - b[i]) / (ta - tb)
+                    off = abs(b[i] + tilt * (tc - tb) - c[i])
+                    scale = max(abs(a[i]), abs(b[i]), abs(c[i]), 1e-3 * largest)
+                    if off > 0.0:
+                        misfit = max(misfit, off / (tolerance * scale + noise / size))
+                    elif off != 0.0:
+                        misfit = np.inf
+                if misfit <= 1.0 or (misfit < np.inf and largest < calmest):
+                    calmest = largest
+                    for i in range(n):
+                        jacobian[i, j] = b[i] - (a[i] - b[i]) / (ta - tb) * tb
+                if misfit <= 1.0:
+                    break
         return jacobian
 
     return _jit(differences)

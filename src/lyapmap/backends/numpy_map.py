@@ -1,28 +1,40 @@
-"""Maps made of NumPy functions, with the Jacobian given or differentiated numerically."""
+"""Maps made of NumPy functions, with the Jacobian given, or derivatives taken on the way."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.dual_arrays import Dual
+from lyapmap.backends.dual_modules import fit_for
+from lyapmap.backends.dual_values import as_dual
+from lyapmap.backends.numpy_dual import ANALYTIC, DualArray, noting, tangents_of
+from lyapmap.core.differences import sizes, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
 
+DUAL_NUMBERS = "dual numbers"
 COMPLEX_STEP = "complex step"
 CENTRAL_DIFFERENCES = "central differences"
 GIVEN = "jacobian given"
 
 _IMAGINARY_STEP = 1e-100  # nothing is subtracted, so any step that does not underflow will do
+_SMALLEST_TANGENT = 1e-150  # below, imaginary parts come near to underflow
 _ADVICE = "write it for a batch of states (rows), or pass vectorized=False"
 _ROWS = 4096
 """States that go through the function at once when tangents are taken numerically."""
+_COLUMNS = 64
+"""Dimension up to which differences are taken coordinate by coordinate, each by its own size."""
+_LIKELY, _MOST_UNSURE = 1000, 0.1
+"""From so many differences on, no more than this part of them may lie across a jump."""
 
 
 class NumpyMap:
@@ -42,13 +54,15 @@ class NumpyMap:
         self._function = function
         self._jacobian = jacobian
         self._n = dimension(state_shape)
+        self._fitted = False  # whether dual numbers need a copy of the function that sees modules made for them
+        self._taken = self._unsure = 0  # differences, and those of them that may lie across a jump
         probe = self._probe_states()
         self._check_function(probe)
         if jacobian is not None:
             self.derivative = GIVEN
             self._check_jacobian(probe)
         else:
-            self.derivative = COMPLEX_STEP if self._takes_complex_step(probe) else CENTRAL_DIFFERENCES
+            self.derivative = self._way(probe)
 
     def apply(self, x: NDArray[Any]) -> NDArray[Any]:
         self._require(x)
@@ -60,16 +74,19 @@ class NumpyMap:
         self._require(v, "v")
         if self._jacobian is not None:
             return self._call(x), self.jacobian(x) @ v
-        rule = self._complex_step if self.derivative == COMPLEX_STEP else self._differences
-        # Every direction is one more row for the function; rows go through it in bounded numbers.
-        b, n, k = v.shape
-        rows = np.repeat(x, k, axis=0)
-        directions = np.moveaxis(v, 2, 1).reshape(b * k, n)
-        parts = [rule(rows[i : i + _ROWS], directions[i : i + _ROWS]) for i in range(0, b * k, _ROWS)] or [
-            np.empty((0, n), x.dtype)
-        ]
-        tangents = np.concatenate(parts).reshape(b, k, n)
-        return self._call(x), np.ascontiguousarray(np.moveaxis(tangents, 1, 2), dtype=x.dtype)
+        k = v.shape[2]
+        if k == 0:
+            return self._call(x), np.empty(v.shape, x.dtype)
+        if self.derivative == COMPLEX_STEP:
+            return self._call(x), self._by_complex_step(x, v)
+        if self.derivative == DUAL_NUMBERS:
+            rows = max(1, _ROWS // k)
+            parts = [self._by_dual_numbers(x[i : i + rows], v[i : i + rows]) for i in range(0, len(x), rows)]
+            if len(parts) == 1:
+                return parts[0]
+            if parts:
+                return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        return self._call(x), self._by_differences(x, v)
 
     def jacobian(self, x: NDArray[Any]) -> NDArray[Any]:
         if self._jacobian is None:
@@ -80,17 +97,82 @@ class NumpyMap:
     def _call(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self._function(x.reshape(-1, *self.state_shape))).reshape(len(x), self._n)
 
-    def _complex_step(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+    def _by_complex_step(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
         """Exact to rounding for analytic functions (W. Squire and G. Trapp 1998)."""
-        return self._call(x + 1j * _IMAGINARY_STEP * v).imag / _IMAGINARY_STEP
+        # Every direction is one more row for the function; rows go through it in bounded numbers.
+        b, n, k = v.shape
+        states = x.repeat(k, axis=0) + (1j * _IMAGINARY_STEP) * v.transpose(0, 2, 1).reshape(b * k, n)
+        parts = [self._call(states[i : i + _ROWS]).imag for i in range(0, b * k, _ROWS)] or [np.empty((0, n))]
+        imaginary = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        tangents = np.ascontiguousarray((imaginary / _IMAGINARY_STEP).reshape(b, k, n).transpose(0, 2, 1))
+        size = np.abs(tangents).max(axis=1)
+        if size.size and not (size.min() > _SMALLEST_TANGENT and size.max() < np.inf):
+            # Out of the range of the step, or zero indeed.
+            rows = np.flatnonzero(~((size > _SMALLEST_TANGENT) & (size < np.inf)).all(axis=1))
+            tangents[rows] = self._by_dual_numbers(x[rows], v[rows])[1]
+        return tangents
 
-    def _differences(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-        """Central differences with the step that balances truncation and rounding."""
-        size = np.maximum(np.abs(x).max(axis=1, keepdims=True), 1e-3)
-        length = np.maximum(np.abs(v).max(axis=1, keepdims=True), np.finfo(x.dtype).tiny)
-        h = (np.finfo(x.dtype).eps ** (1 / 3) * size / length).astype(x.dtype)
-        ahead, behind = x + h * v, x - h * v
-        return (self._call(ahead) - self._call(behind)) / (2 * h)
+    def _by_dual_numbers(self, x: NDArray[Any], v: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Images and tangents in one pass, exact to rounding for any function that dual numbers go through."""
+        try:
+            image, tangents = self._dual(x, v)
+        except Exception:  # a branch that was not seen before may hold anything
+            return self._call(x), self._by_differences(x, v)
+        finite = np.isfinite(tangents)
+        if not finite.all():  # infinity times zero, as of 1 / (1 + exp(800))
+            rows = np.flatnonzero(~finite.all(axis=(1, 2)) & np.isfinite(image).all(axis=1))
+            if rows.size:
+                tangents[rows] = self._by_differences(x[rows], v[rows])
+        return image, tangents
+
+    def _dual(
+        self, x: NDArray[Any], v: NDArray[Any], kind: type[Dual] = DualArray
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        b, n, k = v.shape
+        batch = (b, *self.state_shape)
+        directions = np.ascontiguousarray(v.transpose(2, 0, 1)).reshape(k, *batch)
+        with np.errstate(all="ignore"):
+            function = fit_for(kind, k, self._function) if self._fitted else self._function
+            image, tangents = tangents_of(function, x.reshape(batch), directions, kind)
+        if image.size != x.size or len(image) != b:
+            raise ShapeError(f"function: expected {batch} back, got {image.shape}")
+        ordered = np.ascontiguousarray(tangents.reshape(k, b, n).transpose(1, 2, 0), dtype=x.dtype)
+        return image.reshape(b, n).astype(x.dtype, copy=False), ordered
+
+    def _by_differences(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        """Differences that stay on one side of jumps; those that cannot tell are counted."""
+        _, n, k = v.shape
+        if n > max(_COLUMNS, k):
+            along = np.moveaxis(v, 2, 1)  # (b, k, n)
+            longest = np.abs(along / sizes(x)[:, None]).max(axis=2, keepdims=True)
+            longest = np.where(longest > 0, longest, 1.0)
+            slopes = self._slopes(x, along / longest) * longest
+            return np.ascontiguousarray(np.moveaxis(slopes, 1, 2), dtype=x.dtype)
+        size = sizes(x)
+        steps = size[:, :, None] * np.eye(n, dtype=x.dtype)
+        columns = self._slopes(x, steps) / size[:, :, None]  # (b, coordinate, component)
+        product: NDArray[Any] = np.moveaxis(columns, 1, 2) @ v
+        return np.ascontiguousarray(product, dtype=x.dtype)
+
+    def _slopes(self, x: NDArray[Any], u: NDArray[Any]) -> NDArray[np.float64]:
+        """Derivatives (b, d, n) in d directions u (b, d, n) at x (b, n)."""
+        b, d, n = u.shape
+        slopes, together = np.empty((b, d, n)), max(1, _ROWS // max(3 * d, 1))
+        for i in range(0, b, together):
+            states = np.repeat(x[i : i + together], d, axis=0)
+            found, sure = slopes_along(self._call, states, u[i : i + together].reshape(-1, n).astype(x.dtype))
+            slopes[i : i + together] = found.reshape(-1, d, n)
+            # Where an orbit escapes there is nothing to tell.
+            self._taken += len(sure)
+            self._unsure += int((~sure & np.isfinite(found).all(axis=1)).sum())
+        if self._unsure:
+            self.provenance["uncertain_differences"] = f"{self._unsure} of {self._taken}"
+        if self._taken >= _LIKELY and self._unsure > _MOST_UNSURE * self._taken:
+            raise MapError(
+                f"function: {self._unsure} of {self._taken} differences lie across jumps or noise; "
+                "give its jacobian, or write it in NumPy's own functions"
+            )
+        return slopes
 
     def _probe_states(self) -> NDArray[Any]:
         """A few states, their number never n, so that a function of columns shows itself."""
@@ -130,25 +212,43 @@ class NumpyMap:
         if np.result_type(found, probe) != probe.dtype:
             raise PrecisionError(f"jacobian: expected {probe.dtype} back, got {found.dtype}")
 
-    def _takes_complex_step(self, probe: NDArray[Any]) -> bool:
-        """Whether the function is analytic as written, judged against central differences."""
-        if self.ops.dtype != "float64":
-            return False
+    def _way(self, probe: NDArray[Any]) -> str:
+        """How tangents are taken: by the quickest way that is exact at every state, held against differences."""
         rng = np.random.default_rng(1)
         # Also far out, where another branch of the function may rule.
-        states = np.concatenate([probe, rng.normal(0, 3, probe.shape)])
-        v = rng.standard_normal(states.shape)
+        states = np.concatenate([probe, rng.uniform(-1, 1, probe.shape), rng.normal(0, 3, probe.shape)])
+        states = states.astype(probe.dtype)
         with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
+            warnings.simplefilter("ignore")
             try:
-                exact = self._complex_step(states, v)
-            except Exception:  # anything at all may go wrong in a function that is not made for complex numbers
-                return False
-            rough = self._differences(states, v)
-        defined = np.isfinite(rough).all(axis=1)  # far out the function may have no value
-        exact, size = exact[defined], np.abs(rough[defined])
-        close = np.abs(exact - rough[defined]) <= 1e-5 * size + 1e-7 * np.maximum(size.max(axis=1, keepdims=True), 1)
-        return bool(defined[: len(probe)].all() and close.all())
+                image = self._call(states)
+            except Exception:  # it need not have a value far out
+                states = probe
+                image = self._call(states)
+            v = rng.standard_normal((*states.shape, 1)).astype(states.dtype)
+            kind, notes = noting()
+            for self._fitted in (False, True):
+                with suppress(Exception):  # anything at all may go wrong in a function not made for such numbers
+                    primal, exact = self._dual(states, v, kind)
+                    break
+            else:
+                return CENTRAL_DIFFERENCES
+            eps = float(np.finfo(states.dtype).eps)
+            if not np.allclose(primal, image, rtol=1e4 * eps, atol=1e3 * eps, equal_nan=True):
+                return CENTRAL_DIFFERENCES
+            longest = np.abs(v[:, :, 0] / sizes(states)).max(axis=1, keepdims=True)
+            rough, sure = slopes_along(self._call, states, v[:, :, 0] / longest)
+            if not _agree(exact[:, :, 0], rough * longest, sure, 0.02 if eps > 1e-10 else 1e-4):
+                return CENTRAL_DIFFERENCES
+            if self.ops.dtype != "float64" or self._fitted or not notes <= ANALYTIC:
+                return DUAL_NUMBERS
+            try:
+                stepped = self._call(states + 1j * _IMAGINARY_STEP * v[:, :, 0]).imag / _IMAGINARY_STEP
+            except Exception:
+                return DUAL_NUMBERS
+        finite = np.isfinite(exact).all(axis=(1, 2)) & np.isfinite(image).all(axis=1)
+        close = np.allclose(stepped[finite], exact[finite, :, 0], rtol=1e-10, atol=1e-120)
+        return COMPLEX_STEP if close else DUAL_NUMBERS
 
     def _require(self, array: NDArray[Any], name: str = "x") -> None:
         if array.ndim != (2 if name == "x" else 3) or array.shape[1] != self._n:
@@ -176,8 +276,11 @@ def wrap_numpy(
     state_shape : tuple of int
     jacobian : callable, optional
         Takes the same and returns (b, n, n), or (n, n) with `vectorized=False`. Without it
-        tangents are taken by complex step where the function is analytic as written (exact to
-        rounding), else by central differences (about 1e-10); `derivative` says which.
+        tangents are exact to rounding: by complex steps where the function is arithmetic and
+        analytic functions alone, else by dual numbers, which know `%`, `floor`, `where`,
+        comparisons and branches. Where neither goes through (values copied into arrays of plain
+        numbers, `math`, compiled code), central differences are taken, and those of one side
+        beside a jump; `derivative` says which.
     dtype : "float64" or "float32"
     vectorized : bool
         Whether the functions take a batch.
@@ -208,7 +311,17 @@ def wrap_numpy(
 
 
 def _over_rows(function: Function) -> Function:
-    def rows(x: NDArray[Any]) -> NDArray[Any]:
+    def rows(x: NDArray[Any]) -> Any:
+        if isinstance(x, Dual):
+            return np.stack([as_dual(type(x), function(row), len(x.tangent)) for row in x])
         return np.stack([np.asarray(function(row)) for row in x])
 
     return rows
+
+
+def _agree(exact: NDArray[Any], rough: NDArray[Any], sure: NDArray[np.bool_], tolerance: float) -> bool:
+    """Whether derivatives are those of differences, at most of the states where these can tell."""
+    told = sure & np.isfinite(rough).all(axis=1)
+    size = np.maximum(np.abs(rough).max(axis=1, keepdims=True), 1e-3)
+    close = (np.abs(exact - rough) <= tolerance * size).all(axis=1)
+    return not told.any() or bool(close[told].mean() > 0.5)
