@@ -40,12 +40,12 @@ EDGES = 0.5
 SHARE = 0.5
 """Least length of it in proportion to that of the curve."""
 DECORRELATION_TIMES = 3
-LOGARITHM = 0.6
+LOGARITHM = 0.65
 """Expected power b of a logarithm in C(r) ~ r^D L^b, L = REACH + log(extent / r), before the curve is looked at.
 
 A chaotic set that is folded has one (b near 1: the logistic map, the Rössler system); its slope is too low by b / L."""
 REACH = 2.0
-RIPPLES = 6
+RIPPLES = 3
 """Independent pieces of a curve whose ripples belong to the set."""
 ROUNDING = 100
 """Radii of fewer roundings of the largest value than that show the rounding."""

@@ -11,36 +11,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.dimension_methods import LEAST_K, MEASURES, USUAL_K, Options, Seen, usual_scales
+from lyapmap.analysis.dimension_methods import LEAST_K, MEASURES, USUAL_K, Options, usual_scales
+from lyapmap.analysis.dimension_reading import along_a_path, nothing, read
 from lyapmap.analysis.local_pca import THRESHOLDS
 from lyapmap.analysis.neighbors import Graph, neighbor_graph, tell_apart
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.trajectory import Trajectory
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.points import as_points, rounding
+from lyapmap.core.points import as_points
 from lyapmap.core.results import Result, Status, provenance
 
 METHODS = ("gride", "twonn", "mle", "pca", "correlation")
 FEWEST_POINTS, ENOUGH_POINTS = 10, 50
 """Below the first points are no set; below the second errors do not hold what they should (`docs/dimension.md`)."""
-BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
-"""Standard error for edges, curvature and changes of density, as a share of the dimension where neighbourhoods are as
-wide as the points are apart, and less in proportion; from tori, spheres, cubes and Gaussians (`docs/dimension.md`)."""
-CHOSEN = 1.15
-"""How much the choice of its scale adds to the error of Gride."""
-ROUNDING = 100
-"""Distances of fewer roundings of the largest value than that are rounding themselves."""
-IN_ORDER, FAR_ALONG = 0.3, 0.25
-"""Share of points whose nearest neighbour stands next to them, and change of the dimension over the scales: a path."""
-UNLIKE = 3.0
-"""Ratio of the largest local dimensions to the smallest, by tenths of the points, that is told."""
-MANY_TIES, MOST_TIES = 0.01, 0.25
-"""Share of points with both neighbours at the same distance that is told, and that is too many."""
-CLOSE, MANY_CLOSE = 1e-4, 0.01
-"""Nearest neighbours so much nearer than the median are near duplicates; the share that is told."""
-CLEAR_DRIFT, CERTAIN = 0.1, 3.0
-"""Change of the dimension over the larger scales, relative and in standard errors, that is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +197,7 @@ def intrinsic_dimension(
     known: dict[str, Any] = {"method": method, "duplicates": given - n, "n_points": n}
     try:
         if n < ENOUGH_POINTS:
-            found = _nothing(given) | {"message": _too_few(n, given)}
+            found = nothing(given) | {"message": _too_few(n, given)}
         elif method == "correlation":
             found = _by_correlation(rows, seed)
         else:
@@ -224,7 +208,7 @@ def intrinsic_dimension(
             _check_graph(graph, n)
             with reporting(progress, "local PCA") as report:
                 seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
-            found = _read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1) | {
+            found = read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1) | {
                 "neighbors": int(seen.neighbors[seen.chosen])
             }
     except KeyboardInterrupt:
@@ -259,7 +243,7 @@ def _options(fit: str, average: str, rule: str, threshold: float | None, discard
 
 
 def point_rows(points: Any, name: str = "points") -> tuple[NDArray[np.float64], list[str]]:
-    """Finite rows (N, d) of points (N, ...), or of the states of a `Trajectory`; and what is to be said of their shape."""
+    """Finite rows (N, d) of points (N, ...) or of a `Trajectory`, and what is to be said of their shape."""
     if isinstance(points, Trajectory):
         return as_points(points.states.reshape(-1, points.states.shape[-1]), name), []
     rows = as_points(points, name)
@@ -316,105 +300,21 @@ def _check_graph(graph: Graph, n: int) -> None:
         raise LyapmapError("graph: some neighbours are at distance 0; make it of drop_duplicates(points)[0]")
 
 
-def _nothing(given: int) -> dict[str, Any]:
-    """A result without an estimate."""
-    none = np.empty(0)
-    numbers = dict.fromkeys(("dimension", "stderr", "statistical", "systematic", "scale", "drift"), math.nan)
-    curve = dict.fromkeys(("scales", "dimension_by_scale", "stderr_by_scale"), none)
-    return {
-        "status": Status.NOT_CONVERGED,
-        "message": "",
-        **numbers,
-        **curve,
-        "neighbors": 0,
-        "neighbors_by_scale": np.empty(0, dtype=np.int64),
-        "local": np.full(given, np.nan),
-        "plateau": (math.nan, math.nan),
-    }
-
-
-def _read(
-    seen: Seen, graph: Graph, rows: NDArray[np.float64], which: NDArray[np.int64], method: str, *, free: bool
-) -> dict[str, Any]:
-    """The chosen scale of a curve, and what is to be said of it; `free` if the scale was chosen among others."""
-    at, n, by_distances = seen.chosen, len(rows), method != "pca"
-    d, error = float(seen.dimension[at]), float(seen.stderr[at])
-    beyond = seen.dimension[at + 1 :] if at + 1 < len(seen.dimension) else seen.dimension[:at][::-1]
-    drift = float(beyond[0]) - d if len(beyond) else math.nan
-    finite = np.isfinite(seen.dimension)
-    first, last = seen.plateau()
-    found = _nothing(len(which)) | {
-        "status": Status.OK,
-        "scales": seen.scale,
-        "dimension_by_scale": np.where(finite, seen.dimension, np.nan),
-        "stderr_by_scale": np.where(finite, seen.stderr, np.nan),
-        "neighbors_by_scale": seen.neighbors,
-    }
-    if seen.ties > MOST_TIES or not math.isfinite(d):
-        share = f"{100 * seen.ties:.0f} % of the points have neighbours at exactly the same distance"
-        return found | {"status": Status.NOT_CONVERGED, "message": f"{share}: the values are discrete"}
-    if float(seen.scale[at]) < ROUNDING * rounding(rows):
-        why = "neighbours are as near as rounding: points on few places have dimension 0"
-        return found | {"status": Status.NOT_CONVERGED, "message": why}
-    widest = math.sqrt(2 * float(rows.var(axis=0).sum()))
-    sample = CHOSEN * error if free else error
-    bent = d * math.hypot(BENT[method] * float(seen.scale[at]) / widest, seen.ties)
-    found |= {
-        "dimension": d,
-        "stderr": math.hypot(sample, bent),
-        "statistical": sample,
-        "systematic": bent,
-        "scale": float(seen.scale[at]),
-        "drift": drift,
-        "local": seen.local[which],
-        "plateau": (float(seen.scale[first]), float(seen.scale[last])),
-    }
-    words = []
-    if seen.ties > MANY_TIES:
-        words.append(f"{100 * seen.ties:.0f} % of the points have neighbours at exactly the same distance (discrete)")
-    nearest = graph[0][:, 0]
-    close = float((nearest < CLOSE * np.median(nearest)).mean())
-    if close > MANY_CLOSE:
-        words.append(f"{100 * close:.0f} % of the points nearly repeat another one, which lowers the small scales")
-    next_in_order = float((np.abs(graph[1][:, 0] - np.arange(n)) == 1).mean())
-    if next_in_order > IN_ORDER and abs(float(seen.dimension[-1]) - d) > max(FAR_ALONG * d, CERTAIN * error):
-        return (
-            found
-            | _nothing(0)
-            | {key: found[key] for key in ("scales", "dimension_by_scale", "stderr_by_scale", "neighbors_by_scale")}
-            | {
-                "local": np.full(len(which), math.nan),
-                "message": f"{100 * next_in_order:.0f} % of the points have the one before or after as their nearest: "
-                "points along a path, whose dimension is 1; leave out points close in time",
-            }
-        )
-    low, high = np.nanquantile(found["local"], (0.1, 0.9)) if np.isfinite(found["local"]).any() else (1.0, 1.0)
-    if high > UNLIKE * max(low, 1e-9):
-        words.append(f"no single dimension: about the points it goes from {low:.1f} to {high:.1f}")
-    if len(beyond) and abs(beyond[-1] - d) > max(CLEAR_DRIFT * d, CERTAIN * error):
-        words.append(f"no plateau: over the scales it goes from {d:.1f} to {beyond[-1]:.1f}")
-    k = int(seen.neighbors[at])
-    if not by_distances and d > k / 2:
-        words.append(f"{k} neighbours can show at most {k} directions: raise k")
-    most = 2 * math.log10(n)
-    if d > most and by_distances:
-        words.append(f"a lower bound: {n} points cannot tell dimensions above {most:.1f} apart")
-    return found | {"message": "; ".join(words)}
-
-
 def _by_correlation(rows: NDArray[np.float64], seed: int) -> dict[str, Any]:
     from lyapmap.analysis.correlation_dimension import correlation_dimension
 
     result = correlation_dimension(rows, theiler=0, seed=seed, throw=False)
     low, high = result.window
     seen = result.pairs > 0
-    return _nothing(0) | {
-        "status": result.status,
-        "message": result.message,
-        "dimension": math.nan if result.failed else result.dimension,
-        "stderr": math.nan if result.failed else result.stderr,
-        "statistical": math.nan if result.failed else result.statistical,
-        "systematic": math.nan if result.failed else result.systematic,
+    path = "" if result.failed else along_a_path(neighbor_graph(rows, 1)[1], result.dimension, result.stderr)
+    none = result.failed or bool(path)
+    return nothing(0) | {
+        "status": Status.NOT_CONVERGED if none else Status.OK,
+        "message": path or result.message,
+        "dimension": math.nan if none else result.dimension,
+        "stderr": math.nan if none else result.stderr,
+        "statistical": math.nan if none else result.statistical,
+        "systematic": math.nan if none else result.systematic,
         "scale": math.sqrt(low * high),
         "drift": result.systematic,
         "scales": result.radii[seen],

@@ -207,9 +207,13 @@ class RealManifold:
         begin = time.perf_counter()
         cloud = self._as_cloud(_featured(generated, self.features, "generated"), "generated")
         if not same_samples(cloud.sample_shape, self._cloud.sample_shape):
+            if cloud.d != self._cloud.d:
+                raise ShapeError(
+                    f"generated: expected {self._cloud.d} values for each sample like the real ones, got {cloud.d}"
+                )
             raise ShapeError(
-                f"generated: expected samples of shape {self._cloud.sample_shape}, {self._cloud.d} values for each "
-                f"sample like the real ones, got {cloud.sample_shape}"
+                f"generated: expected samples of shape {self._cloud.sample_shape} like the real ones, "
+                f"got {cloud.sample_shape}"
             )
         with reporting(progress, "manifold") as report:
             own = self._measured(cloud, report)

@@ -64,7 +64,7 @@ class ManifoldMetric:
         """Take a batch (b, ...) of real or of generated samples; tensors are brought to the CPU."""
         found = samples if self.features is None else self.features(samples)
         rows = real_array(found, "samples")
-        if rows.ndim < 2:
+        if rows.ndim < 2 or 0 in rows.shape:
             raise ShapeError(f"samples: expected a batch (b, ...), got shape {rows.shape}")
         rows = rows.reshape(len(rows), -1).copy()  # the caller may use its buffer again
         others = self._batches[True] or self._batches[False]

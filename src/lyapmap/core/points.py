@@ -94,23 +94,13 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
             values = values.float()
     if hasattr(values, "toarray"):
         raise LyapmapError(f"{name}: expected an array, got a sparse {type(values).__name__}; give {name}.toarray()")
-    masked = isinstance(values, list | tuple) and any(isinstance(part, np.ma.MaskedArray) for part in values)
+    refuse_masked(values, name)
     try:
-        array = np.ma.array(values) if masked else np.asanyarray(values)
+        array = np.asarray(values)
     except ValueError:
         raise ShapeError(f"{name}: expected one array, got parts of different shapes") from None
     except TypeError as error:
         raise LyapmapError(f"{name}: expected an array, got {type(values).__name__} ({error})") from None
-    if isinstance(array, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(array)
-        if mask.any():
-            of = np.asarray([part.any() for part in np.atleast_1d(mask)])
-            raise LyapmapError(
-                f"{name}: {int(of.sum())} of {len(of)} rows hold masked values, the first row {int(of.argmax())}; "
-                "leave those rows out or fill them"
-            )
-        array = array.data
-    array = np.asarray(array)
     if array.dtype.kind == "O":
         array = _numbers_of(array, name)
     if array.dtype.kind == "V" and array.dtype.names is None:  # bfloat16 and its like, as JAX has them
@@ -122,6 +112,20 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
         mend = MENDS.get(array.dtype.kind)
         raise LyapmapError(f"{name}: expected real numbers, got dtype {array.dtype}" + (f"; {mend}" if mend else ""))
     return array
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """Raise an error for masked values of an array or of a list of arrays: NumPy takes what lies under the mask."""
+    parts = values if isinstance(values, list | tuple) else [values]
+    if not any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        return
+    mask = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else map(np.ma.getmaskarray, parts)
+    rows = np.array([row.any() for row in (np.atleast_1d(mask) if isinstance(mask, np.ndarray) else mask)])
+    if rows.any():
+        raise LyapmapError(
+            f"{name}: {int(rows.sum())} of {len(rows)} rows hold masked values, the first row {int(rows.argmax())}; "
+            "leave those rows out or fill them"
+        )
 
 
 def _numbers_of(array: NDArray[Any], name: str) -> NDArray[np.float64]:
