@@ -117,9 +117,7 @@ def test_data_for_states_that_are_no_square_is_refused():
     flat = lm.wrap(lambda x: 0.5 * x, state_shape=(8, 6, 1))
     with pytest.raises(lm.LyapmapError, match="states of this map have 8 x 6 pixels"):
         images_like("digits", flat, split="test", classes=None, resize=True)
-    with pytest.raises(
-        lm.LyapmapError, match=r"have shape \(1, 8, 8\) .*, states of this map \(1, 8, 6\); give --resize"
-    ):
+    with pytest.raises(lm.LyapmapError, match=r"have shape \(1, 8, 8\) .* map \(1, 8, 6\); give --resize"):
         images_like("digits", flat, split="test", classes=None)
 
 

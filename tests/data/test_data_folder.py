@@ -185,7 +185,7 @@ def test_deep_colours_are_refused_rather_than_cut_to_8_bits(tmp_path):
     head = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
     content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
-    with pytest.raises(DataError, match="deep.png: has more than 8 bits"):
+    with pytest.raises(DataError, match=r"deep\.png: has more than 8 bits"):
         data.load(tmp_path)
 
 

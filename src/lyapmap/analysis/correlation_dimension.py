@@ -327,7 +327,7 @@ def _time_ordered(points: Any, trajectories: bool) -> tuple[NDArray[np.float64],
         rows = as_points(array)
         lengths = [len(rows)]
     if len(rows) < FEWEST_POINTS:
-        mend = "" if trajectories or array.ndim != 3 else "; trajectories (b, N, d) need trajectories=True"
+        mend = "" if trajectories or array.ndim != 3 else "; trajectories (b, N, d) need trajectories=True (--bundle)"
         raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {len(rows)}{mend}")
     return rows, lengths
 

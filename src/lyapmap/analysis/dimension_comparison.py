@@ -132,7 +132,7 @@ def compare_dimensions(
     words = []
     try:
         for name, points in sets.items():
-            given, said = point_rows(points, f"sets[{name!r}]")
+            given, said = point_rows(points, name)
             words += [f"{name}: {word}" for word in said]
             graph = _graph(given, wanted, approximate, seed, progress)
             options: dict[str, Any] = {"approximate": approximate, "seed": seed, "throw": False, "progress": progress}
