@@ -162,8 +162,7 @@ def rossler(n, dt, start):
     return np.array(states)
 
 
-@pytest.mark.parametrize("n", [1000, 3000])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("n", "seed"), [(1000, 0), (2000, 1)])
 def test_correlation_dimension_within_its_error(n, seed):
     """Published: Hénon 1.22, Lorenz 2.05, Rössler 1.99 (P. Grassberger, I. Procaccia 1983); others exactly."""
     r = np.random.default_rng(seed)

@@ -72,7 +72,8 @@ def read(
         return unread | {"message": f"{share}: the values are discrete"}
     if float(seen.scale[at]) < ROUNDING * rounding(rows):
         return unread | {"message": "neighbours are as near as rounding: points on few places have dimension 0"}
-    widest = math.sqrt(2 * float(rows.var(axis=0).sum()))
+    middle = rows.mean(axis=0)
+    widest = math.sqrt(2 * sum(float((row - middle) @ (row - middle)) for row in rows) / n)
     sample = CHOSEN * error if free else error
     bent = d * math.hypot(BENT[method] * float(seen.scale[at]) / widest, seen.ties)
     found = unread | {

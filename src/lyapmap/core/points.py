@@ -68,7 +68,7 @@ def as_points(values: Any, name: str = "points") -> Points:
         what = rows[first][~np.isfinite(rows[first])][0]
         more = f", and {int(bad.sum()) - 1} others" if bad.sum() > 1 else ""
         raise LyapmapError(f"{name}: point {first} is not finite ({what}){more}; leave out or mend such points")
-    largest = float(np.abs(rows).max())
+    largest = _largest(rows)
     if largest > LARGEST or 0 < largest < SMALLEST:
         raise LyapmapError(f"{name}: values as large as {largest:.1e} have no distances in float64; rescale them")
     return rows
@@ -153,8 +153,13 @@ def rounding(rows: Points) -> float:
     True
     """
     with np.errstate(over="ignore"):
-        single = bool((rows == rows.astype(np.float32)).all())
-    return float(np.finfo(np.float32 if single else np.float64).eps) * float(np.abs(rows).max())
+        single = all((row == row.astype(np.float32)).all() for row in rows)
+    return float(np.finfo(np.float32 if single else np.float64).eps) * _largest(rows)
+
+
+def _largest(rows: Points) -> float:
+    """Largest absolute value, without a copy of all."""
+    return max(float(rows.max()), -float(rows.min()))
 
 
 def same_samples(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:
