@@ -301,7 +301,8 @@ def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDA
             what = "a fixed point" if len(places) == 1 else f"a cycle of {len(places)} points"
             where = "1 place" if len(places) == 1 else f"{len(places)} different places"
             return Status.NOT_CONVERGED, f"all {len(rows)} points are at {where}: {what} has dimension 0"
-        words.append(f"{counts.n_equal} pairs of points coincide and were left out")
+        if counts.n_equal:
+            words.append(f"{counts.n_equal} pairs of points coincide and were left out")
     if found is None:
         return Status.NOT_CONVERGED, "; ".join(["too few close pairs for a scaling region", *words])
     if counts.radii[counts.pairs > 0][found.last] < ROUNDING * rounding(rows):
