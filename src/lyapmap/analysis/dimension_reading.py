@@ -31,7 +31,7 @@ CLOSE, MANY_CLOSE = 1e-4, 0.01
 CLEAR_DRIFT, CERTAIN = 0.1, 3.0
 """Change of the dimension over the larger scales, relative and in standard errors, that is told."""
 FAR = 2.0
-"""Factor by which it rises with the scale where there is none: near twins do that; edges, noise and clusters lower it."""
+"""Factor by which it rises with the scale where there is none, as of near twins; edges, noise and clusters lower it."""
 
 
 def nothing(given: int) -> dict[str, Any]:
