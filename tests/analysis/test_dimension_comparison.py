@@ -62,7 +62,7 @@ def test_saved_and_loaded(suffix, tmp_path):
         (SETS, ("gride", "umap"), "methods: expected different ones"),
         (SETS, (), "methods"),
         (SETS, ("mle", "mle"), "methods"),
-        ({"x": np.ones(5)}, ("mle",), "points: expected rows"),
+        ({"x": np.ones(5)}, ("mle",), "expected points"),
         ({"x": np.ones((5, 2))}, ("mle",), "at least 10"),
     ],
 )

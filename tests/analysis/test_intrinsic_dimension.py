@@ -192,7 +192,7 @@ def circles(rng, n):
 @pytest.mark.parametrize("options", [{"method": "twonn"}, {"method": "mle"}, {"scales": [8]}, {}])
 def test_errors_cover(options):
     found = [lm.intrinsic_dimension(circles(np.random.default_rng(seed), 500), **options) for seed in range(60)]
-    values, errors = np.array([(f.dimension, f.stderr) for f in found]).T
+    values, errors = np.array([(f.dimension, f.statistical) for f in found]).T
     covered = np.mean(np.abs(values - values.mean()) < 1.96 * errors)
     assert covered >= 0.85  # 95 % but for three deviations of 60 draws
     assert errors.mean() < 1.5 * values.std(ddof=1)
@@ -250,7 +250,7 @@ def test_a_trajectory_and_several():
     path = lm.trajectory(henon, henon.initial_states(3, 0), n_steps=300, transient=50)
     found = lm.intrinsic_dimension(path)
     assert found.n_points == 903
-    assert found.dimension == lm.intrinsic_dimension(path.states).dimension
+    assert found.dimension == lm.intrinsic_dimension(path.states.reshape(-1, 2)).dimension
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -315,7 +315,7 @@ GOOD = np.random.default_rng(10).normal(size=(60, 2))
         (GOOD, {"seed": -1}, "seed"),
         (GOOD[:9], {}, "points: expected at least 10, got 9"),
         (GOOD[:1], {}, "points: expected at least 10, got 1"),
-        (GOOD[0], {}, "points: expected rows"),
+        (GOOD[0], {}, "points: expected points"),
         (np.full((30, 2), np.nan), {}, "point 0 is not finite"),
         ([["a", "b"]] * 30, {}, "real numbers"),
     ],

@@ -156,8 +156,8 @@ def test_copies_of_one_sample_are_one_piece_of_evidence():
 @pytest.mark.parametrize(
     ("generated", "training", "options", "error", "message"),
     [
-        (np.zeros(3), TRAINING, {}, ShapeError, r"generated: expected samples \(n, d\)"),
-        (np.zeros((0, 4)), TRAINING, {}, ShapeError, "generated: expected samples"),
+        (np.zeros(3), TRAINING, {}, ShapeError, "generated: expected points"),
+        (np.zeros((0, 4)), TRAINING, {}, ShapeError, "generated: expected at least one point"),
         (HONEST[:, :3], TRAINING, {}, ShapeError, r"generated: expected samples of shape \(4,\)"),
         (HONEST, TRAINING, {"held_out": np.zeros((3, 2))}, ShapeError, "held_out: expected samples of shape"),
         (np.full((2, 4), np.nan), TRAINING, {}, LyapmapError, "generated: point 0 is not finite"),

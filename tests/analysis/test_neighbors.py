@@ -109,7 +109,7 @@ def test_minus_zero_is_zero():
 @pytest.mark.parametrize(
     ("points", "k", "options", "words"),
     [
-        (np.zeros(5), 1, {}, "points: expected rows"),
+        (np.zeros(5), 1, {}, "expected points"),
         (np.zeros((0, 2)), 1, {}, "at least one point"),
         ([[np.nan], [0.0]], 1, {}, "point 0 is not finite"),
         ([["a"]], 1, {}, "real numbers"),

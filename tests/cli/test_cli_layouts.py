@@ -34,7 +34,7 @@ def maps(tmp_path, monkeypatch):
         for split in ("train", "test"):
             folder = tmp_path / "pictures" / split / label
             folder.mkdir(parents=True)
-            for i in range(12):
+            for i in range(26 if split == "train" else 12):
                 Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)).save(folder / f"{i}.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -116,5 +116,27 @@ def test_transitions_of_channels_last_states(maps):
 def test_data_for_states_that_are_no_square_is_refused():
     flat = lm.wrap(lambda x: 0.5 * x, state_shape=(8, 6, 1))
     with pytest.raises(lm.LyapmapError, match="states of this map have 8 x 6 pixels"):
+        images_like("digits", flat, split="test", classes=None, resize=True)
+    with pytest.raises(lm.LyapmapError, match=r"have shape \(1, 8, 8\) .* map \(1, 8, 6\); give --resize"):
         images_like("digits", flat, split="test", classes=None)
+
+
+def test_images_change_size_and_colour_only_when_told(maps):
+    grey = maps / "grey"
+    for split in ("train", "test"):
+        (grey / split).mkdir(parents=True)
+        for i in range(8):
+            pixels = np.random.default_rng(i).integers(0, 255, (9, 12), dtype=np.uint8)
+            Image.fromarray(pixels).save(grey / split / f"{i}.png")
+    which = ["--callable", "layout_maps:first", "--state-shape", "3,6,6", "--data", "grey", "-b", "3", "-n", "2"]
+    refused = CliRunner().invoke(app, ["trajectory", *which])
+    assert refused.exit_code == 2
+    assert refused.stderr.count("\n") == 1
+    assert "images of grey have shape (1, 9, 12)" in refused.stderr
+    assert "give --resize" in refused.stderr
+    told = CliRunner().invoke(app, ["trajectory", *which, "--resize", "--json"])
+    assert told.exit_code == 0
+    assert "8 of 8 images were given three equal channels" in told.stderr
+    assert "8 of 8 images were cut to a square and resized to 6 x 6 pixels" in told.stderr
+    json.loads(told.stdout)
     assert images_like("digits", lm.systems.henon(), split="test", classes=None).images.shape[1:] == (1, 8, 8)

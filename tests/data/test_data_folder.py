@@ -64,7 +64,7 @@ def test_a_folder_with_train_only_has_no_test(tmp_path: Path) -> None:
 def test_sizes_that_differ_need_one_to_resize_to(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 10, (6, 6))
     picture(tmp_path / "b.png", 20, (9, 6))
-    with pytest.raises(DataError, match="differ in size; give image_size"):
+    with pytest.raises(DataError, match=r"differ in size; give image_size .*, got 6 x 6 \(a.png\) and 6 x 9 \(b.png\)"):
         data.load(tmp_path)
     assert data.load(tmp_path, image_size=4).images.shape == (2, 3, 4, 4)
 
@@ -128,7 +128,84 @@ def test_one_image_is_a_data_set_of_one(tmp_path):
         one = data.load(tmp_path / "seven.png", split=split, channels=1, value_range=(0.0, 255.0))
         assert one.class_names == {0: "seven"}
         np.testing.assert_array_equal(one.images[0, 0], pixels)
-    assert data.load(tmp_path / "seven.png", image_size=4).images.shape == (1, 3, 4, 4)
+    small = data.load(tmp_path / "seven.png", image_size=4)
+    assert small.images.shape == (1, 1, 4, 4)
+    assert small.notes == ("1 of 1 images were cut to a square and resized to 4 x 4 pixels",)
     (tmp_path / "seven.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="not a readable image"):
         data.load(tmp_path / "seven.png")
+
+
+def saved(path: Path, mode: str, **options) -> Path:
+    """A picture of one mode of Pillow's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(path, **options)
+    return path
+
+
+def test_grey_files_are_grey_and_colours_are_colours(tmp_path):
+    for mode in ("L", "1"):
+        saved(tmp_path / "grey" / f"{mode}.png", mode)
+    palette = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).convert("P")
+    palette.save(tmp_path / "grey" / "p.png")
+    for name, mode in (("a.png", "RGB"), ("b.png", "P"), ("c.jpg", "CMYK"), ("d.png", "RGB")):
+        saved(tmp_path / "colour" / name, mode)
+    Image.fromarray(np.full((6, 8, 4), 255, np.uint8)).save(tmp_path / "colour" / "opaque.png")
+    grey, colour = (data.load(tmp_path / name) for name in ("grey", "colour"))
+    assert (grey.state_shape, colour.state_shape) == ((1, 6, 8), (3, 6, 8))
+    assert grey.notes == colour.notes == ()
+    with pytest.raises(DataError, match=r"are grey .* and in colour .*; give channels \(--channels\) 1 or 3"):
+        data.load(tmp_path, classes=None)
+    assert data.load(tmp_path, channels=3).notes == ("3 of 8 images were given three equal channels",)
+    assert data.load(tmp_path, channels=1).notes == ("5 of 8 images were made grey",)
+
+
+def test_transparent_pixels_and_further_frames_are_refused(tmp_path):
+    clear = np.full((4, 4, 4), 255, np.uint8)
+    clear[0, 0, 3] = 0
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    with pytest.raises(DataError, match=r"clear.png: has transparent pixels; lay it on a background"):
+        data.load(tmp_path)
+    frames = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in (10, 200)]
+    frames[0].save(tmp_path / "pages.tif", save_all=True, append_images=frames[1:])
+    with pytest.raises(DataError, match=r"pages.tif: holds 2 images; store each in a file of its own"):
+        data.load(tmp_path / "pages.tif")
+
+
+def test_deep_colours_are_refused_rather_than_cut_to_8_bits(tmp_path):
+    """A PNG with 16 bits for each channel, which Pillow reads as 8 without a word; written by hand."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + struct.pack(">6H", *range(1000 * i, 1000 * i + 6)) for i in range(2))
+    head = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    with pytest.raises(DataError, match=r"deep\.png: has more than 8 bits"):
+        data.load(tmp_path)
+
+
+def test_cameras_that_were_held_upright_are_heeded(tmp_path):
+    pixels = np.zeros((8, 16, 3), np.uint8)
+    pixels[:, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the top of the scene is on the right
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    found = data.load(tmp_path)
+    assert found.state_shape == (3, 16, 8)
+    assert found.images[0, 0, 0, 0] == 1
+    assert found.images[0, 0, -1, 0] == -1
+    assert found.notes == ("1 of 1 images were turned as their EXIF orientation says",)
+
+
+def test_data_sets_say_what_was_done_to_them():
+    small = data.load("digits", image_size=4, channels=3)
+    assert small.notes == (
+        "images were cut to a square and resized from 8 x 8 to 4 x 4 pixels",
+        "images were given three equal channels",
+    )
+    assert data.load("digits", image_size=8, channels=1).notes == ()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import real_array
 from lyapmap.core.results import Result, Status, provenance
 
 PRIOR = 0.5
@@ -246,7 +247,7 @@ def as_contender(model: Any, place: int) -> Contender:
         raise LyapmapError(
             f"models: expected a Contender, a trained model or an array of samples, got {type(model).__name__}"
         )
-    samples = np.asarray(model)
+    samples = real_array(model, "models")
 
     def drawn(n: int, seed: int) -> NDArray[Any]:
         if samples.ndim < 2 or len(samples) < n:
@@ -299,11 +300,12 @@ def judged(
 
 
 def _samples(given: Any, name: str) -> NDArray[Any]:
-    values = np.asarray(given)
+    values = real_array(given, name)
     if values.ndim < 2 or len(values) < 2:
         raise ShapeError(f"{name}: expected two or more samples (m, ...), got {values.shape}")
-    if not np.isfinite(values).all():
-        raise LyapmapError(f"{name}: not all values are finite")
+    bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    if bad.any():
+        raise LyapmapError(f"{name}: not all values are finite, the first in sample {int(bad.argmax())}")
     return values
 
 

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.correlation_sum import PairCounts, count_pairs
 from lyapmap.analysis.embedding import decorrelation_time
-from lyapmap.analysis.neighbors import METRICS, as_points, drop_duplicates
+from lyapmap.analysis.neighbors import METRICS, drop_duplicates
 from lyapmap.analysis.scaling import Straight, local_slope, straight_part
 from lyapmap.analysis.trajectory import Trajectory
 from lyapmap.core.arguments import interval, seeded, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import as_points, real_array, rounding
 from lyapmap.core.results import Result, Status, provenance
 
 FEWEST_POINTS = 100
@@ -39,6 +40,15 @@ EDGES = 0.5
 SHARE = 0.5
 """Least length of it in proportion to that of the curve."""
 DECORRELATION_TIMES = 3
+LOGARITHM = 0.65
+"""Expected power b of a logarithm in C(r) ~ r^D L^b, L = REACH + log(extent / r), before the curve is looked at.
+
+A chaotic set that is folded has one (b near 1: the logistic map, the Rössler system); its slope is too low by b / L."""
+REACH = 2.0
+RIPPLES = 3
+"""Independent pieces of a curve whose ripples belong to the set."""
+ROUNDING = 100
+"""Radii of fewer roundings of the largest value than that show the rounding."""
 WORST = 0.15
 """Standard error, relative to the dimension (at least 1), above which there is no scaling region."""
 
@@ -64,7 +74,8 @@ class CorrelationDimension(Result):
         Pairs at most so many steps apart in time do not count.
     statistical, systematic : float
         Parts of the error: of the sample of points (jackknife over 16 stretches of time), and of
-        the window (change of the slope within it, and its spread over windows nearly as good).
+        the window (change of the slope within it, its spread over windows nearly as good, and the
+        logarithm of the radius that the curve does not exclude).
     n_points : int
     """
 
@@ -93,6 +104,7 @@ class CorrelationDimension(Result):
 def correlation_dimension(
     points: Any,
     *,
+    trajectories: bool = False,
     theiler: int | str = "auto",
     radii: Any = None,
     window: tuple[float, float] | str = "auto",
@@ -105,8 +117,10 @@ def correlation_dimension(
 
     Parameters
     ----------
-    points : (N, d), (b, N, d) or Trajectory
-        One trajectory or several, in time order. Points without order will do as well.
+    points : (N, d), (N, ...) or Trajectory
+        Points in time order, or without any; images are points of as many values as they have pixels.
+    trajectories : bool
+        Take an array (b, N, d) as b trajectories of N points each, as a `Trajectory` is.
     theiler : int or "auto"
         Pairs of one trajectory at most so many steps apart do not count: they are close because
         time is short, not because the set is dense. "auto" takes three times the time in which
@@ -143,6 +157,10 @@ def correlation_dimension(
     message tells how many. N points cannot show a dimension above 2 log10 N (J.-P. Eckmann and
     D. Ruelle 1992); one that is found there has status not_converged.
 
+    Where a set is folded its density has singularities, and C(r) ~ r^D log(c / r): the slope is below D by
+    1 / log(c / r), at any radius that can be reached. A window that is a few e-foldings long cannot tell
+    such a logarithm from none. As much of it as the curve allows is part of the error.
+
     References
     ----------
     P. Grassberger, I. Procaccia, Phys. Rev. Lett. 50 (1983) 346; Physica D 9 (1983) 189.
@@ -158,7 +176,7 @@ def correlation_dimension(
     >>> bool(abs(found.dimension - 2) < 3 * found.stderr), found.status.value
     (True, 'ok')
     """
-    rows, lengths = _time_ordered(points)
+    rows, lengths = _time_ordered(points, trajectories)
     if metric not in METRICS:
         raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
     seed, rng = seeded(seed)
@@ -189,7 +207,12 @@ def correlation_dimension(
     )
     extent = math.sqrt(12) * float(rows.std(axis=0).max())  # the side of a cube with that spread
     found = _read(counts, extent, None if window == "auto" else settings["window"])
-    status, message = _judged(found, counts, rows)
+    hidden = math.nan if found is None else _logarithm(counts, extent, found)
+    stderr = math.nan if found is None else math.hypot(found.stderr, hidden)
+    status, message = _judged(found, stderr, counts, rows)
+    if not trajectories and not isinstance(points, Trajectory) and np.ndim(points) == 3:
+        shape = f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"
+        message = "; ".join(part for part in (message, shape) if part)
     log_slope = np.full(len(counts.radii), np.nan)
     counted = counts.pairs > 0
     if counted.sum() > 1:
@@ -203,7 +226,7 @@ def correlation_dimension(
         settings=settings,
         provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
         dimension=math.nan if found is None else found.slope,
-        stderr=math.nan if found is None else found.stderr,
+        stderr=stderr,
         radii=counts.radii,
         correlation_sum=counts.pairs / counts.n_pairs,
         pairs=counts.pairs,
@@ -211,7 +234,7 @@ def correlation_dimension(
         window=edges,
         theiler=steps,
         statistical=math.nan if found is None else found.statistical,
-        systematic=math.nan if found is None else math.hypot(found.systematic, found.arbitrary),
+        systematic=math.nan if found is None else math.hypot(found.systematic, found.arbitrary, hidden),
         n_points=len(rows),
     ).checked(throw)
 
@@ -235,7 +258,41 @@ def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None)
     )
 
 
-def _judged(found: Straight | None, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
+def _logarithm(counts: PairCounts, extent: float, found: Straight) -> float:
+    """How much lower the slope may be for a logarithm that the curve does not exclude.
+
+    The power b of the logarithm is fitted to the curve up to the window's end. Its error is that of the
+    sample and of ripples. With what is expected of b beforehand, which is not negative, that gives the mean of b^2.
+    """
+    some = counts.pairs > 0
+    x = np.log(counts.radii[some][: found.last + 1] / extent)
+    middle = max(REACH - 0.5 * float(x[found.first] + x[-1]), 0.5)
+    mean, variance = 0.0, LOGARITHM**2
+    if len(x) > 6:
+        y = np.log(counts.pairs[some][: found.last + 1])
+        replicates = np.log(np.maximum(counts.without[:, some][:, : found.last + 1], 0.5))
+        columns = np.stack([np.ones_like(x), x, np.log(np.maximum(REACH - x, 0.5))], axis=1)
+        inverse = np.linalg.pinv(columns)
+        varied = replicates @ inverse[2]
+        g, m = len(varied), len(x)
+        sample = (g - 1) / g * np.square(varied - varied.mean()).sum()
+        rest = y - columns @ (inverse @ y)
+        ripple = rest @ rest / (m - 3) * (inverse[2] @ inverse[2]) * m / RIPPLES
+        variance = 1 / (1 / LOGARITHM**2 + 1 / max(float(sample + ripple), 1e-12))
+        mean = variance * float(inverse[2] @ y) / max(float(sample + ripple), 1e-12)
+    return math.sqrt(_square_above_zero(mean, math.sqrt(variance))) / middle
+
+
+def _square_above_zero(mean: float, spread: float) -> float:
+    """Mean square of a normal distribution cut off below zero."""
+    from scipy.special import log_ndtr
+
+    ratio = mean / spread
+    tail = math.exp(-0.5 * ratio**2 - 0.5 * math.log(2 * math.pi) - float(log_ndtr(ratio)))
+    return max(mean**2 + spread**2 + mean * spread * tail, 0.0)
+
+
+def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
     """Whether the slope is one, in words."""
     words = []
     if counts.n_equal or not len(counts.radii):
@@ -244,28 +301,35 @@ def _judged(found: Straight | None, counts: PairCounts, rows: NDArray[np.float64
             what = "a fixed point" if len(places) == 1 else f"a cycle of {len(places)} points"
             where = "1 place" if len(places) == 1 else f"{len(places)} different places"
             return Status.NOT_CONVERGED, f"all {len(rows)} points are at {where}: {what} has dimension 0"
-        words.append(f"{counts.n_equal} pairs of points coincide and were left out")
+        if counts.n_equal:
+            words.append(f"{counts.n_equal} pairs of points coincide and were left out")
     if found is None:
         return Status.NOT_CONVERGED, "; ".join(["too few close pairs for a scaling region", *words])
+    if counts.radii[counts.pairs > 0][found.last] < ROUNDING * rounding(rows):
+        return Status.NOT_CONVERGED, "close pairs are as near as rounding: points on few places have dimension 0"
     most = 2 * math.log10(len(rows))
-    if found.slope - found.stderr > most:
+    if found.slope - stderr > most:
         return Status.NOT_CONVERGED, f"{len(rows)} points cannot show a dimension above {most:.1f}"
-    if found.stderr > WORST * max(found.slope, 1.0):
+    if stderr > WORST * max(found.slope, 1.0):
         return Status.NOT_CONVERGED, "; ".join(["the slope of log C is not constant anywhere", *words])
     return Status.OK, "; ".join(words)
 
 
-def _time_ordered(points: Any) -> tuple[NDArray[np.float64], list[int]]:
+def _time_ordered(points: Any, trajectories: bool) -> tuple[NDArray[np.float64], list[int]]:
     """Points of all trajectories, one below the other, and how many each has."""
-    given = points.states if isinstance(points, Trajectory) else np.asarray(points)
-    if given.ndim == 1:
-        raise ShapeError(f"points: expected (N, d) or (b, N, d), got {given.shape}; one variable is points[:, None]")
-    if given.ndim not in (2, 3):
-        raise ShapeError(f"points: expected (N, d) or (b, N, d), got {given.shape}")
-    lengths = [given.shape[-2]] * (given.shape[0] if given.ndim == 3 else 1)
-    rows = as_points(given.reshape(-1, given.shape[-1]))
+    if isinstance(points, Trajectory):
+        points, trajectories = points.states, True
+    array = real_array(points, "points")
+    if trajectories:
+        if array.ndim != 3 or 0 in array.shape:
+            raise ShapeError(f"points: expected trajectories (b, N, d), got shape {array.shape}")
+        rows, lengths = as_points(array.reshape(-1, array.shape[-1])), [array.shape[1]] * array.shape[0]
+    else:
+        rows = as_points(array)
+        lengths = [len(rows)]
     if len(rows) < FEWEST_POINTS:
-        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {len(rows)}")
+        mend = "" if trajectories or array.ndim != 3 else "; trajectories (b, N, d) need trajectories=True (--bundle)"
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {len(rows)}{mend}")
     return rows, lengths
 
 

@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.dimension_methods import USUAL_K
-from lyapmap.analysis.intrinsic_dimension import FEWEST_POINTS, METHODS, DimensionEstimate, intrinsic_dimension
+from lyapmap.analysis.intrinsic_dimension import (
+    ENOUGH_POINTS,
+    METHODS,
+    DimensionEstimate,
+    intrinsic_dimension,
+    point_rows,
+)
 from lyapmap.analysis.neighbors import Graph, drop_duplicates, neighbor_graph
 from lyapmap.analysis.progress import Report
-from lyapmap.analysis.trajectory import Trajectory
 from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.results import Result, Status, provenance
@@ -127,7 +132,8 @@ def compare_dimensions(
     words = []
     try:
         for name, points in sets.items():
-            given = points.states.reshape(-1, points.states.shape[-1]) if isinstance(points, Trajectory) else points
+            given, said = point_rows(points, name)
+            words += [f"{name}: {word}" for word in said]
             graph = _graph(given, wanted, approximate, seed, progress)
             options: dict[str, Any] = {"approximate": approximate, "seed": seed, "throw": False, "progress": progress}
             found[name] = [intrinsic_dimension(given, method=m, graph=graph, **options) for m in wanted]
@@ -177,14 +183,13 @@ def _told(name: str, estimates: list[DimensionEstimate]) -> list[str]:
 
 
 def _graph(
-    points: Any, methods: tuple[str, ...], approximate: bool, seed: int, progress: bool | Report
+    points: NDArray[np.float64], methods: tuple[str, ...], approximate: bool, seed: int, progress: bool | Report
 ) -> Graph | None:
     """One graph with as many neighbours as the greediest method wants; None where there is nothing to share."""
     largest = max((USUAL_K[m] for m in methods if m in USUAL_K), default=0)
-    array = np.asarray(points)
-    if not largest or array.ndim not in (2, 3):
+    if not largest:
         return None
-    rows, _ = drop_duplicates(array.reshape(-1, array.shape[-1]))
-    if len(rows) < FEWEST_POINTS:
+    rows, _ = drop_duplicates(points)
+    if len(rows) < ENOUGH_POINTS:
         return None
     return neighbor_graph(rows, min(largest, len(rows) - 1), approximate=approximate, seed=seed, progress=progress)

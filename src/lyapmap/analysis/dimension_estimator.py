@@ -8,7 +8,10 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from lyapmap.analysis.intrinsic_dimension import intrinsic_dimension
+import numpy as np
+
+from lyapmap.analysis.intrinsic_dimension import ENOUGH_POINTS, FEWEST_POINTS, intrinsic_dimension
+from lyapmap.core.points import as_points
 
 
 @functools.cache
@@ -43,7 +46,8 @@ def _make() -> type:
         Raises
         ------
         RunError
-            From `fit`, if there is no estimate.
+            From `fit`, if there is no estimate of enough points. Of fewer it is NaN, since scikit-learn's own
+            rules want small sets to be taken.
 
         Examples
         --------
@@ -79,7 +83,9 @@ def _make() -> type:
             self.random_state = random_state
 
         def fit(self, X: Any, y: Any = None) -> Any:
-            """Estimate the dimension of the rows of X; y is not used."""
+            """Estimate the dimension of the points of X (N, ...); y is not used."""
+            if isinstance(X, np.ma.MaskedArray) or np.ndim(X) > 2:  # scikit-learn drops masks and refuses images
+                X = as_points(X, "X")
             rows = validate_data(self, X, ensure_min_samples=2)
             self.result_ = intrinsic_dimension(
                 rows,
@@ -93,7 +99,9 @@ def _make() -> type:
                 threshold=self.threshold,
                 approximate=self.approximate,
                 seed=self.random_state,
+                throw=False,
             )
+            self.result_.checked(not FEWEST_POINTS <= self.result_.n_points < ENOUGH_POINTS)
             self.dimension_ = self.result_.dimension
             self.stderr_ = self.result_.stderr
             self.scale_ = self.result_.scale

@@ -11,23 +11,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.dimension_methods import LEAST_K, MEASURES, USUAL_K, Options, Seen, usual_scales
+from lyapmap.analysis.dimension_methods import LEAST_K, MEASURES, USUAL_K, Options, usual_scales
+from lyapmap.analysis.dimension_reading import along_a_path, nothing, read
 from lyapmap.analysis.local_pca import THRESHOLDS
 from lyapmap.analysis.neighbors import Graph, neighbor_graph, tell_apart
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.trajectory import Trajectory
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import as_points
 from lyapmap.core.results import Result, Status, provenance
 
 METHODS = ("gride", "twonn", "mle", "pca", "correlation")
-FEWEST_POINTS = 10
-MANY_TIES, MOST_TIES = 0.01, 0.5
-"""Share of points with both neighbours at the same distance that is told, and that is too many."""
-CLOSE, MANY_CLOSE = 1e-4, 0.01
-"""Nearest neighbours so much nearer than the median are near duplicates; the share that is told."""
-CLEAR_DRIFT, CERTAIN = 0.1, 3.0
-"""Change of the dimension over the larger scales, relative and in standard errors, that is told."""
+FEWEST_POINTS, ENOUGH_POINTS = 10, 50
+"""Below the first points are no set; below the second errors do not hold what they should (`docs/dimension.md`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +34,10 @@ class DimensionEstimate(Result):
     Attributes
     ----------
     dimension, stderr : float
-        With the standard error of the sample of points; NaN where there is no estimate. What
-        boundaries, curvature and noise do to it is no part of the error: `drift` shows it.
+        NaN where there is no estimate. The error holds that of the sample of points and an allowance for edges,
+        curvature and changes of density, which grows with the neighbourhoods; noise is no part of it.
+    statistical, systematic : float
+        These two parts of it.
     scale : float
         Mean distance to the farthest neighbour that the estimate looks at; for "correlation" the
         geometric mean of the radii that its slope was taken between.
@@ -51,7 +50,8 @@ class DimensionEstimate(Result):
         Dimension about each point given, in their order; NaN where it has none. No entries for
         "correlation".
     scales, dimension_by_scale, stderr_by_scale : (m,)
-        The same over scales. For "correlation", radii and the slope there, without errors.
+        The same over scales, with errors of the sample alone. For "correlation", radii and the slope there,
+        without errors.
     neighbors_by_scale : (m,)
     plateau : (float, float)
         Scales about `scale` between which the dimension does not change within its errors.
@@ -88,6 +88,8 @@ class DimensionEstimate(Result):
     method: str
     duplicates: int
     n_points: int
+    statistical: float = math.nan
+    systematic: float = math.nan
 
 
 def intrinsic_dimension(
@@ -111,9 +113,10 @@ def intrinsic_dimension(
 
     Parameters
     ----------
-    points : (N, d), (b, N, d) or Trajectory
-        Those that repeat another one exactly are dropped and counted: neighbours at no distance
-        have no ratio, and a repeated point says nothing of the space about it.
+    points : (N, d), (N, ...) or Trajectory
+        An array holds N points: images are points of as many values as they have pixels. So are the states of
+        a `Trajectory`. Points that repeat another one exactly are dropped and counted: neighbours at no
+        distance have no ratio, and a repeated point says nothing of the space about it.
     method : "gride", "twonn", "mle", "pca" or "correlation"
         Gride takes the ratio of the distances of neighbours n and 2n, at the scale n = 1, 2, 4, ...
         where the curve begins to be flat. TwoNN is the ratio of the second to the first
@@ -160,7 +163,8 @@ def intrinsic_dimension(
     -----
     All methods take the density for constant over a neighbourhood. Edges and curvature make high
     dimensions come out too low unless the number of points grows exponentially with them: N points
-    show dimensions above 2 log10 N as a lower bound only, and the message says so.
+    show dimensions above 2 log10 N as a lower bound only, and the message says so. Fewer than 50
+    different points have no dimension.
 
     References
     ----------
@@ -183,15 +187,17 @@ def intrinsic_dimension(
     seed, _ = seeded(seed)
     k = None if k is None else whole("k", k, LEAST_K.get(method, 1))
     begin = time.perf_counter()
-    rows, which = tell_apart(_rows(points))
+    given_rows, words = point_rows(points)
+    rows, which = tell_apart(given_rows)
     n, given = len(rows), len(which)
     if given < FEWEST_POINTS:
-        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}")
+        mend = "".join(f"; {word}, trajectories (b, N, d) need points.reshape(-1, d)" for word in words)
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}{mend}")
     settings: dict[str, Any] = {"method": method, "k": k, "approximate": approximate, **options.of(method)}
     known: dict[str, Any] = {"method": method, "duplicates": given - n, "n_points": n}
     try:
-        if n < FEWEST_POINTS:
-            found = _nothing(given) | {"message": _too_few(n, given)}
+        if n < ENOUGH_POINTS:
+            found = nothing(given) | {"message": _too_few(n, given)}
         elif method == "correlation":
             found = _by_correlation(rows, seed)
         else:
@@ -202,13 +208,14 @@ def intrinsic_dimension(
             _check_graph(graph, n)
             with reporting(progress, "local PCA") as report:
                 seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
-            found = _read(seen, graph, which, by_distances=method != "pca") | {
+            found = read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1) | {
                 "neighbors": int(seen.neighbors[seen.chosen])
             }
     except KeyboardInterrupt:
         raise Interrupted(None) from None
-    words = [found.pop("message")] if found["message"] else [found.pop("message")][1:]
-    if given > n and n >= FEWEST_POINTS:
+    message = found.pop("message")
+    words = [message, *words] if message else words
+    if given > n >= ENOUGH_POINTS:
         words.append(f"{given - n} of {given} points repeat others and were dropped")
     return DimensionEstimate(
         message="; ".join(words),
@@ -235,19 +242,23 @@ def _options(fit: str, average: str, rule: str, threshold: float | None, discard
     return Options(fit, float(discard_fraction), average, rule, share)
 
 
-def _rows(points: Any) -> Any:
-    """One point per row, of one trajectory or of several."""
-    array = points.states if isinstance(points, Trajectory) else np.asarray(points)
-    if array.ndim == 3:
-        return array.reshape(-1, array.shape[-1])
-    if array.ndim != 2:
-        raise ShapeError(f"points: expected rows (N, d) or (b, N, d), got shape {array.shape}")
-    return array
+def point_rows(points: Any, name: str = "points") -> tuple[NDArray[np.float64], list[str]]:
+    """Finite rows (N, d) of points (N, ...) or of a `Trajectory`, and what is to be said of their shape."""
+    if isinstance(points, Trajectory):
+        return as_points(points.states.reshape(-1, points.states.shape[-1]), name), []
+    rows = as_points(points, name)
+    if np.ndim(points) != 3:
+        return rows, []
+    # Trajectories (b, N, d) look the same.
+    return rows, [f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"]
 
 
 def _too_few(n: int, given: int) -> str:
     if n == 1:
         return f"all {given} points are the same: a fixed point has dimension 0"
+    if n == given or n >= FEWEST_POINTS:
+        of = f"{n} points" if n == given else f"{n} different points of {given}"
+        return f"{of} are too few for a dimension, which needs {ENOUGH_POINTS}"
     return f"only {n} of {given} points differ: a cycle has dimension 0"
 
 
@@ -289,78 +300,21 @@ def _check_graph(graph: Graph, n: int) -> None:
         raise LyapmapError("graph: some neighbours are at distance 0; make it of drop_duplicates(points)[0]")
 
 
-def _nothing(given: int) -> dict[str, Any]:
-    """A result without an estimate."""
-    none = np.empty(0)
-    numbers = dict.fromkeys(("dimension", "stderr", "scale", "drift"), math.nan)
-    curve = dict.fromkeys(("scales", "dimension_by_scale", "stderr_by_scale"), none)
-    return {
-        "status": Status.NOT_CONVERGED,
-        "message": "",
-        **numbers,
-        **curve,
-        "neighbors": 0,
-        "neighbors_by_scale": np.empty(0, dtype=np.int64),
-        "local": np.full(given, np.nan),
-        "plateau": (math.nan, math.nan),
-    }
-
-
-def _read(seen: Seen, graph: Graph, which: NDArray[np.int64], *, by_distances: bool) -> dict[str, Any]:
-    """The chosen scale of a curve, and what is to be said of it."""
-    at, n = seen.chosen, len(graph[0])
-    d, error = float(seen.dimension[at]), float(seen.stderr[at])
-    beyond = seen.dimension[at + 1 :] if at + 1 < len(seen.dimension) else seen.dimension[:at][::-1]
-    drift = float(beyond[0]) - d if len(beyond) else math.nan
-    finite = np.isfinite(seen.dimension)
-    first, last = seen.plateau()
-    found = _nothing(len(which)) | {
-        "status": Status.OK,
-        "scales": seen.scale,
-        "dimension_by_scale": np.where(finite, seen.dimension, np.nan),
-        "stderr_by_scale": np.where(finite, seen.stderr, np.nan),
-        "neighbors_by_scale": seen.neighbors,
-    }
-    if seen.ties > MOST_TIES or not math.isfinite(d):
-        share = f"{100 * seen.ties:.0f} % of the points have neighbours at exactly the same distance"
-        return found | {"status": Status.NOT_CONVERGED, "message": f"{share}: the values are discrete"}
-    found |= {
-        "dimension": d,
-        "stderr": error,
-        "scale": float(seen.scale[at]),
-        "drift": drift,
-        "local": seen.local[which],
-        "plateau": (float(seen.scale[first]), float(seen.scale[last])),
-    }
-    words = []
-    if seen.ties > MANY_TIES:
-        words.append(f"{100 * seen.ties:.0f} % of the points have neighbours at exactly the same distance (discrete)")
-    nearest = graph[0][:, 0]
-    close = float((nearest < CLOSE * np.median(nearest)).mean())
-    if close > MANY_CLOSE:
-        words.append(f"{100 * close:.0f} % of the points nearly repeat another one, which lowers the small scales")
-    if len(beyond) and abs(beyond[-1] - d) > max(CLEAR_DRIFT * d, CERTAIN * error):
-        words.append(f"no plateau: over the scales it goes from {d:.1f} to {beyond[-1]:.1f}")
-    k = int(seen.neighbors[at])
-    if not by_distances and d > k / 2:
-        words.append(f"{k} neighbours can show at most {k} directions: raise k")
-    most = 2 * math.log10(n)
-    if d > most and by_distances:
-        words.append(f"a lower bound: {n} points cannot tell dimensions above {most:.1f} apart")
-    return found | {"message": "; ".join(words)}
-
-
 def _by_correlation(rows: NDArray[np.float64], seed: int) -> dict[str, Any]:
     from lyapmap.analysis.correlation_dimension import correlation_dimension
 
     result = correlation_dimension(rows, theiler=0, seed=seed, throw=False)
     low, high = result.window
     seen = result.pairs > 0
-    return _nothing(0) | {
-        "status": result.status,
-        "message": result.message,
-        "dimension": math.nan if result.failed else result.dimension,
-        "stderr": math.nan if result.failed else result.stderr,
+    path = "" if result.failed else along_a_path(neighbor_graph(rows, 1)[1], result.dimension, result.stderr)
+    none = result.failed or bool(path)
+    return nothing(0) | {
+        "status": Status.NOT_CONVERGED if none else Status.OK,
+        "message": path or result.message,
+        "dimension": math.nan if none else result.dimension,
+        "stderr": math.nan if none else result.stderr,
+        "statistical": math.nan if none else result.statistical,
+        "systematic": math.nan if none else result.systematic,
         "scale": math.sqrt(low * high),
         "drift": result.systematic,
         "scales": result.radii[seen],

@@ -20,6 +20,7 @@ from lyapmap.analysis.manifold_result import ManifoldMetrics, intervals
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import same_samples
 from lyapmap.core.results import Status, provenance
 from lyapmap.core.tiles import tiles_for
 
@@ -205,9 +206,14 @@ class RealManifold:
         seed, rng = seeded(seed)
         begin = time.perf_counter()
         cloud = self._as_cloud(_featured(generated, self.features, "generated"), "generated")
-        if cloud.d != self._cloud.d:
+        if not same_samples(cloud.sample_shape, self._cloud.sample_shape):
+            if cloud.d != self._cloud.d:
+                raise ShapeError(
+                    f"generated: expected {self._cloud.d} values for each sample like the real ones, got {cloud.d}"
+                )
             raise ShapeError(
-                f"generated: expected {self._cloud.d} values for each sample like the real ones, got {cloud.d}"
+                f"generated: expected samples of shape {self._cloud.sample_shape} like the real ones, "
+                f"got {cloud.sample_shape}"
             )
         with reporting(progress, "manifold") as report:
             own = self._measured(cloud, report)

@@ -51,6 +51,8 @@ class Cloud:
         How often each was given.
     inverse : (n,) int64
         Number of the point that each sample is.
+    sample_shape : tuple of int
+        As they were given.
     """
 
     def __init__(self, samples: Any, ops: TileOps, name: str) -> None:
@@ -60,6 +62,7 @@ class Cloud:
         self.n = int(array.shape[0])
         if self.n < 2:
             raise ShapeError(f"{name}: expected at least 2 samples, got {self.n}")
+        self.sample_shape = tuple(int(size) for size in array.shape[1:])
         array = array.reshape(self.n, -1)
         self.ops, self.name = ops, name
         first, self.inverse = _different(array, ops, name)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold import Features, RealManifold
 from lyapmap.analysis.manifold_result import ManifoldMetrics
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import real_array
 
 
 class ManifoldMetric:
@@ -62,10 +63,8 @@ class ManifoldMetric:
     def update(self, samples: Any, *, real: bool) -> None:
         """Take a batch (b, ...) of real or of generated samples; tensors are brought to the CPU."""
         found = samples if self.features is None else self.features(samples)
-        if hasattr(found, "detach"):
-            found = found.detach().cpu()
-        rows = np.asarray(found)
-        if rows.ndim < 2:
+        rows = real_array(found, "samples")
+        if rows.ndim < 2 or 0 in rows.shape:
             raise ShapeError(f"samples: expected a batch (b, ...), got shape {rows.shape}")
         rows = rows.reshape(len(rows), -1).copy()  # the caller may use its buffer again
         others = self._batches[True] or self._batches[False]

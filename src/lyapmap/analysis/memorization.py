@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbor_search import Points, exact_search
-from lyapmap.analysis.neighbors import as_points, tell_apart
+from lyapmap.analysis.neighbors import tell_apart
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import as_points, real_array, same_samples
 from lyapmap.core.results import Result, Status, provenance
 
 Features = Callable[[Any], Any]
@@ -284,12 +285,10 @@ def _message(reference: NDArray[np.float64], given: int, different: int, copies:
 
 def _rows(samples: Any, name: str, shape: tuple[int, ...] | None = None) -> tuple[tuple[int, ...], Points]:
     """Shape of one sample, and the samples as float64 rows."""
-    given = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
-    if given.ndim < 2 or 0 in given.shape:
-        raise ShapeError(f"{name}: expected samples (n, d) or (n, ...), got {given.shape}")
+    given = real_array(samples, name)
+    rows = as_points(given, name)
     own = tuple(int(size) for size in given.shape[1:])
-    rows = as_points(given.reshape(len(given), -1), name)
-    if shape is not None and rows.shape[1] != int(np.prod(shape)):
+    if shape is not None and not same_samples(own, shape):
         raise ShapeError(f"{name}: expected samples of shape {shape} like the training ones, got {own}")
     return own, rows + 0.0  # -0.0 is 0.0
 
@@ -297,11 +296,10 @@ def _rows(samples: Any, name: str, shape: tuple[int, ...] | None = None) -> tupl
 def _featured(samples: Any, features: Features | None, rows: Points, name: str) -> Points:
     if features is None:
         return rows
-    found = features(samples)
-    found = np.asarray(found.detach().cpu() if hasattr(found, "detach") else found)
+    found = real_array(features(samples), f"features of {name}")
     if found.ndim < 2 or len(found) != len(rows):
         raise ShapeError(f"features: expected one row for each of {len(rows)} {name} samples, got {found.shape}")
-    return as_points(found.reshape(len(found), -1), f"features of {name}")
+    return as_points(found, f"features of {name}")
 
 
 def _nearest(points: Points, queries: Points, k: int, report: Report) -> tuple[Points, NDArray[np.int64]]:

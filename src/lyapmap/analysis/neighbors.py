@@ -27,6 +27,7 @@ from lyapmap.analysis.neighbor_search import (
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import as_points
 
 __all__ = ["METRICS", "Graph", "Points", "as_points", "drop_duplicates", "neighbor_graph", "pairs_within", "tell_apart"]
 
@@ -49,11 +50,11 @@ def neighbor_graph(
 
     Parameters
     ----------
-    points : (N, d)
+    points : (N, d) or (N, ...)
         Where neighbours are looked for; in time order if `exclude` is to mean anything.
     k : int
         Neighbours of each.
-    queries : (M, d), optional
+    queries : (M, d) or (M, ...), optional
         Whose neighbours; the points' own by default. A point is not its own neighbour, but a
         query that coincides with a point has it as neighbour at distance 0.
     exclude : int
@@ -119,28 +120,6 @@ def neighbor_graph(
         return _own(search, found, k, exclude, report)
 
 
-def as_points(points: Any, name: str = "points") -> Points:
-    """Rows of finite float64 numbers (N, d).
-
-    Raises
-    ------
-    ShapeError, LyapmapError
-        If they are no such rows.
-    """
-    array = np.asarray(points)
-    if array.dtype.kind not in "fiub":
-        raise LyapmapError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    if array.ndim != 2 or array.shape[1] == 0:
-        raise ShapeError(f"{name}: expected rows (N, d), got shape {array.shape}")
-    if len(array) == 0:
-        raise ShapeError(f"{name}: expected at least one point, got none")
-    rows = np.ascontiguousarray(array, dtype=np.float64)
-    bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
-        raise LyapmapError(f"{name}: point {int(bad.argmax())} is not finite")
-    return rows
-
-
 def drop_duplicates(points: Any) -> tuple[Points, NDArray[np.int64]]:
     """Different points in the order of their first appearance, and how often each was given.
 
@@ -185,7 +164,7 @@ def pairs_within(points: Any, radius: float, *, metric: str = "euclidean") -> tu
 
     Parameters
     ----------
-    points : (N, d)
+    points : (N, d) or (N, ...)
     radius : float
     metric : "euclidean", "chebyshev" or "cityblock"
 

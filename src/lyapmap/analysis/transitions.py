@@ -17,6 +17,7 @@ from lyapmap.analysis.proportions import variance_of_mean, wilson
 from lyapmap.analysis.trajectory import Trajectory
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import real_array
 from lyapmap.core.results import Result, Status, provenance
 
 Classify = Callable[[Any], Any]
@@ -311,11 +312,9 @@ def _given(labels: Any) -> NDArray[np.int64]:
 def _classified(states: Any, classify: Classify, report: Report) -> NDArray[np.int64]:
     if not callable(classify):
         raise LyapmapError(f"classify: expected a function of states, got {type(classify).__name__}")
-    given = np.asarray(states.detach().cpu() if hasattr(states, "detach") else states)
+    given = real_array(states, "states")
     if given.ndim < 3 or given.shape[1] < 2 or given.size == 0:
         raise ShapeError(f"states: expected (b, steps, ...) of at least two steps, got {given.shape}")
-    if given.dtype.kind not in "fiub":
-        raise LyapmapError(f"states: expected real numbers, got dtype {given.dtype}")
     rows = given.reshape(-1, *given.shape[2:])
     alive = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1).reshape(given.shape[:2])
     alive = np.logical_and.accumulate(alive, axis=1)  # what follows an escape is no orbit

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.points import real_array
 from lyapmap.core.tiles import GROUPS_PER_NEIGHBOR, SMALLEST, Pairs
 
 CPU_TILE, DEVICE_TILE = (512, 1024), (4096, 8192)
@@ -30,7 +31,7 @@ class TorchTiles:
         self._fine = torch.device("cpu") if self._device.type == "mps" else self._device
 
     def points(self, array: Any, name: str) -> Tensor:
-        found = array.detach() if isinstance(array, Tensor) else torch.from_numpy(np.array(array))
+        found = array.detach() if isinstance(array, Tensor) else torch.from_numpy(np.array(real_array(array, name)))
         if found.is_complex():
             raise LyapmapError(f"{name}: expected real numbers, got dtype {found.dtype}")
         if found.dtype not in (torch.float32, torch.float64):

@@ -59,13 +59,14 @@ def battle(
         raise LyapmapError(f"MODEL: expected two or more, got {len(models)}")
     require_torch("a battle")
     import lyapmap as lm
+    from lyapmap.cli.image_data import told
 
     folder = common.output_folder(out)
     contenders = [_contender(model, device) for model in models]
     shape = next((one.config.state_shape for one in contenders if hasattr(one, "config")), None)
     if shape is None:
         raise LyapmapError("MODEL: expected at least one network with a discriminator, got samples only")
-    images = lm.data.load(data, split="test", image_size=shape[1], channels=shape[0]).images[:test_images]
+    images = told(lm.data.load(data, split="test", image_size=shape[1], channels=shape[0])).images[:test_images]
     options: dict[str, Any] = {
         "tolerance": tolerance,
         "level": level,

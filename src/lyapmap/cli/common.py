@@ -85,6 +85,9 @@ def _source_options(
         str | None,
         _source_option("--classes", metavar="N[,N...]", help="Only these classes of --data, e.g. 0 or 0,1,2."),
     ] = None,
+    resize: Annotated[
+        bool, _source_option("--resize", help="Give images the size and colour of the map's states.")
+    ] = False,
     trajectories: Annotated[
         int | None,
         _source_option("--trajectories", "-b", min=1, help="Number of trajectories.", show_default="8; 4 of a model"),

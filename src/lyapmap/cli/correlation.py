@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lyapmap.cli import common, show
+from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
@@ -31,6 +32,9 @@ def correlation_dimension(
     points: Annotated[
         Path | None, typer.Option("--points", metavar="FILE", help=".npy, .csv or .txt, one point per row.")
     ] = None,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="--points holds trajectories (b, N, d) and no points of N x d values.")
+    ] = False,
     steps: Annotated[
         int | None, typer.Option("--steps", "-n", min=100, help="Points of each trajectory.", show_default="20000")
     ] = None,
@@ -51,14 +55,18 @@ def correlation_dimension(
     from lyapmap.cli.measured import iterated, one_of, read_numbers
 
     one_of(source, points, "--points")
+    if bundle and points is None:
+        raise LyapmapError("--bundle: only together with --points")
+    given: Any
     if source is not None:
-        given = iterated(source, steps=STEPS[source.kind] if steps is None else steps, transient=transient).states
+        given = iterated(source, steps=STEPS[source.kind] if steps is None else steps, transient=transient)
         name = source.name
     else:
         given, name = read_numbers(points, "--points"), points.name  # type: ignore[arg-type, union-attr]
     result, interrupted = common.completed(
         lambda: measure(
             given,
+            trajectories=bundle,
             theiler="auto" if theiler is None else theiler,
             window="auto" if window is None else window,
             max_pairs=max_pairs,

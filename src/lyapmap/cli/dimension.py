@@ -126,11 +126,16 @@ def _sets(
         from lyapmap.cli.image_data import images_like
 
         numbers = common.integers(classes, "--classes")
-        sets["data"] = images_like(data, None if source is None else source.map, split="train", classes=numbers).states
+        sets["data"] = images_like(
+            data,
+            None if source is None else source.map,
+            split="train",
+            classes=numbers,
+            resize=source is not None and source.resize,
+        ).states
     if points is not None:
         values = read_numbers(points, "--points")
-        # Points may be images or other arrays; a table of one column holds points on a line.
-        sets["points"] = values.reshape(len(values), -1) if values.ndim else values
+        sets["points"] = values[:, None] if values.ndim == 1 else values  # one column: points on a line
     if source is not None:
         usual = STEPS[source.kind]
         path = iterated(

@@ -181,7 +181,14 @@ def _layout(
         return layout, f"{len(layout.data)} points, {fitted}"
     if real is None:
         raise LyapmapError("expected --real, which is laid out, or --fitted, got none")
-    training, _ = training_samples(real, classes, None, None if source is None else source.map, "--real")
+    training, _ = training_samples(
+        real,
+        classes,
+        None,
+        None if source is None else source.map,
+        "--real",
+        resize=source is not None and source.resize,
+    )
     keep = some(range(len(training.points)), samples, seed)
     labels = None if training.labels is None else training.labels[keep]
     layout = embed(training.points[keep], labels=labels, seed=seed, progress=progress, **given)
@@ -211,7 +218,7 @@ def _start(
         wanted = common.integers(start or classes, "--start" if start else "--classes")
     else:
         wanted = tuple(int(label) for label in np.unique(layout.labels)) or None
-    points, words = (None, "") if real is None else held_out_images(real, wanted, source.map)
+    points, words = (None, "") if real is None else held_out_images(real, wanted, source.map, resize=source.resize)
     if points is None:
         points, words = layout.points, "points laid out"
         if start is not None:

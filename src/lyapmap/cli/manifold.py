@@ -94,7 +94,14 @@ def manifold(
 
     one_of(source, generated, "--generated")
     ks = neighbor_numbers(neighbors)
-    given = real_samples(real, classes, samples, seed, None if source is None else source.map)
+    given = real_samples(
+        real,
+        classes,
+        samples,
+        seed,
+        None if source is None else source.map,
+        resize=source is not None and source.resize,
+    )
     embed = chosen_features(features, given, weights, None if source is None else source.map)
     side = RealManifold(given.points, k=ks, features=embed, progress=not as_json)
     if source is None:

@@ -83,7 +83,13 @@ def memorization(
     from lyapmap.cli.training_samples import generated_samples, training_samples
 
     one_of(source, generated, "--generated")
-    training, others = training_samples(data, classes, held_out, None if source is None else source.map)
+    training, others = training_samples(
+        data,
+        classes,
+        held_out,
+        None if source is None else source.map,
+        resize=source is not None and source.resize,
+    )
     embed = chosen_features(features, training, weights, None if source is None else source.map)
     samples, words = generated_samples(
         source, generated, training, others, trajectories=trajectories, steps=steps, transient=transient, seed=seed

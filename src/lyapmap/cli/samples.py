@@ -47,7 +47,13 @@ class Samples:
 
 
 def real_samples(
-    real: str, classes: str | None, most: int | None, seed: int, tangent_map: TangentMap | None = None
+    real: str,
+    classes: str | None,
+    most: int | None,
+    seed: int,
+    tangent_map: TangentMap | None = None,
+    *,
+    resize: bool = False,
 ) -> Samples:
     """Test images of a data set as a map has them, or rows of a file; at most so many, chosen at random."""
     rng = np.random.default_rng(seed)
@@ -60,7 +66,8 @@ def real_samples(
 
     chosen = integers(classes, "--classes")
     test, train = (
-        images_like(real, tangent_map, split=split, classes=chosen, resize=False) for split in ("test", "train")
+        images_like(real, tangent_map, split=split, classes=chosen, resize=resize, option="--real")
+        for split in ("test", "train")
     )
     keep = _some(np.arange(len(test)), most, rng)
     others = _some(train.images, len(keep), rng) if Path(real).is_dir() is False else None

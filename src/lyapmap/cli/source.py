@@ -40,6 +40,8 @@ class Source:
         Where the initial states come from, in words.
     seed : int
         Of everything that is random.
+    resize : bool
+        Whether images are given the size and colour of its states.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Source:
     x0: NDArray[Any]
     started_from: str
     seed: int = 0
+    resize: bool = False
 
     @property
     def shows_images(self) -> bool:
@@ -67,6 +70,7 @@ def load_source(
     x0: Path | None,
     data: str | None,
     classes: str | None,
+    resize: bool,
     trajectories: int | None,
     dtype: str | None,
     device: str | None,
@@ -96,13 +100,13 @@ def load_source(
         states = _from_file(x0, tangent_map)
         if trajectories is not None:
             states = states[:trajectories]
-        return Source(name, kind, tangent_map, states, str(x0), seed)
+        return Source(name, kind, tangent_map, states, str(x0), seed, resize)
     if data is not None:
-        states, words = _from_data(data, classes, tangent_map, b, seed)
-        return Source(name, kind, tangent_map, states, words, seed)
+        states, words = _from_data(data, classes, tangent_map, b, seed, resize)
+        return Source(name, kind, tangent_map, states, words, seed, resize)
     if classes is not None:
         raise LyapmapError("--classes: only together with --data")
-    return Source(name, kind, tangent_map, *usual(), seed)
+    return Source(name, kind, tangent_map, *usual(), seed, resize)
 
 
 def require_torch(purpose: str) -> None:
@@ -231,11 +235,13 @@ def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:
     return states.reshape(-1, n)
 
 
-def _from_data(data: str, classes: str | None, tangent_map: TangentMap, b: int, seed: int) -> tuple[NDArray[Any], str]:
+def _from_data(
+    data: str, classes: str | None, tangent_map: TangentMap, b: int, seed: int, resize: bool
+) -> tuple[NDArray[Any], str]:
     shape = tuple(tangent_map.state_shape)
     if image_shape(shape) is None:
         raise LyapmapError(f"--data: the states of this map have shape {shape} and are no images")
-    images = images_like(data, tangent_map, split="test", classes=integers(classes, "--classes"))
+    images = images_like(data, tangent_map, split="test", classes=integers(classes, "--classes"), resize=resize)
     if len(images) < b:
         raise LyapmapError(f"--trajectories: {data} has {len(images)} such test images, got {b}")
     chosen = np.sort(np.random.default_rng(seed).choice(len(images), b, replace=False))

@@ -79,9 +79,10 @@ def folder_of(out: Path) -> Path:
 
 def images_of(data: str, classes: tuple[int, ...] | None, image_size: int | None) -> tuple[ImageSet, ImageSet]:
     """Training and test images of `--data`, with values in [-1, 1]."""
+    from lyapmap.cli.image_data import told
     from lyapmap.data import load
 
-    train, test = (load(data, split=split, classes=classes, image_size=image_size) for split in ("train", "test"))
+    train, test = (told(load(data, split=split, classes=classes, image_size=image_size)) for split in ("train", "test"))
     return train, test
 
 

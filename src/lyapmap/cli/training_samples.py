@@ -21,7 +21,13 @@ TRAJECTORIES = 100
 
 
 def training_samples(
-    data: str, classes: str | None, held_out: Path | None, tangent_map: TangentMap | None, option: str = "--data"
+    data: str,
+    classes: str | None,
+    held_out: Path | None,
+    tangent_map: TangentMap | None,
+    option: str = "--data",
+    *,
+    resize: bool = False,
 ) -> tuple[Samples, NDArray[Any] | None]:
     """Training samples of a data set or file, and those held out; None where there are none."""
     others = None if held_out is None else read_numbers(held_out, "--held-out")
@@ -33,16 +39,16 @@ def training_samples(
     from lyapmap.cli.image_data import images_like
 
     chosen = integers(classes, "--classes")
-    train = images_like(data, tangent_map, split="train", classes=chosen)
+    train = images_like(data, tangent_map, split="train", classes=chosen, resize=resize, option=option)
     folder = Path(data)
     if others is None and (not folder.is_dir() or (folder / "test").is_dir()):
-        others = images_like(data, tangent_map, split="test", classes=chosen).images
+        others = images_like(data, tangent_map, split="test", classes=chosen, resize=resize, option=option).images
     words = f"training images of {data}" + (f", classes {classes}" if classes else "")
     return Samples(train.images, train.labels, None, data, words, train.class_names), others
 
 
 def held_out_images(
-    data: str, classes: tuple[int, ...] | None, tangent_map: TangentMap
+    data: str, classes: tuple[int, ...] | None, tangent_map: TangentMap, *, resize: bool = False
 ) -> tuple[NDArray[Any] | None, str]:
     """Test images of a data set as a map has them, and what they are; None for files, and folders without any."""
     from lyapmap.cli.image_data import images_like
@@ -51,7 +57,8 @@ def held_out_images(
     if folder.suffix in FILES or (folder.is_dir() and not (folder / "test").is_dir()):
         return None, ""
     words = f"test images of {data}" + (f", classes {','.join(map(str, classes))}" if classes else "")
-    return images_like(data, tangent_map, split="test", classes=classes).images, words
+    found = images_like(data, tangent_map, split="test", classes=classes, resize=resize, option="--real")
+    return found.images, words
 
 
 def generated_samples(

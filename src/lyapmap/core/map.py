@@ -13,6 +13,7 @@ import numpy as np
 
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.ops import Array, ArrayOps, NumpyOps
+from lyapmap.core.points import refuse_masked
 from lyapmap.core.structure import as_numpy
 
 JACOBIAN_CHUNK = 128
@@ -174,6 +175,7 @@ def as_rows(name: str, values: Any, shape: tuple[int, ...], ops: ArrayOps) -> tu
     `name` is what errors call the values.
     """
     n = dimension(shape)
+    refuse_masked(values, name)
     given = as_numpy(values)
     if given.dtype.kind not in "fiub":
         raise PrecisionError(f"{name}: expected real numbers, got dtype {given.dtype}")

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.errors import LyapmapError
 from lyapmap.core.ops import Array
+from lyapmap.core.points import real_array
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 """Rows, columns and squared distances of some pairs of a tile."""
@@ -142,9 +142,7 @@ class NumpyTiles:
             yield slice(start, start + step)
 
     def points(self, array: Any, name: str) -> NDArray[Any]:
-        found = np.asarray(array)
-        if found.dtype.kind not in "fiub":
-            raise LyapmapError(f"{name}: expected real numbers, got dtype {found.dtype}")
+        found = real_array(array, name)
         kept = found.dtype if found.dtype in (np.float32, np.float64) else np.dtype(np.float64)
         return np.ascontiguousarray(found, dtype=kept)
 

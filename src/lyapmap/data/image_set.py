@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from lyapmap.data.idx import load_idx
 from lyapmap.data.npz import load_npz
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+EXIF_ORIENTATION = 0x0112
 DIGITS_TRAIN = 1500  # rows of scikit-learn's digits that train; the other 297 test
 
 
@@ -34,6 +36,8 @@ class ImageSet:
         What the labels stand for.
     value_range : (float, float)
         Values of black and of white.
+    notes : tuple of str
+        What was done to images: resized, turned, made grey or given colour; empty if nothing was.
     """
 
     name: str
@@ -41,6 +45,7 @@ class ImageSet:
     labels: NDArray[np.int64]
     class_names: dict[int, str]
     value_range: tuple[float, float] = (-1.0, 1.0)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -110,9 +115,10 @@ def load(
     classes : sequence of int, optional
         Keep only these labels.
     image_size : int, optional
-        Resize to this height and width (area-weighted, after a central square crop).
+        Resize to this height and width (area-weighted, after a central square crop). Without it, files of
+        different sizes are refused.
     channels : 1 or 3, optional
-        Convert to grey or colour.
+        Convert to grey or colour; as the files are without it, which must all be one or the other.
     value_range : (float, float)
         Values of black and of white.
 
@@ -142,17 +148,15 @@ def load(
         raise DataError(f"value_range: expected (low, high) with low < high, got {value_range}")
     if str(name) in _BY_NAME:
         pixels, labels, class_names = _BY_NAME[str(name)](split)
-        if image_size is not None or channels is not None:
-            pixels = _converted(pixels, image_size, channels)
+        pixels, notes = _converted(pixels, image_size, channels)
     elif Path(name).is_dir():
-        pixels, labels, class_names = _load_folder(Path(name), split, image_size, channels)
+        pixels, labels, class_names, notes = _load_folder(Path(name), split, image_size, channels)
     elif Path(name).suffix.lower() in SUFFIXES and Path(name).is_file():
-        pixels = _read(Path(name), image_size, channels or 3)[None]
+        pixels, notes = _read_all([Path(name)], Path(name).parent, image_size, channels)
         labels, class_names = np.zeros(1, np.int64), {0: Path(name).stem}
     elif Path(name).suffix == ".npz" and Path(name).is_file():
         pixels, labels, class_names = load_npz(Path(name), split)
-        if image_size is not None or channels is not None:
-            pixels = _converted(pixels, image_size, channels)
+        pixels, notes = _converted(pixels, image_size, channels)
     else:
         known = ", ".join(names())
         raise DataError(f"data: {str(name)!r} is neither a folder nor one of {known}, nor an image or .npz file")
@@ -160,11 +164,12 @@ def load(
     images *= np.float32((high - low) / 255)
     images += np.float32(low)
     np.clip(images, low, high, out=images)  # rounding may carry white past `high`
-    whole = ImageSet(str(name), images, labels, class_names, (float(low), float(high)))
+    whole = ImageSet(str(name), images, labels, class_names, (float(low), float(high)), notes)
     return whole if classes is None else whole.only(classes)
 
 
 _Loaded = tuple[NDArray[np.generic], NDArray[np.int64], dict[int, str]]
+_Read = tuple[NDArray[np.uint8], NDArray[np.int64], dict[int, str], tuple[str, ...]]
 
 
 def _digits(split: str) -> _Loaded:
@@ -202,7 +207,7 @@ _BY_NAME: dict[str, Callable[[str], _Loaded]] = {
 }
 
 
-def _load_folder(folder: Path, split: str, image_size: int | None, channels: int | None) -> _Loaded:
+def _load_folder(folder: Path, split: str, image_size: int | None, channels: int | None) -> _Read:
     parts = [part for part in ("train", "test") if (folder / part).is_dir()]
     if parts and split not in parts:
         raise DataError(f"split: {folder} has a folder {parts[0]!r} but none named {split!r}")
@@ -215,29 +220,86 @@ def _load_folder(folder: Path, split: str, image_size: int | None, channels: int
     files = [(label, p) for label, p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     if not files:
         raise DataError(f"data: no image ({', '.join(sorted(SUFFIXES))}) below {root}")
-    pixels = [_read(path, image_size, channels or 3) for _, path in files]
-    if len({p.shape for p in pixels}) > 1:
-        raise DataError(f"data: the images below {root} differ in size; give image_size to resize them")
+    pixels, notes = _read_all([path for _, path in files], root, image_size, channels)
     labels = np.array([label for label, _ in files], np.int64)
-    return np.stack(pixels), labels, {i: group.name for i, group in enumerate(groups)}
+    return pixels, labels, {i: group.name for i, group in enumerate(groups)}, notes
 
 
-def _read(path: Path, image_size: int | None, channels: int) -> NDArray[np.uint8]:
-    """One image file as (channels, height, width)."""
-    from PIL import Image
+def _read_all(
+    paths: Sequence[Path], root: Path, image_size: int | None, channels: int | None
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Image files (n, channels, height, width), and what was done to them.
+
+    Nothing changes size or colour that nobody asked for.
+    """
+    grey: Path | None = None
+    colour: Path | None = None
+    found: list[NDArray[np.uint8]] = []
+    counts = dict.fromkeys(("made grey", "given three equal channels", "cut to a square and resized", "turned"), 0)
+    for path in paths:
+        image, turned = _opened(path)
+        has_colour = image.mode == "RGB"
+        grey, colour = (grey, colour or path) if has_colour else (grey or path, colour)
+        if channels is None and grey is not None and colour is not None:
+            raise DataError(
+                f"data: the images below {root} are grey ({grey.name}) and in colour ({colour.name}); "
+                "give channels (--channels) 1 or 3"
+            )
+        wanted = channels or (3 if has_colour else 1)
+        if (wanted == 3) != has_colour:
+            counts["made grey" if has_colour else "given three equal channels"] += 1
+            image = image.convert("RGB" if wanted == 3 else "L")
+        if image_size is not None and image.size != (image_size, image_size):
+            counts["cut to a square and resized"] += 1
+            image = _squared(image, image_size)
+        counts["turned"] += turned
+        array = np.asarray(image)
+        array = array[None] if wanted == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
+        if found and array.shape != found[0].shape:
+            sizes = [" x ".join(map(str, each.shape[1:])) for each in (found[0], array)]
+            raise DataError(
+                f"data: the images below {root} differ in size; give image_size (--image-size, or --resize with a map) "
+                f"to resize them, got {sizes[0]} ({paths[0].name}) and {sizes[1]} ({path.name})"
+            )
+        found.append(array)
+    ends = {
+        "cut to a square and resized": f" to {image_size} x {image_size} pixels",
+        "turned": " as their EXIF orientation says",
+    }
+    notes = tuple(
+        f"{count} of {len(paths)} images were {what}{ends.get(what, '')}" for what, count in counts.items() if count
+    )
+    return np.stack(found), notes
+
+
+def _opened(path: Path) -> tuple[Any, bool]:
+    """An image file as grey ("L") or colour ("RGB") of 8 bits, upright, and whether it had to be turned."""
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as opened:
-            mode = opened.mode
-            image = opened.convert("L" if channels == 1 else "RGB")
+            # Pillow reads deep colours as 8 bits without a word; what it decodes from tells.
+            deep = opened.mode.startswith(("I", "F")) or ";16" in str([tile[3] for tile in opened.tile])
+            frames = getattr(opened, "n_frames", 1)
+            image = ImageOps.exif_transpose(opened)
+            turned = opened.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that decoders raise
         raise DataError(f"{path}: not a readable image ({error})") from None
-    if mode.startswith(("I", "F")):  # Pillow would clip these at 255
+    if deep:
         raise DataError(f"{path}: has more than 8 bits for each channel; store it with 8")
-    if image_size is not None:
-        image = _squared(image, image_size)
-    array = np.asarray(image)
-    return array[None] if channels == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
+    if frames > 1:
+        raise DataError(f"{path}: holds {frames} images; store each in a file of its own")
+    if image.has_transparency_data:
+        image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
+        if np.asarray(image.getchannel("A")).min() < 255:
+            raise DataError(f"{path}: has transparent pixels; lay it on a background first")
+    if image.mode == "P":
+        image = image.convert("RGB")
+        pixels = np.asarray(image)
+        is_grey = bool((pixels == pixels[..., :1]).all())
+    else:
+        is_grey = image.mode in ("1", "L", "LA", "La")
+    return image.convert("L" if is_grey else "RGB"), turned
 
 
 def _squared(image, image_size: int):  # type: ignore[no-untyped-def]  # Pillow is imported late
@@ -251,17 +313,24 @@ def _squared(image, image_size: int):  # type: ignore[no-untyped-def]  # Pillow 
     return image.resize((image_size, image_size), method, box=square)
 
 
-def _converted(pixels: NDArray[np.generic], image_size: int | None, channels: int | None) -> NDArray[np.generic]:
-    """Resize (n, c, h, w) pixels and change their number of channels."""
+def _converted(
+    pixels: NDArray[np.generic], image_size: int | None, channels: int | None
+) -> tuple[NDArray[np.generic], tuple[str, ...]]:
+    """Resize (n, c, h, w) pixels and change their number of channels; and say so."""
     from PIL import Image
 
+    notes = []
     if image_size is not None and pixels.shape[2:] != (image_size, image_size):
         planes = pixels.reshape(-1, *pixels.shape[2:]).astype(np.float32)
         resized = [np.asarray(_squared(Image.fromarray(plane), image_size)) for plane in planes]
+        sizes = f"{pixels.shape[2]} x {pixels.shape[3]} to {image_size} x {image_size}"
         pixels = np.stack(resized).reshape(*pixels.shape[:2], image_size, image_size)
+        notes.append(f"images were cut to a square and resized from {sizes} pixels")
     if channels == 3 and pixels.shape[1] == 1:
         pixels = np.repeat(pixels, 3, axis=1)
+        notes.append("images were given three equal channels")
     if channels == 1 and pixels.shape[1] == 3:
         # The luma of ITU-R BT.601, which Pillow takes for files of a folder.
         pixels = np.tensordot(pixels.astype(np.float32), np.array([0.299, 0.587, 0.114], np.float32), (1, 0))[:, None]
-    return pixels
+        notes.append("images were made grey")
+    return pixels, tuple(notes)

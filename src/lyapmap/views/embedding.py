@@ -12,8 +12,9 @@ from lyapmap.analysis.neighbors import neighbor_graph, tell_apart
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import real_array
 from lyapmap.core.results import Status, provenance
-from lyapmap.views.embedding_input import as_rows, categories, checked_graph, plain_array
+from lyapmap.views.embedding_input import as_rows, categories, checked_graph
 from lyapmap.views.embedding_result import Embedding
 from lyapmap.views.umap_import import load_umap
 from lyapmap.views.umap_model import fitted, parts_of
@@ -97,7 +98,7 @@ def embed(
     seed, _ = seeded(seed)
     if seed >= 2**32:
         raise LyapmapError(f"seed: UMAP takes numbers below 2**32, got {seed}")
-    given = plain_array(data)
+    given = real_array(data, "data")
     if given.ndim < 2:
         raise ShapeError(f"data: expected points (m, d) or samples (m, ...), got shape {given.shape}")
     rows = as_rows(given, "data", given.shape[1:])

@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbor_search import Graph, Points
-from lyapmap.analysis.neighbors import as_points
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import as_points, real_array
 
 
 def as_rows(samples: Any, name: str, shape: tuple[int, ...]) -> Points:
     """Samples as finite float64 rows (n, d)."""
-    array = plain_array(samples)
+    array = real_array(samples, name)
     width = int(np.prod(shape))
     if array.ndim < 2 or array.shape[1:] not in (shape, (width,)):
         raise ShapeError(f"{name}: expected (n, {width}) or samples of shape {shape}, got {array.shape}")
-    return as_points(array.reshape(len(array), -1), name) if len(array) else np.zeros((0, width))
+    return as_points(array, name) if len(array) else np.zeros((0, width))
 
 
 def plain_array(samples: Any) -> NDArray[Any]:
@@ -49,7 +49,7 @@ def checked_graph(graph: Graph, m: int, k: int) -> Graph:
 
 def as_trajectories(states: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """States (b, n, d) of trajectories; points without more are one."""
-    array = plain_array(states)
+    array = real_array(states, "states")
     for one in (shape, (int(np.prod(shape)),)):
         outer = array.shape[: array.ndim - len(one)]
         if len(outer) in (1, 2) and array.shape[len(outer) :] == one:

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbor_search import ApproximateSearch, Points, Search, exact_search
-from lyapmap.analysis.neighbors import as_points
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.points import as_points
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.views.embedded_states import EmbeddedStates

@@ -61,14 +61,17 @@ def jacobian(
     function = gan_function(gan, dtype=dtype)
     images = None
     if data is not None:
+        from lyapmap.cli.image_data import told
         from lyapmap.data import load
 
-        images = load(
-            data,
-            classes=common.integers(classes, "--classes"),
-            image_size=gan.config.image_size,
-            channels=gan.config.channels,
-            value_range=gan.config.value_range,
+        images = told(
+            load(
+                data,
+                classes=common.integers(classes, "--classes"),
+                image_size=gan.config.image_size,
+                channels=gan.config.channels,
+                value_range=gan.config.value_range,
+            )
         )
         images = images.some(min(points, len(images)), seed=seed)
     noise = gan_latents(gan.config.latent_shape, samples, seed=seed)

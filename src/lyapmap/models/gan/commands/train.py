@@ -52,11 +52,12 @@ def images_for(
     seed: int,
 ) -> ImageSet:
     """Training images of `--data`, square and with values in [-1, 1]."""
+    from lyapmap.cli.image_data import told
     from lyapmap.core.errors import LyapmapError
     from lyapmap.data import load
 
     chosen = common.integers(classes, "--classes")
-    images = load(data, classes=chosen, image_size=image_size, channels=channels)
+    images = told(load(data, classes=chosen, image_size=image_size, channels=channels))
     _, height, width = images.state_shape
     if height != width:
         raise LyapmapError(f"--image-size: {data} has images of {height} x {width}; give a size to make them square")

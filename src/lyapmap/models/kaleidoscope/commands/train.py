@@ -77,6 +77,7 @@ def kaleidoscope(
     iterated up to 100 times) and training.png. Ctrl-C saves; the same command goes on.
     """
     workers = training_run.begin(threads, device, devices, precision)
+    from lyapmap.cli.image_data import told
     from lyapmap.data import load
     from lyapmap.models.kaleidoscope.network import KaleidoscopeConfig
     from lyapmap.models.kaleidoscope.recipe import KaleidoscopeRecipe
@@ -84,7 +85,7 @@ def kaleidoscope(
     chosen = common.integers(classes, "--classes")
     bounds = KaleidoscopeConfig((1,), output=output).value_range
     folder = training_run.folder_of(out)
-    images = load(data, classes=chosen, image_size=image_size, value_range=bounds)
+    images = told(load(data, classes=chosen, image_size=image_size, value_range=bounds))
     if limit is not None:
         images = images.some(limit, seed=seed)
     usual_depth, usual_width = (10, 500) if architecture == "mlp" else (4, 16)

@@ -42,6 +42,7 @@ def loaded(model: str, data: str, count: int, *, device: str | None, label: int 
     require_torch("latent spectral decomposition")
     from dataclasses import replace
 
+    from lyapmap.cli.image_data import told
     from lyapmap.data import load
     from lyapmap.models.latent_spectral.files import load_lsd
 
@@ -50,13 +51,15 @@ def loaded(model: str, data: str, count: int, *, device: str | None, label: int 
         raise LyapmapError(f"--model: {lsd.name} has no basis; the last stage of `lyapmap train lsd` makes it")
     channels, size, _ = lsd.module.state_shape
     given = Path(data).is_dir()
-    found = load(
-        data,
-        split="train" if given and not (Path(data) / "test").is_dir() else "test",
-        classes=None if label is None else [label],
-        image_size=size,
-        channels=channels,
-        value_range=lsd.generator.config.value_range,  # type: ignore[union-attr, arg-type]
+    found = told(
+        load(
+            data,
+            split="train" if given and not (Path(data) / "test").is_dir() else "test",
+            classes=None if label is None else [label],
+            image_size=size,
+            channels=channels,
+            value_range=lsd.generator.config.value_range,  # type: ignore[union-attr, arg-type]
+        )
     )
     return lsd, replace(found, images=found.images[:count], labels=found.labels[:count])
 
