@@ -18,7 +18,7 @@ from lyapmap.models.latent_spectral.basis import psnr, with_noise
 from lyapmap.models.latent_spectral.dynamics import verdict
 from lyapmap.models.latent_spectral.protocol import PROTOCOLS, LsdProtocol, protocol
 from lyapmap.models.latent_spectral.rotation import rotated
-from lyapmap.models.latent_spectral.study import STAGES, STUDY, denoising, lsd_study, side_by_side, summary
+from lyapmap.models.latent_spectral.study import STAGES, STUDY, denoising_tables, lsd_study, side_by_side, summary
 from lyapmap.models.latent_spectral.subject import subject_of
 from lyapmap.study.stages import Bench
 
@@ -98,7 +98,7 @@ def test_every_stage_is_done_and_on_the_page(subject, tmp_path):
     assert study.records["rotation-cycle"].numbers["largest"] == pytest.approx(0, abs=0.2)
     noise = study.records["denoising"].numbers["gaussian"]
     assert noise["noisy"]["psnr"][0] > noise["noisy"]["psnr"][1]
-    assert [rows[0][0] for _, rows in denoising(study.records)] == ["method", "method"]
+    assert [rows[0][0] for _, rows in denoising_tables(study.records)] == ["method", "method"]
     parts = study.records["components"].numbers
     assert parts["components"] == [1, 3, latent_triples.LATENT]
     assert parts["psnr"] == sorted(parts["psnr"])
@@ -217,4 +217,4 @@ def test_protocols_and_names():
     with pytest.raises(LyapmapError, match="no stage 'bases'"):
         STUDY.check_names(["bases"])
     assert side_by_side({}) == [("what",)]
-    assert denoising({"denoising": SimpleNamespace(numbers={})}) == []
+    assert denoising_tables({"denoising": SimpleNamespace(numbers={})}) == []

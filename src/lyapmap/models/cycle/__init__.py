@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from lyapmap.models.cycle.network import Discriminator as Discriminator
     from lyapmap.models.cycle.network import Generator as Generator
     from lyapmap.models.cycle.network import ResidualBlock as ResidualBlock
+    from lyapmap.models.cycle.network import SameConv2d as SameConv2d
+    from lyapmap.models.cycle.network import SameConvTranspose2d as SameConvTranspose2d
     from lyapmap.models.cycle.network import Stage as Stage
 
 PAPER = Paper(
@@ -33,6 +35,8 @@ _NAMES = {
     "Generator": ".network",
     "ResidualBlock": ".network",
     "Stage": ".network",
+    "SameConv2d": ".network",
+    "SameConvTranspose2d": ".network",
 }
 __all__ = [*_NAMES]  # loaded late, and torch with them
 __getattr__, __dir__ = late(__name__, _NAMES)

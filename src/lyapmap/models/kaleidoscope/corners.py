@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.models.kaleidoscope import experiment
 
 Values = NDArray[np.float64]
 
@@ -134,7 +134,8 @@ def kaleidoscope_corners(
     seed, _ = seeded(seed)
     n_seeds, fit_steps = whole("n_seeds", n_seeds, 1), whole("fit_steps", fit_steps, 1)
     depth, width, loss = whole("depth", depth, 1), whole("width", width, 1), positive("loss", loss)
-    sides, counts = _sizes("dimensions", dimensions, MOST_DIMENSIONS), _sizes("n_points", n_points, 2**20)
+    sides = experiment.ascending_sizes("dimensions", dimensions, MOST_DIMENSIONS)
+    counts = experiment.ascending_sizes("n_points", n_points, 2**20)
     shape = (len(sides), len(counts), n_seeds)
     found = {name: np.full(shape, np.nan) for name in ("largest", "mean", "fit_loss", "fit_steps")}
     total = len(sides) * len(counts)
@@ -157,31 +158,19 @@ def kaleidoscope_corners(
             **found,
         )
 
-    done = 0
-    try:
-        with reporting(progress, "fitting, then corners") as report:
-            for i, d in enumerate(sides.tolist()):
-                for j, m in enumerate(counts.tolist()):
-                    sets = [np.random.default_rng([seed, d, m, s]).uniform(size=(m, d)) for s in range(n_seeds)]
-                    fitted = fit_points(sets, depth=depth, width=width, loss=loss, steps=fit_steps, tries=1, seed=seed)
-                    for s, network in enumerate(fitted.networks):
-                        at = corner_losses(wrap(network, state_shape=(d,)))
-                        found["largest"][i, j, s], found["mean"][i, j, s] = at.max(), at.mean()
-                    found["fit_loss"][i, j], found["fit_steps"][i, j] = fitted.loss, fitted.steps
-                    done += 1
-                    report(done, total)
-    except KeyboardInterrupt:
-        raise Interrupted(result(done) if done else None) from None
-    return result(done)
+    def fit_and_look(place: tuple[int, ...]) -> None:
+        i, j = place
+        d, m = int(sides[i]), int(counts[j])
+        sets = [np.random.default_rng([seed, d, m, s]).uniform(size=(m, d)) for s in range(n_seeds)]
+        fitted = fit_points(sets, depth=depth, width=width, loss=loss, steps=fit_steps, tries=1, seed=seed)
+        for s, network in enumerate(fitted.networks):
+            at = corner_losses(wrap(network, state_shape=(d,)))
+            found["largest"][i, j, s], found["mean"][i, j, s] = at.max(), at.mean()
+        found["fit_loss"][i, j], found["fit_steps"][i, j] = fitted.loss, fitted.steps
 
-
-def _sizes(name: str, values: Sequence[int], most: int) -> NDArray[np.int64]:
-    sizes = sorted({whole(name, value, 1) for value in values})
-    if not sizes:
-        raise LyapmapError(f"{name}: expected at least one")
-    if sizes[-1] > most:
-        raise LyapmapError(f"{name}: expected at most {most}, got {sizes[-1]}")
-    return np.array(sizes)
+    places = list(np.ndindex(len(sides), len(counts)))
+    experiment.each(places, fit_and_look, words="fitting, then corners", progress=progress, partial=result)
+    return result(total)
 
 
 def corner_losses(given: Map) -> Values:

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.models.kaleidoscope import experiment
 from lyapmap.models.kaleidoscope.config import RANGES
 from lyapmap.models.kaleidoscope.line import LineSetting, check_setting, share_at
 
@@ -171,7 +171,7 @@ def kaleidoscope_depth(
     begin = time.perf_counter()
     seed, _ = seeded(seed)
     loss, tolerance, n_seeds = positive("loss", loss), positive("tolerance", tolerance), whole("n_seeds", n_seeds, 1)
-    a, b = _sizes("depths", depths), _sizes("widths", widths)
+    a, b = experiment.ascending_sizes("depths", depths), experiment.ascending_sizes("widths", widths)
     for d in a.tolist():
         check_setting(LineSetting(tuple(points), d, int(b[0]), output))
     shape = (len(a), len(b), n_seeds)
@@ -215,35 +215,29 @@ def kaleidoscope_depth(
             output=profiles,
         )
 
-    done = 0
-    try:
-        with reporting(progress, "fitting and iterating") as report:
-            for i, depth in enumerate(a.tolist()):
-                for j, width in enumerate(b.tolist()):
-                    fitted = fit_points(
-                        np.tile(np.reshape(points, (-1, 1)), (n_seeds, 1, 1)),
-                        depth=depth,
-                        width=width,
-                        output=output,
-                        loss=loss,
-                        steps=fit_steps,
-                        tries=tries,
-                        seed=seed,
-                    )
-                    for s in np.flatnonzero(fitted.reached(loss)).tolist():
-                        network = wrap(fitted.networks[s], state_shape=(1,))
-                        look = interval_map(
-                            network, RANGES[output], n_grid=n_grid, n_steps=n_steps, tolerance=tolerance
-                        )
-                        measured[:, i, j, s] = measures_of(look, points, tolerance)
-                        if s == 0:
-                            profiles[i, j] = look.image
-                    fit_loss[i, j], tried[i, j], dead[i, j] = fitted.loss, fitted.tries, fitted.dead
-                    done += 1
-                    report(done, total)
-    except KeyboardInterrupt:
-        raise Interrupted(result(done) if done else None) from None
-    return result(done).checked(throw)
+    def fit_and_look(place: tuple[int, ...]) -> None:
+        i, j = place
+        fitted = fit_points(
+            np.tile(np.reshape(points, (-1, 1)), (n_seeds, 1, 1)),
+            depth=int(a[i]),
+            width=int(b[j]),
+            output=output,
+            loss=loss,
+            steps=fit_steps,
+            tries=tries,
+            seed=seed,
+        )
+        for s in np.flatnonzero(fitted.reached(loss)).tolist():
+            network = wrap(fitted.networks[s], state_shape=(1,))
+            look = interval_map(network, RANGES[output], n_grid=n_grid, n_steps=n_steps, tolerance=tolerance)
+            measured[:, i, j, s] = measures_of(look, points, tolerance)
+            if s == 0:
+                profiles[i, j] = look.image
+        fit_loss[i, j], tried[i, j], dead[i, j] = fitted.loss, fitted.tries, fitted.dead
+
+    places = list(np.ndindex(len(a), len(b)))
+    experiment.each(places, fit_and_look, words="fitting and iterating", progress=progress, partial=result)
+    return result(total).checked(throw)
 
 
 def measures_of(look: IntervalMap, points: Sequence[float], tolerance: float) -> list[float]:
@@ -292,10 +286,3 @@ def effects(measured: Values, depths: NDArray[np.int64], widths: NDArray[np.int6
             error[m, of] = row.std(ddof=1) / math.sqrt(len(row))
             reach[m, of] = error[m, of] * t.ppf((1 + CONFIDENCE) / 2, count[m, of] - 1)
     return mean, error, reach
-
-
-def _sizes(name: str, values: Sequence[int]) -> NDArray[np.int64]:
-    sizes = sorted({whole(name, value, 1) for value in values})
-    if not sizes:
-        raise LyapmapError(f"{name}: expected at least one")
-    return np.array(sizes)

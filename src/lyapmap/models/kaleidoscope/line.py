@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map
-from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.models.kaleidoscope import experiment
 from lyapmap.models.kaleidoscope.config import RANGES, KaleidoscopeConfig
 
 Values = NDArray[np.float64]
@@ -114,9 +114,7 @@ class KaleidoscopeLine(Result):
         "share_at_points": ("setting",),
     }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_line"
-    REMEDIES: ClassVar[dict[Status, str]] = {
-        Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, the width, or the loss asked for"
-    }
+    REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
 
     names: list[str]
     fit_loss: Values
@@ -209,33 +207,29 @@ def kaleidoscope_line(
     for one in settings:
         check_setting(one)
     maps, fits = [], []
-    try:
-        with reporting(progress, "fitting") as report:
-            for i, one in enumerate(settings):
-                fitted = fit_points(
-                    np.reshape(one.points, (-1, 1)),
-                    depth=one.depth,
-                    width=one.width,
-                    output=one.output,
-                    loss=loss,
-                    steps=fit_steps,
-                    tries=tries,
-                    seed=seed,
-                )
-                maps.append(wrap(fitted.networks[0], state_shape=(1,)))
-                fits.append(fitted)
-                report(i + 1, len(settings))
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
+
+    def fit(setting: LineSetting) -> None:
+        fitted = fit_points(
+            np.reshape(setting.points, (-1, 1)),
+            depth=setting.depth,
+            width=setting.width,
+            output=setting.output,
+            loss=loss,
+            steps=fit_steps,
+            tries=tries,
+            seed=seed,
+        )
+        maps.append(wrap(fitted.networks[0], state_shape=(1,)))
+        fits.append(fitted)
+
+    experiment.each(settings, fit, words="fitting", progress=progress)
     result = look_at_lines(
         maps, settings, n_grid=n_grid, n_steps=n_steps, n_samples=n_samples, tolerance=tolerance, seed=seed
     )
     left = np.array([fitted.loss[0] for fitted in fits])
-    missed = [one.name for one, value in zip(settings, left, strict=True) if not value <= loss]
     result = replace(
         result,
-        status=Status.NOT_CONVERGED if missed else Status.OK,
-        message=f"no loss of {loss:g} with {'; '.join(missed)} in {tries} tries" if missed else "",
+        **experiment.how_it_went(result.names, left, loss, tries),
         settings=result.settings | {"loss": loss, "fit_steps": fit_steps, "tries": tries},
         provenance=provenance(as_tangent_map(maps[0]), seed=seed, seconds=time.perf_counter() - begin),
         fit_loss=left,
@@ -265,12 +259,12 @@ def look_at_lines(
             bounds = RANGES[one.output]
             looks.append(interval_map(given, bounds, n_grid=n_grid, n_steps=n_steps, tolerance=tolerance))
             starts = np.random.default_rng([seed, i]).uniform(*bounds, n_samples)
-            samples.append(_sampled(given, starts))
+            samples.append(experiment.visited(given, starts[:, None], SAMPLED_AFTER)[..., 0])
     except KeyboardInterrupt:
         raise Interrupted(None) from None
     x, image = _rows(looks, "x"), _rows(looks, "image")
     zeros = np.zeros(len(looks), np.int64)
-    points = _padded([np.array(one.points) for one in settings])
+    points = experiment.padded([np.array(one.points) for one in settings])
     loss_at = [
         max(abs(np.interp(one.points, look.x, look.image) - one.points)) ** 2
         for one, look in zip(settings, looks, strict=True)
@@ -294,10 +288,10 @@ def look_at_lines(
         output=image,
         slope=_rows(looks, "slope"),
         loss=(image - x) ** 2,
-        fixed_points=_padded([look.fixed_points for look in looks]),
-        multipliers=_padded([look.multipliers for look in looks]),
-        basin_shares=_padded([look.basin_shares for look in looks]),
-        flat_steps=_padded([look.steps for look in looks]),
+        fixed_points=experiment.padded([look.fixed_points for look in looks]),
+        multipliers=experiment.padded([look.multipliers for look in looks]),
+        basin_shares=experiment.padded([look.basin_shares for look in looks]),
+        flat_steps=experiment.padded([look.steps for look in looks]),
         ends=_rows(looks, "ends"),
         settled_after=np.array([look.settled_after for look in looks]),
         sampled_after=np.array(SAMPLED_AFTER),
@@ -326,24 +320,5 @@ def share_at(look: IntervalMap, points: Sequence[float], tolerance: float) -> fl
     return float(((distance <= tolerance) & (look.settled_after >= 0)).mean())
 
 
-def _sampled(given: Map, starts: Values) -> Values:
-    """States of the starts (k,) after the steps of `SAMPLED_AFTER`, (t, k)."""
-    tangent_map = as_tangent_map(given)
-    ops = tangent_map.ops
-    x, kept = ops.from_numpy(starts[:, None]), []
-    for before, after in zip((0, *SAMPLED_AFTER[:-1]), SAMPLED_AFTER, strict=True):
-        x = step_states(tangent_map, x, n_steps=after - before)
-        kept.append(np.asarray(ops.to_numpy(x), float)[:, 0])
-    return np.array(kept)
-
-
 def _rows(looks: Sequence[IntervalMap], name: str) -> Values:
     return np.array([getattr(look, name) for look in looks])
-
-
-def _padded(rows: Sequence[Any]) -> Values:
-    """Rows of different lengths (length, ...) in one array, filled up with NaN."""
-    full = np.full((len(rows), max(len(row) for row in rows), *np.shape(rows[0])[1:]), np.nan)
-    for i, row in enumerate(rows):
-        full[i, : len(row)] = row
-    return full

@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.models.kaleidoscope import experiment
 
 Values = NDArray[np.float64]
 
@@ -101,9 +102,7 @@ class KaleidoscopePlane(Result):
         "share_by_point": ("setting", "point"),
     }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_plane"
-    REMEDIES: ClassVar[dict[Status, str]] = {
-        Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, the width, or the loss asked for"
-    }
+    REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
 
     names: list[str]
     fit_loss: Values
@@ -202,31 +201,30 @@ def kaleidoscope_plane(
         if len(np.unique(one.points, axis=0)) < len(one.points):
             raise LyapmapError(f"points: expected different ones, got {one.points}")
     looks: list[dict[str, Any]] = []
-    try:
-        with reporting(progress, "fitting and iterating") as report:
-            for i, one in enumerate(settings):
-                fitted = fit_points(
-                    one.points,
-                    depth=one.depth,
-                    width=one.width,
-                    loss=loss,
-                    steps=fit_steps,
-                    tries=tries,
-                    seed=seed,
-                )
-                network = wrap(fitted.networks[0], state_shape=(2,))
-                starts = np.clip(0.5 + SPREAD * np.random.default_rng([seed, i]).standard_normal((n_samples, 2)), 0, 1)
-                look = look_at_plane(network, one.points, starts, n_grid=n_grid, n_steps=n_steps, tolerance=tolerance)
-                fit = {"fit_loss": fitted.loss[0], "fit_steps": fitted.steps[0], "tries": fitted.tries[0]}
-                looks.append(look | fit)
-                report(i + 1, len(settings))
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    left = np.array([look["fit_loss"] for look in looks])
-    missed = [one.name for one, value in zip(settings, left, strict=True) if not value <= loss]
+    networks: list[TangentMap] = []
+
+    def fit_and_look(setting: PlaneSetting) -> None:
+        fitted = fit_points(
+            setting.points,
+            depth=setting.depth,
+            width=setting.width,
+            loss=loss,
+            steps=fit_steps,
+            tries=tries,
+            seed=seed,
+        )
+        networks.append(wrap(fitted.networks[0], state_shape=(2,)))
+        noise = np.random.default_rng([seed, len(looks)]).standard_normal((n_samples, 2))
+        starts = np.clip(0.5 + SPREAD * noise, 0, 1)
+        look = look_at_plane(networks[-1], setting.points, starts, n_grid=n_grid, n_steps=n_steps, tolerance=tolerance)
+        fit = {"fit_loss": fitted.loss[0], "fit_steps": fitted.steps[0], "tries": fitted.tries[0]}
+        looks.append(look | fit)
+
+    experiment.each(settings, fit_and_look, words="fitting and iterating", progress=progress)
+    names, left = [setting.name for setting in settings], np.array([look["fit_loss"] for look in looks])
+    columns: dict[str, Any] = {name: experiment.padded([look[name] for look in looks]) for name in looks[0]}
     return KaleidoscopePlane(
-        status=Status.NOT_CONVERGED if missed else Status.OK,
-        message=f"no loss of {loss:g} with {'; '.join(missed)} in {tries} tries" if missed else "",
+        **experiment.how_it_went(names, left, loss, tries),
         settings={
             "n_grid": n_grid,
             "n_steps": n_steps,
@@ -235,11 +233,11 @@ def kaleidoscope_plane(
             "fit_steps": fit_steps,
             "tries": tries,
         },
-        provenance=provenance(as_tangent_map(network), seed=seed, seconds=time.perf_counter() - begin),
-        names=[one.name for one in settings],
+        provenance=provenance(networks[-1], seed=seed, seconds=time.perf_counter() - begin),
+        names=names,
         axis=np.linspace(0, 1, n_grid),
         sampled_after=np.array(SAMPLED_AFTER),
-        **{name: _padded([look[name] for look in looks]) for name in looks[0]},
+        **columns,
     ).checked(throw)
 
 
@@ -257,10 +255,7 @@ def look_at_plane(
     ends = _after(tangent_map, flat, n_steps)
     still = np.abs(_after(tangent_map, ends, 1) - ends).max(axis=1) <= tolerance / 100
     basin = np.where(still, _at_point(ends, learned, tolerance), ELSEWHERE)
-    samples, states = [], starts
-    for before, after in zip((0, *SAMPLED_AFTER[:-1]), SAMPLED_AFTER, strict=True):
-        states = _after(tangent_map, states, after - before)
-        samples.append(states)
+    samples = experiment.visited(tangent_map, starts, SAMPLED_AFTER)
     derivative = np.asarray(ops.to_numpy(tangent_map.jacobian(ops.from_numpy(learned))), float)
     return {
         "points": learned,
@@ -270,7 +265,7 @@ def look_at_plane(
         "settled": float(still.mean()),
         "n_ends": len(_distinct(ends[still], tolerance)),
         "expansion": np.linalg.norm(derivative, 2, axis=(1, 2)),
-        "samples": np.array(samples),
+        "samples": samples,
         "share_at_points": np.array([(_at_point(one, learned, tolerance) >= 0).mean() for one in samples]),
         "share_by_point": np.array([(basin == j).mean() for j in range(len(learned))]),
     }
@@ -294,14 +289,3 @@ def _distinct(x: Values, tolerance: float) -> Values:
         found.append(x[0])
         x = x[np.linalg.norm(x - x[0], axis=1) > tolerance]
     return np.array(found).reshape(-1, 2)
-
-
-def _padded(values: Sequence[Any]) -> NDArray[Any]:
-    """Values of all settings in one array; rows of points and what belongs to them are filled up with NaN."""
-    longest = max(np.shape(value)[0] if np.ndim(value) else 0 for value in values)
-    if all(np.shape(value) == np.shape(values[0]) for value in values):
-        return np.array(values)
-    full = np.full((len(values), longest, *np.shape(values[0])[1:]), np.nan)
-    for i, value in enumerate(values):
-        full[i, : len(value)] = value
-    return full

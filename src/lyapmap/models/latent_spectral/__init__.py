@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from lyapmap.models.latent_spectral.network import Classifier as Classifier
     from lyapmap.models.latent_spectral.network import Encoder as Encoder
     from lyapmap.models.latent_spectral.network import LatentSpectral as LatentSpectral
+    from lyapmap.models.latent_spectral.network import described as described
+    from lyapmap.models.latent_spectral.network import sampled as sampled
 
 PAPER = Paper(
     networks={
@@ -54,6 +56,8 @@ _NAMES = {
     "Classifier": ".network",
     "Encoder": ".network",
     "LatentSpectral": ".network",
+    "described": ".network",
+    "sampled": ".network",
 }
 __all__ = [*_NAMES]  # loaded late, and torch with them
 __getattr__, __dir__ = late(__name__, _NAMES)
