@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.growth import GrowthStatistics
-from lyapmap.analysis.kaplan_yorke import CERTIFIED, KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.orbit import RepeatWatch
 from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension, time_per_step
@@ -83,7 +83,8 @@ class TangentRun:
         self.determinants = GrowthStatistics(self.b, 1)
         self.beside_determinants = np.zeros(self.b)
         """Growth of all directions over the steps along which determinants were taken, (b,)."""
-        self._spread = 0.0
+        self.spread = 0.0
+        """Most that directions were seen to part in growth per step."""
         self._size = 0.0
         self.escaped = np.zeros(self.b, bool)
         self.escaped_at = -1
@@ -117,7 +118,7 @@ class TangentRun:
         """Whether more exponents would bring a certificate; without error bars none would."""
         if self.lost() is not None or np.isposinf(self.statistics.stderr()).any():
             return False
-        return self.dimension().verdict != CERTIFIED
+        return self.dimension().verdict in (NEEDS_MORE, UNCERTAIN)
 
     def look_for_late_repeat(self) -> None:
         """Notice orbits that died within the last block, which the watch could not see repeat."""
@@ -221,7 +222,22 @@ class TangentRun:
                 blocks.append(self._beside_determinants(x, frame, length, i * length))
                 x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
             return blocks
-        carried = propagate_blocks(
+        carried = self._carried_blocks(count, length)
+        if self.qr_every > 1 and any(np.isneginf(one.log_growth).any() for one in carried):
+            # A tangent that left the range of floating point looks like one that the map kills: look again.
+            self.qr_every = 1
+            carried = self._carried_blocks(count, length)
+        if not measured:
+            return [_Block(one) for one in carried]
+        # Determinants of all blocks in one go, each from the states where it began.
+        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
+        logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
+        with np.errstate(invalid="ignore"):
+            pairs = zip(carried, logs, strict=True)
+            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
+
+    def _carried_blocks(self, count: int, length: int) -> list[Carried]:
+        return propagate_blocks(
             self.map,
             self.x,
             self.frame,
@@ -231,14 +247,6 @@ class TangentRun:
             frame_dtype=self.frame_dtype,
             first_step=self.step,
         )
-        if not measured:
-            return [_Block(one) for one in carried]
-        # Determinants of all blocks in one go, each from the states where it began.
-        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
-        logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
-        with np.errstate(invalid="ignore"):
-            pairs = zip(carried, logs, strict=True)
-            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
 
     def _take(self, blocks: list[_Block], length: int, statistics: GrowthStatistics | None) -> None:
         """Stand where blocks have led, and count what they brought."""
@@ -297,10 +305,10 @@ class TangentRun:
             self.qr_every = 1
             return
         by_direction = np.moveaxis(rates, -1, 0).copy()  # the largest of a few is found faster so
-        self._spread = max(self._spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
+        self.spread = max(self.spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
         self._size = max(self._size, size)
         precision = -np.log(np.finfo(min(self.ops.dtype, self.frame_dtype)).eps)  # "float32" < "float64"
-        most = precision / max(self._spread / ILL_CONDITIONED, self._size, 1e-9)
+        most = precision / max(self.spread / ILL_CONDITIONED, self._size, 1e-9)
         # Frames that are not aligned yet grow alike: trust what is seen by and by.
         self.qr_every = int(np.clip(most, 1, min(2 * self.qr_every, LONGEST_QR)))
 

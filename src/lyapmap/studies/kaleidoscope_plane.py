@@ -224,6 +224,7 @@ def kaleidoscope_plane(
         raise Interrupted(None) from None
     left = np.array([look["fit_loss"] for look in looks])
     missed = [one.name for one, value in zip(settings, left, strict=True) if not value <= loss]
+    arrays: dict[str, Any] = {name: _padded([look[name] for look in looks]) for name in looks[0]}
     return KaleidoscopePlane(
         status=Status.NOT_CONVERGED if missed else Status.OK,
         message=f"no loss of {loss:g} with {'; '.join(missed)} in {tries} tries" if missed else "",
@@ -239,7 +240,7 @@ def kaleidoscope_plane(
         names=[one.name for one in settings],
         axis=np.linspace(0, 1, n_grid),
         sampled_after=np.array(SAMPLED_AFTER),
-        **{name: _padded([look[name] for look in looks]) for name in looks[0]},
+        **arrays,
     ).checked(throw)
 
 
