@@ -81,9 +81,10 @@ class Summary:
         if exact is not None and not np.isnan(exact[:, 0]).any():
             per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
             # Identical cycles leave nothing uncertain; different ones differ by what they are.
+            alike = (per_trajectory == per_trajectory[:1]).all(axis=0)
             with np.errstate(invalid="ignore"):
-                spread = per_trajectory.std(axis=0, ddof=1) / np.sqrt(self.run.b) if self.run.b > 1 else None
-            stderr = np.zeros(self.k) if spread is None else spread
+                spread = np.std(per_trajectory, axis=0, ddof=min(self.run.b - 1, 1)) / np.sqrt(self.run.b)
+            stderr = np.where(alike, 0.0, spread)
             covariance, within = np.diag(stderr**2), np.zeros((self.run.b, self.k))
             grows = np.ones(self.k, bool)
         elif not endings.exponential.any():
