@@ -204,7 +204,7 @@ def alignment(
     elif interrupted:
         status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {run.done} steps"
     elif run.done < LEAST_STEPS:
-        status, cause = Status.NOT_CONVERGED, Cause.TOO_SHORT
+        status, cause = Status.UNRESOLVED, Cause.TOO_SHORT
         message = f"{run.done} steps tell nothing of chaos; {LEAST_STEPS} at least give a verdict"
     per_time = 1 / time_per_step(tangent_map)
     result = Alignment(

@@ -248,9 +248,6 @@ def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
                 f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal"
             ),
         )
-    if np.isposinf(run.statistics.stderr()).any():
-        message = f"{run.n_steps} steps of {run.b} trajectories are too few for error bars of the exponents"
-        return Status.NOT_CONVERGED, Cause.TOO_SHORT, message
     if run.resolved < run.k:
         return (
             Status.UNRESOLVED,
@@ -260,4 +257,8 @@ def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
                 f"leaves nothing but rounding of them; take n_vectors={run.resolved}"
             ),
         )
+    if np.isposinf(run.statistics.stderr()).any():
+        # The vectors stand: only what is averaged over time is open.
+        of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
+        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for errors of the exponents"
     return Status.OK, Cause.NONE, ""

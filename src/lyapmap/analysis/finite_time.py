@@ -348,6 +348,8 @@ class _Run:
                 since += 1
                 if since >= every or step == n_steps:
                     size = self.ops.norm(product)
+                    if not (size > 0).all():  # squares of small numbers are zero long before the numbers
+                        size = np.abs(self.ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
                     usable = np.isfinite(size) & (size > 0)
                     size = np.where(usable, size, 1.0)
                     product = product * self.ops.from_numpy((1 / size)[:, None, None])

@@ -40,10 +40,9 @@ MIN_COMPARED, MIN_SPREAD = 3, 8
 HISTORY_PER_DECADE = 16
 WINDOWS = 64
 """Windows of time, at most, of which the extremes of each trajectory's leading growth are kept."""
-FEWEST_FOLDS = 3 * float(np.log(2))
-"""Nats that exponential growth adds, at least, from the second quarter of a run to its last."""
-MANY_FOLDS = 10.0
-"""Nats from which on no power law explains the growth over the same time."""
+FEWEST_FOLDS, MANY_FOLDS = 4 * float(np.log(2)), 8 * float(np.log(2))
+"""Nats gained from the second quarter of a run to its last: what exponential growth gains at least, so that t^4 does not
+look like it; and from which on nobody asks whether it gained more before."""
 
 Matrix = NDArray[np.float64]
 
