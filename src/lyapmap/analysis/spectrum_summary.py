@@ -274,7 +274,7 @@ class Summary:
         """
         growth = self.run.statistics.mean()
         with np.errstate(invalid="ignore", over="ignore"):
-            apart = np.fmax(self.run.spread, growth.max() - growth) * self.run.qr_every
+            apart = (growth.max() - growth) * self.run.qr_every
             noise = np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n) * np.exp(apart)
         return float(np.fmin(noise, 1.0).sum() / self.run.qr_every)
 

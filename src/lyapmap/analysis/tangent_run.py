@@ -83,8 +83,7 @@ class TangentRun:
         self.determinants = GrowthStatistics(self.b, 1)
         self.beside_determinants = np.zeros(self.b)
         """Growth of all directions over the steps along which determinants were taken, (b,)."""
-        self.spread = 0.0
-        """Most that directions were seen to part in growth per step."""
+        self._spread = 0.0
         self._size = 0.0
         self.escaped = np.zeros(self.b, bool)
         self.escaped_at = -1
@@ -305,10 +304,10 @@ class TangentRun:
             self.qr_every = 1
             return
         by_direction = np.moveaxis(rates, -1, 0).copy()  # the largest of a few is found faster so
-        self.spread = max(self.spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
+        self._spread = max(self._spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
         self._size = max(self._size, size)
         precision = -np.log(np.finfo(min(self.ops.dtype, self.frame_dtype)).eps)  # "float32" < "float64"
-        most = precision / max(self.spread / ILL_CONDITIONED, self._size, 1e-9)
+        most = precision / max(self._spread / ILL_CONDITIONED, self._size, 1e-9)
         # Frames that are not aligned yet grow alike: trust what is seen by and by.
         self.qr_every = int(np.clip(most, 1, min(2 * self.qr_every, LONGEST_QR)))
 
