@@ -260,5 +260,5 @@ def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
     if np.isposinf(run.statistics.stderr()).any():
         # The vectors stand: only what is averaged over time is open.
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
-        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for errors of the exponents"
+        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for error bars"
     return Status.OK, Cause.NONE, ""

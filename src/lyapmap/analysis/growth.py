@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.growth_shape import GrowthShape, folds
+
 MAX_BATCHES = 128
 MIN_BATCHES = 4
 MIN_SAMPLES = 16
@@ -38,12 +40,6 @@ BEYOND_CHANCE = 2.33
 MIN_COMPARED, MIN_SPREAD = 3, 8
 """Fewest trajectories whose spread is held against the batches; whose spread alone is an error."""
 HISTORY_PER_DECADE = 16
-WINDOWS = 64
-"""Windows of time, at most, of which the extremes of each trajectory's leading growth are kept."""
-FEWEST_FOLDS, MANY_FOLDS = 4 * float(np.log(2)), 8 * float(np.log(2))
-"""Nats gained from the second quarter of a run to its last: what exponential growth gains at least, so that t^4 does not
-look like it; and from which on nobody asks whether it gained more before."""
-
 Matrix = NDArray[np.float64]
 
 
@@ -90,9 +86,7 @@ class GrowthStatistics:
         self._records: list[tuple[int, Matrix]] = []
         self._known: tuple[int, list[_Level]] = (-1, [])
         self._known_stderr: tuple[int, Matrix] = (-1, self.totals)
-        self._windows: list[tuple[int, Matrix, Matrix]] = []  # last step, highest, lowest leading growth (b,)
-        self._blocks_per_window = 1
-        self._open = 0  # blocks in the last window
+        self._shape = GrowthShape(b)
 
     def add(self, log_growth: Matrix, n_steps: int) -> None:
         """Take in the growth (b, k) over a block; all blocks but the last have the same length."""
@@ -109,7 +103,7 @@ class GrowthStatistics:
             self.totals += growth
             self._squares += square
             self.steps += n_steps
-            self._note(self.totals[:, 0].copy())
+            self._shape.note(self.steps, self.totals[:, 0].copy())
             if self._lengths and self._lengths[-1] < self._batch:
                 self._sums[-1] = self._sums[-1] + total
                 self._lengths[-1] += n_steps
@@ -121,26 +115,9 @@ class GrowthStatistics:
             if self.steps >= self._next_record:
                 self._record()
 
-    def _note(self, leading: Matrix) -> None:
-        """Take the growth so far (b,) of the leading direction into the last window of time, or a new one."""
-        if 0 < self._open < self._blocks_per_window:
-            _, high, low = self._windows[-1]
-            self._windows[-1] = self.steps, np.maximum(high, leading), np.minimum(low, leading)
-            self._open += 1
-            return
-        if len(self._windows) == WINDOWS:
-            pairs = zip(self._windows[::2], self._windows[1::2], strict=True)
-            self._windows = [(b[0], np.maximum(a[1], b[1]), np.minimum(a[2], b[2])) for a, b in pairs]
-            self._blocks_per_window *= 2
-        self._windows.append((self.steps, leading, leading))
-        self._open = 1
-
     def grows_exponentially(self) -> NDArray[np.bool_]:
         """For each trajectory, (b,), whether its leading direction has grown as no power of time does."""
-        if not self._windows:
-            return np.zeros(len(self.totals), bool)
-        ends, high, low = zip(*self._windows, strict=True)
-        return _exponential(*_folds(np.array(ends), np.array(high), np.array(low)))
+        return self._shape.exponential()
 
     def folds(self) -> Matrix:
         """Nats that each direction gained, (k,), in the mean over trajectories, over half of the run.
@@ -151,7 +128,7 @@ class GrowthStatistics:
             return np.zeros(self.totals.shape[1])
         weights = (self._sizes / self._sizes.sum())[:, None]
         level = np.cumsum((np.array(self._sums) * weights).sum(axis=1), axis=0)
-        return _folds(np.cumsum(self._lengths), level, level)[0]
+        return folds(np.cumsum(self._lengths), level, level)[0]
 
     def mean(self) -> Matrix:
         """Growth per step, (k,), over all trajectories."""
@@ -332,31 +309,6 @@ class GrowthStatistics:
             working = levels[first]
             ends = working.variance / (working.n**2 * working.g)
             return np.asarray(np.where(_telescopes(levels), ends, variance))
-
-
-def _folds(ends: NDArray[np.int64], high: Matrix, low: Matrix) -> tuple[Matrix, Matrix]:
-    """Growth from the second quarter of a run to the last, and from its second sixteenth to the second quarter.
-
-    Of the highest and of the lowest values (m, ...) in windows that end at `ends`; of the late
-    growth the one that is nearer to zero: growth that oscillates, as along a libration, moves one of them only.
-    """
-    share = ends / ends[-1]
-    late, middle, early = share > 0.75, (share > 0.25) & (share <= 0.5), (share > 1 / 16) & (share <= 1 / 8)
-    if not (middle.any() and early.any()):  # too coarse: all of the growth, against t^4
-        return 0.5 * low[-1], np.full(low.shape[1:], 2 * np.log(ends[-1]))
-    with np.errstate(invalid="ignore"):
-        tops = high[late].max(axis=0) - high[middle].max(axis=0)
-        floors = low[late].min(axis=0) - low[middle].min(axis=0)
-        before = high[middle].max(axis=0) - high[early].max(axis=0)
-        before = 0.5 * (before + low[middle].min(axis=0) - low[early].min(axis=0))
-        agree = tops * floors > 0
-        return np.where(agree, np.sign(tops) * np.minimum(np.abs(tops), np.abs(floors)), 0.0), before
-
-
-def _exponential(late: Matrix, early: Matrix) -> NDArray[np.bool_]:
-    """Whether growth goes on as it began: a power of time gains twice as much early as late, exp(c t) about half."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray((late > FEWEST_FOLDS) & ((late > early) | (late > MANY_FOLDS)))
 
 
 def _working(levels: list[_Level]) -> int:

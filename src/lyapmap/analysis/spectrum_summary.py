@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,39 +10,16 @@ from numpy.typing import NDArray
 from lyapmap.analysis import orbit
 from lyapmap.analysis.attractors import group_trajectories
 from lyapmap.analysis.checks import AGREES, FAILS, Check, homogeneity, rounding, worst
-from lyapmap.analysis.growth import FEWEST_FOLDS
+from lyapmap.analysis.endings import Endings, find_endings, on_cycles
+from lyapmap.analysis.growth_shape import FEWEST_FOLDS
 from lyapmap.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.spectrum_result import LyapunovSpectrum
-from lyapmap.analysis.tangent_run import FULL_UP_TO, TangentRun
+from lyapmap.analysis.tangent_run import TangentRun
 from lyapmap.core.map import rate_unit, time_per_step
 from lyapmap.core.results import Cause, Status
 
 FLOOR_MARGIN = 8.0
 """Roundings, in units of sqrt(n), that the noise in a tangent's image amounts to."""
-
-
-@dataclass(frozen=True)
-class Endings:
-    """What trajectories ended on.
-
-    Attributes
-    ----------
-    period : (b,)
-        Of the cycle, 0 for none.
-    unstable : (b,)
-        Whether the computed orbit repeats although its cycle is unstable.
-    exponential : (b,)
-        Whether tangents grew as no power of time does.
-    names : list of str
-    """
-
-    period: NDArray[np.int64]
-    unstable: NDArray[np.bool_]
-    exponential: NDArray[np.bool_]
-    names: list[str]
-
-    def in_words(self) -> str:
-        return orbit.counted(self.names)
 
 
 class Summary:
@@ -74,10 +50,12 @@ class Summary:
         stderr, covariance, within = statistics.stderr(), statistics.covariance(), statistics.within()
         # Rounding is the same at every step, so that no scatter shows it.
         stderr = np.where(stderr > 0, np.fmax(stderr, self.rounding), stderr)
-        endings = self._endings(per_trajectory, within, stderr, lost)
+        endings = find_endings(self.run, per_trajectory, within, stderr, rounding=self.rounding, zero=self.zero)
         folds = statistics.folds()
         grows = endings.exponential.any() & ((folds > np.log(2)) | (stderr <= self.rounding))
-        exact = self._on_cycles(endings.period) if lost is None and endings.period.all() and not interrupted else None
+        exact = (
+            on_cycles(self.run, endings.period) if lost is None and endings.period.all() and not interrupted else None
+        )
         if exact is not None and not np.isnan(exact[:, 0]).any():
             per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
             # Identical cycles leave nothing uncertain; different ones differ by what they are.
@@ -290,76 +268,6 @@ class Summary:
             mean = np.where(np.abs(mean) <= np.maximum(orbit.CERTAIN * stderr, self.zero), 0.0, mean)
         covariance = np.nan_to_num(covariance, nan=0.0, posinf=np.inf)
         return kaplan_yorke_with_error(mean, covariance, complete=self.k == self.run.n, zero=self.zero)
-
-    def _endings(
-        self,
-        per_trajectory: NDArray[np.float64],
-        within: NDArray[np.float64],
-        stderr: NDArray[np.float64],
-        lost: str | None,
-    ) -> Endings:
-        """What each trajectory ended on."""
-        b = self.run.b
-        largest = per_trajectory.max(axis=1)
-        repeats = self.run.watch.repeats
-        if lost is not None or self.run.statistics.steps == 0:
-            never = np.zeros(b, bool)
-            return Endings(np.zeros(b, np.int64), never, never, [orbit.UNDETERMINED] * b)
-        # The error of one trajectory: from its own variation, or judged from that of their mean.
-        leading = int(per_trajectory.mean(axis=0).argmax())
-        together = float(np.nan_to_num(stderr[leading], posinf=np.inf)) * np.sqrt(b)
-        error = np.where(np.isfinite(within[:, leading]), within[:, leading], together)
-        constant = error <= self.rounding  # growth that does not vary goes on as it is
-        exponential = self.run.statistics.grows_exponentially() | (constant & (largest > self.zero))
-        error = np.where(exponential | constant, error, np.fmax(error, np.where(largest > 0, largest, 0.0)))
-        certain = np.maximum(orbit.CERTAIN * error, self.zero)
-        period = np.zeros(b, np.int64)
-        closed = repeats | (largest <= certain)
-        if self.run.autonomous and closed.any():
-            period = orbit.find_recurrence(self.run.map, self.run.x).period
-        # Around a cycle the multipliers tell more than growth over a part of the run.
-        largest = np.where(repeats, self.run.watch.growth, largest)
-        exact = np.full(b, np.nan)
-        if (closed & (period > 0)).any():
-            exact = np.where(closed, self._on_cycles(period)[:, 0], np.nan)
-        on_cycle = ~np.isnan(exact)
-        largest, error = np.where(on_cycle, exact, largest), np.where(on_cycle, 0.0, error)
-        unstable = closed & (on_cycle | repeats) & (largest > self.zero)
-        names = [
-            orbit.describe(
-                float(largest[t]),
-                float(error[t]),
-                int(period[t]),
-                bool(unstable[t]),
-                exponential=bool(exponential[t]),
-                neutral=bool(exact[t] == 0),
-                zero=self.zero,
-            )
-            for t in range(b)
-        ]
-        if rate_unit(self.run.map) == "per unit time":
-            # A flow's orbit has an exponent of zero along itself; only a second one makes a torus.
-            second = np.sort(per_trajectory, axis=1)[:, -2] if self.k > 1 else np.full(b, np.nan)
-            for t, name in enumerate(names):
-                if name == orbit.TORUS and not abs(second[t]) <= certain[t]:
-                    names[t] = orbit.LIMIT_CYCLE if second[t] < 0 else orbit.UNDETERMINED
-        wandering = (orbit.CHAOTIC, orbit.TORUS, orbit.LIMIT_CYCLE, orbit.UNDETERMINED)
-        settled = np.array([name not in wandering for name in names])
-        return Endings(np.where(settled, period, 0), unstable & repeats, exponential, names)
-
-    def _on_cycles(self, periods: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Exponents (b, k) of each trajectory from the multipliers of the cycle that it ended on; NaN for none."""
-        exact = np.full((self.run.b, self.k), np.nan)
-        ops, n = self.run.ops, self.run.n
-        for period in np.unique(periods[periods > 0]):
-            rows = np.flatnonzero(periods == period)
-            x, frame = (ops.take(array, rows) for array in (self.run.x, self.run.frame))
-            if n <= FULL_UP_TO:  # all of space is invariant, whatever the frame
-                every = np.broadcast_to(np.eye(n), (len(rows), n, n))
-                frame = frame if self.k == n else ops.from_numpy(every, self.run.frame_dtype)
-            exponents = orbit.cycle_exponents(self.run.map, x, frame, int(period))
-            exact[rows] = exponents[:, : self.k]
-        return exact
 
     def _collapsed(self, unstable: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Trajectories that rounding has put on an unstable orbit; those started on one are meant."""

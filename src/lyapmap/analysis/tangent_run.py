@@ -222,7 +222,7 @@ class TangentRun:
                 x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
             return blocks
         carried = self._carried_blocks(count, length)
-        if self.qr_every > 1 and any(np.isneginf(one.log_growth).any() for one in carried):
+        if self.qr_every > 1 and np.array([one.log_growth for one in carried]).min() == -np.inf:
             # A tangent that left the range of floating point looks like one that the map kills: look again.
             self.qr_every = 1
             carried = self._carried_blocks(count, length)
