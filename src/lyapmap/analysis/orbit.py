@@ -25,11 +25,16 @@ CERTAIN = 3.0
 """Standard errors from zero at which the sign of an exponent counts as known."""
 
 
+def derivative_error(tangent_map: TangentMap, dtype: str) -> float:
+    """Relative error of a map's derivative: a rounding, or what differences leave."""
+    eps = float(np.finfo(dtype).eps)
+    return eps ** (2 / 3) if "differences" in str(getattr(tangent_map, "derivative", "")) else eps
+
+
 def growth_rounding(tangent_map: TangentMap, dtype: str) -> float:
     """Growth per step that rounding of derivatives and frames makes where there is none: no statistics shows it."""
-    eps = float(np.finfo(dtype).eps)
-    differences = "differences" in str(getattr(tangent_map, "derivative", ""))
-    return 8 * eps ** (2 / 3) if differences else ROUNDINGS * eps
+    eps, derivative = float(np.finfo(dtype).eps), derivative_error(tangent_map, dtype)
+    return ROUNDINGS * eps if derivative == eps else 8 * derivative
 
 
 def neutral_within(dtype: str) -> float:
