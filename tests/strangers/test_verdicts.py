@@ -152,6 +152,15 @@ def test_regular_motion_is_not_chaotic(name: str, n_steps: int, transient: int) 
         assert s.kaplan_yorke == n
 
 
+def test_groups_of_regular_orbits_have_errors_that_hold_zero() -> None:
+    x0 = np.random.default_rng(0).uniform(0, 6, (12, 2))
+    s = run(lm.systems.standard(k=0.5), x0, n_steps=2000)
+    regular = [g for g in s.groups if "chaotic" not in g["attractor"]]
+    assert regular
+    for g in regular:
+        assert abs(g["exponents"][0]) <= 2 * g["stderr"][0]
+
+
 def test_a_pendulum_that_swings_is_not_chaotic() -> None:
     f = lm.flow(lambda s: np.stack([s[:, 1], -np.sin(s[:, 0])], 1), 0.5, state_shape=2)
     s = run(f, [[0.5, 0.0], [2.3, 0.0], [3.0, 0.0]], n_steps=150)

@@ -172,7 +172,9 @@ class Summary:
             names = [name for name, member in zip(endings.names, rows, strict=True) if member]
             if not endings.exponential[rows].any() and not endings.period[rows].all():
                 # As of all trajectories: growth like a power of time is no more certain than its size.
-                error = np.fmax(error, np.where(np.abs(mean) * statistics.steps < 2 * FEWEST_FOLDS, np.abs(mean), 0))
+                error = np.fmax(
+                    error, np.where(np.abs(mean) * statistics.steps < 4 * np.log(statistics.steps), np.abs(mean), 0)
+                )
             covariance = np.diag(np.nan_to_num(error, nan=0.0, posinf=np.inf) ** 2)
             dimension_ = self._dimension(mean, error, covariance, orbit.counted(names))
             found.append(
