@@ -102,6 +102,7 @@ def test_expansion_without_alignment_is_left_open() -> None:
 def test_few_steps_give_no_verdict() -> None:
     found = lm.alignment(lm.systems.standard(), [SEA], n_steps=20, seed=0)
     assert found.verdict == ["undetermined"]
+    assert (found.status, found.cause, found.remedy) == ("unresolved", "too_short", "raise n_steps")
     assert "64" in found.message
 
 

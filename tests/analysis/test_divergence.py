@@ -137,9 +137,21 @@ def test_copies_of_a_trajectory_count_as_one() -> None:
 
 
 def test_one_pair_over_few_steps_has_no_error_bar() -> None:
-    found = lm.divergence(lm.systems.henon(), [0.1, 0.1], transient=100, window=(2, 10), direction="random", seed=0)
+    options = {"transient": 100, "window": (2, 10), "direction": "random", "seed": 0}
+    found = lm.divergence(lm.systems.henon(), [0.1, 0.1], throw=False, **options)
     assert found.stderr == np.inf
+    assert (found.status, found.cause) == ("not_converged", "too_short")
     assert "error bar" in found.message
+    with pytest.raises(RunError, match="give more initial states, or more steps"):
+        lm.divergence(lm.systems.henon(), [0.1, 0.1], **options)
+
+
+def test_pairs_that_part_like_a_power_of_time_have_a_rate_no_more_certain_than_large() -> None:
+    twist = lm.wrap(lambda s: np.stack([s[:, 0] + s[:, 1], s[:, 1]], axis=1), state_shape=2)
+    x0 = np.random.default_rng(0).random((8, 2))
+    found = lm.divergence(twist, x0, method="rescaled", direction="random", n_steps=500, seed=0)
+    assert found.exponent > 0
+    assert found.stderr >= found.exponent
 
 
 def test_both_trajectories_of_a_pair_feel_the_same_noise() -> None:

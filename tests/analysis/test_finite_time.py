@@ -114,8 +114,10 @@ def test_histogram_and_modes() -> None:
     density, edges = found.histogram()
     assert (density * np.diff(edges)).sum() == pytest.approx(1)
     assert found.modes() == 1
-    both = lm.finite_time_exponents(logistic(3.2), [[0.3]], n_steps=10, transient=100, seed=0)
+    both = lm.finite_time_exponents(logistic(3.2), [[0.3]], n_steps=10, transient=100, n_windows=12, seed=0)
     assert both.modes() == 1
+    few = lm.finite_time_exponents(logistic(3.2), [[0.3]], n_steps=10, n_windows=3, seed=0)
+    assert few.modes() == 0
     assert both.histogram()[0].shape == (1,)
     for call in (found.histogram, found.modes, found.values):
         with pytest.raises(LyapmapError, match="i:"):

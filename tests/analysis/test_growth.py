@@ -220,3 +220,38 @@ def test_trajectories_that_vary_unlike_have_errors_of_their_own() -> None:
     within = gathered(growth, 10).within()[:, 0]
     np.testing.assert_array_equal(within[::2], 0)
     np.testing.assert_allclose(within[1::2], 1 / np.sqrt(6000), rtol=0.4)
+
+
+def test_variances_that_still_grow_at_the_longest_batch_are_carried_on_to_the_whole_run() -> None:
+    """Sticky orbits: memory as long as the run. Without what is still to come, errors are a fifth too small."""
+    phi, steps, b = 0.999, 1000, 8
+    lags = np.arange(steps)
+    scatter = np.sqrt((2 * ((steps - lags) * phi**lags).sum() - steps) / steps**2 / b)
+    errors = [gathered(autoregressive(phi, steps, b, seed), 8).stderr()[0] for seed in range(30)]
+    assert np.median(errors) > 1.1 * scatter
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_growth_like_a_power_of_time_is_not_exponential(power: int) -> None:
+    for steps in (20, 300, 4000):
+        for start in (1, 50):
+            level = power * np.log(start + np.arange(steps + 1.0))
+            wobble = np.sin(0.7 * np.arange(steps + 1)) * 2
+            for curve in (level, level + wobble) if power < 3 else (level,):
+                statistics = gathered(np.diff(curve)[:, None, None], max(1, steps // 128))
+                assert statistics.grows_exponentially().tolist() == [False]
+
+
+@pytest.mark.parametrize("rate", [0.03, 0.5])
+def test_growth_like_an_exponential_is(rate: float) -> None:
+    found = [gathered(rate + 0.05 * normal(400, 2, 1, seed), 4).grows_exponentially().all() for seed in range(20)]
+    assert sum(found) >= 19
+    assert not gathered(np.zeros((400, 2, 1))).grows_exponentially().any()
+    assert not gathered(-rate + np.zeros((400, 2, 1))).grows_exponentially().any()
+
+
+def test_half_of_the_growth_is_counted_whatever_the_number_of_blocks() -> None:
+    for steps in (1, 3, 17, 128, 129, 1000, 5000):
+        statistics = gathered(np.full((steps, 2, 2), 0.25) * np.array([1, -2]))
+        np.testing.assert_allclose(statistics.folds(), np.array([0.125, -0.25]) * steps, rtol=0.2)
+    assert GrowthStatistics(1, 2).folds().tolist() == [0, 0]

@@ -14,6 +14,8 @@ from lyapmap.analysis.kaplan_yorke import (
     CERTIFIED,
     NEEDS_MORE,
     NEEDS_RESOLUTION,
+    NEEDS_STEPS,
+    SIGN_UNKNOWN,
     UNCERTAIN,
     kaplan_yorke,
     kaplan_yorke_with_error,
@@ -138,7 +140,11 @@ def test_correlations_count_in_the_error() -> None:
         ([0.5, -1.0, NAN], [0.01, 0.01, 0.0], True, CERTIFIED),
         ([-0.1, -1.0], [0.01, 0.01], False, CERTIFIED),
         ([-0.01], [0.01], False, UNCERTAIN),
-        ([0.5, -1.0], [INF, INF], False, UNCERTAIN),
+        ([-0.01], [0.01], True, SIGN_UNKNOWN),
+        ([0.01, -0.5], [0.01, 0.01], True, SIGN_UNKNOWN),
+        ([0.0, -0.5], [0.01, 0.01], True, CERTIFIED),  # zero is meant
+        ([0.5, -1.0], [INF, INF], False, NEEDS_STEPS),
+        ([0.5, 0.1], [INF, INF], True, NEEDS_STEPS),
         ([0.5, -INF], [0.01, 0.0], False, CERTIFIED),
         ([0.5, -INF], [0.01, NAN], False, CERTIFIED),
         ([0.5, -0.5], [0.0, 0.0], False, CERTIFIED),
@@ -149,7 +155,8 @@ def test_a_certificate_asks_for_a_sum_below_zero_by_three_errors(
 ) -> None:
     found = kaplan_yorke_with_error(np.array(exponents), np.diag(np.square(errors)), complete=complete)
     assert found.verdict == verdict
-    assert np.isnan(found.dimension) == verdict.startswith("needs")
+    open_sign = 0 < abs(exponents[0]) <= 3 * errors[0]
+    assert np.isnan(found.dimension) == (verdict.startswith("needs") or open_sign)
 
 
 def test_all_exponents_being_there_a_sum_above_zero_means_the_whole_space() -> None:
@@ -157,10 +164,19 @@ def test_all_exponents_being_there_a_sum_above_zero_means_the_whole_space() -> N
     assert (found.dimension, found.stderr) == (2.0, 0.0)
 
 
-def test_infinite_errors_of_a_short_run_give_an_infinite_error() -> None:
+def test_infinite_errors_of_a_short_run_leave_the_dimension_open() -> None:
     found = kaplan_yorke_with_error(np.array([0.5, -1.0]), np.diag([INF, INF]), complete=True)
-    assert found.dimension == 1.5
-    assert found.stderr == INF
+    assert np.isnan([found.dimension, found.stderr]).all()
+
+
+def test_what_rounding_leaves_of_zero_is_zero() -> None:
+    noise = np.array([3e-8, 1e-8, -5e-8])
+    assert kaplan_yorke_with_error(noise, complete=True).dimension < 3
+    found = kaplan_yorke_with_error(noise, complete=True, zero=1e-6)
+    assert (found.dimension, found.stderr, found.verdict) == (3.0, 0.0, CERTIFIED)
+    assert kaplan_yorke_with_error(noise, zero=1e-6).verdict == NEEDS_MORE
+    conserved = np.array([0.5, 1e-8, -0.5 - 2e-8])
+    assert kaplan_yorke_with_error(conserved, complete=True, zero=1e-6).dimension == 3.0
 
 
 def test_errors_of_exponents_that_do_not_enter_do_not_matter() -> None:

@@ -111,8 +111,9 @@ def test_multipliers_of_a_long_cycle_keep_what_a_product_would_lose() -> None:
             return matrices
 
     search = Given(lm.wrap(henon, state_shape=2, backend="numpy"), p)
-    found = cycle_multipliers(search, np.zeros((p, 2)), rng)
-    np.testing.assert_allclose(np.log(np.abs(found)), np.log(diagonals).sum(axis=0), atol=1e-8)
+    found, logs = cycle_multipliers(search, np.zeros((p, 2)), rng)
+    np.testing.assert_allclose(np.log(np.abs(found)), logs, atol=1e-8)
+    np.testing.assert_allclose(logs, np.log(diagonals).sum(axis=0), atol=1e-8)
     assert np.log(found.real[0] / found.real[1]) > 100
 
 

@@ -85,7 +85,7 @@ def test_auto_grows_until_the_certificate_whatever_the_transient(transient: int)
 
 def test_auto_stops_growing_where_no_error_bar_could_certify_anything() -> None:
     m = network()
-    spectrum = run(m, m.initial_states(1, 0), n_steps=4, transient=4, n_exponents="auto")
+    spectrum = run(m, m.initial_states(1, 0), n_steps=4, transient=4, n_exponents="auto", throw=False)
     assert len(spectrum.exponents) < 80
     assert spectrum.kaplan_yorke_verdict != "certified"
 
@@ -131,7 +131,8 @@ def test_the_seed_is_recorded_also_where_none_was_given() -> None:
 @pytest.mark.parametrize("qr_every", [2, 5, 7, 300, 1000])
 def test_rarer_decompositions_give_the_same_exponents(qr_every: int) -> None:
     wanted = run(transient=49).exponents
-    rare = run(transient=49, qr_every=qr_every)
+    rare = run(transient=49, qr_every=qr_every, throw=False)
+    assert (rare.status == "ok") is (qr_every < 10)  # a single batch has no error bar
     tolerance = 1e-10 if qr_every < 10 else 0.05
     assert rare.exponents[0] == pytest.approx(wanted[0], abs=max(tolerance, 1e-10))
     if qr_every < 10:
@@ -239,7 +240,7 @@ def test_noise_goes_by_the_step_through_blocks_of_many_steps() -> None:
 
 
 def test_the_transient_is_not_averaged_over() -> None:
-    spectrum = run(n_steps=10, transient=1000)
+    spectrum = run(n_steps=10, transient=1000, throw=False)
     assert spectrum.n_steps == 10
     assert spectrum.history_steps[-1] == 10
 
@@ -326,9 +327,9 @@ def test_json_has_the_names_of_the_attributes() -> None:
 
 
 def test_settings_and_provenance_tell_how_to_do_it_again() -> None:
-    spectrum = run(transient=3, qr_every=2, bounds=(-5, 5), n_steps=20)
+    spectrum = run(transient=3, qr_every=2, bounds=(-5, 5), n_steps=60)
     assert spectrum.settings == {
-        "n_steps": 20,
+        "n_steps": 60,
         "transient": 3,
         "n_exponents": None,
         "qr_every": 2,
@@ -349,7 +350,7 @@ def test_the_history_ends_with_the_result() -> None:
 
 
 def test_exponents_come_in_descending_order() -> None:
-    spectrum = run(Linear(np.diag([0.2, 0.9, 0.5])), [1.0, 1.0, 1.0], n_steps=2)
+    spectrum = run(Linear(np.diag([0.2, 0.9, 0.5])), [1.0, 1.0, 1.0], n_steps=2, throw=False)
     assert (np.diff(spectrum.exponents) <= 0).all()
 
 

@@ -157,10 +157,14 @@ def test_whatever_the_labels_are(rows):
     assert np.isnan(found.matrix[left == 0]).all()
     assert found.counts.sum() == labels.size - len(labels)
     low, high = found.accuracy_interval
-    assert 0 <= low <= found.accuracy <= high <= 1
+    if len(found.order):
+        assert 0 <= low <= found.accuracy <= high <= 1
+        assert found.runs.sum() == round(found.accuracy * found.counts.sum())
+    else:
+        assert np.isnan([low, found.accuracy, high]).all()
+        assert not len(found.cycles)
     assert found.entropy_rate >= 0
     assert found.memory_rates[1] == pytest.approx(found.entropy_rate)
-    assert found.runs.sum() == round(found.accuracy * found.counts.sum())
     assert found.occupation.sum() == pytest.approx(1)
     if not np.isnan(found.stationary).any():
         np.testing.assert_allclose(found.stationary @ found.matrix, found.stationary, atol=1e-9)
@@ -288,3 +292,13 @@ def test_the_variance_of_a_mean_grows_with_correlation():
 def test_the_usual_order_starts_at_its_smallest():
     assert labelled.usual_order(np.array([[0, 9, 1], [1, 0, 8], [7, 2, 0]])) == [0, 1, 2]
     assert labelled.usual_order(np.array([[0, 9, 1], [0, 0, 8], [0, 7, 0]])) == [1, 2]
+
+
+def test_labels_by_chance_follow_no_order():
+    rng = np.random.default_rng(0)
+    for k in (1, 2, 3, 5):
+        found = lm.transitions(rng.integers(0, k, (4, 300)), throw=False)
+        assert len(found.order) == 0
+        assert np.isnan(found.accuracy)
+    kept = lm.transitions(np.tile([0, 1, 2], 30))
+    assert kept.order.tolist() == [0, 1, 2]

@@ -14,7 +14,7 @@ import xarray
 import lyapmap as lm
 from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError
 from lyapmap.core.map import as_tangent_map
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 from sample_maps import Henon
 
 SETTINGS: dict[str, Any] = {
@@ -194,6 +194,24 @@ def test_a_failed_run_raises_with_its_result_and_the_remedy(status: str, failed:
         result.checked(throw=True)
     assert raised.value.result is result
     assert str(raised.value) == f"{status}: what happened; {Status(status).remedy}"
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause])
+def test_the_remedy_fits_the_cause_also_after_loading(cause: Cause, tmp_path: Path) -> None:
+    result = Other(status=Status.NOT_CONVERGED, cause=cause, message="what happened")
+    assert result.remedy
+    assert ("n_steps" in result.remedy) is (cause in ("too_short", "tolerance"))
+    loaded = Other.load(result.save(tmp_path / "r.npz"))
+    assert (loaded.cause, loaded.remedy) == (cause, result.remedy)
+
+
+def test_a_kind_of_result_may_know_a_better_remedy() -> None:
+    class Patient(Other):
+        REMEDIES = {Cause.TOO_SHORT: "wait", Status.NOT_CONVERGED: "try"}  # noqa: RUF012
+
+    assert Patient(status=Status.NOT_CONVERGED, cause=Cause.TOO_SHORT).remedy == "wait"
+    assert Patient(status=Status.NOT_CONVERGED).remedy == "try"
+    assert "run to its end" in Patient(status=Status.NOT_CONVERGED, cause=Cause.INTERRUPTED).remedy
 
 
 def test_results_are_frozen(sample: Sample) -> None:

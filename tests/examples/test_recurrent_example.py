@@ -88,7 +88,7 @@ def test_at_rest_cells_have_the_exponents_of_their_derivative(example: Any, kind
 
 
 def test_table_and_figure(example: Any, tmp_path: Path) -> None:
-    found = example.curves(units=6, steps=10, points=3)
+    found = example.curves(units=6, steps=30, points=3)
     example.draw(found, str(tmp_path / "figure.png"))
     assert (tmp_path / "figure.png").stat().st_size > 10_000
     assert example.table(found).count("\n") == 1 + 7

@@ -39,7 +39,7 @@ def test_settling_is_drawn(rest, tmp_path):
 
 def test_settling_without_an_end_is_drawn():
     figure = lm.settling(lm.systems.logistic(r=4.0), [[0.3]], n_steps=50).plot()
-    assert "0.0% of 1 trajectories at rest" in texts(figure)
+    assert "none of 1 trajectories came to rest" in texts(figure)
     assert "neither at rest nor on a cycle" in texts(figure)
 
 

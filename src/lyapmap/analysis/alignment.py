@@ -22,7 +22,7 @@ from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 Values = NDArray[np.float64]
 
@@ -72,6 +72,7 @@ class Alignment(Result):
         "decay_stderr": ("trajectory",),
     }
     DRAWN_BY: ClassVar[str] = "alignment.draw_alignment"
+    REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
 
     log_gali: Values
     log_sali: Values
@@ -197,16 +198,18 @@ def alignment(
     steps, gali, sali, stretch = run.curves()
     verdicts, rate, error = _judged(steps, gali, stretch, int(k))
     escaped = np.isnan(gali[:, -1]) & ~tangent_map.ops.all_finite(run.x)
-    status, message = Status.OK, ""
+    status, cause, message = Status.OK, Cause.NONE, ""
     if escaped.any():
         status, message = Status.ESCAPED, f"{int(escaped.sum())} of {b} trajectories became infinite or NaN"
     elif interrupted:
-        status, message = Status.NOT_CONVERGED, f"interrupted after {run.done} steps"
+        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {run.done} steps"
     elif run.done < LEAST_STEPS:
+        status, cause = Status.UNRESOLVED, Cause.TOO_SHORT
         message = f"{run.done} steps tell nothing of chaos; {LEAST_STEPS} at least give a verdict"
     per_time = 1 / time_per_step(tangent_map)
     result = Alignment(
         status=status,
+        cause=cause,
         message=message,
         settings=settings,
         provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 AGREES = 4.0
 """Standard errors within which two numbers agree; the worst of many stays below."""
+FAILS = 10.0
+"""Standard errors beyond which a run says of itself that it cannot be trusted."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_states, as_tangent_map, dimension, rate_unit, time_per_step
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 Values = NDArray[np.float64]
 
@@ -208,12 +208,13 @@ def covariant_vectors(
         except KeyboardInterrupt:
             raise Interrupted(None) from None
     settings["backward_transient"] = run.whole_length - run.n_steps
-    status, message = _verdict(run)
+    status, cause, message = _verdict(run)
     measured = run.statistics.steps > 0 and not run.lost
     known = np.where((np.arange(k) < run.resolved) & measured, 1.0, np.nan)
     rate = known / time_per_step(tangent_map)
     result = CovariantVectors(
         status=status,
+        cause=cause,
         message=message,
         settings=settings,
         provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
@@ -233,19 +234,31 @@ def covariant_vectors(
     return result.checked(throw)
 
 
-def _verdict(run: CovariantRun) -> tuple[Status, str]:
+def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
     if run.lost:
-        return run.status, run.lost
+        return run.status, Cause.NONE, run.lost
     bad = np.flatnonzero(~(run.residual[: run.resolved] <= TOLERANCE))
     if bad.size:
         which = ", ".join(str(i + 1) for i in bad)
-        return Status.NOT_CONVERGED, (
-            f"vectors {which} still depend on where the backward pass began (residual up to "
-            f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal"
+        return (
+            Status.NOT_CONVERGED,
+            Cause.NONE,
+            (
+                f"vectors {which} still depend on where the backward pass began (residual up to "
+                f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal"
+            ),
         )
     if run.resolved < run.k:
-        return Status.UNRESOLVED, (
-            f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
-            f"leaves nothing but rounding of them; take n_vectors={run.resolved}"
+        return (
+            Status.UNRESOLVED,
+            Cause.NONE,
+            (
+                f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
+                f"leaves nothing but rounding of them; take n_vectors={run.resolved}"
+            ),
         )
-    return Status.OK, ""
+    if np.isposinf(run.statistics.stderr()).any():
+        # The vectors stand: only what is averaged over time is open.
+        of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
+        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for error bars"
+    return Status.OK, Cause.NONE, ""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.growth import GrowthStatistics
+from lyapmap.analysis.orbit import ZERO, growth_rounding
 from lyapmap.analysis.progress import Report
 from lyapmap.core.errors import MapError
 from lyapmap.core.map import TangentMap, dimension
@@ -81,7 +82,8 @@ class CovariantRun:
             self.status = Status.NOT_CONVERGED
         self.resolved = self._resolved(growth / self.n_steps)
         if not self.split:
-            positive = int((growth.mean(axis=0) > 0).sum())
+            least = max(ZERO, growth_rounding(self.map, self.ops.dtype))
+            positive = int((growth.mean(axis=0) / self.n_steps > least).sum())
             self.split = min(max(positive, 1), max(self.k - 1, 1))
 
     def _resolved(self, growth: Values) -> int:

@@ -21,7 +21,7 @@ from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_states, as_tangent_map, rate_unit, time_per_step
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 DIRECTIONS, METHODS = ("neighbour", "random", "tangent"), ("fit", "rescaled")
 
@@ -59,6 +59,11 @@ class Divergence(Result):
         "steps": ("record",),
     }
     DRAWN_BY: ClassVar[str] = "divergence.draw_divergence"
+    REMEDIES: ClassVar[dict[Status | Cause, str]] = {
+        Cause.TOO_SHORT: "give more initial states, or more steps",
+        Status.NOT_CONVERGED: "start on the attractor (transient), or give a window; growth may be no exponential",
+        Status.UNRESOLVED: "another size, a map in float64, or lyapunov_spectrum, which needs no second trajectory",
+    }
 
     exponent: float
     stderr: float
@@ -192,12 +197,13 @@ def divergence(
                 raise Interrupted(None) from None
             interrupted = True
     found = run.conclude(lost)
-    status, message = found.status, found.message
+    status, cause, message = found.status, found.cause, found.message
     if interrupted:
-        status, message = Status.NOT_CONVERGED, f"interrupted after {run.done} steps"
+        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {run.done} steps"
     rate = 1 / time_per_step(tangent_map)
     result = Divergence(
         status=status,
+        cause=cause,
         message=message,
         settings=settings,
         provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),

@@ -15,7 +15,7 @@ from lyapmap.analysis.pairs import ALIGN_STEPS, Extent, Pairs, Values, resolutio
 from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Status
+from lyapmap.core.results import Cause, Status
 
 AUTO_FIT_STEPS, AUTO_RESCALED_STEPS = 1000, 2000
 MARGIN = 2.0
@@ -43,6 +43,7 @@ class Found:
     steps: NDArray[np.int64]
     window: tuple[int, ...]
     log_saturation: float
+    cause: Cause = Cause.NONE
 
 
 class Run(Protocol):
@@ -223,8 +224,10 @@ class FitRun(_Followed):
                 "the distance does not grow exponentially there"
             )
         error = slope_error(curves, self.groups, line)
+        cause = Cause.NONE
         if status is Status.OK and np.isinf(error):
-            message = f"one pair over {length} steps gives no error bar; give more initial states"
+            status, cause = Status.NOT_CONVERGED, Cause.TOO_SHORT
+            message = f"one pair over {length} steps gives no error bar"
         return Found(
             status,
             message,
@@ -235,6 +238,7 @@ class FitRun(_Followed):
             steps,
             (line.first, line.last),
             level,
+            cause,
         )
 
 
@@ -327,14 +331,22 @@ class RescaledRun(_Followed):
                 f"pairs grew to {np.exp(self.farthest):.1e} before they were set back, where states of the "
                 f"attractor are {np.exp(level):.1e} apart; lower size or renormalize_every"
             )
+        error, cause = float(statistics.stderr()[0]), Cause.NONE
+        mean = float(statistics.mean()[0])
+        if status is Status.OK and np.isposinf(error):
+            status, cause = Status.NOT_CONVERGED, Cause.TOO_SHORT
+            message = f"{self.measured} steps of {self.b} pairs are too few for an error bar"
+        if mean > 0 and not statistics.grows_exponentially().any():
+            error = max(error, mean)  # distances that grow like a power of time have rates no more certain than large
         return Found(
             status,
             message,
-            float(statistics.mean()[0]),
-            float(statistics.stderr()[0]),
+            mean,
+            error,
             rates,
             curves,
             steps,
             (0, self.measured),
             level,
+            cause,
         )

@@ -20,7 +20,7 @@ from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 LARGEST = 64
 """Dimension up to which products of n x n derivatives of thousands of points are worth their cost."""
@@ -64,7 +64,10 @@ class ExpansionEntropy(Result):
         "surviving": ("step",),
     }
     DRAWN_BY: ClassVar[str] = "entropy.draw_expansion_entropy"
-    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "raise n_samples or n_steps, or change the region"}
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "take more samples (n_samples) or fewer steps, or give a window",
+        Status.ESCAPED: "enlarge the region, take more samples (n_samples) or fewer steps",
+    }
 
     entropy: float
     stderr: float
@@ -172,12 +175,13 @@ def expansion_entropy(
         raise Interrupted(None)
     stderr = _jackknife_error(loo)
     chosen = _choose(log_e, loo, stderr, n_steps) if window is None else window
-    status, message = _verdict(chosen, log_e, n_steps, interrupted)
+    status, cause, message = _verdict(chosen, log_e, n_steps, interrupted)
     rate = 1 / time_per_step(tangent_map)
     usable = status is Status.OK or (interrupted and chosen is not None)
     slope, error = _slope(log_e, loo, chosen) if usable and chosen else (np.nan, np.nan)
     result = ExpansionEntropy(
         status=status,
+        cause=cause,
         message=message,
         settings={
             "region": (low.tolist(), high.tolist()),
@@ -328,15 +332,15 @@ def _choose(log_e: _Values, left_out: _Values, stderr: _Values, n_steps: int) ->
     return None
 
 
-def _verdict(window: tuple[int, int] | None, log_e: _Values, n_steps: int, interrupted: bool) -> tuple[Status, str]:
+def _verdict(
+    window: tuple[int, int] | None, log_e: _Values, n_steps: int, interrupted: bool
+) -> tuple[Status, Cause, str]:
     gone = np.flatnonzero(np.isneginf(log_e))
     if gone.size and (window is None or gone[0] <= window[1]):
-        return Status.ESCAPED, f"no sample is left in the region after step {gone[0]}; enlarge it or take more samples"
+        return Status.ESCAPED, Cause.NONE, f"no sample is left in the region after step {gone[0]}"
     if interrupted:
-        return Status.NOT_CONVERGED, f"interrupted after {len(log_e) - 1} of {n_steps} steps"
+        return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {len(log_e) - 1} of {n_steps} steps"
     if window is None:
-        return Status.NOT_CONVERGED, (
-            "ln E is too noisy, or too bent, for a slope over half of the steps; take more samples, fewer steps, "
-            "or give a window"
-        )
-    return Status.OK, ""
+        message = "ln E is too noisy, or too bent, for a slope over half of the steps"
+        return Status.NOT_CONVERGED, Cause.NONE, message
+    return Status.OK, Cause.NONE, ""

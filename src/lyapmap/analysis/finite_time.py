@@ -23,7 +23,7 @@ from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 Values = NDArray[np.float64]
 
@@ -34,6 +34,8 @@ CHUNK_VALUES = 8_000_000
 """Values of D f^n held at once, over all trajectories of a chunk."""
 _BLOCK = 256  # steps carried between two looks at Ctrl-C and the progress bar
 _RESCALE_EVERY = 4
+_LARGEST_LOG = 60.0  # nats between two rescalings: float32 ends at 87
+_FEWEST_VALUES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +96,16 @@ class FiniteTimeExponents(Result):
         return density, edges
 
     def modes(self, i: int = 0) -> int:
-        """Maxima of the kernel density of exponent i: 1 says unimodal.
+        """Maxima of the kernel density of exponent i: 1 says unimodal; 0 where fewer than 10 values cannot tell.
 
         Gaussian kernel, bandwidth by Silverman's rule; maxima below 5 % of the highest are noise.
         """
         values = self.values(i)
-        spread = float(values.std()) if values.size > 1 else 0.0
+        if values.size < _FEWEST_VALUES:
+            return 0
+        spread = float(values.std())
         if spread <= 1e-12 * max(1.0, float(np.abs(values).max(initial=0.0))):
-            return min(values.size, 1)
+            return 1
         from scipy.stats import gaussian_kde
 
         x = np.linspace(values.min() - spread, values.max() + spread, 512)
@@ -230,9 +234,10 @@ def finite_time_exponents(
             interrupted = True
     exponents = np.stack(windows, axis=1)
     escaped = ~tangent_map.ops.all_finite(run.x)
-    status, message = _verdict(exponents, escaped, interrupted, n_windows)
+    status, cause, message = _verdict(exponents, escaped, interrupted, n_windows)
     result = FiniteTimeExponents(
         status=status,
+        cause=cause,
         message=message,
         settings=settings,
         provenance=provenance(
@@ -250,17 +255,20 @@ def finite_time_exponents(
     return result.checked(throw)
 
 
-def _verdict(exponents: Values, escaped: NDArray[np.bool_], interrupted: bool, n_windows: int) -> tuple[Status, str]:
+def _verdict(
+    exponents: Values, escaped: NDArray[np.bool_], interrupted: bool, n_windows: int
+) -> tuple[Status, Cause, str]:
     if escaped.any():
-        return Status.ESCAPED, f"{int(escaped.sum())} of {len(escaped)} trajectories became infinite or NaN"
+        return Status.ESCAPED, Cause.NONE, f"{int(escaped.sum())} of {len(escaped)} trajectories became infinite or NaN"
     if interrupted:
-        return Status.NOT_CONVERGED, f"interrupted after {exponents.shape[1]} of {n_windows} windows"
+        return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {exponents.shape[1]} of {n_windows} windows"
     lost = np.isnan(exponents)
     if lost.any():
         first = int(lost.any(axis=(0, 1)).argmax())
         share = f"{100 * lost[..., first].mean():.3g} % of the windows"
-        return Status.UNRESOLVED, f"exponents from number {first + 1} on lie under what rounding leaves in {share}"
-    return Status.OK, ""
+        message = f"exponents from number {first + 1} on lie under what rounding leaves in {share}"
+        return Status.UNRESOLVED, Cause.NONE, message
+    return Status.OK, Cause.NONE, ""
 
 
 class _Run:
@@ -302,6 +310,9 @@ class _Run:
         for start in range(0, n_steps, block):
             length = min(block, n_steps - start)
             carried = propagate(self.map, self.x, self.frame, n_steps=length, qr_every=every, first_step=self.step)
+            if every > 1 and np.isneginf(carried.log_growth).any():
+                # A tangent that left the range of floating point looks like one that the map kills: look again.
+                carried = propagate(self.map, self.x, self.frame, n_steps=length, first_step=self.step)
             self.x, self.frame = carried.x, carried.frame
             growth += carried.log_growth
             self.step += length
@@ -328,17 +339,23 @@ class _Run:
         b = int(x.shape[0])
         product = self.ops.from_numpy(np.broadcast_to(np.eye(self.n), (b, self.n, self.n)).copy())
         scale = np.zeros(b)
+        every, since = 1, 0  # often enough that products stay within the range of floating point
         at = getattr(self.map, "at", None)
         with quiet():
             for step in range(1, n_steps + 1):
                 now = at(self.step + step - 1) if at else self.map
                 x, product = now.jvp(x, product)
-                if step % _RESCALE_EVERY == 0 or step == n_steps:
+                since += 1
+                if since >= every or step == n_steps:
                     size = self.ops.norm(product)
+                    if not (size > 0).all():  # squares of small numbers are zero long before the numbers
+                        size = np.abs(self.ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
                     usable = np.isfinite(size) & (size > 0)
                     size = np.where(usable, size, 1.0)
                     product = product * self.ops.from_numpy((1 / size)[:, None, None])
                     scale += np.log(size)
+                    steepest = float(np.abs(np.log(size)).max()) / since
+                    every, since = int(np.clip(_LARGEST_LOG / max(steepest, 1.0), 1, _RESCALE_EVERY)), 0
             matrices = self.ops.to_numpy(product).astype(np.float64)
             finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
             matrices[~finite] = 0.0

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.growth_shape import GrowthShape, folds
+
 MAX_BATCHES = 128
 MIN_BATCHES = 4
 MIN_SAMPLES = 16
@@ -38,7 +40,6 @@ BEYOND_CHANCE = 2.33
 MIN_COMPARED, MIN_SPREAD = 3, 8
 """Fewest trajectories whose spread is held against the batches; whose spread alone is an error."""
 HISTORY_PER_DECADE = 16
-
 Matrix = NDArray[np.float64]
 
 
@@ -85,6 +86,7 @@ class GrowthStatistics:
         self._records: list[tuple[int, Matrix]] = []
         self._known: tuple[int, list[_Level]] = (-1, [])
         self._known_stderr: tuple[int, Matrix] = (-1, self.totals)
+        self._shape = GrowthShape(b)
 
     def add(self, log_growth: Matrix, n_steps: int) -> None:
         """Take in the growth (b, k) over a block; all blocks but the last have the same length."""
@@ -101,6 +103,7 @@ class GrowthStatistics:
             self.totals += growth
             self._squares += square
             self.steps += n_steps
+            self._shape.note(self.steps, self.totals[:, 0].copy())
             if self._lengths and self._lengths[-1] < self._batch:
                 self._sums[-1] = self._sums[-1] + total
                 self._lengths[-1] += n_steps
@@ -111,6 +114,21 @@ class GrowthStatistics:
                 self._join()
             if self.steps >= self._next_record:
                 self._record()
+
+    def grows_exponentially(self) -> NDArray[np.bool_]:
+        """For each trajectory, (b,), whether its leading direction has grown as no power of time does."""
+        return self._shape.exponential()
+
+    def folds(self) -> Matrix:
+        """Nats that each direction gained, (k,), in the mean over trajectories, over half of the run.
+
+        From its second quarter to its last: vectors that grow like t gain ln 2 however long the run is.
+        """
+        if not self._sums:
+            return np.zeros(self.totals.shape[1])
+        weights = (self._sizes / self._sizes.sum())[:, None]
+        level = np.cumsum((np.array(self._sums) * weights).sum(axis=1), axis=0)
+        return folds(np.cumsum(self._lengths), level, level)[0]
 
     def mean(self) -> Matrix:
         """Growth per step, (k,), over all trajectories."""

@@ -22,6 +22,8 @@ CERTIFIED = "certified"
 UNCERTAIN = "uncertain"
 NEEDS_MORE = "needs more exponents"
 NEEDS_RESOLUTION = "needs exponents that were not resolved"
+NEEDS_STEPS = "needs more steps"
+SIGN_UNKNOWN = "the largest exponent may be zero or negative"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,9 @@ class KaplanYorke:
     verdict : str
         "certified": some partial sum is negative by more than 3 standard errors (or all exponents
         are there), so that no further exponent can matter; "uncertain": negative, but not by that
-        much; "needs more exponents"; "needs exponents that were not resolved".
+        much; "needs more exponents"; "needs exponents that were not resolved"; "needs more steps":
+        errors of exponents that count are not known; "the largest exponent may be zero or negative":
+        the dimension falls from 1 or more to 0 where it goes through zero.
     """
 
     dimension: float
@@ -85,7 +89,11 @@ def kaplan_yorke(exponents: ArrayLike) -> float:
 
 
 def kaplan_yorke_with_error(
-    exponents: NDArray[np.float64], covariance: NDArray[np.float64] | None = None, *, complete: bool = False
+    exponents: NDArray[np.float64],
+    covariance: NDArray[np.float64] | None = None,
+    *,
+    complete: bool = False,
+    zero: float = 0.0,
 ) -> KaplanYorke:
     """Dimension with its standard error.
 
@@ -97,9 +105,12 @@ def kaplan_yorke_with_error(
         Of the exponents; zero by default.
     complete : bool
         Whether these are all exponents of the map.
+    zero : float
+        Exponents no farther from zero than this are zero: what rounding leaves.
     """
     k = len(exponents)
     cov = np.zeros((k, k)) if covariance is None else covariance
+    exponents = np.where(np.abs(exponents) <= zero, 0.0, exponents)
     resolved = exponents[~np.isnan(exponents)]
     if np.isposinf(resolved).any():
         return KaplanYorke(np.nan, np.nan, NEEDS_RESOLUTION)
@@ -107,13 +118,22 @@ def kaplan_yorke_with_error(
     sizes = np.cumsum(np.abs(resolved))
     with np.errstate(invalid="ignore"):
         negative = np.flatnonzero((sums < -_ZERO * sizes) | np.isneginf(sums))
-    if negative.size == 0:
+    conserves = complete and len(resolved) == k and bool(abs(sums[-1]) <= zero * k)
+    if conserves or negative.size == 0:
+        if np.isinf(np.diagonal(cov)[: len(resolved)]).any():
+            return KaplanYorke(np.nan, np.nan, NEEDS_STEPS)
+        if conserves:
+            return KaplanYorke(float(k), 0.0, CERTIFIED)
         return _never_negative(k, len(resolved), sums, sizes, cov, complete)
     j = int(negative[0])  # of the first exponent (from 0) that makes the sum negative
     errors = np.sqrt(np.maximum(np.diagonal(cov[: len(sums)].cumsum(axis=0).cumsum(axis=1)), 0.0))
     with np.errstate(invalid="ignore"):
         certain = complete or bool(np.isneginf(sums).any() or (-sums > CERTAIN * errors).any())
     verdict = CERTIFIED if certain else UNCERTAIN
+    if np.isinf(np.diagonal(cov)[: j + 1]).any():
+        return KaplanYorke(np.nan, np.nan, NEEDS_STEPS)
+    if 0 < abs(exponents[0]) <= CERTAIN * np.sqrt(max(cov[0, 0], 0.0)):
+        return KaplanYorke(np.nan, np.nan, SIGN_UNKNOWN if certain else UNCERTAIN)
     if j == 0:
         return KaplanYorke(0.0, 0.0, verdict)
     before, last = sums[j - 1], abs(resolved[j])

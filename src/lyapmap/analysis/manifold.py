@@ -289,7 +289,7 @@ class RealManifold:
 
     def _summary(
         self, found: Pass, cloud: Cloud, level: float, n_boot: int, rng: np.random.Generator
-    ) -> dict[str, NDArray[Any]]:
+    ) -> dict[str, Any]:
         ks = np.array(self.k, np.float64)[:, None]
         values = {
             "precision": found.inside,

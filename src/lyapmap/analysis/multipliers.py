@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.orbit import ROUNDINGS
 from lyapmap.analysis.orbit_search import DENSE, OrbitSearch
 
 ALL_UP_TO = 64
@@ -20,32 +21,57 @@ REAL = 1e-9
 _Complex = NDArray[np.complex128]
 
 
-def cycle_multipliers(search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator) -> _Complex:
-    """Multipliers of one cycle (p, n), largest modulus first; of large maps the leading ones."""
+def cycle_multipliers(
+    search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[_Complex, NDArray[np.float64]]:
+    """Multipliers of one cycle (p, n), largest modulus first, and ln of their moduli; of large maps the leading ones.
+
+    The logarithms stay right where multipliers leave the range of floating point. Multipliers that are smaller than
+    what rounding of the states makes of them are 0: a superstable cycle is met to a rounding only.
+    """
     n, p = search.n, len(orbit)
-    if n <= ALL_UP_TO:
-        jacobians = search.jacobians(orbit)
-        found = None
-        if p > 1 and n * p <= DENSE:
-            found = _from_roots(jacobians)
-        if found is None:
-            found = np.linalg.eigvals(_product(jacobians)).astype(np.complex128)
-    else:
+    if n > ALL_UP_TO:
         found = _leading(search, orbit, rng)
+        with np.errstate(divide="ignore"):
+            return _sorted(found, np.log(np.abs(found)), p)
+    found, logs = _all(search.jacobians(orbit))
+    eps = float(np.finfo(search.ops.dtype).eps)
+    small = logs < 0.5 * np.log(eps)
+    if small.any():
+        size = ROUNDINGS * eps * np.maximum(np.linalg.norm(orbit, axis=1, keepdims=True), 1.0)
+        moved = -np.sort(-_all(search.jacobians(orbit + size))[1])
+        rank = np.argsort(np.argsort(-logs, kind="stable"))
+        with np.errstate(invalid="ignore"):
+            noise = small & ~(np.abs(moved[rank] - logs) < np.log(2))
+        found, logs = np.where(noise, 0.0, found), np.where(noise, -np.inf, logs)
+    return _sorted(found, logs, p)
+
+
+def _sorted(found: _Complex, logs: NDArray[np.float64], p: int) -> tuple[_Complex, NDArray[np.float64]]:
     found = np.where(np.abs(found.imag) <= REAL * p * np.abs(found), found.real + 0j, found)
-    order = np.lexsort((-found.imag, -found.real, -np.abs(found)))
-    return np.asarray(found[order])
+    order = np.lexsort((-found.imag, -found.real, -np.abs(found), -logs))
+    return np.asarray(found[order]), logs[order]
 
 
-def _product(jacobians: NDArray[np.float64]) -> NDArray[np.float64]:
-    product = np.eye(jacobians.shape[1])
-    for matrix in jacobians:
-        product = matrix @ product
-    return product
+def _all(jacobians: NDArray[np.float64]) -> tuple[_Complex, NDArray[np.float64]]:
+    """All multipliers of a cycle with these derivatives (p, n, n), and the logarithms of their moduli."""
+    p, n, _ = jacobians.shape
+    with np.errstate(divide="ignore", under="ignore"):
+        if p > 1 and n * p <= DENSE:
+            roots = _roots(jacobians)
+            if roots is not None:
+                return np.asarray(roots**p), p * np.log(np.abs(roots))
+        product, log_scale = np.eye(n), 0.0
+        for matrix in jacobians:
+            product = matrix @ product
+            size = float(np.abs(product).max()) or 1.0
+            product, log_scale = product / size, log_scale + float(np.log(size))
+        found = np.linalg.eigvals(product).astype(np.complex128)
+        return np.asarray(found * np.exp(log_scale)), np.log(np.abs(found)) + log_scale
 
 
-def _from_roots(jacobians: NDArray[np.float64]) -> _Complex | None:
-    """Multipliers from their p-th roots, the eigenvalues of the block-cyclic matrix of the derivatives.
+def _roots(jacobians: NDArray[np.float64]) -> _Complex | None:
+    """p-th roots of the multipliers, one of each: the eigenvalues of the block-cyclic matrix of the derivatives.
 
     A product of p derivatives loses the small multipliers beside the large ones; the roots lie
     close together. Each multiplier has p roots, of which one lies in any sector of 360 / p degrees:
@@ -64,7 +90,7 @@ def _from_roots(jacobians: NDArray[np.float64]) -> _Complex | None:
     border = (angles[widest] + gaps[widest] / 2) / p
     inside = (np.angle(roots) - border) % turn < turn / p
     # Roots of multipliers that are zero have no direction; the product tells zeros well enough.
-    return np.asarray(roots[inside] ** p) if inside.sum() == n else None
+    return np.asarray(roots[inside]) if inside.sum() == n else None
 
 
 def _leading(search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator) -> _Complex:

@@ -17,10 +17,29 @@ ROUNDINGS = 64
 CHAOTIC, TORUS, LIMIT_CYCLE, UNDETERMINED = "chaotic", "torus", "limit cycle", "undetermined"
 ZERO = 1e-9
 """Exponents closer to zero than this (nats per step) are zero, whatever their error."""
+NEUTRAL = 1e-6
+"""Distance of a modulus from 1 within which a multiplier is neutral, in float64; its root in float32."""
 TORUS_ERROR = 0.003
 """A zero exponent says torus only if its standard error is no larger than this."""
 CERTAIN = 3.0
 """Standard errors from zero at which the sign of an exponent counts as known."""
+
+
+def derivative_error(tangent_map: TangentMap, dtype: str) -> float:
+    """Relative error of a map's derivative: a rounding, or what differences leave."""
+    eps = float(np.finfo(dtype).eps)
+    return eps ** (2 / 3) if "differences" in str(getattr(tangent_map, "derivative", "")) else eps
+
+
+def growth_rounding(tangent_map: TangentMap, dtype: str) -> float:
+    """Growth per step that rounding of derivatives and frames makes where there is none: no statistics shows it."""
+    eps, derivative = float(np.finfo(dtype).eps), derivative_error(tangent_map, dtype)
+    return ROUNDINGS * eps if derivative == eps else 8 * derivative
+
+
+def neutral_within(dtype: str) -> float:
+    """Distance of a modulus from 1 within which a multiplier counts as 1; a root, as eigenvalues may meet there."""
+    return NEUTRAL if np.finfo(dtype).eps < 1e-10 else float(np.sqrt(NEUTRAL))
 
 
 class RepeatWatch:
@@ -109,41 +128,94 @@ def cycle_exponents(tangent_map: TangentMap, x: Array, frame: Array, period: int
 
     The frame spans an invariant subspace of the derivative of one period; in that basis the
     derivative is a small k x k matrix, whose eigenvalues are the multipliers. NaN where the frame
-    is not invariant yet or the multipliers leave the range of floating point.
+    is not invariant yet. Multipliers that are 1 up to rounding give 0; -inf those that are smaller
+    than what rounding of the states makes of them: a superstable cycle is met to a rounding only.
     """
     ops = tangent_map.ops
-    b, _, k = frame.shape
-    start = ops.to_numpy(frame).astype(np.float64)
-    product = np.broadcast_to(np.eye(k), (b, k, k)).copy()
-    log_scale = np.zeros(b)
+    b, _, _ = frame.shape
+    products = _Products(tangent_map, frame), _Products(tangent_map, frame)
     for _ in range(period):
-        x, tangents = tangent_map.jvp(x, ops.cast(frame, ops.dtype))
-        frame, r = ops.qr(tangents)
-        product = np.triu(ops.to_numpy(r).astype(np.float64)) @ product
-        size = np.abs(product).max(axis=(1, 2))
-        size[size == 0] = 1.0
-        product /= size[:, None, None]
-        log_scale += np.log(size)
-    end = ops.to_numpy(frame).astype(np.float64)
-    turned = end @ product
-    monodromy = np.swapaxes(start, 1, 2) @ turned
-    residual = np.abs(turned - start @ monodromy).max(axis=(1, 2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.abs(np.linalg.eigvals(monodromy))) + log_scale[:, None]
-    exponents: NDArray[np.float64] = -np.sort(-logs, axis=1) / period
+        size = ROUNDINGS * np.finfo(ops.dtype).eps * np.maximum(ops.norm(x), 1.0)
+        beside = x + ops.from_numpy(np.broadcast_to(size[:, None], (b, x.shape[1])))
+        products[1].times(beside)
+        x = products[0].times(x)
+    exponents, residual = products[0].log_multipliers()
+    moved, _ = products[1].log_multipliers()
+    with np.errstate(invalid="ignore"):
+        noise = (exponents < 0.5 * np.log(np.finfo(ops.dtype).eps)) & ~(np.abs(moved - exponents) < np.log(2))
+    exponents[noise] = -np.inf
+    exponents[np.abs(exponents) <= neutral_within(ops.dtype)] = 0.0
     exponents[residual > np.sqrt(np.finfo(ops.dtype).eps)] = np.nan
-    return exponents
+    return exponents / period
 
 
-def describe(largest: float, stderr: float, period: int, repeats_unstable: bool) -> str:
-    """The attractor of one trajectory in words."""
+class _Products:
+    """Derivatives of a map multiplied along states, in the basis of a frame (b, n, k), sizes as logarithms."""
+
+    def __init__(self, tangent_map: TangentMap, frame: Array) -> None:
+        self.map, self.ops, self.frame = tangent_map, tangent_map.ops, frame
+        b, _, k = frame.shape
+        self._start = self.ops.to_numpy(frame).astype(np.float64)
+        self._product = np.broadcast_to(np.eye(k), (b, k, k)).copy()
+        self._log_scale = np.zeros(b)
+
+    def times(self, x: Array) -> Array:
+        """Take in the derivative at states; their images."""
+        image, tangents = self.map.jvp(x, self.ops.cast(self.frame, self.ops.dtype))
+        self.frame, r = self.ops.qr(tangents)
+        self._product = np.triu(self.ops.to_numpy(r).astype(np.float64)) @ self._product
+        size = np.abs(self._product).max(axis=(1, 2))
+        size[size == 0] = 1.0
+        self._product /= size[:, None, None]
+        self._log_scale += np.log(size)
+        return image
+
+    def log_multipliers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Logarithms of the moduli (b, k), largest first, and by how much (b,) the frame is not invariant."""
+        turned = self.ops.to_numpy(self.frame).astype(np.float64) @ self._product
+        monodromy = np.swapaxes(self._start, 1, 2) @ turned
+        residual = np.abs(turned - self._start @ monodromy).max(axis=(1, 2))
+        usable = np.isfinite(monodromy).all(axis=(1, 2))
+        monodromy[~usable] = 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(np.abs(np.linalg.eigvals(monodromy))) + self._log_scale[:, None]
+        logs[~usable] = np.nan
+        return -np.sort(-logs, axis=1), residual
+
+
+def describe(
+    largest: float,
+    stderr: float,
+    period: int,
+    repeats_unstable: bool,
+    *,
+    exponential: bool = True,
+    neutral: bool = False,
+    zero: float = ZERO,
+) -> str:
+    """The attractor of one trajectory in words.
+
+    Parameters
+    ----------
+    largest, stderr : float
+        Of its largest exponent.
+    period : int
+        Of the cycle that it lies on, 0 for none.
+    repeats_unstable, neutral : bool
+        Whether that cycle is unstable, or has a largest multiplier of modulus 1.
+    exponential : bool
+        Whether tangents grow as no power of time does.
+    zero : float
+        Exponents closer to zero are zero.
+    """
+    certain = max(CERTAIN * stderr, zero)
     if repeats_unstable:
         return f"unstable {_cycle(period)}"
-    if period and largest <= max(CERTAIN * stderr, ZERO):
-        return _cycle(period)
-    if largest > max(CERTAIN * stderr, ZERO):
-        return CHAOTIC
-    if abs(largest) <= max(CERTAIN * stderr, ZERO):
+    if period and largest <= certain:
+        return f"neutral {_cycle(period)}" if neutral else _cycle(period)
+    if largest > certain:
+        return CHAOTIC if exponential else UNDETERMINED
+    if abs(largest) <= certain:
         return TORUS if stderr <= TORUS_ERROR else UNDETERMINED
     return UNDETERMINED
 

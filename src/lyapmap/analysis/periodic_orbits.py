@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.multipliers import cycle_multipliers
+from lyapmap.analysis.orbit import neutral_within
 from lyapmap.analysis.orbit_guesses import Guesses, make_guesses
 from lyapmap.analysis.orbit_search import OrbitSearch
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map, rate_unit, time_per_step
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
-NEUTRAL = 1e-6
-"""Distance of a modulus from 1 within which a multiplier is neutral, in float64; its root in float32."""
 FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
 """Default number of guesses: bounds, and the number for one dimension if that were not too many."""
 TOGETHER = 2048
@@ -325,16 +324,15 @@ def _result(
         cycle_multipliers(search, orbit[:least], rng)
         for orbit, least in zip(collected.orbits, collected.periods, strict=True)
     ]
-    k = max((len(values) for values in found), default=0)
-    multipliers = np.full((m, k), np.nan + 1j * np.nan)
-    for row, values in enumerate(found):
-        multipliers[row, : len(values)] = values
-    neutral = NEUTRAL if eps < 1e-10 else float(np.sqrt(NEUTRAL))
+    k = max((len(values) for values, _ in found), default=0)
+    multipliers, logs = np.full((m, k), np.nan + 1j * np.nan), np.full((m, k), np.nan)
+    for row, (values, moduli) in enumerate(found):
+        multipliers[row, : len(values)], logs[row, : len(values)] = values, moduli
+    neutral = neutral_within(search.ops.dtype)
     modulus = np.abs(multipliers)
     n_unstable = (modulus > 1 + neutral).sum(axis=1)
     order = np.lexsort((modulus[:, 0] if m else period, period))
-    with np.errstate(divide="ignore"):
-        exponents = np.log(modulus) / period[:, None] / time_per_step(search.map)
+    exponents = logs / period[:, None] / time_per_step(search.map)
     settings = {
         "period": search.p,
         "divisors": collected.divisors,
@@ -343,18 +341,17 @@ def _result(
         "max_iterations": max_iterations,
         "started_from": guesses.origin,
     }
-    status, message = Status.OK, ""
+    status, cause, message = Status.OK, Cause.NONE, ""
     if interrupted:
-        status, message = Status.NOT_CONVERGED, "interrupted before all guesses were tried"
+        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, "interrupted before all guesses were tried"
     elif m == 0:
         also = f"; {collected.shorter} led to cycles of a shorter period" if collected.shorter else ""
         status = Status.NOT_CONVERGED
-        message = (
-            f"none of {len(guesses.segments)} guesses led to a cycle of period {search.p}{also}; try more, or a region"
-        )
+        message = f"none of {len(guesses.segments)} guesses led to a cycle of period {search.p}{also}"
     orbits = np.stack(collected.orbits) if m else np.zeros((0, search.p, search.n))
     return PeriodicOrbits(
         status=status,
+        cause=cause,
         message=message,
         settings=settings,
         provenance=provenance(search.map, seed=seed, seconds=time.perf_counter() - begin),

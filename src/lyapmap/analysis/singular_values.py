@@ -20,7 +20,7 @@ from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.function import TangentFunction, as_tangent_function, jacobian_of
 from lyapmap.core.map import as_rows, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 ALL_UP_TO = 128
 """Inputs up to which all singular values are computed by default."""
@@ -283,9 +283,9 @@ def _result(
         unit = values / np.where(largest > 0, largest, 1.0)
         spread = (unit**2).sum(axis=1) ** 2 / (unit**4).sum(axis=1)
     participation = np.where(largest[:, 0] == 0, 0.0, spread) if complete else np.full(len(values), np.nan)
-    status, words = Status.OK, []
+    status, cause, words = Status.OK, Cause.NONE, []
     if len(values) < asked:
-        status = Status.NOT_CONVERGED
+        status, cause = Status.NOT_CONVERGED, Cause.INTERRUPTED
         words.append(f"interrupted after {len(values)} of {asked} states")
     if (residual[known] > SETTLED).any():
         status = Status.NOT_CONVERGED
@@ -301,6 +301,7 @@ def _result(
         words.append(f"all {k} values count, so that dimension and rank are lower bounds")
     return JacobianSpectrum(
         status=status,
+        cause=cause,
         message="; ".join(words),
         settings=settings,
         provenance=origin,

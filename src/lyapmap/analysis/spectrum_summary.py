@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,27 +9,17 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis import orbit
 from lyapmap.analysis.attractors import group_trajectories
-from lyapmap.analysis.checks import Check, homogeneity, rounding, worst
+from lyapmap.analysis.checks import AGREES, FAILS, Check, homogeneity, rounding, worst
+from lyapmap.analysis.endings import Endings, find_endings, on_cycles
+from lyapmap.analysis.growth_shape import FEWEST_FOLDS
 from lyapmap.analysis.kaplan_yorke import KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.spectrum_result import LyapunovSpectrum
 from lyapmap.analysis.tangent_run import TangentRun
 from lyapmap.core.map import rate_unit, time_per_step
-from lyapmap.core.results import Status
+from lyapmap.core.results import Cause, Status
 
 FLOOR_MARGIN = 8.0
 """Roundings, in units of sqrt(n), that the noise in a tangent's image amounts to."""
-
-
-@dataclass(frozen=True)
-class Endings:
-    """What trajectories ended on: periods (0 for none), whether an unstable orbit, names."""
-
-    period: NDArray[np.int64]
-    unstable: NDArray[np.bool_]
-    names: list[str]
-
-    def in_words(self) -> str:
-        return orbit.counted(self.names)
 
 
 class Summary:
@@ -41,6 +30,8 @@ class Summary:
         # A run that stopped while it grew carries more directions than it has statistics of.
         self.k = run.statistics.totals.shape[1]
         self.coarsest = min(run.ops.dtype, run.frame_dtype)  # "float32" < "float64"
+        self.rounding = orbit.growth_rounding(run.map, self.coarsest)
+        self.zero = max(orbit.ZERO, self.rounding)
 
     def _floor(self, largest: float) -> float:
         """Growth per step under which rounding in the map's arithmetic hides an exponent.
@@ -57,26 +48,45 @@ class Summary:
         statistics = self.run.statistics
         per_trajectory = statistics.per_trajectory()
         stderr, covariance, within = statistics.stderr(), statistics.covariance(), statistics.within()
-        endings = self._endings(per_trajectory, within, stderr, lost)
-        if lost is None and endings.period.all() and not interrupted:
-            exact = self._on_cycles(endings.period)
-            if np.isfinite(exact[:, 0]).all():
-                per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
-                # Identical cycles leave nothing uncertain; different ones differ by what they are.
-                spread = per_trajectory.std(axis=0, ddof=1) / np.sqrt(self.run.b) if self.run.b > 1 else None
-                stderr = np.zeros(self.k) if spread is None else spread
-                covariance, within = np.diag(stderr**2), np.zeros((self.run.b, self.k))
+        # Rounding is the same at every step, so that no scatter shows it.
+        stderr = np.where(stderr > 0, np.fmax(stderr, self.rounding), stderr)
+        endings = find_endings(self.run, per_trajectory, within, stderr, rounding=self.rounding, zero=self.zero)
+        folds = statistics.folds()
+        grows = endings.exponential.any() & ((folds > np.log(2)) | (stderr <= self.rounding))
+        exact = (
+            on_cycles(self.run, endings.period) if lost is None and endings.period.all() and not interrupted else None
+        )
+        if exact is not None and not np.isnan(exact[:, 0]).any():
+            per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
+            # Identical cycles leave nothing uncertain; different ones differ by what they are.
+            alike = (per_trajectory == per_trajectory[:1]).all(axis=0)
+            with np.errstate(invalid="ignore"):
+                spread = np.std(per_trajectory, axis=0, ddof=min(self.run.b - 1, 1)) / np.sqrt(self.run.b)
+            stderr = np.where(alike, 0.0, spread)
+            covariance, within = np.diag(stderr**2), np.zeros((self.run.b, self.k))
+            grows = np.ones(self.k, bool)
+        elif not endings.exponential.any():
+            # What a power of time contributes to the mean rate is no smaller than the rate itself.
+            biased = (np.abs(folds) < FEWEST_FOLDS) & (stderr > self.rounding)
+            wider = np.where(biased, np.fmax(stderr, np.abs(statistics.mean())), stderr)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = np.where((stderr > 0) & np.isfinite(stderr), wider / stderr, 1.0)
+            covariance, stderr = covariance * np.outer(ratio, ratio), wider
         with np.errstate(invalid="ignore"):
             mean = per_trajectory.mean(axis=0)
         order = np.argsort(-mean, kind="stable")
         mean, stderr, per_trajectory, within = mean[order], stderr[order], per_trajectory[:, order], within[:, order]
-        covariance = covariance[np.ix_(order, order)]
+        covariance, grows = covariance[np.ix_(order, order)], grows[order]
         under = np.zeros(self.k, bool)
         under[1:] = mean[1:] < self._floor(float(mean[0]))
         collapsed = self.run.autonomous and self._collapsed(endings.unstable)
-        status, message = self._verdict(
-            lost, collapsed, under, interrupted, float(stderr[0]) / time_per_step(self.run.map)
+        rate = 1 / time_per_step(self.run.map)
+        sum_rule = self._sum_rule(np.where(under, np.nan, mean), rate) if lost is None else None
+        known = np.where(under, np.nan, stderr) * rate
+        checks = self._checks(
+            np.where(under, np.nan, mean) * rate, known, per_trajectory, within, order, sum_rule, lost
         )
+        status, cause, message = self._verdict(lost, collapsed, under, interrupted, stderr, checks)
         mean, stderr = np.where(under, np.nan, mean), np.where(under, np.nan, stderr)
         attractor = endings.in_words()
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:
@@ -89,17 +99,15 @@ class Summary:
         if groups and not message:
             message = f"the trajectories lie on {len(groups)} attractors, see groups: the means belong to none of them"
         dimension_ = self._dimension(mean, stderr, covariance, attractor)
-        positive = mean > np.maximum(orbit.CERTAIN * stderr, orbit.ZERO)
-        known = bool(np.isfinite(mean[:1]).all() or mean[0] == -np.inf)
-        entropy_variance = covariance[np.ix_(positive, positive)].sum() if positive.any() else 0.0
-        rate = 1 / time_per_step(self.run.map)
+        too_short = bool(np.isposinf(stderr).any())
+        positive = grows & (mean > np.maximum(orbit.CERTAIN * stderr, self.zero)) & (not too_short)
+        entropy = self._entropy(mean, stderr, covariance, positive, attractor) if not too_short else (np.nan, np.nan)
         nothing = np.zeros(0, np.int64), np.zeros((0, self.k))
         steps, history = statistics.history() if statistics.steps else nothing
         error_steps, errors = statistics.error_history() if statistics.steps else nothing
-        sum_rule = self._sum_rule(mean, rate)
-        checks = self._checks(mean * rate, stderr * rate, per_trajectory, within, order, sum_rule, lost)
         return LyapunovSpectrum(
             status=status,
+            cause=cause,
             message=message,
             settings=settings | {"qr_every_used": self.run.qr_every},
             provenance=origin,
@@ -116,8 +124,8 @@ class Summary:
             kaplan_yorke=dimension_.dimension,
             kaplan_yorke_stderr=dimension_.stderr,
             kaplan_yorke_verdict=dimension_.verdict,
-            entropy=float(mean[positive].sum()) * rate if known else np.nan,
-            entropy_stderr=float(np.sqrt(max(entropy_variance, 0.0))) * rate if known else np.nan,
+            entropy=entropy[0] * rate,
+            entropy_stderr=entropy[1] * rate,
             n_positive=int(positive.sum()),
             attractor=attractor,
             n_steps=statistics.steps,
@@ -129,6 +137,21 @@ class Summary:
             checks=checks,
         )
 
+    def _entropy(
+        self,
+        mean: NDArray[np.float64],
+        stderr: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        attractor: str,
+    ) -> tuple[float, float]:
+        """Sum of the positive exponents and its error; NaN where it is not known whether there are any."""
+        if positive.any():
+            variance = max(float(covariance[np.ix_(positive, positive)].sum()), 0.0)
+            return float(mean[positive].sum()), float(np.sqrt(variance))
+        none = orbit.UNDETERMINED not in attractor or mean[0] < -orbit.CERTAIN * stderr[0]
+        return (0.0, 0.0) if none and not np.isnan(mean[0]) else (np.nan, np.nan)
+
     def _groups(
         self,
         group: NDArray[np.int64],
@@ -139,6 +162,7 @@ class Summary:
     ) -> tuple[dict[str, Any], ...]:
         """What each attractor is like, where there are several."""
         found = []
+        statistics = self.run.statistics
         rate = 1 / time_per_step(self.run.map)
         for number in range(int(group.max()) + 1):
             rows = group == number
@@ -146,10 +170,13 @@ class Summary:
             mean = np.where(under, np.nan, per_trajectory[rows].mean(axis=0))
             error = np.where(under, np.nan, np.sqrt((within[rows] ** 2).mean(axis=0) / count))
             names = [name for name, member in zip(endings.names, rows, strict=True) if member]
-            complete = self.k == self.run.n
-            dimension_ = kaplan_yorke_with_error(
-                mean, np.diag(np.nan_to_num(error, posinf=np.inf) ** 2), complete=complete
-            )
+            if not endings.exponential[rows].any() and not endings.period[rows].all():
+                # As of all trajectories: growth like a power of time is no more certain than its size.
+                error = np.fmax(
+                    error, np.where(np.abs(mean) * statistics.steps < 4 * np.log(statistics.steps), np.abs(mean), 0)
+                )
+            covariance = np.diag(np.nan_to_num(error, nan=0.0, posinf=np.inf) ** 2)
+            dimension_ = self._dimension(mean, error, covariance, orbit.counted(names))
             found.append(
                 {
                     "attractor": orbit.counted(names),
@@ -179,10 +206,14 @@ class Summary:
         found: list[Check | None] = []
         if sum_rule is not None:
             size = float(np.abs(mean).max())
-            error = rounding(self.coarsest, self.run.n, size)
+            error = rounding(self.coarsest, self.run.n, size) + self._contracted() * rate
+            # A map's own figure may be known less well than to rounding; no more than a quarter of what fails is it.
+            error = max(error, float(getattr(self.run.map, "log_abs_det_tolerance", 0.0)) * rate / AGREES)
             residual, total = sum_rule["residual"], sum_rule["log_det"]
-            words = "sum of all exponents against log|det J| over the same steps; error: rounding"
-            found.append(Check("sum rule", total + residual, total, error, words))
+            name, words = "sum rule", "sum of all exponents against log|det J| over the same steps; error: rounding"
+            if rate_unit(self.run.map) == "per unit time" and hasattr(self.run.map, "log_abs_det"):
+                name, words = "divergence", "sum of all exponents against the mean divergence along the orbit"
+            found.append(Check(name, total + residual, total, error, words))
         moving = np.isfinite(stderr) & (stderr > 0)
         if moving.any():
             # Two halves of a run each have twice the variance of the whole.
@@ -216,6 +247,19 @@ class Summary:
             found.append(worst("known", mean[:many], np.array(known.exponents[:many]), errors, words))
         return tuple(check.to_dict() for check in found if check is not None)
 
+    def _contracted(self) -> float:
+        """What rounding in the directions that grow most may do to the sum of all, per step.
+
+        Between two decompositions it shows in those that grow least, larger by as much as they part.
+        """
+        growth, eps = self.run.statistics.mean(), float(np.finfo(self.coarsest).eps)
+        # Differences take shorter steps beside a jump, where they are less good than elsewhere.
+        error = eps if orbit.derivative_error(self.run.map, self.coarsest) == eps else np.sqrt(eps)
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = (growth.max() - growth) * self.run.qr_every
+            noise = error * FLOOR_MARGIN * np.sqrt(self.run.n) * np.exp(apart)
+        return float(np.fmin(noise, 1.0).sum() / self.run.qr_every)
+
     def _dimension(
         self, mean: NDArray[np.float64], stderr: NDArray[np.float64], covariance: NDArray[np.float64], attractor: str
     ) -> KaplanYorke:
@@ -225,53 +269,9 @@ class Summary:
         throw a coin.
         """
         if attractor in (orbit.TORUS, orbit.LIMIT_CYCLE):
-            mean = np.where(np.abs(mean) <= np.maximum(orbit.CERTAIN * stderr, orbit.ZERO), 0.0, mean)
+            mean = np.where(np.abs(mean) <= np.maximum(orbit.CERTAIN * stderr, self.zero), 0.0, mean)
         covariance = np.nan_to_num(covariance, nan=0.0, posinf=np.inf)
-        return kaplan_yorke_with_error(mean, covariance, complete=self.k == self.run.n)
-
-    def _endings(
-        self,
-        per_trajectory: NDArray[np.float64],
-        within: NDArray[np.float64],
-        stderr: NDArray[np.float64],
-        lost: str | None,
-    ) -> Endings:
-        """What each trajectory ended on."""
-        b = self.run.b
-        largest = per_trajectory.max(axis=1)
-        unstable = self.run.watch.repeats & (self.run.watch.growth > orbit.ZERO)
-        if lost is not None or self.run.statistics.steps == 0:
-            return Endings(np.zeros(b, np.int64), unstable, [orbit.UNDETERMINED] * b)
-        # The error of one trajectory: from its own variation, or judged from that of their mean.
-        leading = int(per_trajectory.mean(axis=0).argmax())
-        together = float(np.nan_to_num(stderr[leading], posinf=np.inf)) * np.sqrt(b)
-        error = np.where(np.isfinite(within[:, leading]), within[:, leading], together)
-        period = np.zeros(b, np.int64)
-        if self.run.autonomous and (
-            self.run.watch.repeats.any() or (largest <= np.maximum(orbit.CERTAIN * error, orbit.ZERO)).any()
-        ):
-            period = orbit.find_recurrence(self.run.map, self.run.x).period
-        judged = np.where(self.run.watch.repeats & ~unstable, self.run.watch.growth, largest)
-        names = [orbit.describe(float(judged[t]), float(error[t]), int(period[t]), bool(unstable[t])) for t in range(b)]
-        if rate_unit(self.run.map) == "per unit time":
-            # A flow's orbit has an exponent of zero along itself; only a second one makes a torus.
-            second = np.sort(per_trajectory, axis=1)[:, -2] if self.k > 1 else np.full(b, np.nan)
-            certain = np.maximum(orbit.CERTAIN * error, orbit.ZERO)
-            for t, name in enumerate(names):
-                if name == orbit.TORUS and not abs(second[t]) <= certain[t]:
-                    names[t] = orbit.LIMIT_CYCLE if second[t] < 0 else orbit.UNDETERMINED
-        wandering = (orbit.CHAOTIC, orbit.TORUS, orbit.LIMIT_CYCLE, orbit.UNDETERMINED)
-        settled = np.array([name not in wandering for name in names])
-        return Endings(np.where(settled, period, 0), unstable, names)
-
-    def _on_cycles(self, periods: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Exponents of each trajectory from the multipliers of the cycle that it ended on."""
-        exact = np.full((self.run.b, self.k), np.nan)
-        for period in np.unique(periods):
-            rows = np.flatnonzero(periods == period)
-            x, frame = (self.run.ops.take(array, rows) for array in (self.run.x, self.run.frame))
-            exact[rows] = orbit.cycle_exponents(self.run.map, x, frame[:, :, : self.k], int(period))
-        return exact
+        return kaplan_yorke_with_error(mean, covariance, complete=self.k == self.run.n, zero=self.zero)
 
     def _collapsed(self, unstable: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Trajectories that rounding has put on an unstable orbit; those started on one are meant."""
@@ -285,28 +285,43 @@ class Summary:
         collapsed: NDArray[np.bool_] | bool,
         under: NDArray[np.bool_],
         interrupted: bool,
-        stderr: float,
-    ) -> tuple[Status, str]:
+        stderr: NDArray[np.float64],
+        checks: tuple[dict[str, Any], ...],
+    ) -> tuple[Status, Cause, str]:
+        steps, b = self.run.statistics.steps, self.run.b
         if lost is not None:
-            return (Status.ESCAPED if self.run.escaped.any() else Status.UNRESOLVED), lost
+            return (Status.ESCAPED if self.run.escaped.any() else Status.UNRESOLVED), Cause.NONE, lost
         count = int(np.sum(collapsed))
         if count:
-            if self.run.b == 1:
-                return Status.COLLAPSED, "the computed orbit repeats exactly although it is unstable"
-            return (
-                Status.COLLAPSED,
-                f"{count} of {self.run.b} computed orbits repeat exactly although they are unstable",
-            )
+            if b == 1:
+                return Status.COLLAPSED, Cause.NONE, "the computed orbit repeats exactly although it is unstable"
+            message = f"{count} of {b} computed orbits repeat exactly although they are unstable"
+            return Status.COLLAPSED, Cause.NONE, message
         if interrupted:
-            return Status.NOT_CONVERGED, f"interrupted after {self.run.statistics.steps} of {self.run.n_steps} steps"
-        if self.run.tolerance is not None and not stderr <= self.run.tolerance:
-            return Status.NOT_CONVERGED, (
-                f"standard error {stderr:.2g} of the largest exponent is above the tolerance {self.run.tolerance:.2g}"
+            return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {steps} of {self.run.n_steps} steps"
+        if np.isposinf(stderr).any():
+            of = f"{b} trajectories" if b > 1 else "one trajectory"
+            length = self.run.statistics.batch_steps
+            blocks = f" in batches of {length}" if length > 1 else ""
+            message = f"{_many(steps, 'step')} of {of}{blocks} {'is' if steps == 1 else 'are'} too few for error bars"
+            return Status.NOT_CONVERGED, Cause.TOO_SHORT, message
+        error = float(stderr[0]) / time_per_step(self.run.map)
+        if self.run.tolerance is not None and not error <= self.run.tolerance:
+            message = (
+                f"standard error {error:.2g} of the largest exponent is above the tolerance {self.run.tolerance:.2g}"
             )
+            return Status.NOT_CONVERGED, Cause.TOLERANCE, message
+        for check in (Check(**values) for values in checks):
+            if check.name in ("sum rule", "divergence") and abs(check.residual) > FAILS:
+                message = (
+                    f"the exponents add up to {check.measured:.6g}, {check.words.split(' against ')[1].split(';')[0]} "
+                    f"is {check.expected:.6g}: {abs(check.measured - check.expected):.2g} apart"
+                )
+                return Status.NOT_CONVERGED, Cause.CROSS_CHECK, message
         if under.any():
             many = "1 exponent lies" if under.sum() == 1 else f"{int(under.sum())} exponents lie"
-            return Status.UNRESOLVED, f"{many} under the floor that {self.coarsest} can resolve"
-        return Status.OK, ""
+            return Status.UNRESOLVED, Cause.NONE, f"{many} under the floor that {self.coarsest} can resolve"
+        return Status.OK, Cause.NONE, ""
 
     def _sum_rule(self, exponents: NDArray[np.float64], rate: float) -> dict[str, float] | None:
         if self.k != self.run.n or not np.isfinite(exponents).all():
@@ -328,3 +343,7 @@ class Summary:
             "residual": beside - log_det,
             "steps": determinants.steps,
         }
+
+
+def _many(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

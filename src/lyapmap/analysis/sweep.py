@@ -16,7 +16,7 @@ from lyapmap.analysis.sweep_point import Point, Task, measure
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, rate_unit
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, provenance
 
 SPECTRUM, BIFURCATION = "spectrum", "bifurcation"
 Measure = Callable[[Any, Any], Any]
@@ -277,21 +277,26 @@ def _collected(
     statuses = tuple("not_run" if point is None else str(point.status) for point in points)
     bad = [i for i, point in enumerate(points) if point is not None and point.status.failed]
     ran = sum(point is not None for point in points)
-    status, message = Status.OK, ""
+    status, cause, message = Status.OK, Cause.NONE, ""
     if bad:
         first = points[bad[0]]
         value = f"{make.parameter} = {values[bad[0]]:g}"
         message = f"{len(bad)} of {ran} runs failed, the first at {value}: {first.message if first else ''}"
         if len(bad) == ran and first is not None:
-            status = first.status
+            status, cause = first.status, first.cause
     if interrupted:
-        status, message = Status.NOT_CONVERGED, f"interrupted after {ran} of {len(points)} values"
+        status, cause, message = (
+            Status.NOT_CONVERGED,
+            Cause.INTERRUPTED,
+            f"interrupted after {ran} of {len(points)} values",
+        )
     origin = provenance(example, seed=seed, seconds=seconds)
     fixed = {name: value for name, value in dict(origin.get("parameters", {})).items() if name != make.parameter}
     if "parameters" in origin:
         origin["parameters"] = fixed
     return Sweep(
         status=status,
+        cause=cause,
         message=message,
         settings=settings,
         provenance=origin,

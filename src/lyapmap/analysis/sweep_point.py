@@ -14,7 +14,7 @@ from lyapmap.core.errors import LyapmapError, RunError
 from lyapmap.core.map import TangentMap, as_states, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
-from lyapmap.core.results import Status
+from lyapmap.core.results import Cause, Status
 
 ALIGN = 100
 """Steps for tangent frames to align."""
@@ -40,6 +40,7 @@ class Point:
 
     status: Status = Status.OK
     message: str = ""
+    cause: Cause = Cause.NONE
     exponents: _Values = field(default_factory=lambda: np.zeros(0))
     stderr: _Values = field(default_factory=lambda: np.zeros(0))
     kaplan_yorke: float = np.nan
@@ -50,10 +51,10 @@ class Point:
     final: Any = None
     """States (b, n) to go on from; None after a failure."""
 
-    def fail(self, status: Status, message: str) -> None:
+    def fail(self, status: Status, message: str, cause: Cause = Cause.NONE) -> None:
         """Note the first failure."""
         if not self.status.failed:
-            self.status, self.message = status, message
+            self.status, self.message, self.cause = status, message, cause
         self.final = None
 
 
@@ -119,7 +120,7 @@ def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed:
     point.kaplan_yorke, point.kaplan_yorke_stderr = found.kaplan_yorke, found.kaplan_yorke_stderr
     point.attractor = found.attractor
     if found.failed:
-        point.fail(found.status, found.message)
+        point.fail(found.status, found.message, found.cause)
     elif not point.status.failed:
         if point.status is Status.OK:
             point.status, point.message = found.status, found.message

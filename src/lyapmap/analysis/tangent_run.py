@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.growth import GrowthStatistics
-from lyapmap.analysis.kaplan_yorke import CERTIFIED, KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.orbit import RepeatWatch
 from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension, time_per_step
@@ -117,7 +117,7 @@ class TangentRun:
         """Whether more exponents would bring a certificate; without error bars none would."""
         if self.lost() is not None or np.isposinf(self.statistics.stderr()).any():
             return False
-        return self.dimension().verdict != CERTIFIED
+        return self.dimension().verdict in (NEEDS_MORE, UNCERTAIN)
 
     def look_for_late_repeat(self) -> None:
         """Notice orbits that died within the last block, which the watch could not see repeat."""
@@ -221,7 +221,22 @@ class TangentRun:
                 blocks.append(self._beside_determinants(x, frame, length, i * length))
                 x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
             return blocks
-        carried = propagate_blocks(
+        carried = self._carried_blocks(count, length)
+        if self.qr_every > 1 and np.array([one.log_growth for one in carried]).min() == -np.inf:
+            # A tangent that left the range of floating point looks like one that the map kills: look again.
+            self.qr_every = 1
+            carried = self._carried_blocks(count, length)
+        if not measured:
+            return [_Block(one) for one in carried]
+        # Determinants of all blocks in one go, each from the states where it began.
+        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
+        logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
+        with np.errstate(invalid="ignore"):
+            pairs = zip(carried, logs, strict=True)
+            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
+
+    def _carried_blocks(self, count: int, length: int) -> list[Carried]:
+        return propagate_blocks(
             self.map,
             self.x,
             self.frame,
@@ -231,14 +246,6 @@ class TangentRun:
             frame_dtype=self.frame_dtype,
             first_step=self.step,
         )
-        if not measured:
-            return [_Block(one) for one in carried]
-        # Determinants of all blocks in one go, each from the states where it began.
-        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
-        logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
-        with np.errstate(invalid="ignore"):
-            pairs = zip(carried, logs, strict=True)
-            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
 
     def _take(self, blocks: list[_Block], length: int, statistics: GrowthStatistics | None) -> None:
         """Stand where blocks have led, and count what they brought."""

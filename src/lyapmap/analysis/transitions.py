@@ -48,9 +48,10 @@ class Transitions(Result):
     matrix_interval : (k, k, 2)
         Wilson's limits at the level `settings["level"]`.
     order : (m,)
-        The cycle that was asked for, or the commonest one (`settings["order"]` says which).
+        The cycle that was asked for, or the commonest one (`settings["order"]` says which); empty
+        where none was asked for and none is followed more often than chance would, draws from `occupation`.
     accuracy : float
-        Part of all steps that go from a category of the order to the next one.
+        Part of all steps that go from a category of the order to the next one; NaN without an order.
     accuracy_interval : (2,)
         Wilson's limits, for as many independent steps as the correlated ones amount to.
     runs : (r,)
@@ -120,7 +121,7 @@ class Transitions(Result):
     @property
     def cycles(self) -> NDArray[np.int64]:
         """Whole cycles in each of the `runs`."""
-        return self.runs // len(self.order)
+        return self.runs // max(len(self.order), 1)
 
 
 def transitions(
@@ -144,7 +145,7 @@ def transitions(
         ``lyapmap.training.classifier("classifier-mnist")``.
     order : sequence of int, optional
         The cycle that should hold, e.g. (0, 1, 2) for 0 -> 1 -> 2 -> 0. By default the commonest
-        one is taken, whose accuracy is then a little too good: it was chosen by the same data.
+        one is taken, if there is one, whose accuracy is then a little too good: it was chosen by the same data.
     categories : sequence of int, optional
         Categories that shall have a row even if they never occur.
     level : float
@@ -216,6 +217,10 @@ def transitions(
     counts = labelled.transition_counts(sequences, k)
     places = labelled.usual_order(counts) if order is None else np.searchsorted(known, cycle).tolist()
     summary = _summary(sequences, counts, places, float(level))
+    if order is None and not _followed(summary, places):
+        places = []
+        summary |= {"accuracy": float("nan"), "accuracy_interval": np.full(2, np.nan)}
+        summary |= {"runs": np.zeros(0, np.int64), "runs_cut": np.zeros(0, bool)}
     notes = _notes(known, counts, summary)
     lost = int((lengths < labels.shape[1]).sum())
     status = Status.ESCAPED if lost else Status.UNRESOLVED if notes else Status.OK
@@ -278,6 +283,12 @@ def _summary(
         "memory_rates": rates,
         "memory_bias": bias,
     }
+
+
+def _followed(summary: dict[str, Any], places: list[int]) -> bool:
+    """Whether categories follow a cycle of at least two more often than independent draws would."""
+    part = summary["occupation"][places]
+    return len(places) > 1 and bool(summary["accuracy_interval"][0] > part @ np.roll(part, -1))
 
 
 def _notes(known: NDArray[np.int64], counts: NDArray[np.int64], summary: dict[str, Any]) -> list[str]:

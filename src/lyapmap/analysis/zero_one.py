@@ -25,6 +25,8 @@ from lyapmap.core.results import Result, Status, provenance
 Values = NDArray[np.float64]
 
 FEWEST_VALUES = 200
+FEWEST_FREQUENCIES = 10
+"""Frequencies that a median and its error need."""
 REGULAR, CHAOTIC = 0.2, 0.8
 """K below and above which the verdict is given, if its error allows."""
 LOWEST, HIGHEST = np.pi / 5, 4 * np.pi / 5
@@ -115,7 +117,7 @@ def zero_one_test(
     observable : int or callable
         Of a map or trajectory: the component looked at, or a function of states (m, n) -> (m,).
     n_frequencies : int
-        Frequencies tried, drawn between pi/5 and 4 pi/5.
+        Frequencies tried, at least 10, drawn between pi/5 and 4 pi/5.
     every : int or "auto"
         Use each so many-th value. A flow that is sampled finely looks regular whatever it is:
         "auto" takes the first minimum of the mutual information as the distance, and 1 for a
@@ -162,7 +164,7 @@ def zero_one_test(
     ...  for r in (3.55, 4.0)]
     ['regular', 'chaotic']
     """
-    n_frequencies = whole("n_frequencies", n_frequencies, 1)
+    n_frequencies = whole("n_frequencies", n_frequencies, FEWEST_FREQUENCIES)
     if every != "auto":
         every = whole("every", every, 1)
     seed, rng = seeded(seed)

@@ -95,7 +95,7 @@ def _table(result: FiniteTimeExponents) -> Table:
             table.add_row(str(i + 1), "-", "-", "-", "-", "-")
             continue
         numbers = [show.number(float(f(values))) for f in (np.mean, np.std, np.min, np.max)]
-        table.add_row(str(i + 1), *numbers, str(result.modes(i)))
+        table.add_row(str(i + 1), *numbers, str(result.modes(i) or "-"))
     return table
 
 

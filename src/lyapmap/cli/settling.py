@@ -60,11 +60,12 @@ def settling(
     )
     low, high = result.settled_interval[-1]
     half = result.median_settled_at
+    settled = int((result.attractor >= 0).sum())
     facts = [
         ("at rest", f"{result.settled_share[-1]:.1%} ({low:.1%} to {high:.1%}) of {len(result.attractor)}"),
         ("half by step", f"{half:.0f}" if half < float("inf") else "-"),
         ("ends", f"{len(result.points)}, at least {result.n_estimated:.0f} in all" if len(result.points) else "-"),
-        ("unseen", show.number(result.unseen)),
+        ("unseen", show.number(result.unseen) if result.unseen or not settled else f"below {1 / settled:.2g}"),
     ]
     show.conclude(
         result,

@@ -110,14 +110,17 @@ def transitions(
 
 def _facts(result: Transitions) -> list[tuple[str, str]]:
     low, high = result.accuracy_interval
-    cycle = " → ".join(map(str, [*result.order, result.order[0]]))
-    asked = "" if result.settings["order"] == "given" else ", the commonest order"
-    best = int(result.cycles.max()) if len(result.cycles) else 0
+    accuracy = "no order is followed more often than chance would"
+    if len(result.order):
+        cycle = " → ".join(map(str, [*result.order, result.order[0]]))
+        asked = "" if result.settings["order"] == "given" else ", the commonest order"
+        accuracy = f"{result.accuracy:.4f} ({low:.4f} to {high:.4f}) of {cycle}{asked}"
+    best = f"{int(result.cycles.max()) if len(result.cycles) else 0} whole cycles" if len(result.order) else "-"
     b, n = result.labels.shape
     facts = [
         ("states", f"{b} x {n}"),
-        ("cycle accuracy", f"{result.accuracy:.4f} ({low:.4f} to {high:.4f}) of {cycle}{asked}"),
-        ("longest run", f"{best} whole cycles"),
+        ("cycle accuracy", accuracy),
+        ("longest run", best),
         ("entropy rate", f"{show.pair(result.entropy_rate, result.entropy_stderr)} nats {result.unit}"),
         (
             "with memory",

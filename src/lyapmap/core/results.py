@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import platform
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -48,9 +49,26 @@ class Status(StrEnum):
         return self in (Status.NOT_CONVERGED, Status.COLLAPSED, Status.ESCAPED)
 
 
+class Cause(StrEnum):
+    """Why an analysis did not come to numbers that can be vouched for, where its status has several causes."""
+
+    NONE = ""
+    TOO_SHORT = "too_short"
+    TOLERANCE = "tolerance"
+    INTERRUPTED = "interrupted"
+    CROSS_CHECK = "cross_check"
+
+
+_CAUSE_REMEDIES = {
+    Cause.TOO_SHORT: "raise n_steps or the number of trajectories",
+    Cause.TOLERANCE: "raise n_steps or the number of trajectories, or ask for a larger tolerance",
+    Cause.INTERRUPTED: "let it run to its end; what was done until then stands in the result",
+    Cause.CROSS_CHECK: "look whether the derivative belongs to the map (wrap checks it unless verify=False), whether "
+    "the map gives the same image twice, or use float64",
+}
 _REMEDIES = {
     Status.OK: "",
-    Status.NOT_CONVERGED: "raise n_steps or the number of trajectories, or ask for a larger tolerance",
+    Status.NOT_CONVERGED: _CAUSE_REMEDIES[Cause.TOO_SHORT],
     Status.COLLAPSED: "the orbit died of rounding: start elsewhere, run fewer steps, use float64 or add noise",
     Status.ESCAPED: "start within the basin of an attractor, or look whether the map overflows",
     Status.UNRESOLVED: "use float64 or fewer exponents, or re-orthonormalize more often (qr_every)",
@@ -97,6 +115,8 @@ class Result:
         How the run ended.
     message : str
         One line on what happened, empty where all went well.
+    cause : Cause
+        Why, where several things lead to the same status; `remedy` goes by it.
     settings : dict
         What was asked for.
     provenance : dict
@@ -105,13 +125,14 @@ class Result:
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {}
     DRAWN_BY: ClassVar[str] = ""
-    REMEDIES: ClassVar[dict[Status, str]] = {}
-    """What would help where that is not what `Status.remedy` says."""
+    REMEDIES: ClassVar[Mapping[Any, str]] = {}
+    """What would help after a status or a cause, where that is not what the analyses have in common."""
 
     status: Status
     message: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    cause: Cause = Cause.NONE
 
     @property
     def failed(self) -> bool:
@@ -121,6 +142,8 @@ class Result:
     @property
     def remedy(self) -> str:
         """What would help, in words; empty where nothing is wrong."""
+        if self.cause:
+            return self.REMEDIES.get(self.cause, _CAUSE_REMEDIES[self.cause])
         return self.REMEDIES.get(self.status, self.status.remedy)
 
     def checked(self, throw: bool) -> Self:
@@ -181,6 +204,7 @@ class Result:
             arrays = {name: stored[name] for name in cls.DIMS if kind == cls.__name__}
             values = {name: _restored(json.loads(text)) for name, text in attributes.items()}
             values["status"] = Status(values["status"])
+            values["cause"] = Cause(values.get("cause", ""))
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
             raise LyapmapError(f"{path}: is damaged, or no result of lyapmap") from error
         if kind != cls.__name__:

@@ -79,7 +79,7 @@ def _draw_histogram(axes: Axes, result: FiniteTimeExponents, i: int) -> None:
     if edges[0] < 0 < edges[-1]:
         axes.axvline(0.0, color=style.GREY, linewidth=1.0, linestyle=":")
     modes = result.modes(i)
-    shape = "one peak" if modes == 1 else f"{modes} peaks"
+    shape = "too few values to count peaks" if modes == 0 else "one peak" if modes == 1 else f"{modes} peaks"
     text = f"mean {mean:.3g}\nspread {values.std():.2g}\n{shape}".replace("-", "−")
     axes.set_ylim(0, 1.3 * float(np.max(density)))
     axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=style.SMALL, color=style.INK)

@@ -56,9 +56,12 @@ def draw_settling(result: Settling) -> Figure:
     style.dress(ends, title="Where they end", x="fixed point or cycle, by rank", y="share of trajectories")
     cycles = int((result.period > 1).sum())
     kinds = f"{len(result.share) - cycles} fixed points" + (f" and {cycles} cycles" if cycles else "")
-    found = f"{result.settled_share[-1]:.1%} of {len(result.attractor)} trajectories at rest, on {kinds}"
+    found = f"none of {len(result.attractor)} trajectories came to rest"
     if len(result.share):
-        found += f"   ·   a further one ends elsewhere with probability {result.unseen:.2g}"
+        settled = int((result.attractor >= 0).sum())
+        elsewhere = f"{result.unseen:.2g}" if result.unseen else f"below {1 / settled:.2g}"
+        found = f"{result.settled_share[-1]:.1%} of {len(result.attractor)} trajectories at rest, on {kinds}"
+        found += f"   ·   a further one that comes to rest ends elsewhere with probability {elsewhere}"
     name = str(result.provenance.get("model") or result.provenance.get("map") or "Settling")
     style.headline(figure, name, found, notes=_notes(result.message))
     return figure

@@ -45,11 +45,10 @@ def draw_transitions(result: Transitions) -> Figure:
     _draw_runs(figure.add_subplot(grid[1, 2]), result)
     _draw_memory(figure.add_subplot(grid[1, 3]), result)
     low, high = result.accuracy_interval
-    order = " → ".join(map(str, [*result.order, result.order[0]]))
-    found = (
-        f"{order} holds in {result.accuracy:.1%} of the steps ({low:.1%} to {high:.1%})   ·   entropy rate "
-        f"{style.with_error(result.entropy_rate, result.entropy_stderr)} nats per step"
-    )
+    order = " → ".join(map(str, [*result.order, *result.order[:1]]))
+    holds = f"{order} holds in {result.accuracy:.1%} of the steps ({low:.1%} to {high:.1%})"
+    rate = f"entropy rate {style.with_error(result.entropy_rate, result.entropy_stderr)} nats per step"
+    found = f"{holds if len(result.order) else 'no order beyond chance'}   ·   {rate}"
     name = str(result.provenance.get("model") or result.provenance.get("map") or "Transitions")
     notes = textwrap.wrap(result.message, 160) if result.message else []
     style.headline(figure, name, found, notes=notes)
@@ -134,7 +133,7 @@ def _draw_runs(axes: Axes, result: Transitions) -> None:
             some = cycles[result.runs_cut == cut]
             if len(some):
                 axes.hist(some, bins, color=colour, alpha=0.75, label=f"{label} ({len(some)})")
-    _finish(axes, len(cycles) > 0, "the order never held")
+    _finish(axes, len(cycles) > 0, "the order never held" if len(result.order) else "there is no order")
 
 
 def _draw_memory(axes: Axes, result: Transitions) -> None:

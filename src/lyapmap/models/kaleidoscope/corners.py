@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +137,7 @@ def kaleidoscope_corners(
     sides = experiment.ascending_sizes("dimensions", dimensions, MOST_DIMENSIONS)
     counts = experiment.ascending_sizes("n_points", n_points, 2**20)
     shape = (len(sides), len(counts), n_seeds)
-    found = {name: np.full(shape, np.nan) for name in ("largest", "mean", "fit_loss", "fit_steps")}
+    found: dict[str, Any] = {name: np.full(shape, np.nan) for name in ("largest", "mean", "fit_loss", "fit_steps")}
     total = len(sides) * len(counts)
 
     def result(done: int) -> KaleidoscopeCorners:
