@@ -226,8 +226,12 @@ class FlowMap:
                 self._most_steps = max(self._most_steps, int(course.steps.max(initial=0)))
                 total += ops.to_numpy(course.x)[:, n].astype(np.float64)
                 x = course.x[:, :n]
-        self._rate = max(self._rate, divergence.rate * self.time_per_step)
+        self.note(divergence.rate * self.time_per_step)
         return total
+
+    def note(self, rate: float) -> None:
+        """Take note of the field's rate times tau, which says what accuracy is to be expected."""
+        self._rate = max(self._rate, rate)
 
     def _carried(self, x: Array, v: Array) -> Course:
         course = self.scheme.carry(self.field, self.time_per_step, x, v)
@@ -244,7 +248,11 @@ class FlowMap:
         """Hold equal steps against steps half as long, at the calls whose numbers are powers of two."""
         self._calls += 1
         if isinstance(self.scheme, RungeKutta4) and self._calls & (self._calls - 1) == 0:
-            audit(self.field, self.scheme, self.time_per_step, x)
+            audit(self.ops, x, self.time_per_step, self.scheme.steps, self._advance)
+
+    def _advance(self, count: int, h: float, x: Array, v: Array) -> _Point:
+        course = RungeKutta4(count).carry(self.field, count * h, x, v)
+        return course.x, course.v
 
 
 def finite_time(tau: Any) -> float:
@@ -330,34 +338,46 @@ class RungeKutta4:
         return SUM_RULE * n * rate
 
 
-def audit(field: TangentMap, scheme: RungeKutta4, tau: float, x: Array) -> None:
-    """Raise where steps half as long would give other growth rates, seen on a few states and directions.
+def audit(ops: ArrayOps, x: Array, tau: float, steps: int, advance: Callable[[int, float, Array, Array], Any]) -> None:
+    """Raise where RK4 steps half as long would give other growth rates, seen on a few states and directions.
+
+    Parameters
+    ----------
+    ops : ArrayOps
+    x : (b, n)
+    tau : float
+    steps : int
+    advance : callable
+        Carries states and frames by so many steps of a length: (count, h, x, v) -> (x, v).
 
     Raises
     ------
     LyapmapError
         That names `steps`.
     """
-    ops = field.ops
     x = _taken(ops, x, np.arange(min(AUDITED_ROWS, int(x.shape[0]))))
     b, n = (int(size) for size in x.shape)
     k = min(n, AUDITED_DIRECTIONS)
     frame = np.linalg.qr(np.random.default_rng(0).standard_normal((b, n, k)))[0]
-    frame = ops.from_numpy(frame)
+    given = ops.from_numpy(frame)
+    brief = tau / steps * np.finfo(ops.dtype).eps ** 0.5
     with quiet():
-        rate = np.sqrt((ops.to_numpy(field.jvp(x, frame)[1]).astype(np.float64) ** 2).sum(axis=(1, 2)) / k)
-        ends = [RungeKutta4(steps).carry(field, tau, x, frame) for steps in (scheme.steps, 2 * scheme.steps)]
-        coarse, fine = (np.linalg.qr(ops.to_numpy(end.v).astype(np.float64))[1] for end in ends)
-        logs = [np.log(np.abs(np.diagonal(r, axis1=1, axis2=2))) for r in (coarse, fine)]
+        change = ops.to_numpy(advance(1, brief, x, given)[1]).astype(np.float64) - frame
+        rate = np.sqrt((change**2).sum(axis=(1, 2)) / k) / brief
+        ends = [advance(count, tau / count, x, given) for count in (steps, 2 * steps)]
+        logs = []
+        for _, v in ends:
+            r = np.linalg.qr(np.nan_to_num(ops.to_numpy(v).astype(np.float64), posinf=np.nan, neginf=np.nan))[1]
+            logs.append(np.log(np.abs(np.diagonal(r, axis1=1, axis2=2))))
         off = np.abs(logs[0] - logs[1]).max(axis=1) / np.maximum(rate * tau, np.finfo(ops.dtype).eps ** 0.5)
-    usable = np.isfinite(logs[1]).all(axis=1) & ops.all_finite(ends[1].x) & np.isfinite(rate)
-    off = np.where(usable, np.nan_to_num(off, nan=np.inf), 0.0)
-    worst = float(off.max(initial=0.0))
+    usable = np.isfinite(logs[1]).all(axis=1) & ops.all_finite(ends[1][0]) & ops.all_finite(ends[1][1])
+    usable &= np.isfinite(rate)
+    worst = float(np.where(usable, np.nan_to_num(off, nan=np.inf), 0.0).max(initial=0.0))
     if worst > COARSE:
         how = f"by {worst:.0%} of the field's own rate" if worst < 10 else "beyond all bounds"
         raise LyapmapError(
-            f"steps: {scheme.steps} steps of rk4 in tau = {tau:g} are too long, steps half as long change growth rates "
-            f"{how}; give more steps, or method='auto'"
+            f"steps: {steps} steps of rk4 in tau = {tau:g} are too long, steps half as long change growth rates {how}; "
+            "give more steps, or method='auto'"
         )
 
 
@@ -395,7 +415,7 @@ class DormandPrince:
         return {"method": "dopri5", "rtol": self.rtol, "atol": self.atol}
 
     def tolerance(self, n: int, steps: int, rate: float) -> float:
-        return self.tangent_rtol * n * max(steps, 1)
+        return self.tangent_rtol * n * max(steps, 10 * rate, 1)
 
     @property
     def tangent_rtol(self) -> float:
