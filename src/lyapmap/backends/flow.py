@@ -15,11 +15,11 @@ from lyapmap.backends.timed_field import (
     library_for,
     takes_a_batch,
     timed_jacobian,
-    timed_numba,
 )
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import DormandPrince, FlowMap, RungeKutta4, Scheme, finite_time
+from lyapmap.core.flow import FlowMap, finite_time
+from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme
 from lyapmap.core.forced_flow import ForcedFlow
 from lyapmap.core.map import TangentMap
 from lyapmap.core.periodic_states import PeriodicStates
@@ -174,13 +174,13 @@ def flow(
 def _scheme(method: str, steps: int | None, rtol: float | None, atol: float | None, dtype: str) -> Scheme:
     if steps is not None:
         return RungeKutta4(steps)
-    given = rtol, atol
-    rtol, atol = _tolerance("rtol", rtol, dtype), _tolerance("atol", atol, dtype)
+    asked = {"rtol": rtol, "atol": atol}
+    tight = {name: _tolerance(name, value, dtype) for name, value in asked.items()}
     if method == "dopri5":
-        return DormandPrince(rtol, atol)
+        return DormandPrince(**tight)
     wider = STATE_TOLERANCE if dtype == "float64" else 10.0
-    stiff = Rodas4(*(value if asked is not None else value * wider for value, asked in zip((rtol, atol), given)))
-    return stiff if method == "rodas4" else Automatic(DormandPrince(rtol, atol), stiff)
+    stiff = Rodas4(**{name: value * (wider if asked[name] is None else 1.0) for name, value in tight.items()})
+    return stiff if method == "rodas4" else Automatic(DormandPrince(**tight), stiff)
 
 
 def _is_map(rhs: Any) -> bool:
@@ -205,7 +205,9 @@ def _timed(
     if library == "numba":
         if options.get("jacobian") is not None:
             raise LyapmapError("jacobian: a Numba field that takes the time goes without; leave it out")
-        compiled = timed_numba(rhs, order, field.n, field.third)
+        from lyapmap.backends.numba_flow import timed_numba
+
+        compiled = timed_numba(rhs, order, field.n)
         return _field(compiled, field.n + 1, "numba", options), True
     if library not in ("numpy", "torch", "jax"):
         raise LyapmapError(f"rhs: a field of {library} cannot take the time; make the phase one more coordinate")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.flow import (
+from lyapmap.core.flow_schemes import (
     BLOWN_UP,
     ERRORS,
     GROW,

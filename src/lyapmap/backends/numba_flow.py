@@ -12,7 +12,8 @@ from lyapmap.backends.numba_compile import FlowRule, FunctionRule, LaneRule, Row
 from lyapmap.backends.numba_map import ANALYTIC, NumbaMap
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import DormandPrince, FlowMap, RungeKutta4, audit, finite_time, too_stiff
+from lyapmap.core.flow import FlowMap, audit, finite_time
+from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme, too_stiff
 from lyapmap.core.map import jacobian_from_jvp
 from lyapmap.core.stiff_flow import Automatic
 
@@ -20,10 +21,14 @@ __all__ = ["CompiledFlow", "LaneRule", "RowRule"]
 
 Block = NDArray[np.float64]
 
-_HALF = (0.991455371120813, 0.949107912342759, 0.864864423359769, 0.741531185599394)
-_HALF += (0.586087235467691, 0.405845151377397, 0.207784955007898)
-_HALF_KRONROD = (0.022935322010529, 0.063092092629979, 0.104790010322250, 0.140653259715525)
-_HALF_KRONROD += (0.169004726639267, 0.190350578064785, 0.204432940075298)
+_HALF = (
+    *(0.991455371120813, 0.949107912342759, 0.864864423359769, 0.741531185599394),
+    *(0.586087235467691, 0.405845151377397, 0.207784955007898),
+)
+_HALF_KRONROD = (
+    *(0.022935322010529, 0.063092092629979, 0.104790010322250, 0.140653259715525),
+    *(0.169004726639267, 0.190350578064785, 0.204432940075298),
+)
 _HALF_GAUSS = (0.0, 0.129484966168870, 0.0, 0.279705391489277, 0.0, 0.381830050505119, 0.0)
 NODES = np.array([*(-x for x in _HALF), 0.0, *reversed(_HALF)])
 KRONROD = np.array([*_HALF_KRONROD, 0.209482141084728, *reversed(_HALF_KRONROD)])
@@ -60,7 +65,7 @@ class CompiledFlow:
         self,
         field: LaneRule | RowRule | FunctionRule,
         tau: float,
-        scheme: RungeKutta4 | DormandPrince | Automatic,
+        scheme: Scheme,
         *,
         state_shape: tuple[int, ...],
         parameters: tuple[float, ...] = (),
@@ -76,6 +81,8 @@ class CompiledFlow:
             raise LyapmapError("scheme: a field of lanes takes steps of equal length, RungeKutta4")
         else:
             explicit = scheme.explicit if isinstance(scheme, Automatic) else scheme
+            if not isinstance(explicit, DormandPrince):
+                raise LyapmapError(f"scheme: {type(scheme).__name__} is not compiled")
             self._substeps, settings = 1, (self.time_per_step, explicit.rtol, explicit.atol)
             rule = FlowRule(field, "dopri5")
         self.scheme = scheme
@@ -224,3 +231,25 @@ class CompiledFlow:
         for _ in range(count):
             x, v = one.jvp(x, v)
         return x, v
+
+
+def timed_numba(rhs: Any, order: str, n: int) -> Any:
+    """A Numba field f(t, x) or f(x, t) as one of (x, t)."""
+    import numba
+
+    if order == "x, t":
+        swapped = rhs
+    else:
+
+        @numba.njit  # type: ignore[untyped-decorator,unused-ignore]
+        def swapped(x: Any, t: Any) -> Any:
+            return rhs(t, x)
+
+    @numba.njit  # type: ignore[untyped-decorator,unused-ignore]
+    def field(z: Any) -> Any:
+        out = np.empty(n + 1)
+        out[:n] = swapped(z[:n], z[n])
+        out[n] = 1.0
+        return out
+
+    return field

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.structured import library_of
-from lyapmap.core.errors import LyapmapError, MapError
+from lyapmap.core.errors import MapError
 
 ORDERS = ("x", "t, x", "x, t")
 TIMES = ("t", "time", "_t", "t_")
@@ -215,38 +215,11 @@ def library_for(rhs: Any, order: str, shape: tuple[int, ...], backend: str | Non
                 answer = field.value(0.5, state)
         except (TypeError, AttributeError):
             continue
-        except Exception:  # noqa: S112  # its author will see the error where it is called in earnest
+        except Exception:  # its author will see the error where it is called in earnest
             continue
         first = answer[0] if isinstance(answer, (tuple, list)) and len(answer) else answer
         return {"torch": "torch", "jax": "jax", "jaxlib": "jax"}.get(library_of(first), "numpy")
     return "torch" if torch is not None else "numpy"
-
-
-def timed_numba(rhs: Any, order: str, n: int, third: bool) -> Any:
-    """A Numba field f(t, x) as one of (x, t)."""
-    import numba
-
-    if third:
-        raise LyapmapError("rhs: a Numba field takes (t, x) or (x, t), got three arguments")
-    if order == "x, t":
-
-        @numba.njit  # type: ignore[untyped-decorator,unused-ignore]
-        def field(z: Any) -> Any:
-            out = np.empty(n + 1)
-            out[:n] = rhs(z[:n], z[n])
-            out[n] = 1.0
-            return out
-
-        return field
-
-    @numba.njit  # type: ignore[untyped-decorator,unused-ignore]
-    def field(z: Any) -> Any:
-        out = np.empty(n + 1)
-        out[:n] = rhs(z[n], z[:n])
-        out[n] = 1.0
-        return out
-
-    return field
 
 
 def timed_jacobian(jacobian: Callable[..., Any], field: TimedField) -> Callable[[NDArray[Any]], NDArray[Any]]:

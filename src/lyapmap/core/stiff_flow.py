@@ -16,8 +16,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core import flow
-from lyapmap.core.flow import Course, DormandPrince
+from lyapmap.core import flow_schemes as flow
+from lyapmap.core.flow_course import Course, replaced, spoilt
+from lyapmap.core.flow_schemes import DormandPrince
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet
@@ -40,6 +41,9 @@ STATE_TOLERANCE = 100.0
 """Default tolerance in units of that of the explicit method: a method of order 4 pays more for digits."""
 
 Block = NDArray[np.float64]
+
+TAYLOR = 14
+"""Order of the series, for matrices of a norm up to 1/2: what follows is below rounding."""
 
 GAMMA = 0.25
 A = (
@@ -107,7 +111,7 @@ class Rodas4:
         with quiet():
             self.finish(field, tau, course, np.arange(len(left)), left, np.full(len(left), np.inf))
         if course.lost.any():
-            course.x, course.v = flow._spoilt(field.ops, (course.x, course.v), course.lost)
+            course.x, course.v = spoilt(field.ops, (course.x, course.v), course.lost)
         return course
 
     def finish(
@@ -180,9 +184,9 @@ class Rodas4:
         course.lost[rows[lost]] = True
         kept = np.flatnonzero(~released)
         if kept.size:
-            course.x = flow.replaced(ops, course.x, ops.from_numpy(x[kept]), rows[kept])
+            course.x = replaced(ops, course.x, ops.from_numpy(x[kept]), rows[kept])
             if v is not None:
-                course.v = flow.replaced(ops, course.v, ops.from_numpy(v[kept]), rows[kept])
+                course.v = replaced(ops, course.v, ops.from_numpy(v[kept]), rows[kept])
         return rows[kept]
 
     def step(
@@ -237,8 +241,6 @@ class Rodas4:
         self, matrices: Callable[[Block], Block], way: _Way, h: Block, count: int, v: Block
     ) -> tuple[Block, Block, NDArray[np.bool_]]:
         """Frames after `count` equal pieces, their factor (m, k, k), and whether it is good enough."""
-        from scipy.linalg import expm
-
         m, n, k = v.shape
         whole = np.arange(count)[:, None] + np.array(GAUSS)
         halves = np.arange(2 * count)[:, None] / 2 + np.array(GAUSS) / 2
@@ -250,7 +252,7 @@ class Rodas4:
         turn = np.sqrt(3) / 12 * length**2 * (second @ first - first @ second)
         exponents = length / 2 * (first + second) + turn
         good = np.isfinite(exponents).all(axis=(1, 2, 3))
-        propagators = expm(np.where(good[:, None, None, None], exponents, 0.0))
+        propagators = exponentials(np.where(good[:, None, None, None], exponents, 0.0))
         factor = np.broadcast_to(np.eye(k), (m, k, k)).copy()
         for piece in range(count):
             rough = propagators[:, piece] @ v
@@ -262,7 +264,7 @@ class Rodas4:
             off = off - v @ np.triu(np.swapaxes(v, 1, 2) @ off, 1)
             with np.errstate(divide="ignore", invalid="ignore"):
                 worst = (np.linalg.norm(off, axis=1) / size).max(axis=1, initial=0.0)
-                gap = np.log(size.max(axis=1, initial=0.0) / size.min(axis=1, initial=np.inf)) if k else 0.0
+                gap = np.log(size.max(axis=1, initial=0.0) / size.min(axis=1, initial=np.inf))
             good &= (worst <= self.tangent_rtol) & (gap <= GAP)
             factor = r @ factor
         return v, factor, good
@@ -324,9 +326,7 @@ class _Way:
 
     def at(self, s: Block) -> Block:
         """States (m, len(s), n)."""
-        first, second = (
-            sum(weight * stage for weight, stage in zip(row, self.stages, strict=True))[:, None] for row in DENSE
-        )
+        first, second = (np.tensordot(row, np.array(self.stages), 1)[:, None] for row in DENSE)
         s = s[None, :, None]
         found: Block = (1 - s) * self.begin[:, None] + s * (self.end[:, None] + (1 - s) * (first + s * second))
         return found
@@ -345,10 +345,34 @@ def _on_host(field: TangentMap) -> tuple[Callable[[Block], Block], Callable[[Blo
     return velocity, matrices
 
 
+def exponentials(matrices: Block) -> Block:
+    """Exponentials of matrices (..., n, n): a Taylor series of a part that is small, squared again and again.
+
+    Examples
+    --------
+    >>> exponentials(np.array([[[0.0, np.pi], [-np.pi, 0.0]]])).round(12) + 0.0
+    array([[[-1.,  0.],
+            [ 0., -1.]]])
+    """
+    shape, n = matrices.shape, matrices.shape[-1]
+    rows = matrices.reshape(-1, n, n)
+    size = np.abs(rows).sum(axis=2).max(axis=1, initial=0.0)
+    halvings = np.maximum(np.ceil(np.log2(np.maximum(2 * size, 1.0))), 0).astype(int)
+    part = rows * 0.5 ** halvings[:, None, None]
+    unit = np.eye(n)
+    out: Block = np.broadcast_to(unit, rows.shape).copy()
+    for order in range(TAYLOR, 0, -1):
+        out = unit + part @ out / order
+    for halving in range(int(halvings.max(initial=0))):
+        more = halvings > halving
+        out[more] = out[more] @ out[more]
+    return out.reshape(shape)
+
+
 def _inverse(matrices: Block) -> Block:
     """Inverses; NaN where there is none."""
     try:
-        return np.linalg.inv(matrices)
+        return np.asarray(np.linalg.inv(matrices), np.float64)
     except np.linalg.LinAlgError:
         out = np.full_like(matrices, np.nan)
         for i, matrix in enumerate(matrices):
