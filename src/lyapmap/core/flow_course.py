@@ -51,14 +51,19 @@ class Course:
         self.steps = np.zeros(b, np.int64)
         self.swayed, self.stiff, self.lost = (np.zeros(b, bool) for _ in range(3))
 
-    def turn(self, rows: NDArray[np.int64], r: NDArray[np.float64]) -> None:
-        """Take note that the tangents of some rows are now those before times the inverse of r (m, k, k)."""
+    def turn(self, rows: NDArray[np.int64], r: NDArray[np.float64], logs: NDArray[np.float64] | None = None) -> None:
+        """Take note that the tangents of some rows are now those before times the inverse of r (m, k, k).
+
+        `logs` are log|diag r|, for an r that underflows.
+        """
         if self.factor is None:
             b, k = self.log_growth.shape
             self.factor = np.broadcast_to(np.eye(k), (b, k, k)).copy()
         self.factor[rows] = r @ self.factor[rows]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            self.log_growth[rows] += np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
+        if logs is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                logs = np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
+        self.log_growth[rows] += logs
 
     def tangents(self, ops: ArrayOps) -> Array:
         """What became of the tangents that began."""

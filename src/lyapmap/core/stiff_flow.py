@@ -226,10 +226,10 @@ class Rodas4:
             # Rows that need as many exponentials go together.
             for count in np.unique(wanted[open_]):
                 m = open_[wanted[open_] == count]
-                ends, r, good = self._exponentials(matrices, way.of(m), h[m], int(count), v[m])
+                ends, r, logs, good = self._exponentials(matrices, way.of(m), h[m], int(count), v[m])
                 out[m[good]] = ends[good]
                 if good.any():
-                    course.turn(rows[m[good]], r[good])
+                    course.turn(rows[m[good]], r[good], logs[good])
                 again += list(m[~good])
             open_ = np.array(again, np.int64)
             wanted[open_] *= 2
@@ -239,8 +239,8 @@ class Rodas4:
 
     def _exponentials(
         self, matrices: Callable[[Block], Block], way: _Way, h: Block, count: int, v: Block
-    ) -> tuple[Block, Block, NDArray[np.bool_]]:
-        """Frames after `count` equal pieces, their factor (m, k, k), and whether it is good enough."""
+    ) -> tuple[Block, Block, Block, NDArray[np.bool_]]:
+        """Frames after `count` equal pieces, their factor (m, k, k), log|diag| of it, and whether it is good enough."""
         m, n, k = v.shape
         whole = np.arange(count)[:, None] + np.array(GAUSS)
         halves = np.arange(2 * count)[:, None] / 2 + np.array(GAUSS) / 2
@@ -253,7 +253,7 @@ class Rodas4:
         exponents = length / 2 * (first + second) + turn
         good = np.isfinite(exponents).all(axis=(1, 2, 3))
         propagators = exponentials(np.where(good[:, None, None, None], exponents, 0.0))
-        factor = np.broadcast_to(np.eye(k), (m, k, k)).copy()
+        factor, logs = np.broadcast_to(np.eye(k), (m, k, k)).copy(), np.zeros((m, k))
         for piece in range(count):
             rough = propagators[:, piece] @ v
             fine = propagators[:, count + 2 * piece + 1] @ (propagators[:, count + 2 * piece] @ v)
@@ -265,9 +265,10 @@ class Rodas4:
             with np.errstate(divide="ignore", invalid="ignore"):
                 worst = (np.linalg.norm(off, axis=1) / size).max(axis=1, initial=0.0)
                 gap = np.log(size.max(axis=1, initial=0.0) / size.min(axis=1, initial=np.inf))
+                logs += np.log(size)
             good &= (worst <= self.tangent_rtol) & (gap <= GAP)
             factor = r @ factor
-        return v, factor, good
+        return v, factor, logs, good
 
 
 @final
