@@ -148,7 +148,8 @@ STIFF = {
 def test_stiff_fields(name):
     """All directions together lose what the divergence says, and the velocity is carried to the velocity."""
     field, x0, tau, n_steps, divergence, tolerance = STIFF[name]
-    m, n = lm.flow(field, tau, state_shape=len(x0)), len(x0)
+    fine = {"rtol": 1e-7, "atol": 1e-12} if name == "Robertson" else {}
+    m, n = lm.flow(field, tau, state_shape=len(x0), **fine), len(x0)
     x = np.array([x0])
     along = field(x)[0]
     frame = np.linalg.qr(np.column_stack([along, np.random.default_rng(0).standard_normal((n, n - 1))]))[0]
@@ -318,6 +319,7 @@ def test_a_rotation_keeps_within_its_period():
     x = np.array([[0.0, 2.0]])
     drifted = lm.trajectory(free, x, n_steps=200)
     assert "component 0 drifts" in drifted.message
+    assert "component 0 drifts" in lm.correlation_dimension(drifted, theiler=1, seed=0, throw=False).message
     kept = lm.trajectory(bound, x, n_steps=200)
     assert not kept.message
     np.testing.assert_allclose(np.exp(1j * kept.states[0, :, 0]), np.exp(1j * drifted.states[0, :, 0]), atol=1e-4)
@@ -327,6 +329,38 @@ def test_a_rotation_keeps_within_its_period():
     later = lm.trajectory(free, x, n_steps=200, periods={0: 2 * np.pi})
     assert not later.message
     np.testing.assert_allclose(later.states, kept.states, atol=1e-4)
+
+
+def test_periods_of_a_map_and_what_they_must_be():
+    turn = lm.wrap(lambda s: s + 0.7, state_shape=1, periods=[1.0])
+    np.testing.assert_allclose(turn.apply(np.array([[0.2], [0.5]])), [[0.9], [0.2]])
+    np.testing.assert_allclose(turn.jacobian(np.array([[0.5]])), [[[1.0]]])
+    for periods, message in (
+        ({1: 1.0}, "^periods: expected coordinates below 1, got 1$"),
+        ([1.0, 2.0], "^periods: expected 1 values"),
+        ({0: -1.0}, "^periods: expected a positive number"),
+        (3, "^periods: expected a dict"),
+    ):
+        with pytest.raises(lm.LyapmapError, match=message):
+            lm.wrap(lambda s: s + 0.7, state_shape=1, periods=periods)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arguments": "t"}, "^arguments: expected one of"),
+        ({"period": -1.0}, "^period: expected a positive number"),
+        ({"start": np.inf}, "^start: expected a finite time"),
+        ({"state_shape": None}, "^state_shape: "),
+        ({"rhs": linear(-1.0, -1.0), "period": 1.0}, "^period: rhs does not take the time"),
+        ({"rhs": lambda t, y: [y[5], t]}, "^rhs: "),
+    ],
+    ids=str,
+)
+def test_bad_clocks_are_named(options, message):
+    options = {"rhs": duffing_scipy, "state_shape": 2} | options
+    with pytest.raises(lm.LyapmapError, match=message):
+        lm.flow(options.pop("rhs"), 0.5, **options)
 
 
 # What cannot be trusted is said.

@@ -17,7 +17,7 @@ from lyapmap.analysis.correlation_sum import PairCounts, count_pairs
 from lyapmap.analysis.embedding import decorrelation_time
 from lyapmap.analysis.neighbors import METRICS, as_points, drop_duplicates
 from lyapmap.analysis.scaling import Straight, local_slope, straight_part
-from lyapmap.analysis.trajectory import Trajectory
+from lyapmap.analysis.trajectory import Trajectory, drift
 from lyapmap.core.arguments import interval, seeded, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.results import Result, Status, provenance
@@ -190,6 +190,9 @@ def correlation_dimension(
     extent = math.sqrt(12) * float(rows.std(axis=0).max())  # the side of a cube with that spread
     found = _read(counts, extent, None if window == "auto" else settings["window"])
     status, message = _judged(found, counts, rows)
+    drifting = drift(points.states) if isinstance(points, Trajectory) else ""
+    if drifting and status is Status.OK:
+        status, message = Status.NOT_CONVERGED, "; ".join(filter(None, [drifting, message]))
     log_slope = np.full(len(counts.radii), np.nan)
     counted = counts.pairs > 0
     if counted.sum() > 1:
