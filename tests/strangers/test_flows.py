@@ -109,7 +109,7 @@ CYCLES = {
 }
 
 
-@pytest.mark.parametrize("name", CYCLES)
+@pytest.mark.parametrize("name", ["ring", pytest.param("torus", marks=pytest.mark.slow)])
 def test_cycles_and_tori(name):
     field, tau, x0, exact = CYCLES[name]
     s = spectrum(lm.flow(field, tau, state_shape=len(x0)), x0, n_steps=max(10, round(60 / tau)))
@@ -227,10 +227,12 @@ def test_forced_fields_in_every_order(field):
 def test_the_stroboscopic_map_is_an_ordinary_one():
     strobe = lm.flow(duffing_scipy, 2 * PERIOD, state_shape=2, period=PERIOD)
     assert not hasattr(strobe, "at")
-    s = spectrum(strobe, [0.3, 0.1], n_steps=30, transient=10)
-    assert abs(s.exponents.sum() + DAMPING) < 1e-5
+    x = np.array([[0.3, 0.1]])
+    frame = random_frame(strobe, 1, 2, np.random.default_rng(0), "float64")
+    growth = propagate(strobe, x, frame, n_steps=3).log_growth
+    np.testing.assert_allclose(growth.sum(), -DAMPING * 6 * PERIOD, atol=1e-4)
     steps = lm.flow(duffing_scipy, PERIOD / 4, state_shape=2, period=PERIOD)
-    x = y = np.array([[0.3, 0.1]])
+    y = x
     for step in range(8):
         y = steps.at(step).apply(y)
     np.testing.assert_allclose(strobe.apply(x), y, atol=1e-7)
@@ -247,7 +249,9 @@ def test_a_state_at_a_time_is_found_out():
     np.testing.assert_allclose(m.apply(np.array([[1.0, 0.0]])), [[np.cos(0.5), -np.sin(0.5)]], atol=1e-8)
 
 
-@pytest.mark.parametrize("library", ["torch", "jax", "numba", "torch module"])
+@pytest.mark.parametrize(
+    "library", ["torch module", *(pytest.param(name, marks=pytest.mark.slow) for name in ("torch", "jax", "numba"))]
+)
 def test_forced_fields_of_every_library(library):
     pytest.importorskip(library.split(maxsplit=1)[0])
     wanted = lm.flow(duffing_rows, 0.5, state_shape=2)
@@ -319,7 +323,7 @@ def test_a_rotation_keeps_within_its_period():
     x = np.array([[0.0, 2.0]])
     drifted = lm.trajectory(free, x, n_steps=200)
     assert "component 0 drifts" in drifted.message
-    assert "component 0 drifts" in lm.correlation_dimension(drifted, theiler=1, seed=0, throw=False).message
+    assert lm.correlation_dimension(drifted, theiler=1, seed=0, throw=False).status == "not_converged"
     kept = lm.trajectory(bound, x, n_steps=200)
     assert not kept.message
     np.testing.assert_allclose(np.exp(1j * kept.states[0, :, 0]), np.exp(1j * drifted.states[0, :, 0]), atol=1e-4)

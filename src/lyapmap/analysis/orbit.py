@@ -109,8 +109,8 @@ def cycle_exponents(tangent_map: TangentMap, x: Array, frame: Array, period: int
 
     The frame spans an invariant subspace of the derivative of one period; in that basis the
     derivative is a small k x k matrix, whose eigenvalues are the multipliers. NaN where the frame
-    is not invariant yet or the multipliers leave the range of floating point, and for those that are
-    below the rounding of the largest: eigenvalues do not see them.
+    is not invariant yet or the multipliers leave the range of floating point, and, for flows,
+    where they are below the rounding of the largest.
     """
     ops = tangent_map.ops
     b, _, k = frame.shape
@@ -131,9 +131,9 @@ def cycle_exponents(tangent_map: TangentMap, x: Array, frame: Array, period: int
     residual = np.abs(turned - start @ monodromy).max(axis=(1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.abs(np.linalg.eigvals(monodromy))) + log_scale[:, None]
-    hidden = logs < logs.max(axis=1, keepdims=True) + np.log(ROUNDINGS * np.finfo(ops.dtype).eps)
-    # A multiplier of a map may be zero; that of a flow only underflows.
-    logs[hidden & (np.isfinite(logs) | hasattr(tangent_map, "time_per_step"))] = np.nan
+    # A multiplier of a flow may be far below all others, where eigenvalues are rounding.
+    if hasattr(tangent_map, "time_per_step"):
+        logs[logs < logs.max(axis=1, keepdims=True) + np.log(ROUNDINGS * np.finfo(ops.dtype).eps)] = np.nan
     exponents: NDArray[np.float64] = -np.sort(-logs, axis=1) / period
     exponents[residual > np.sqrt(np.finfo(ops.dtype).eps)] = np.nan
     return exponents

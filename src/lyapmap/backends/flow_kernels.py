@@ -94,6 +94,8 @@ def dopri5(
     field(q, y, slopes[0])
     if k > 0:
         field_tangents(q, y, u, turned[0])
+    # Of tangents when they were last orthonormal: once aligned they show the slowest rate only.
+    rate = frame_rate(u, turned[0])
     h = first_step(q, y, slopes, ahead, tau, rtol, atol)
     fast = BLOWN_UP * max(1.0, length(slopes[0]))
     gone = x[0] == -np.inf
@@ -115,10 +117,8 @@ def dopri5(
         if np.isfinite(size):
             change = GROW if size == 0.0 else min(GROW, max(SHRINK, SAFETY * size**-0.2))
         if size <= 1:
-            for c in range(k):
-                own = length(u[c])
-                if own > 0.0:
-                    bent += h * length(turned[0, c]) / own / k
+            if k > 0:
+                bent += h * max(rate, frame_rate(u, turned[0]))
             for i in range(n):
                 y[i] = ahead[i]
                 slopes[0, i] = slopes[6, i]
@@ -126,9 +126,10 @@ def dopri5(
                 for i in range(m):
                     u[c, i] = moved[c, i]
                     turned[0, c, i] = turned[6, c, i]
-            if bent > TURN / 2:
+            if bent > TURN:
                 turn(u, turned[0], factor)
                 bent, turns = 0.0, turns + 1
+                rate = frame_rate(u, turned[0])
             left = 0.0 if last else left - h
             h *= min(change, 1.0) if refused else change
             refused = False
@@ -161,6 +162,16 @@ def length(values: NDArray[np.float64]) -> float:
     for i in range(values.shape[0]):
         square += values[i] * values[i]
     return np.sqrt(square)
+
+
+def frame_rate(u: NDArray[np.float64], velocity: NDArray[np.float64]) -> float:
+    """Rate at which the rows of u (k, m) change, the root of the sum of their squares."""
+    square = 0.0
+    for c in range(u.shape[0]):
+        own = length(u[c])
+        if own > 0.0:
+            square += (length(velocity[c]) / own) ** 2
+    return np.sqrt(square) if np.isfinite(square) else 0.0
 
 
 def turn(u: NDArray[np.float64], velocity: NDArray[np.float64], factor: NDArray[np.float64]) -> None:
@@ -297,7 +308,7 @@ def first_step(
     return min(max(step, 1e-6 * tau), tau) if np.isfinite(step) else 1e-6 * tau
 
 
-HELPERS = ("length", "turn", "stage", "error_size", "carry_tangents", "first_step")
+HELPERS = ("length", "frame_rate", "turn", "stage", "error_size", "carry_tangents", "first_step")
 """What `dopri5` calls, in an order in which each needs only those before."""
 
 

@@ -156,6 +156,8 @@ class DormandPrince:
             h = self._first_step(field, tau, x, slope[0])
             fast = BLOWN_UP * np.maximum(ops.norm(slope[0]), 1.0)
             refused, bent = np.zeros(b, bool), np.zeros(b)
+            # Of tangents when they were last orthonormal: once aligned they show the slowest rate only.
+            rate = np.zeros(b) if v is None else _rate(ops, v, slope[1])
             for tried in range(MOST_STEPS + 1):
                 if relieve is not None:
                     relieve(course, left, h, tried)
@@ -182,7 +184,8 @@ class DormandPrince:
                 left[rows] = np.where(good, np.where(last, 0.0, left[rows] - step), left[rows])
                 refused[rows] = ~good
                 if v is not None:
-                    bent[rows] += np.where(good, step * _rate(ops, _rows(ops, now, rows)[1], begin[1]), 0.0)
+                    rates = np.maximum(rate[rows], _rate(ops, _rows(ops, now, rows)[1], begin[1]))
+                    bent[rows] += np.where(good, step * rates, 0.0)
                 course.x, course.v = _accepted(ops, now, ahead, rows, good)
                 slope = _accepted(ops, slope, velocity, rows, good)
                 small = rows[(left[rows] > 0) & (h[rows] < SMALLEST_STEP * tau)]
@@ -191,6 +194,7 @@ class DormandPrince:
                 turned = np.flatnonzero((bent > TURN) & ~course.lost)
                 if turned.size:
                     slope = self._turn(ops, course, slope, turned)
+                    rate[turned] = _rate(ops, taken(ops, course.v, turned), taken(ops, slope[1], turned))
                     bent[turned] = 0.0
         if course.lost.any():
             course.x, course.v = spoilt(ops, (course.x, course.v), course.lost)
@@ -297,10 +301,10 @@ def _lengths(ops: ArrayOps, v: Array) -> NDArray[np.float64]:
 
 
 def _rate(ops: ArrayOps, v: Array, slope: Array) -> NDArray[np.float64]:
-    """The largest rate (b,) at which tangents change."""
+    """Rates (b,) at which tangents change, the root of the sum of their squares."""
     with np.errstate(divide="ignore", invalid="ignore"):
         rates = _lengths(ops, slope) / _lengths(ops, v)
-    found: NDArray[np.float64] = np.nan_to_num(rates, nan=0.0, posinf=0.0).max(axis=1, initial=0.0)
+    found: NDArray[np.float64] = np.sqrt((np.nan_to_num(rates, nan=0.0, posinf=0.0) ** 2).sum(axis=1))
     return found
 
 
