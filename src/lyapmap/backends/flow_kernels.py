@@ -175,11 +175,7 @@ def frame_rate(u: NDArray[np.float64], velocity: NDArray[np.float64]) -> float:
 
 
 def turn(u: NDArray[np.float64], velocity: NDArray[np.float64], factor: NDArray[np.float64]) -> None:
-    """Orthonormalize the rows of u (k, m), and their velocities along; factor (k, k) takes what they were.
-
-    The tangents that were asked for are, column by column of `factor`, sums of the rows. A row that
-    lies in the span of those before it is left as it is.
-    """
+    """Orthonormalize the rows of u (k, m) and their velocities; tangents are sums of rows by columns of factor."""
     k, m = u.shape
     for c in range(k):
         before = length(u[c])
