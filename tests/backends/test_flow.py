@@ -12,8 +12,10 @@ from scipy.linalg import expm
 import lyapmap as lm
 from lyapmap.backends.numba_flow import CompiledFlow, LaneRule
 from lyapmap.core.conformance import check_map
-from lyapmap.core.flow import ERRORS, STAGES, DormandPrince, FlowMap, RungeKutta4
+from lyapmap.core.flow import FlowMap
+from lyapmap.core.flow_schemes import ERRORS, STAGES, DormandPrince, RungeKutta4
 from lyapmap.core.propagate import propagate, random_frame, step_states
+from lyapmap.core.stiff_flow import Automatic, Rodas4
 
 METHODS = [{"method": "dopri5"}, {"method": "rk4", "steps": 40}]
 X = np.array([[1.0, 2.0, 20.0], [5.0, 5.0, 25.0], [-8.0, -9.0, 30.0]])
@@ -231,7 +233,7 @@ def test_steps_of_a_given_length():
 
 def test_float32_has_tolerances_of_its_own():
     m = lm.flow(lambda x: -x, 1.0, state_shape=2, dtype="float32")
-    assert m.scheme == DormandPrince(1e-5, 1e-5)
+    assert m.scheme == Automatic(DormandPrince(1e-5, 1e-5), Rodas4(1e-4, 1e-4))
     y = m.apply(np.ones((2, 2), np.float32))
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, np.exp(-1), rtol=1e-4)
@@ -259,14 +261,14 @@ BAD = [
     ({"tau": -0.1}, "^tau: expected a positive number"),
     ({"tau": np.inf}, "^tau: expected a finite time, got inf$"),
     ({"tau": "soon"}, "^tau: expected a positive number, got 'soon'$"),
-    ({"method": "euler"}, "^method: expected 'dopri5' or 'rk4', got 'euler'$"),
+    ({"method": "euler"}, "^method: expected one of 'auto', 'dopri5', 'rodas4', 'rk4', got 'euler'$"),
     ({"method": "rk4"}, "^steps: method='rk4' needs one of steps and dt, got neither$"),
     ({"method": "rk4", "steps": 2, "dt": 0.1}, "^steps: .* got both$"),
     ({"method": "rk4", "steps": 0}, "^steps: expected at least 1, got 0$"),
     ({"method": "rk4", "dt": 0.2}, "^dt: expected a step within tau = 0.1, got 0.2$"),
     ({"method": "rk4", "dt": np.nan}, "^dt: expected a positive number"),
     ({"method": "rk4", "steps": 2, "rtol": 1e-6}, "^rtol: method='rk4' does not take it, got 1e-06$"),
-    ({"steps": 4}, "^steps: method='dopri5' does not take it, got 4$"),
+    ({"steps": 4}, "^steps: method='auto' does not take it, got 4$"),
     ({"rtol": 1e-17}, "^rtol: expected 2.2e-15 to 1 in float64, got 1e-17$"),
     ({"atol": 0}, "^atol: expected a positive number, got 0$"),
     ({"state_shape": 2}, "^rhs: "),

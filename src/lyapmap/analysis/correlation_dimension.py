@@ -17,7 +17,7 @@ from lyapmap.analysis.correlation_sum import PairCounts, count_pairs
 from lyapmap.analysis.embedding import decorrelation_time
 from lyapmap.analysis.neighbors import METRICS, drop_duplicates
 from lyapmap.analysis.scaling import Straight, local_slope, straight_part
-from lyapmap.analysis.trajectory import Trajectory
+from lyapmap.analysis.trajectory import Trajectory, drift
 from lyapmap.core.arguments import interval, seeded, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
@@ -213,6 +213,9 @@ def correlation_dimension(
     if not trajectories and not isinstance(points, Trajectory) and np.ndim(points) == 3:
         shape = f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"
         message = "; ".join(part for part in (message, shape) if part)
+    drifting = drift(points.states) if isinstance(points, Trajectory) else ""
+    if drifting and status is Status.OK:
+        status, message = Status.NOT_CONVERGED, "; ".join(filter(None, [drifting, message]))
     log_slope = np.full(len(counts.radii), np.nan)
     counted = counts.pairs > 0
     if counted.sum() > 1:

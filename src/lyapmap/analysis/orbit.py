@@ -130,6 +130,7 @@ def cycle_exponents(tangent_map: TangentMap, x: Array, frame: Array, period: int
     derivative is a small k x k matrix, whose eigenvalues are the multipliers. NaN where the frame
     is not invariant yet. Multipliers that are 1 up to rounding give 0; -inf those that are smaller
     than what rounding of the states makes of them: a superstable cycle is met to a rounding only.
+    Those of a flow that are below the rounding of its largest are NaN.
     """
     ops = tangent_map.ops
     b, _, _ = frame.shape
@@ -180,6 +181,9 @@ class _Products:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(np.abs(np.linalg.eigvals(monodromy))) + self._log_scale[:, None]
         logs[~usable] = np.nan
+        # A multiplier of a flow is never zero, but may be far below all others, where eigenvalues are rounding.
+        if hasattr(self.map, "time_per_step"):
+            logs[logs < logs.max(axis=1, keepdims=True) + np.log(ROUNDINGS * np.finfo(self.ops.dtype).eps)] = np.nan
         return -np.sort(-logs, axis=1), residual
 
 

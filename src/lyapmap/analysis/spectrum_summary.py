@@ -39,6 +39,8 @@ class Summary:
         A tangent's image carries noise of the size of one rounding of the largest growth; what is
         left of it after orthogonalization cannot be smaller.
         """
+        if getattr(self.run.map, "orthonormalizes_within", False) and self.coarsest == self.run.ops.dtype:
+            return -np.inf
         noise = np.log(np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
         return float(largest + noise / self.run.qr_every)
 

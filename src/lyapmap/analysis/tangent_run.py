@@ -22,6 +22,8 @@ BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_STEPS = 8
 """Steps of each block along which determinants are taken, where the map does not do it itself."""
+DEAR_EVERY = 4
+"""Groups of blocks of which one has its determinants taken, where that is dear."""
 ILL_CONDITIONED = 0.4
 """Power of the precision to which a frame may become ill-conditioned before it is orthonormalized."""
 LONGEST_QR = 64
@@ -83,6 +85,7 @@ class TangentRun:
         self.determinants = GrowthStatistics(self.b, 1)
         self.beside_determinants = np.zeros(self.b)
         """Growth of all directions over the steps along which determinants were taken, (b,)."""
+        self._looks = 0
         self._spread = 0.0
         self._size = 0.0
         self.escaped = np.zeros(self.b, bool)
@@ -213,7 +216,10 @@ class TangentRun:
     def _blocks(self, length: int, count: int, statistics: GrowthStatistics | None) -> list[_Block]:
         """Carry states and frames over blocks of steps, from where the run stands."""
         measured = statistics is not None and self._wants_determinants()
-        compiled = self.autonomous and hasattr(self.map, "log_abs_det")
+        cheap = getattr(self.map, "log_abs_det_in_blocks", True)
+        compiled = self.autonomous and hasattr(self.map, "log_abs_det") and cheap
+        if measured and not cheap:
+            measured, self._looks = self._looks % DEAR_EVERY == 0, self._looks + 1
         if measured and not compiled:
             blocks: list[_Block] = []
             x, frame = self.x, self.frame

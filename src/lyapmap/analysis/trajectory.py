@@ -13,8 +13,13 @@ from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import Interrupted
 from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.periodic_states import as_periods, within
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+
+SHORTEST_DRIFT, STEEP = 64, 4.0
+"""Steps from which a drift can be told, and the way between the first and the last quarter of a run, in units of
+the range that either covers beside its own trend, above which a coordinate drifts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,7 @@ def trajectory(
     *,
     n_steps: int,
     transient: int = 0,
+    periods: Any = None,
     progress: bool | Report = False,
     throw: bool = True,
 ) -> Trajectory:
@@ -61,6 +67,9 @@ def trajectory(
         Steps to record.
     transient : int
         Steps before, not recorded.
+    periods : dict of int to float, or n floats and None, optional
+        Coordinates that come round, such as angles, with their periods: recorded states have them in
+        [0, period). A coordinate that drifts without bound spoils dimensions; the message names it.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     throw : bool
@@ -88,6 +97,7 @@ def trajectory(
     tangent_map = as_tangent_map(map)
     ops = tangent_map.ops
     x, _ = as_states(x0, tangent_map)
+    rounds = None if periods is None else as_periods(periods, x.shape[1])
     begin = time.perf_counter()
     escaped_at = -1
     done = -1
@@ -117,6 +127,10 @@ def trajectory(
         status, message = Status.ESCAPED, f"a state is not finite after step {transient + escaped_at}"
     elif done < n_steps:
         status, message = Status.NOT_CONVERGED, f"interrupted after {done} of {n_steps} steps"
+    if rounds is not None:
+        states = within(states, rounds)
+    if status is Status.OK:
+        message = drift(states)
     result = Trajectory(
         status=status,
         message=message,
@@ -128,3 +142,27 @@ def trajectory(
     if done < n_steps:
         raise Interrupted(result)
     return result.checked(throw)
+
+
+def drift(states: NDArray[Any]) -> str:
+    """A sentence on the components of states (b, T, n) that grow without bound; empty where none is seen to."""
+    quarter = states.shape[1] // 4
+    if 4 * quarter < SHORTEST_DRIFT:
+        return ""
+    values = states[:, : 4 * quarter].astype(np.float64)
+    means = values.reshape(len(values), 4, quarter, -1).mean(axis=2)  # (b, 4, n)
+    ways = np.diff(means, axis=1)
+    # Steadily one way, and as far in each quarter as in the others: what settles slows down.
+    way = np.abs(ways).min(axis=1)
+    steady = (np.abs(ways.sum(axis=1)) == np.abs(ways).sum(axis=1)) & (way > 0.5 * np.abs(ways).max(axis=1))
+    middle = np.arange(quarter) - (quarter - 1) / 2
+    beside = values.reshape(len(values), 4, quarter, -1) - means[:, :, None]
+    slope = np.einsum("bqtn,t->bqn", beside, middle) / max(float(middle @ middle), 1e-300)
+    beside -= slope[:, :, None] * middle[:, None]
+    size = np.abs(beside).max(axis=(1, 2))
+    moving = steady & (3 * way > STEEP * size) & (way > 1e-6 * (1 + np.abs(means).max(axis=1)))
+    drifting = np.flatnonzero(moving.any(axis=0))
+    if not drifting.size:
+        return ""
+    which = ", ".join(str(i) for i in drifting[:4]) + (", ..." if drifting.size > 4 else "")
+    return f"component {which} drifts without bound, which spoils dimensions; if it comes round, declare periods="

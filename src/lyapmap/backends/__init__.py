@@ -18,6 +18,7 @@ from lyapmap.backends.plugins import claimed, load, plugins_by_name
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, as_tangent_map, is_tangent_map
+from lyapmap.core.periodic_states import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
 
 
@@ -26,6 +27,7 @@ def wrap(
     *,
     state_shape: Any = None,
     state_example: Any = None,
+    periods: Any = None,
     backend: str | None = None,
     **options: Any,
 ) -> TangentMap:
@@ -43,6 +45,9 @@ def wrap(
         takes and returns states like it, with a batch axis in front of every array. The map's states
         are rows of n values, the arrays one after the other (a dict's in the order of its keys);
         `map.restore` makes structures of them, and initial states may be given as structures.
+    periods : dict of int to float, or n floats and None, optional
+        Coordinates that come round, such as angles, with their periods: images keep them in
+        [0, period), so that they have a dimension. Tangents are untouched.
     backend : "numpy", "numba", "torch", "tensorflow", "keras", "jax" or the name of an entry point, optional
         Which framework `function` belongs to; found out by default.
     **options
@@ -78,6 +83,9 @@ def wrap(
     >>> m.restore(m.apply(np.array([[0.0, 0.5]])))
     {'angle': array([[0.5]]), 'momentum': array([[0.5]])}
     """
+    if periods is not None:
+        whole = wrap(function, state_shape=state_shape, state_example=state_example, backend=backend, **options)
+        return PeriodicStates(whole, periods)
     shape = _shape(state_shape)
     if is_tangent_map(function) or (_resembles_map(function) and not _is_module(function)):
         if options or backend or state_example is not None:

@@ -13,7 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.flow import ERRORS, GROW, MOST_STEPS, SAFETY, SHRINK, SMALLEST_STEP, STAGES
+from lyapmap.core.flow_schemes import (
+    BLOWN_UP,
+    ERRORS,
+    GROW,
+    MOST_STEPS,
+    SAFETY,
+    SHRINK,
+    SMALLEST_STEP,
+    STAGES,
+    TANGENT_MOST,
+    TANGENT_SHARE,
+    TURN,
+)
 
 Pattern = Sequence[Sequence[bool]]
 
@@ -61,22 +73,33 @@ def rk4(p: Any, x: NDArray[np.float64], v: NDArray[np.float64], y: NDArray[np.fl
 def dopri5(
     p: Any, x: NDArray[np.float64], v: NDArray[np.float64], y: NDArray[np.float64], u: NDArray[np.float64]
 ) -> None:
-    """Carry x (n,) to y and the rows of v (k, m) to u over the time tau, as `core.flow.DormandPrince` does."""
+    """Carry x (n,) to y and the rows of v (k, m) to u over the time tau, as `core.flow.DormandPrince` does.
+
+    Both become NaN where the orbit leaves for infinity, and minus infinity where the tolerance
+    takes more steps than there may be; such a state stays what it is.
+    """
     tau, rtol, atol, q = p[0], p[1], p[2], p[3:]
     n = x.shape[0]
     k, m = v.shape
     slopes, turned = np.zeros((7, n)), np.zeros((7, k, m))
     ahead, moved = np.empty(n), np.empty((k, m))
+    factor, bent, turns = np.zeros((k, k)), 0.0, 0
+    tangent_rtol = max(rtol, min(TANGENT_SHARE * rtol, TANGENT_MOST))
     for i in range(n):
         y[i] = x[i]
     for c in range(k):
+        factor[c, c] = 1.0
         for i in range(m):
             u[c, i] = v[c, i]
     field(q, y, slopes[0])
     if k > 0:
         field_tangents(q, y, u, turned[0])
+    # Of tangents when they were last orthonormal: once aligned they show the slowest rate only.
+    rate = frame_rate(u, turned[0])
     h = first_step(q, y, slopes, ahead, tau, rtol, atol)
-    left, refused, lost, steps = tau, False, not np.isfinite(h), 0
+    fast = BLOWN_UP * max(1.0, length(slopes[0]))
+    gone = x[0] == -np.inf
+    left, refused, lost, steps = tau, False, not np.isfinite(h) or gone, 0
     while left > 0 and not lost:
         last = h >= left * (1 - 1e-10)
         if last:
@@ -85,29 +108,102 @@ def dopri5(
             stage(y, h, slopes, number, ahead)
             field(q, ahead, slopes[number + 1])
         size = error_size(y, ahead, h, slopes, rtol, atol)
-        factor = SHRINK
+        if k > 0 and size <= 1:
+            # A step that is refused for the states' sake costs no tangents.
+            tangent_size = carry_tangents(q, y, h, slopes, ahead, u, moved, turned, tangent_rtol)
+            if not tangent_size <= size:
+                size = tangent_size
+        change = SHRINK
         if np.isfinite(size):
-            factor = GROW if size == 0.0 else min(GROW, max(SHRINK, SAFETY * size**-0.2))
+            change = GROW if size == 0.0 else min(GROW, max(SHRINK, SAFETY * size**-0.2))
         if size <= 1:
             if k > 0:
-                carry_tangents(q, y, h, slopes, ahead, u, moved, turned)
+                bent += h * max(rate, frame_rate(u, turned[0]))
             for i in range(n):
                 y[i] = ahead[i]
                 slopes[0, i] = slopes[6, i]
+            for c in range(k):
+                for i in range(m):
+                    u[c, i] = moved[c, i]
+                    turned[0, c, i] = turned[6, c, i]
+            if bent > TURN:
+                turn(u, turned[0], factor)
+                bent, turns = 0.0, turns + 1
+                rate = frame_rate(u, turned[0])
             left = 0.0 if last else left - h
-            h *= min(factor, 1.0) if refused else factor
+            h *= min(change, 1.0) if refused else change
             refused = False
         else:
-            h *= min(factor, 1.0)
+            h *= min(change, 1.0)
             refused = True
         steps += 1
         lost = left > 0 and (h < SMALLEST_STEP * tau or steps >= MOST_STEPS)
     if lost:
+        stuck = gone or (np.isfinite(h) and length(slopes[0]) < fast)
         for i in range(n):
-            y[i] = np.nan
+            y[i] = -np.inf if stuck else np.nan
         for c in range(k):
             for i in range(n):
-                u[c, i] = np.nan
+                u[c, i] = -np.inf if stuck else np.nan
+    elif turns > 0:
+        for c in range(k):
+            for i in range(m):
+                moved[c, i] = 0.0
+                for e in range(c + 1):
+                    moved[c, i] += u[e, i] * factor[e, c]
+        for c in range(k):
+            for i in range(m):
+                u[c, i] = moved[c, i]
+
+
+def length(values: NDArray[np.float64]) -> float:
+    """Euclidean length."""
+    square = 0.0
+    for i in range(values.shape[0]):
+        square += values[i] * values[i]
+    return np.sqrt(square)
+
+
+def frame_rate(u: NDArray[np.float64], velocity: NDArray[np.float64]) -> float:
+    """Rate at which the rows of u (k, m) change, the root of the sum of their squares."""
+    square = 0.0
+    for c in range(u.shape[0]):
+        own = length(u[c])
+        if own > 0.0:
+            square += (length(velocity[c]) / own) ** 2
+    return np.sqrt(square) if np.isfinite(square) else 0.0
+
+
+def turn(u: NDArray[np.float64], velocity: NDArray[np.float64], factor: NDArray[np.float64]) -> None:
+    """Orthonormalize the rows of u (k, m) and their velocities; tangents are sums of rows by columns of factor."""
+    k, m = u.shape
+    for c in range(k):
+        before = length(u[c])
+        upper = np.zeros(k)
+        for _ in range(2):
+            for e in range(c):
+                along = 0.0
+                for i in range(m):
+                    along += u[e, i] * u[c, i]
+                square = length(u[e]) ** 2
+                if square > 0.0:
+                    along /= square
+                    for i in range(m):
+                        u[c, i] -= along * u[e, i]
+                        velocity[c, i] -= along * velocity[e, i]
+                    upper[e] += along
+        own = length(u[c])
+        if own <= 1e-13 * before:
+            own = 1.0
+        for i in range(m):
+            u[c, i] /= own
+            velocity[c, i] /= own
+        # The row was upper[0] u_0 + ... + own u_c: what held its part in the tangents holds those.
+        for column in range(c, k):
+            part = factor[c, column]
+            for e in range(c):
+                factor[e, column] += upper[e] * part
+            factor[c, column] = own * part
 
 
 def stage(
@@ -144,8 +240,9 @@ def carry_tangents(
     u: NDArray[np.float64],
     moved: NDArray[np.float64],
     turned: NDArray[np.float64],
-) -> None:
-    """Take the tangents u (k, m) through an accepted step, so that a refused one costs none of them."""
+    rtol: float,
+) -> float:
+    """Take the tangents u (k, m) through a step to `moved`; the largest error of one, by its own size, over rtol."""
     k, m = u.shape
     for number in range(6):
         stage(y, h, slopes, number, ahead)
@@ -156,10 +253,23 @@ def carry_tangents(
                     total += TABLEAU[number, s] * turned[s, c, i]
                 moved[c, i] = u[c, i] + h * total
         field_tangents(q, ahead, moved, turned[number + 1])
+    worst = 0.0
     for c in range(k):
+        square = 0.0
         for i in range(m):
-            u[c, i] = moved[c, i]
-            turned[0, c, i] = turned[6, c, i]
+            error = 0.0
+            for s in range(7):
+                error += ERROR_WEIGHTS[s] * turned[s, c, i]
+            square += error * error
+        own = max(length(u[c]), length(moved[c]))
+        if own == 0.0:
+            continue
+        size = h * np.sqrt(square) / (rtol * own)
+        if not size <= worst:
+            worst = size
+            if not np.isfinite(worst):
+                return np.inf
+    return worst
 
 
 def first_step(
@@ -194,7 +304,7 @@ def first_step(
     return min(max(step, 1e-6 * tau), tau) if np.isfinite(step) else 1e-6 * tau
 
 
-HELPERS = ("stage", "error_size", "carry_tangents", "first_step")
+HELPERS = ("length", "frame_rate", "turn", "stage", "error_size", "carry_tangents", "first_step")
 """What `dopri5` calls, in an order in which each needs only those before."""
 
 
@@ -251,6 +361,38 @@ def rk4_source(n: int, pattern: Pattern) -> tuple[str, tuple[tuple[bool, ...], .
         derivative.append(f"{start} + h / 6 * ({' + '.join(weighted)})" if weighted else start)
     lines.append(f"    return ({image}), ({''.join(entry + ', ' for entry in derivative)})")
     return "\n".join(lines) + "\n", tuple(tuple(entries) for entries in full)
+
+
+def divergence_source(n: int, pattern: Pattern) -> str:
+    """Source of `log_det(p, x, total, n_steps)` for flows: RK4 steps, and the field's divergence along them.
+
+    It adds the integral of the trace of the field's derivative to total (b,), by the weights of the
+    stages, and knows nothing of tangents. States take the very operations of `rk4_source`. `field`
+    must be in its globals.
+    """
+    marked = _marked(pattern)
+    lines = [
+        "def log_det(p, x, total, n_steps):",
+        "    h, q = p[0], p[1:]",
+        "    for t in range(x.shape[0]):",
+        *(f"        x{i} = x[t, {i}]" for i in range(n)),
+        "        integral = 0.0",
+        "        for number in range(n_steps):",
+    ]
+    for s, part in enumerate(("", "h / 2", "h / 2", "h")):
+        if s:
+            lines += [f"            a = {part}"]
+        at = ", ".join(f"x{i} + a * f{s - 1}_{i}" if s else f"x{i}" for i in range(n))
+        entries = "".join(f"d{s}_{i}_{j}, " for i, j in marked)
+        lines.append(f"            ({''.join(f'f{s}_{i}, ' for i in range(n))}), ({entries}) = field(q, {at})")
+    traces = [" + ".join([f"d{s}_{i}_{i}" for i in range(n) if (i, i) in marked] or ["0.0"]) for s in range(4)]
+    lines += [
+        f"            integral += h / 6 * (({traces[0]}) + 2 * (({traces[1]}) + ({traces[2]})) + ({traces[3]}))",
+        *(f"            x{i} = x{i} + h / 6 * (f0_{i} + 2 * (f1_{i} + f2_{i}) + f3_{i})" for i in range(n)),
+        "        total[t] += integral",
+        *(f"        x[t, {i}] = x{i}" for i in range(n)),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _marked(pattern: Pattern) -> list[tuple[int, int]]:

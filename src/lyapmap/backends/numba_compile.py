@@ -125,6 +125,11 @@ def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
     base, method = basis(rule), rule.method if isinstance(rule, FlowRule) else ""
     if isinstance(base, LaneRule):
         step, pattern = _jit(base.step), base.pattern
+        if method and task == "log_det":
+            namespace: dict[str, Any] = {"field": step}
+            return _rebound(
+                _executed(flow_kernels.divergence_source(n, pattern), task, namespace), base.step, namespace, method
+            )
         if method:
             text, pattern = flow_kernels.rk4_source(n, pattern)
             step = _jit(_executed(text, "step", {"field": step}), forceinline=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.lane_kernels import LANES
-from lyapmap.backends.numba_compile import FunctionRule, LaneRule, RowRule, Rule, basis, compiled
+from lyapmap.backends.numba_compile import FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.threads import in_parts
 from lyapmap.core.differences import slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
@@ -81,7 +81,8 @@ class NumbaMap:
         self._threads = 0  # as many as are used, once it is known
         self._n = dimension(state_shape)
         self._kernels: dict[tuple[str, int], Callable[..., None]] = {}
-        if isinstance(basis(rule), LaneRule) and self._n <= WRITTEN_OUT:
+        # Of a flow it is the integral of the divergence, which needs no determinant.
+        if isinstance(basis(rule), LaneRule) and (self._n <= WRITTEN_OUT or isinstance(rule, FlowRule)):
             self.log_abs_det = self._log_abs_det  # absent where core's own way is the better one
 
     def __getstate__(self) -> dict[str, Any]:

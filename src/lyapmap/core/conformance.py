@@ -16,6 +16,10 @@ JACOBIAN_LIMIT = 1024
 """Largest dimension for which the full Jacobian is made and compared."""
 
 
+DIVERGENCE_LIMIT = 64
+"""Largest dimension for which the growth of volumes is held against the divergence of a flow's field."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that was checked.
@@ -94,7 +98,7 @@ def check_map(candidate: Map, x: Any, *, seed: int = 0) -> ConformanceReport:
     ConformanceReport
         Finite values, repeatability, rows that do not depend on each other, the image from `jvp`
         equal to `apply`, `jvp` linear, against central differences, and against `jacobian` (up to
-        n = 1024).
+        n = 1024); of a flow (up to n = 64) volumes against the divergence of its field.
 
     Raises
     ------
@@ -154,6 +158,8 @@ class _Checks:
         ]
         if self.n <= JACOBIAN_LIMIT:
             checks.append(self._jacobian(tangents))
+        if self.n <= DIVERGENCE_LIMIT and hasattr(self.map, "time_per_step") and hasattr(self.map, "log_abs_det"):
+            checks.append(self._divergence())
         return checks
 
     def _host(self, array: Any) -> NDArray[np.float64]:
@@ -238,3 +244,18 @@ class _Checks:
         if jacobians.shape != shape:
             return Finding(name, False, np.inf, tolerance, f"jacobian gave shape {jacobians.shape}, expected {shape}")
         return self._finding(name, jacobians @ self.v, tangents, tolerance, "jacobian and jvp disagree")
+
+    def _divergence(self) -> Finding:
+        jacobians = self._host(self.map.jacobian(self._array(self.x)))
+        with np.errstate(divide="ignore"):
+            volume = np.linalg.slogdet(jacobians)[1]
+        integral = np.asarray(self.map.log_abs_det(self._array(self.x), 1))  # type: ignore[attr-defined]
+        # Determinants feel rounding by as much as the directions differ in their growth.
+        spread = float(np.linalg.cond(jacobians).max())
+        allowed = 4 * float(getattr(self.map, "log_abs_det_tolerance", 0.0)) + 16 * self.n * self.eps * spread
+        difference = np.abs(volume - integral)
+        error = float(difference.max()) if np.isfinite(difference).all() else np.inf
+        if allowed > 1:
+            error = 0.0  # a volume that is rounding says nothing
+        detail = "volumes do not grow as the divergence says: the steps are too long, or the derivative is wrong"
+        return Finding("divergence of the field", error <= allowed, error, allowed, detail)

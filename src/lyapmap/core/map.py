@@ -50,7 +50,10 @@ class TangentMap(Map, Protocol):
     -----
     Optional members that the project knows: `at(step) -> TangentMap` for a map that depends on
     the step; `propagate(x, frame, n_steps, qr_every)` for one that carries whole blocks of steps
-    itself, and `log_abs_det(x, n_steps)` likewise (see `lyapmap.core.propagate`); `provenance`, a
+    itself, and `log_abs_det(x, n_steps)` likewise (see `lyapmap.core.propagate`), with
+    `log_abs_det_tolerance`, the accuracy per step to which that agrees with the growth of a full
+    frame (0.0: to rounding), and `log_abs_det_in_blocks`, False where it is dear;
+    `orthonormalizes_within`, True where `propagate` orthonormalizes within a step; `provenance`, a
     dict of plain values that results record; `derivative`, the way in which the derivative is
     computed; `time_per_step`, for the time-tau map of a flow, by which exponents are divided to be
     per unit time; `mean_log_abs_det`, where log|det J| is the same everywhere; `structure`, how a

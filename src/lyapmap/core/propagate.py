@@ -161,7 +161,11 @@ def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: 
     with quiet():
         for step in range(first_step, first_step + n_steps):
             now = at(step) if at else tangent_map
-            total += np.linalg.slogdet(ops.to_numpy(now.jacobian(x)).astype(np.float64))[1]
+            own = getattr(now, "log_abs_det", None)
+            if own is not None:
+                total += own(x, 1)
+            else:
+                total += np.linalg.slogdet(ops.to_numpy(now.jacobian(x)).astype(np.float64))[1]
             if step + 1 < first_step + n_steps:
                 x = now.apply(x)
     return total

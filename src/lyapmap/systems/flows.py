@@ -6,7 +6,7 @@ from typing import Any
 
 from lyapmap.backends.numba_flow import CompiledFlow, LaneRule, RowRule
 from lyapmap.core.arguments import whole
-from lyapmap.core.flow import RungeKutta4
+from lyapmap.core.flow_schemes import RungeKutta4
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number
 
 

@@ -153,13 +153,18 @@ class ReferenceMap:
         n = dimension(self.state_shape)
         self.region = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
         # Present only where the map within has them: core and the analyses ask for them.
-        for optional in ("propagate", "propagate_blocks", "log_abs_det", "time_per_step"):
+        for optional in ("propagate", "propagate_blocks", "log_abs_det", "log_abs_det_in_blocks", "time_per_step"):
             if hasattr(inner, optional):
                 setattr(self, optional, getattr(inner, optional))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
         return f"{self.name}({given})"
+
+    @property
+    def log_abs_det_tolerance(self) -> float:
+        """Accuracy per step to which `log_abs_det` agrees with the growth of a full frame, beside rounding."""
+        return float(getattr(self.inner, "log_abs_det_tolerance", 0.0))
 
     @property
     def known_exponents(self) -> NDArray[np.float64] | None:

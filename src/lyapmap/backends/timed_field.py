@@ -1,0 +1,242 @@
+"""Vector fields as people write them: f(x), f(t, x), f(x, t); for a batch or for one state."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.backends.structured import library_of
+from lyapmap.core.errors import MapError
+
+ORDERS = ("x", "t, x", "x, t")
+TIMES = ("t", "time", "_t", "t_")
+"""Names by which a time is known in the second place; in the first any name will do."""
+FAILURES = (TypeError, ValueError, IndexError, AttributeError, RuntimeError)
+
+
+def arguments_of(rhs: Any) -> str:
+    """How a function takes the state and the time, read from its signature; "x" where that tells nothing."""
+    function = getattr(rhs, "py_func", rhs)
+    forward = getattr(function, "forward", None)
+    if forward is not None and hasattr(function, "parameters"):
+        function = forward
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return "x"
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [p.name for p in parameters if p.kind in places and p.default is inspect.Parameter.empty]
+    if len(needed) == 3 and needed[2] == "args":  # diffrax's f(t, y, args)
+        needed = needed[:2]
+    if len(needed) != 2:
+        return "x"
+    return "x, t" if needed[1].lower() in TIMES and needed[0].lower() not in TIMES else "t, x"
+
+
+class TimedField:
+    """A field f(t, x) as a function of states (x, t), n + 1 values in a row: (f(t, x), 1).
+
+    Parameters
+    ----------
+    rhs : callable
+    order : "t, x" or "x, t"
+    state_shape : tuple of int
+        Of x.
+    time : float, optional
+        Given for a field that does not depend on it: states are x alone.
+    vectorized : bool, optional
+        Whether `rhs` takes a batch; found out by default.
+    """
+
+    def __init__(
+        self,
+        rhs: Callable[..., Any],
+        order: str,
+        state_shape: tuple[int, ...],
+        time: float | None = None,
+        vectorized: bool | None = None,
+    ) -> None:
+        self.rhs = rhs
+        self.order = order
+        self.state_shape = state_shape
+        self.n = int(np.prod(state_shape))
+        self.time = time
+        self.vectorized = vectorized
+        self.third = self._takes_args()
+        self.__name__ = str(getattr(rhs, "__name__", type(rhs).__name__))
+
+    def __call__(self, z: Any) -> Any:
+        library = library_of(z)
+        if library == "numpy":
+            return self._of_numpy(z)
+        if library in ("jax", "jaxlib"):
+            jax = sys.modules["jax"]
+            return self._mapped(z, jax.vmap, jax.numpy)
+        if hasattr(type(z), "__torch_function__"):
+            torch = sys.modules["torch"]
+            return self._mapped(z, torch.func.vmap, torch)
+        raise MapError(
+            f"function: a field of {library} cannot take the time; make the phase one more coordinate of the state"
+        )
+
+    def value(self, t: Any, x: Any) -> Any:
+        """The field as it was written."""
+        more = (None,) if self.third else ()
+        return self.rhs(x, t, *more) if self.order == "x, t" else self.rhs(t, x, *more)
+
+    def _takes_args(self) -> bool:
+        try:
+            names = list(inspect.signature(getattr(self.rhs, "py_func", self.rhs)).parameters)
+        except (TypeError, ValueError):
+            return False
+        return len(names) == 3 and names[2] == "args"
+
+    def _split(self, z: Any) -> tuple[Any, Any]:
+        """Times (b,), or None where there is one for all, and states (b, *state_shape)."""
+        if self.time is not None:
+            return None, z.reshape(-1, *self.state_shape)
+        return z[:, self.n], z[:, : self.n].reshape(-1, *self.state_shape)
+
+    def _of_numpy(self, z: NDArray[Any]) -> NDArray[Any]:
+        times, x = self._split(z)
+        if self.vectorized is None:
+            self.vectorized = self._takes_a_batch(z)
+        if times is None:
+            times = np.full(len(x), self.time)
+        elif np.iscomplexobj(times) and not times.imag.any():
+            times = times.real
+        parts = np.empty((len(x), self.n), z.dtype)
+        for t in np.unique(times):
+            rows = np.flatnonzero(times == t)
+            if self.vectorized:
+                parts[rows] = np.asarray(self.value(t, x[rows])).reshape(len(rows), self.n)
+            else:
+                for i in rows:
+                    parts[i] = np.asarray(self.value(t, x[i])).reshape(self.n)
+        if self.time is not None:
+            return parts.reshape(z.shape)
+        return np.concatenate([parts, np.ones((len(x), 1), z.dtype)], axis=1)
+
+    def _takes_a_batch(self, z: NDArray[Any]) -> bool:
+        """Whether the field gives for a batch what it gives for each state alone."""
+        draws = np.random.default_rng(0).uniform(0.1, 0.9, (self.n + 3, *self.state_shape)).astype(z.real.dtype)
+        t = 0.25 if self.time is None else self.time
+        return takes_a_batch(lambda x: self.value(t, x), draws)
+
+    def _mapped(self, z: Any, vmap: Callable[..., Any], library: Any) -> Any:
+        """Row by row under the framework's own map over rows, so that every state has its own time."""
+
+        def velocity(t: Any, x: Any) -> Any:
+            try:
+                found = self.value(t, x[None])
+                if tuple(found.shape) != (1, *self.state_shape):
+                    raise ValueError("not for a batch")
+                found = found[0]
+            except FAILURES:
+                found = self.value(t, x)
+            if isinstance(found, (tuple, list)):
+                found = library.stack(list(found))
+            return found.reshape(-1)
+
+        times, x = self._split(z)
+        if times is None:
+            time = 0 * z[:, 0] + self.time
+            return vmap(velocity)(time, x).reshape(z.shape)
+        return library.concatenate([vmap(velocity)(times, x), 0 * z[:, :1] + 1], 1)
+
+
+def takes_a_batch(function: Callable[[Any], Any], x: NDArray[Any]) -> bool:
+    """Whether a NumPy function gives rows for rows of states, as far as trying tells; True where both fail."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            together = np.asarray(function(x.copy()))
+            if together.shape == x.shape:
+                return True
+        except FAILURES:
+            together = None
+        try:
+            alone = np.asarray(function(x[0].copy()))
+        except FAILURES:
+            return True
+    return alone.size != x[0].size
+
+
+def depends_on_time(field: TimedField, tau: float, library: str) -> bool:
+    """Whether a field is seen to change with time, at sixteen times and three states."""
+    x: Any = np.random.default_rng(0).uniform(0.1, 0.9, (3, *field.state_shape))
+    if library != "numpy":
+        x = _arrays(library, x, field.rhs)
+    times = [0.0, *(tau * np.geomspace(1e-2, 1e4, 15))]
+    values: list[NDArray[Any]] = []
+    for t in times:
+        z = _joined(x, float(t), library)
+        found = field(z)
+        values.append(np.asarray(found.detach() if hasattr(found, "detach") else found))
+    return any(not np.array_equal(value, values[0], equal_nan=True) for value in values[1:])
+
+
+def _joined(x: Any, t: float, library: str) -> Any:
+    rows = x.reshape(len(x), -1)
+    module = np if library == "numpy" else sys.modules["torch"] if library == "torch" else sys.modules["jax"].numpy
+    return module.concatenate([rows, 0 * rows[:, :1] + t], 1)
+
+
+def _arrays(library: str, x: NDArray[Any], rhs: Any) -> Any:
+    if library == "torch":
+        torch = sys.modules["torch"]
+        kept = next(iter(rhs.parameters()), None) if hasattr(rhs, "parameters") else None
+        return torch.as_tensor(x, dtype=torch.get_default_dtype() if kept is None else kept.dtype)
+    return sys.modules["jax"].numpy.asarray(x)
+
+
+def library_for(rhs: Any, order: str, shape: tuple[int, ...], backend: str | None) -> str:
+    """Which backend a field of time belongs to: "numpy", "numba", "torch" or "jax"."""
+    if backend is not None:
+        return backend
+    numba = sys.modules.get("numba")
+    if numba is not None and isinstance(rhs, numba.core.dispatcher.Dispatcher):
+        return "numba"
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(rhs, torch.nn.Module):
+        return "torch"
+    if library_of(rhs) in ("jax", "jaxlib"):
+        return "jax"
+    field = TimedField(rhs, order, shape)
+    for state in (np.full((len(shape) + 4, *shape), 0.5), np.full(shape, 0.5)):
+        try:
+            with np.errstate(all="ignore"):
+                answer = field.value(0.5, state)
+        except (TypeError, AttributeError):
+            continue
+        except Exception:  # its author will see the error where it is called in earnest
+            continue
+        first = answer[0] if isinstance(answer, (tuple, list)) and len(answer) else answer
+        return {"torch": "torch", "jax": "jax", "jaxlib": "jax"}.get(library_of(first), "numpy")
+    return "torch" if torch is not None else "numpy"
+
+
+def timed_jacobian(jacobian: Callable[..., Any], field: TimedField) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """The derivative of (f(t, x), 1) by (x, t), from a given one by x; that by t by central differences."""
+    given = TimedField(jacobian, field.order, field.state_shape, vectorized=field.vectorized)
+    n = field.n
+
+    def matrices(z: NDArray[Any]) -> NDArray[Any]:
+        out = np.zeros((len(z), n + 1, n + 1), z.dtype)
+        h = 1e-6 * np.maximum(np.abs(z[:, n]), 1.0)
+        moved = np.zeros_like(z)
+        moved[:, n] = h
+        out[:, :, n] = (field(z + moved) - field(z - moved)) / (2 * h[:, None])
+        for i, row in enumerate(z):
+            x = row[:n].reshape(field.state_shape)
+            found = given.value(row[n], x[None] if field.vectorized else x)
+            out[i, :n, :n] = np.asarray(found).reshape(n, n)
+        return out
+
+    return matrices
