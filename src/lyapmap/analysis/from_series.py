@@ -319,7 +319,7 @@ def _result(
         other = other or best
         exponent = (best.slope + other.slope) / 2 * rate
         statistical = max(best.statistical, other.statistical) * rate
-        differences = [(best.slope - other.slope) / 2, _beyond_errors(best, further)]
+        differences = [(best.slope - other.slope) / 2, _beyond_errors(best, further, in_steps=unfolded.in_steps)]
         systematic = math.hypot(best.systematic, best.arbitrary, *differences) * rate
         stderr = math.hypot(statistical, systematic)
         edges = float(curve.steps[best.first]), float(curve.steps[best.last])
@@ -350,11 +350,14 @@ def _result(
     )
 
 
-def _beyond_errors(best: Straight, further: Straight | None) -> float:
-    """How much the slope of neighbours further away differs beyond that slope's own error."""
+def _beyond_errors(best: Straight, further: Straight | None, *, in_steps: bool) -> float:
+    """How much the slope of neighbours further away differs, beyond what is known to make it differ."""
     if further is None:
         return 0.0
-    return math.sqrt(max((best.slope - further.slope) ** 2 - further.statistical**2, 0.0))
+    if in_steps:
+        return math.sqrt(max((best.slope - further.slope) ** 2 - further.statistical**2, 0.0))
+    # Of a flow further neighbours leave little of the curve, and their slope is poor.
+    return math.sqrt(max((best.slope - further.slope) ** 2 - further.stderr**2, 0.0)) / 2
 
 
 def _judged(

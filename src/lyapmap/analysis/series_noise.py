@@ -8,22 +8,27 @@ neighbours' predictions beside that of linear ones, M. Casdagli, J. R. Stat. Soc
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.embedding import decorrelation_time, embed_delay
+from lyapmap.analysis.embedding import embed_delay
 from lyapmap.analysis.neighbors import neighbor_graph
 
 Values = NDArray[np.float64]
 
 NEIGHBORS = 10
 """Whose differences are followed down to no distance."""
+LIKE_NOISE = 0.5
+"""Error of nearest neighbours' predictions, relative to linear ones, above which a series may be noise."""
 PREDICTORS = 4
 """Neighbours whose mean predicts a value."""
 LINEAR_TERMS = 10
+"""Values that the linear prediction looks back at."""
 ORDERS = (3, 4, 6, 8)
+"""Differences that noise is looked for in."""
 FINEST_GRAIN = 1e-6
 """Grain of rounding relative to the range below which it does not matter."""
 ISOLATED = 0.5
@@ -62,37 +67,46 @@ def isolated(column: Values) -> NDArray[np.bool_]:
     return np.asarray((column > bounds[0]) | (column < bounds[1]))
 
 
-def wanders(column: Values, *, blocks: int = 8, parts: int = 8) -> float:
-    """Variance of the means of eight stretches over what that of their parts lets expect: 1 where nothing drifts.
+@dataclass(frozen=True)
+class Prediction:
+    """What nearest neighbours in delay space tell of the next values.
 
-    0 where the series is too short to say.
-    """
-    size = len(column) // (blocks * parts)
-    if size < 5 * decorrelation_time(column):
-        return 0.0
-    means = column[: size * blocks * parts].reshape(blocks, parts, size).mean(axis=2)
-    within = means.var(axis=1, ddof=1).mean()
-    return float(parts * means.mean(axis=1).var(ddof=1) / within) if within > 0 else 0.0
-
-
-def prediction(points: list[Values], following: list[Values], theiler: int) -> tuple[float, float]:
-    """Error variance of the nearest neighbour as prediction, and variance of the noise of one value.
-
-    Parameters
+    Attributes
     ----------
-    points : list of (N, d)
-    following : list of (N,)
-        What came one step after each point, of the same variable as its coordinates.
+    error : float
+        Variance of the error, with the nearest neighbour as prediction, over two; summed over variables.
+    noise : (m,)
+        Variance of the noise of each variable: what stays of the error as neighbours come close.
+    recent, by_chance : float
+        Share of the nearest neighbours within a quarter of the record in time, found and expected: in
+        a series that drifts neighbours are recent ones. M. B. Kennel, Phys. Rev. E 56 (1997) 316.
+    n_points : int
     """
-    rows, after = np.concatenate(points), np.concatenate(following)
-    near, other = neighbor_graph(rows, NEIGHBORS, exclude=theiler)
-    distance = np.square(near).mean(axis=0)
-    half = 0.5 * np.square(after[:, None] - after[other]).mean(axis=0)
-    spread = distance - distance.mean()
-    slope = float(spread @ half / max(spread @ spread, np.finfo(float).tiny))
-    floor = max(float(half.mean() - slope * distance.mean()), 0.0)
-    # The noise of the coordinates is felt through the gradient, and the slope tells how steep that is.
-    return float(half[0]), floor / (1 + 2 * rows.shape[1] * max(slope, 0.0))
+
+    error: float
+    noise: Values
+    recent: float
+    by_chance: float
+    n_points: int
+
+    @classmethod
+    def of(cls, pieces: list[Values], delay: int, dimension: int, theiler: int) -> Prediction:
+        reach = (dimension - 1) * delay + 1
+        long = [piece for piece in pieces if len(piece) > reach]
+        rows = np.concatenate([embed_delay(piece[:-1], dimension=dimension, delay=delay) for piece in long])
+        after = np.concatenate([piece[reach:] for piece in long])
+        n = len(rows)
+        near, other = neighbor_graph(rows, NEIGHBORS, exclude=theiler)
+        distance = np.square(near).mean(axis=0)
+        half = 0.5 * np.square(after[:, None] - after[other]).mean(axis=0)  # (neighbours, m)
+        spread = distance - distance.mean()
+        slope = spread @ half / max(spread @ spread, np.finfo(float).tiny)
+        floor = np.maximum(half.mean(axis=0) - slope * distance.mean(), 0.0)
+        # The noise of the coordinates is felt through the gradient, and the slope tells how steep that is.
+        noise = floor / (1 + 2 * rows.shape[1] * np.maximum(slope, 0.0))
+        left_out = 1 - (1 - theiler / n) ** 2
+        recent = float((np.abs(other[:, 0] - np.arange(n)) <= n / 4).mean())
+        return cls(float(half[0].sum()), noise, recent, (1 - 0.75**2 - left_out) / (1 - left_out), n)
 
 
 def roughness(column: Values) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.divergence_curve import Curve, divergence_curve
 from lyapmap.analysis.embedding import cao, choose_delay, choose_dimension, decorrelation_time, embed_delay
-from lyapmap.analysis.series_noise import beside_linear, grain, isolated, prediction, roughness, wanders
+from lyapmap.analysis.series_noise import LIKE_NOISE, Prediction, beside_linear, grain, isolated, roughness
 from lyapmap.core.errors import LyapmapError
 
 Values = NDArray[np.float64]
@@ -25,14 +25,12 @@ CAO_VALUES, CAO_TIMES = 3000, 100
 FIRST_STEPS = 16
 """Steps followed at first in a map; in a flow so many delays."""
 CURVE_POINTS = 60
-LIKE_NOISE = 0.5
-"""Error of nearest neighbours' predictions, relative to linear ones, above which a series may be noise."""
 PREDICTING_DIMENSIONS = 6
 """Dimensions in which neighbours are given a chance to predict."""
 MOST_VARIABLES = 8
 """Variables measured together of which one must be predictable."""
-DRIFT = 8.0
-"""Times that the means of stretches may vary more than their parts let expect."""
+DRIFT = 5.0
+"""Standard errors by which neighbours may be more recent than chance has it."""
 REPEATED = 0.005
 """Share of the values that one number may be, where nothing is rounded."""
 RANKS = (1, 10, 40)
@@ -96,8 +94,6 @@ class Unfolding:
             delay = 1 if several else max(1, min(choose_delay(longest[:, 0]), n // FEWEST_TIMES))
         if not hopeless and slowest * FEWEST_TIMES > n:
             hopeless = f"the series decorrelates in {slowest} steps of {n}: it drifts, or is too short"
-        if not hopeless and max(wanders(column) for column in longest.T) > DRIFT:
-            hopeless = "the mean of the series wanders by far more than chance: take the drift off first"
         if not hopeless:
             hopeless = _unpredictable(longest[:, :MOST_VARIABLES], delay, slowest, theiler, settings["dimension"])
         e1 = e2 = np.empty(0)
@@ -107,14 +103,21 @@ class Unfolding:
         elif dimension == "auto":
             some = longest[: max(CAO_VALUES, CAO_TIMES * slowest), 0]
             e1, e2 = cao(some, delay=delay, theiler=min(theiler, len(some) // FEWEST_TIMES))
-            dimension = _predicting(pieces, delay, theiler, choose_dimension(e1), in_steps=slowest <= 1)
+            dimension = choose_dimension(e1)
         needed = dimension * delay + 2 * theiler + FEWEST_VALUES // 2
         if needed > n:
             raise LyapmapError(
                 f"series: dimension {dimension}, delay {delay} and theiler {theiler} need {needed} values "
                 f"without a gap, got {n}"
             )
-        variance = 0.0 if hopeless else _noise(pieces, delay, dimension, theiler)
+        variance = 0.0
+        if not hopeless:
+            least = 1 if settings["dimension"] == "auto" else dimension
+            tried = {d: Prediction.of(pieces, delay, d, theiler) for d in range(least, dimension + 1)}
+            most = (AS_GOOD_IN_STEPS if slowest <= 1 else AS_GOOD) * min(p.error for p in tried.values())
+            dimension, told = next((d, p) for d, p in tried.items() if p.error <= most)
+            variance = sum(map(min, told.noise, map(roughness, longest.T)))
+            hopeless = _drifting(told, slowest)
         noise = float(np.sqrt(max(variance, np.square(grains).sum() / 6)))
         return cls(pieces, delay, dimension, theiler, e1, e2, slowest, noise, hopeless, left_out)
 
@@ -147,7 +150,7 @@ class Unfolding:
 def _without_spikes(pieces: list[Values]) -> tuple[list[Values], int]:
     """Recordings that end before each value far from all others, and how many those are."""
     measured = np.concatenate(pieces)
-    bad = np.array([isolated(column) for column in measured.T]).any(axis=0)
+    bad = np.asarray(np.array([isolated(column) for column in measured.T]).any(axis=0))
     if not bad.any():
         return pieces, 0
     out, start = [], 0
@@ -192,26 +195,17 @@ def _unpredictable(longest: Values, delay: int, slowest: int, theiler: int, dime
     )
 
 
-def _following(pieces: list[Values], delay: int, dimension: int, column: int) -> tuple[list[Values], list[Values]]:
-    reach = (dimension - 1) * delay + 1
-    long = [piece for piece in pieces if len(piece) > reach]
-    points = [embed_delay(piece[:-1], dimension=dimension, delay=delay) for piece in long]
-    return points, [piece[reach:, column] for piece in long]
-
-
-def _predicting(pieces: list[Values], delay: int, theiler: int, most: int, *, in_steps: bool) -> int:
-    """The smallest dimension whose neighbours tell the next value nearly as well as any up to `most`."""
-    errors = [prediction(*_following(pieces, delay, d, 0), theiler)[0] for d in range(1, most + 1)]
-    return int(np.flatnonzero(np.array(errors) <= (AS_GOOD_IN_STEPS if in_steps else AS_GOOD) * min(errors))[0]) + 1
-
-
-def _noise(pieces: list[Values], delay: int, dimension: int, theiler: int) -> float:
-    """Variance of the noise, summed over variables."""
-    total = 0.0
-    for column in range(pieces[0].shape[1]):
-        _, told = prediction(*_following(pieces, delay, dimension, column), theiler)
-        total += min(told, roughness(max(pieces, key=len)[:, column]))
-    return total
+def _drifting(told: Prediction, slowest: int) -> str:
+    """Why the series cannot be one attractor's, in words; empty where it can."""
+    # Neighbours of a smooth series stay neighbours for a while, and count as one.
+    different = told.n_points / (1 if slowest <= 1 else 3 * slowest)
+    chance = told.by_chance
+    if told.recent - chance < DRIFT * math.sqrt(chance * (1 - chance) / different):
+        return ""
+    return (
+        f"{100 * told.recent:.0f} % of the neighbours are within a quarter of the record, {100 * chance:.0f} % by "
+        "chance: the series drifts; take the drift off, or give a stationary stretch"
+    )
 
 
 def _curve(
@@ -244,10 +238,9 @@ def followed(unfolded: Unfolding, settings: dict[str, Any]) -> dict[int, Curve]:
     steps = curves[1].steps
     room = sum(max(len(p) - int(steps[-1]), 0) for p in unfolded.points(0)) - 2 * unfolded.theiler
     clear = math.log(max(unfolded.floor(0), 1e-300)) + CLEAR
-    for rank in RANKS[1:]:
-        if rank * settings["n_neighbors"] > room // LEAST_SHARE or (
-            len(curves) > 1 and curves[max(curves)].mean[0] > clear
-        ):
+    n_neighbors = settings["n_neighbors"]
+    for rank in sorted({-(-place // n_neighbors) for place in RANKS} - {1}):
+        if rank * n_neighbors > room // LEAST_SHARE or (len(curves) > 1 and curves[max(curves)].mean[0] > clear):
             break
         curves[rank] = _curve(unfolded, settings, steps, rank=rank)
     return curves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,14 @@ JITTER = 0.02
 """How far a step may be from a whole number of the usual ones: clocks round and tremble."""
 
 
-def regular_times(times: Any, name: str = "time") -> tuple[float, NDArray[np.int64]]:
+def regular_times(
+    times: Any, name: str = "time", lines: Sequence[int] | None = None
+) -> tuple[float, NDArray[np.int64]]:
     """Step of ascending times, and the number of steps from the first time to each.
 
     Steps of two, three or more times the usual one are gaps: numbers are left out there.
+
+    `lines` are the lines of a file that the times are on, for the error.
 
     Raises
     ------
@@ -29,10 +34,14 @@ def regular_times(times: Any, name: str = "time") -> tuple[float, NDArray[np.int
     >>> step, places.tolist()
     (0.5, [0, 1, 2, 5])
     """
+
+    def at(place: int) -> str:
+        return f"row {place}" if lines is None else f"line {lines[place]}"
+
     clock = np.asarray(times, dtype=np.float64)
     steps = np.diff(clock)
     if len(clock) < 2 or not np.isfinite(clock).all() or not (steps > 0).all():
-        late = "" if len(clock) < 2 or (steps > 0).all() else f"; row {int((steps <= 0).argmax()) + 1} is no later"
+        late = "" if len(clock) < 2 or (steps > 0).all() else f"; {at(int((steps <= 0).argmax()) + 1)} is no later"
         raise LyapmapError(f"{name}: expected ascending times{late}")
     step = float(np.median(steps))
     counts = np.rint(steps / step)
@@ -40,11 +49,11 @@ def regular_times(times: Any, name: str = "time") -> tuple[float, NDArray[np.int
     if off.any() or (counts < 1).any():
         where = int((off | (counts < 1)).argmax())
         raise LyapmapError(
-            f"{name}: the values were not taken at equal steps ({steps[where]:.4g} after row {where}, "
+            f"{name}: the values were not taken at equal steps ({steps[where]:.4g} after {at(where)}, "
             f"{step:.4g} as a rule); interpolate them to equal steps first"
         )
     total = counts.sum()
-    return float((clock[-1] - clock[0]) / total), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return float(f"{(clock[-1] - clock[0]) / total:.12g}"), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
 def with_gaps(values: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:

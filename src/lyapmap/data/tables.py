@@ -7,7 +7,6 @@ a column of times or dates. What cannot is named, with the line and the column a
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ def _text(path: Path, column: str | int | None, separator: str | None, decimal: 
         lines, numbers = lines[1:], numbers[1:]
     if not any(line.strip() for line in lines):
         raise LyapmapError(f"{path} holds no array of numbers")
-    separator = separator or _separator(lines, path)
+    separator = separator or _separator(lines, decimal, path)
     rows = _split(lines, separator)
     width = Counter(len(row) for row in rows if row).most_common(1)[0][0]
     begin = next(i for i, row in enumerate(rows) if len(row) == width)
@@ -140,17 +139,23 @@ def _text(path: Path, column: str | int | None, separator: str | None, decimal: 
                 f"{path}, line {number}: the rows have different numbers of columns, {len(row)} for {width}; "
                 "mend the line, or say what parts columns (sep)"
             )
+    top = _first_of_numbers(rows)
+    if top == len(rows):
+        raise LyapmapError(
+            f"{path} is not a readable file of numbers: no line holds numbers, the first is {lines[0]!r}"
+        )
+    above = top
+    while above and rows[above - 1] and all(_is_word(cell) or not cell.strip() for cell in rows[above - 1]):
+        above -= 1  # a heading, and units below it
+    if above == top == 1:
+        above = 0
     names: tuple[str, ...] = ()
-    if any(_is_word(cell) for cell in rows[0]) and len(rows) > 1 and _heads(rows):
-        names = tuple(cell.strip() for cell in rows[0])
-        rows, numbers = rows[1:], numbers[1:]
-        while (
-            len(rows) > 1 and rows[0] and all(_is_word(cell) or not cell.strip() for cell in rows[0]) and _heads(rows)
-        ):
-            rows, numbers = rows[1:], numbers[1:]  # units
+    if above < top:
+        names = tuple(cell.strip() for cell in rows[above])
     elif heading is not None:
-        told = [cell.strip() for cell in _split([heading], separator)[0]] or []
+        told = [cell.strip() for cell in _split([heading], separator)[0]]
         names = tuple(told) if len(told) == width and all(_is_word(cell) for cell in told) else ()
+    rows, numbers = rows[top:], numbers[top:]
     blank = [not row or not any(cell.strip() for cell in row) for row in rows]
     kept = [i for i, empty in enumerate(blank) if not empty]
     rows, numbers = (
@@ -204,13 +209,13 @@ def _split(lines: list[str], separator: str) -> list[list[str]]:
     return [row if any(cell.strip() for cell in row) else [] for row in csv.reader(lines, delimiter=separator)]
 
 
-def _separator(lines: list[str], path: Path) -> str:
+def _separator(lines: list[str], decimal: str | None, path: Path) -> str:
     """What parts the columns: the first of semicolon, tab, comma and blank that parts lines alike."""
     some = [line for line in lines if line.strip()][-LINES_LOOKED_AT:]
     for sign in (";", "\t"):
         if all(sign in line for line in some):
             return sign
-    if not any("," in line for line in some):
+    if decimal == "," or not any("," in line for line in some):
         return " "
     cells = [line.split() for line in some]
     if all(_is_number(cell) and cell.count(",") <= 1 for row in cells for cell in row):
@@ -227,8 +232,12 @@ def _one_comma(some: list[str], lines: list[str], path: Path) -> str:
     if not _is_number(first.strip()):
         return "," if "," in first else " "
     tails = [line.strip().split(",")[1] for line in some if "," in line]
-    if len(tails) < len(some) or any(len(tail) > 1 and tail[0] == "0" for tail in tails):
+    if any(len(tail) > 1 and tail[0] == "0" for tail in tails):
         return " "
+    if len(tails) < len(some):
+        raise LyapmapError(
+            f"{path}: the rows have different numbers of columns, or a decimal comma; say which (decimal or sep)"
+        )
     raise LyapmapError(
         f"{path}: {first.strip()!r} may be one number with a decimal comma or two columns; say which (decimal or sep)"
     )
@@ -244,10 +253,14 @@ def _is_word(cell: str) -> bool:
     return not (_is_number(bare) or bare.lower() in MISSING or (bare[:1].isdigit() and re.search(r"\d[-/.:]\d", bare)))
 
 
-def _heads(rows: list[list[str]]) -> bool:
-    """Whether the first row is words over columns of something else."""
-    below = next((row for row in rows[-1:0:-1] if row), [])
-    return any(_is_word(top) and not _is_word(cell) for top, cell in zip(rows[0], below, strict=False))
+def _first_of_numbers(rows: list[list[str]]) -> int:
+    """The first row that is no word where the last one is none."""
+    last = rows[-1]
+    columns = [i for i, cell in enumerate(last) if not _is_word(cell)]
+    for place, row in enumerate(rows):
+        if row and columns and not any(_is_word(row[i]) for i in columns):
+            return place
+    return len(rows)
 
 
 def _gaps(
@@ -306,7 +319,7 @@ def _columns(
             if len(blocks) > 1:  # each block has a clock of its own
                 step = regular_times(max(blocks, key=len), label)[0]
             else:
-                step, places = regular_times(times, label)
+                step, places = regular_times(times, label, [lines[j] for j in np.flatnonzero(there)])
             clock = "" if unit == "index" else f"{step:.6g}{unit} between rows, from column {called(i)}"
             step = None if unit == "index" else step
             frame = frame.drop(columns=i)
