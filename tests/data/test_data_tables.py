@@ -93,7 +93,7 @@ def test_gaps_stay_gaps(tmp_path):
     ("text", "words"),
     [
         ("", "no array of numbers"),
-        ("t,x\n", "no line holds any"),
+        ("t,x\n", "no line holds numbers"),
         ("one\ntwo\n", "not a readable file of numbers"),
         ("1,2\n3\n", "different numbers of columns"),
         ("a,b\n1,2\n3\n4,5\n", r"line 3: the rows have different numbers of columns, 1 for 2"),

@@ -29,6 +29,8 @@ PREDICTING_DIMENSIONS = 6
 """Dimensions in which neighbours are given a chance to predict."""
 MOST_VARIABLES = 8
 """Variables measured together of which one must be predictable."""
+TOGETHER = 4
+"""Decorrelation times for which neighbours stay so."""
 DRIFT = 5.0
 """Standard errors by which neighbours may be more recent than chance has it."""
 REPEATED = 0.005
@@ -197,8 +199,8 @@ def _unpredictable(longest: Values, delay: int, slowest: int, theiler: int, dime
 
 def _drifting(told: Prediction, slowest: int) -> str:
     """Why the series cannot be one attractor's, in words; empty where it can."""
-    # Neighbours of a smooth series stay neighbours for a while, and count as one.
-    different = told.n_points / (1 if slowest <= 1 else 3 * slowest)
+    # Neighbours stay neighbours for a while, and count as one.
+    different = told.n_points / (TOGETHER * max(1, slowest))
     chance = told.by_chance
     if told.recent - chance < DRIFT * math.sqrt(chance * (1 - chance) / different):
         return ""

@@ -44,9 +44,8 @@ def _read(path: Path, option: str, **options: Any) -> Table:
         return read_table(path, **options)
     except LyapmapError as error:
         words = str(error)
-        for name in ("column", "decimal", "sep"):  # as the command line knows them
-            words = re.sub(rf"\b(\(|\(decimal or ){name}\b", rf"\1--{name}", words)
-        words = words.replace("(decimal", "(--decimal")
+        for name in ("column", "decimal", "sep"):  # as the command line knows them, where it does
+            words = re.sub(rf"(\(|or ){name}\b", rf"\1--{name}", words) if options else words
         named = "--column" if words.startswith("expected a column") else option
         raise type(error)(f"{named}: {words}") from None
 

@@ -211,7 +211,8 @@ def _split(lines: list[str], separator: str) -> list[list[str]]:
 
 def _separator(lines: list[str], decimal: str | None, path: Path) -> str:
     """What parts the columns: the first of semicolon, tab, comma and blank that parts lines alike."""
-    some = [line for line in lines if line.strip()][-LINES_LOOKED_AT:]
+    some = [line for line in lines if line.strip()]
+    some = ([line for line in some if re.match(r"""\s*["']?[-+.,\d]""", line)] or some)[-LINES_LOOKED_AT:]
     for sign in (";", "\t"):
         if all(sign in line for line in some):
             return sign
