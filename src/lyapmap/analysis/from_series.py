@@ -205,8 +205,8 @@ def from_series(
     >>> import lyapmap as lm
     >>> path = lm.trajectory(lm.systems.logistic(r=4.0), [0.3], n_steps=2000, transient=100)
     >>> found = lm.from_series(path.states[0, :, 0])
-    >>> round(found.exponent, 2), found.delay
-    (0.69, 1)
+    >>> round(found.exponent, 1), found.delay
+    (0.7, 1)
     """
     pieces = recordings(series)
     n_values = sum(len(piece) for piece in pieces)
@@ -369,7 +369,7 @@ def _judged(
     if curve.n_pairs < curve.n_equal:
         return Status.NOT_CONVERGED, "most neighbours coincide: the series repeats exactly"
     noise = unfolded.relative_noise
-    why = f"noise, here about {100 * noise:.1g} % of the spread, or too few values" if noise > NOTICED else ""
+    why = f"noise, here about {100 * noise:.2g} % of the spread, or too few values" if noise > NOTICED else ""
     why = why or "noise, or too few values"
     if best is None and np.nanmax(curve.mean) - curve.mean[0] < LEAST_RISE:
         return Status.NOT_CONVERGED, "neighbours do not part: a regular signal"
