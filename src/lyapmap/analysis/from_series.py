@@ -35,7 +35,7 @@ LOUD = 0.75
 """Share of noise in squared distances above which the curve is not used."""
 FOLDED, FOLDING = 0.5, 1.4
 """Of a map, growth slows by FOLDED (d / D)^FOLDING where distances d near their final mean D."""
-NOISE_UNKNOWN, FOLD_UNKNOWN = 2.0, 0.9
+NOISE_UNKNOWN, FOLD_UNKNOWN = 3.5, 1.3
 """Errors of what is taken off for noise and for folding, relative to it. Both sets are read off the
 curves of Hénon's map, the logistic one and Ikeda's, and tried on others: docs/series.md."""
 NOTICED = 0.002
