@@ -19,6 +19,8 @@ from lyapmap.analysis.neighbors import neighbor_graph
 
 Values = NDArray[np.float64]
 
+OPEN = 0.2
+"""Share of the nearest neighbour's error that is counted as noise at least."""
 NEIGHBORS = 10
 """Whose differences are followed down to no distance."""
 LIKE_NOISE = 0.5
@@ -101,7 +103,8 @@ class Prediction:
         half = 0.5 * np.square(after[:, None] - after[other]).mean(axis=0)  # (neighbours, m)
         spread = distance - distance.mean()
         slope = spread @ half / max(spread @ spread, np.finfo(float).tiny)
-        floor = np.maximum(half.mean(axis=0) - slope * distance.mean(), 0.0)
+        # A line through ten points can miss noise; what the nearest neighbour leaves open bounds it from below.
+        floor = np.maximum(half.mean(axis=0) - slope * distance.mean(), OPEN * half[0])
         # The noise of the coordinates is felt through the gradient, and the slope tells how steep that is.
         noise = floor / (1 + 2 * rows.shape[1] * np.maximum(slope, 0.0))
         left_out = 1 - (1 - theiler / n) ** 2
