@@ -78,6 +78,7 @@ AT_THE_TOP = {
     "sklearn": [],
     "scipy": [],
     "xarray": [],
+    "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
 GROUND = {"numpy", "xarray"}

@@ -29,6 +29,7 @@ def files(tmp_path, monkeypatch):
     (tmp_path / "broken.csv").write_text("1,2\n3\n")
     (tmp_path / "words.txt").write_text("one\ntwo\n")
     (tmp_path / "bad.npy").write_text("no array")
+    (tmp_path / "two.txt").write_text("1,2\n3,4\n")
     (tmp_path / "x.xyz").write_text("1")
     return tmp_path
 
@@ -73,6 +74,18 @@ def test_series_of_a_file_with_columns(files, file):
     assert values["unit"] == "per unit time"
 
 
+def test_a_table_with_a_clock_needs_no_options(files):
+    lines = [f"{0.5 * i};{x}".replace(".", ",") for i, x in enumerate(logistic_series(600))]
+    (files / "excel.csv").write_text("\ufeffZeit;Druck\n" + "\n".join(lines))
+    values = json.loads(run("series", "--series", "excel.csv", "--json").stdout)
+    assert values["exponent"] == lm.from_series(logistic_series(600), dt=0.5).exponent
+    assert json.loads(run("series", "--series", "excel.csv", "--column", "Druck", "--dt", "1", "--json").stdout)[
+        "exponent"
+    ] == pytest.approx(values["exponent"] / 2)
+    assert "0.5 between rows, from column 'Zeit'" in run("series", "--series", "excel.csv").stdout
+    assert run("zero-one", "--series", "excel.csv", "--json").exit_code == 0
+
+
 def test_series_of_a_map():
     result = run("series", "--map", "henon", "--steps", "1500", "--component", "0")
     assert result.exit_code == 0
@@ -113,8 +126,10 @@ def test_zero_one_of_maps_and_files(files):
         (["zero-one", "--series", "bad.npy"], "not a readable file"),
         (["zero-one", "--series", "broken.csv"], "different numbers of columns"),
         (["zero-one", "--series", "words.txt"], "not a readable file"),
-        (["zero-one", "--series", "x.xyz"], "expected a .npy, .csv"),
+        (["zero-one", "--series", "x.xyz"], "expected a .npy, .npz, .csv"),
         (["zero-one", "--series", "series.csv", "--column", "5"], "--column: expected a column"),
+        (["series", "--series", "named.csv", "--column", "pressure"], "named.csv, t, x, or 0 to 1, got pressure"),
+        (["series", "--series", "two.txt"], "say which (--decimal or --sep)"),
         (["series", "--map", "henon", "--component", "7"], "component from 0 to 1"),
         (["correlation-dimension", "--map", "nosuch"], "nosuch"),
     ],

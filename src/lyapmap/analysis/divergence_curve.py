@@ -1,4 +1,4 @@
-"""How neighbours in a reconstructed space part with time: the curve that exponents are read from."""
+"""How neighbours in a reconstructed space part with time: the curves that exponents are read from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Curve:
 
 
 def divergence_curve(
-    points: Values,
+    recordings: list[Values],
     *,
     steps: NDArray[np.int64],
     theiler: int,
@@ -48,13 +48,14 @@ def divergence_curve(
     radius: float | None,
     together: bool,
     across: bool,
+    rank: int = 1,
 ) -> Curve:
-    """Follow the nearest neighbours of every point.
+    """Follow neighbours of every point.
 
     Parameters
     ----------
-    points : (N, d)
-        In time order.
+    recordings : list of (N, d)
+        Points in time order; no pair is followed beyond the end of its recording.
     steps : (t,)
         Steps after which distances are measured, ascending from 0.
     theiler : int
@@ -69,35 +70,47 @@ def divergence_curve(
     across : bool
         Measure distances across the orbit, without their part along its direction, in which
         nothing grows.
+    rank : int
+        Take the last `n_neighbors` of so many times that number: 1 for the nearest, more for pairs
+        that begin further apart.
     """
-    n = len(points) - int(steps[-1])
-    near, other = neighbor_graph(points[:n], n_neighbors, exclude=theiler)
-    apart = near > 0
-    n_equal = int(near.size - apart.sum())
-    if radius is not None:
-        apart &= near <= radius
-    block = np.arange(n) * BLOCKS // n
-    total = np.zeros((BLOCKS, len(steps)))
-    number = np.zeros((BLOCKS, len(steps)))
-    here, neighbor = np.nonzero(apart)
-    there = other[here, neighbor]
-    stretch = block if together else block[here]
+    last = int(steps[-1])
+    points = np.concatenate(recordings)
+    starts = np.cumsum([0, *(len(r) for r in recordings[:-1])])
+    begin = np.concatenate(
+        [start + np.arange(max(len(r) - last, 0)) for start, r in zip(starts, recordings, strict=True)]
+    )
+    n = len(begin)
+    # Indices count only points that can be followed: two recordings lie closer in them than in time,
+    # so the window leaves out at most a few pairs too many.
+    columns = slice((rank - 1) * n_neighbors, rank * n_neighbors)
+    near, other = (found[:, columns] for found in neighbor_graph(points[begin], columns.stop, exclude=theiler))
     along = None
     if across:
-        along = np.gradient(points, axis=0)
+        along = np.concatenate([np.gradient(r, axis=0) if len(r) > 1 else np.zeros_like(r) for r in recordings])
         along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-300)
-    for place, step in enumerate(steps):
+
+    apart = near > 0
+    n_equal = int(apart.size - apart.sum())
+    if radius is not None:
+        apart &= near <= radius
+    row, place = np.nonzero(apart)
+    here, there = begin[row], begin[other[row, place]]
+    block = np.arange(n) * BLOCKS // n
+    stretch = block if together else block[row]
+    total, number = np.zeros((2, BLOCKS, len(steps)))
+    for i, step in enumerate(steps):
         difference = points[here + step] - points[there + step]
         if along is not None:
             way = along[here + step]
             difference -= np.einsum("ij,ij->i", difference, way)[:, None] * way
         distance = np.sqrt(np.einsum("ij,ij->i", difference, difference))
         if together:
-            count = np.bincount(here, minlength=n)
-            distance = np.bincount(here, distance, minlength=n) / np.maximum(count, 1)
+            count = np.bincount(row, minlength=n)
+            distance = np.bincount(row, distance, minlength=n) / np.maximum(count, 1)
         some = distance > 0
-        total[:, place] = np.bincount(stretch[some], np.log(distance[some]), minlength=BLOCKS)
-        number[:, place] = np.bincount(stretch[some], minlength=BLOCKS)
+        total[:, i] = np.bincount(stretch[some], np.log(distance[some]), minlength=BLOCKS)
+        number[:, i] = np.bincount(stretch[some], minlength=BLOCKS)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = total.sum(axis=0) / number.sum(axis=0)
         without = (total.sum(axis=0) - total) / (number.sum(axis=0) - number)

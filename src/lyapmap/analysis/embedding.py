@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors import neighbor_graph
+from lyapmap.analysis.recordings import one_recording
 from lyapmap.core.arguments import whole
-from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.errors import LyapmapError
 
 Series = NDArray[np.float64]
 
@@ -54,7 +55,7 @@ def embed_delay(series: Any, *, dimension: int, delay: int = 1) -> NDArray[np.fl
     array([[0., 3.],
            [1., 4.]])
     """
-    values = as_series(series)
+    values = one_recording(series)
     dimension, delay = whole("dimension", dimension, 1), whole("delay", delay, 1)
     rows = len(values) - (dimension - 1) * delay
     if rows < 1:
@@ -62,26 +63,6 @@ def embed_delay(series: Any, *, dimension: int, delay: int = 1) -> NDArray[np.fl
             f"series: {dimension} values {delay} steps apart need {(dimension - 1) * delay + 1}, got {len(values)}"
         )
     return np.concatenate([values[i * delay : i * delay + rows] for i in range(dimension)], axis=1)
-
-
-def as_series(series: Any, name: str = "series") -> NDArray[np.float64]:
-    """Finite float64 values (N, m) of a series (N,) or (N, m).
-
-    Raises
-    ------
-    ShapeError, LyapmapError
-        If it is no such series.
-    """
-    array = np.asarray(series)
-    if array.dtype.kind not in "fiub":
-        raise LyapmapError(f"{name}: expected real numbers, got dtype {array.dtype}")
-    if array.ndim not in (1, 2) or array.size == 0:
-        raise ShapeError(f"{name}: expected (N,) or (N, m), got {array.shape}")
-    values = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float64)
-    bad = ~np.isfinite(values).all(axis=1)
-    if bad.any():
-        raise LyapmapError(f"{name}: value {int(bad.argmax())} is not finite")
-    return values
 
 
 def autocorrelation(series: Series, n_lags: int) -> Series:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.embedding import choose_delay, decorrelation_time
 from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.recordings import measured_rows, one_recording
+from lyapmap.analysis.series_noise import LIKE_NOISE, beside_linear
 from lyapmap.analysis.trajectory import Trajectory, trajectory
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
@@ -35,6 +37,8 @@ CONSTANT = 1e-10
 """Spread relative to the largest value under which a series stands still."""
 DRAWN = 2000
 """Steps of the walk that the result keeps for a picture."""
+PREDICTED = 3000
+"""Values on which the predictions of neighbours and of a linear rule are compared."""
 CHUNK_VALUES = 4_000_000
 
 
@@ -108,8 +112,9 @@ def zero_one_test(
 
     Parameters
     ----------
-    series_or_map : (N,), (b, N), Trajectory or Map
-        One series, several of the same process, or a map that makes them.
+    series_or_map : (N,), (b, N), list of (N,), Trajectory or Map
+        One series, several of the same process, or a map that makes them. A list is cut to its
+        shortest; a gap (NaN, a masked value) is an error.
     x0 : (n,), (b, n), state_shape or (b, *state_shape), optional
         Initial states of a map.
     n_steps, transient : int
@@ -134,7 +139,7 @@ def zero_one_test(
     ZeroOneTest
         The verdict is "regular" where K + 2 stderr < 0.2, "chaotic" where K - 2 stderr > 0.8, and
         else "undetermined", with status not_converged only if the series is sampled too finely or
-        left too short by `every`.
+        left too short by `every`, or if K is near 1 and the series may be noise.
 
     Raises
     ------
@@ -151,7 +156,9 @@ def zero_one_test(
     series. The mean is taken off the series first, so that the oscillating term
     (E phi)^2 (1 - cos nc) / (1 - cos c), which the paper takes off the displacement, is zero from
     the start; K then does not depend on the observable's offset either. A series that stands still
-    has K = 0: a fixed point is regular. The test cannot tell chaos from noise: noise has K = 1.
+    has K = 0: a fixed point is regular. The test itself cannot tell chaos from noise, which has K = 1:
+    measured series are "chaotic" only if neighbours predict what comes better than a linear rule does
+    (M. Casdagli 1992); of a map or its trajectory that is taken for granted.
 
     References
     ----------
@@ -176,6 +183,7 @@ def zero_one_test(
         "transient": transient,
         "observable": observable if isinstance(observable, int) else getattr(observable, "__name__", "function"),
         "n_series": len(series),
+        "measured": not (tangent_map is not None or isinstance(series_or_map, Trajectory)),
     }
     frequencies = np.sort(rng.uniform(LOWEST, HIGHEST, n_frequencies))
     stride = 1 if escape or _still(series[0]) else _stride(series, every)
@@ -209,15 +217,29 @@ def _series(
         escape = given.message if given.failed else ""
         series = observed(np.asarray(given.states), observable)
     else:
-        series = np.asarray(given)
-        if series.dtype.kind not in "fiub":
-            raise LyapmapError(f"series: expected real numbers, got dtype {series.dtype}")
+        series = _whole_rows(given)
     series = np.atleast_2d(series).astype(np.float64)
     if series.ndim != 2 or series.shape[1] < FEWEST_VALUES:
         raise ShapeError(f"series: expected (N,) or (b, N) of at least {FEWEST_VALUES} values, got {series.shape}")
     if not escape and not np.isfinite(series).all():
         raise LyapmapError(f"series: value {int(np.argwhere(~np.isfinite(series))[0][1])} is not finite")
     return series, tangent_map, escape
+
+
+def _whole_rows(given: Any) -> Values:
+    """Series (b, N) without gaps; a list of several is cut to the shortest."""
+    if isinstance(given, list | tuple) and given and all(np.ndim(part) == 1 for part in given):
+        rows = [one_recording(part, f"series[{i}]")[:, 0] for i, part in enumerate(given)]
+        shortest = min(len(row) for row in rows)
+        return np.array([row[:shortest] for row in rows])
+    if np.ndim(given) > 2:
+        raise ShapeError(f"series: expected (N,) or (b, N) of at least {FEWEST_VALUES} values, got {np.shape(given)}")
+    if np.ndim(given) == 1:
+        return one_recording(given).T
+    table = measured_rows(given)
+    for i, row in enumerate(table if np.isnan(table).any() else ()):
+        one_recording(row, f"series {i}")
+    return table
 
 
 def observed(states: NDArray[Any], observable: int | Callable[[NDArray[Any]], Any]) -> NDArray[Any]:
@@ -254,6 +276,13 @@ def correlations(series: Values, frequencies: Values) -> Values:
         length = np.linalg.norm(moved, axis=1) * np.linalg.norm(centred)
         found.append(np.divide(moved @ centred, length, out=np.zeros(len(some)), where=length > 0))
     return np.concatenate(found)
+
+
+def _beside_linear(row: Values) -> float:
+    """Error of nearest neighbours' predictions beside that of linear ones."""
+    some = row[:PREDICTED]
+    ahead = max(1, min(decorrelation_time(some), len(some) // 20))
+    return beside_linear(some, delay=1, dimension=6, ahead=ahead, theiler=min(3 * ahead, len(some) // 20))
 
 
 def _walks(series: Values, frequencies: Values) -> NDArray[np.complex128]:
@@ -304,7 +333,7 @@ def _result(
         lags = np.arange(1, n // 10 + 1)
         moved = displacements(path, len(lags))[0]
         walk = np.stack([path[0, :DRAWN].real, path[0, :DRAWN].imag], axis=1)
-    verdict, status, message = _judged(used, K, stderr, stride, escape)
+    verdict, status, message = _judged(used, K, stderr, stride, escape, measured=settings["measured"])
     return ZeroOneTest(
         status=status,
         message=message,
@@ -324,7 +353,9 @@ def _result(
     )
 
 
-def _judged(used: Values, K: float, stderr: float, stride: int, escape: str) -> tuple[str, Status, str]:
+def _judged(
+    used: Values, K: float, stderr: float, stride: int, escape: str, *, measured: bool
+) -> tuple[str, Status, str]:
     """The verdict, the status, and what is to be said."""
     if escape:
         return "undetermined", Status.ESCAPED, escape
@@ -340,4 +371,12 @@ def _judged(used: Values, K: float, stderr: float, stride: int, escape: str) -> 
     if times and max(times) > 3 and stride == 1 and not chaotic:
         words.append(f"sampled too finely: values stay correlated for {max(times)} steps, every={max(times)} would do")
         return "undetermined", Status.NOT_CONVERGED, "; ".join(words)
+    if chaotic and measured:
+        share = min(_beside_linear(row) for row in used[:8] if not _still(row))
+        if share > LIKE_NOISE:
+            words.append(
+                f"K is near 1, but neighbours tell the next values no better than a linear rule does "
+                f"({share:.2g} of its error): noise has K = 1 as well"
+            )
+            return "undetermined", Status.NOT_CONVERGED, "; ".join(words)
     return "chaotic" if chaotic else "regular" if regular else "undetermined", Status.OK, "; ".join(words)

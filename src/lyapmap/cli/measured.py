@@ -2,65 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result
+from lyapmap.data.tables import SUFFIXES
 
 if TYPE_CHECKING:
     from lyapmap.analysis.trajectory import Trajectory
     from lyapmap.cli.source import Source
+    from lyapmap.data.tables import Table
 
 R = TypeVar("R", bound=Result)
 
-TABLES = (".csv", ".txt", ".dat")
-FILES = (".npy", *TABLES)
+FILES = SUFFIXES
 """How names of files of numbers end."""
 
 
 def read_numbers(path: Path, option: str) -> NDArray[Any]:
-    """Numbers of a .npy file, or of a table (.csv, .txt, .dat) with one row for each step."""
-    if not path.is_file():
-        raise LyapmapError(f"{option}: no file {path}")
+    """Numbers of an array or a table, with one row for each point."""
+    return _read(path, option).values
+
+
+def read_series(path: Path, option: str, *, column: str | None, separator: str | None, decimal: str | None) -> Table:
+    """Numbers of an array or a table, with one row for each step; a column of times is left out and tells the step."""
+    return _read(path, option, column=column, separator=separator, decimal=decimal, in_time=True)
+
+
+def _read(path: Path, option: str, **options: Any) -> Table:
+    from lyapmap.data.tables import read_table
+
+    column = options.get("column")
+    if column is not None and column.isdigit() and path.suffix == ".npy":
+        options["column"] = int(column)
     try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        elif path.suffix in TABLES:
-            values = _table(path)
-        else:
-            raise LyapmapError(f"{option}: expected a .npy, .csv, .txt or .dat file, got {path.name}")
-    except (ValueError, OSError, EOFError) as error:
-        if isinstance(error, LyapmapError):
-            raise
-        raise LyapmapError(f"{option}: {path} is not a readable file of numbers ({error})") from None
-    if not isinstance(values, np.ndarray) or values.size == 0:
-        raise LyapmapError(f"{option}: {path} holds no array of numbers")
-    return values
-
-
-def _table(path: Path) -> NDArray[np.float64]:
-    """Numbers apart by commas, semicolons or blanks; a heading without numbers is skipped."""
-    lines = path.read_text(encoding="utf-8").replace(",", " ").replace(";", " ").splitlines()
-    rows = [line.split() for line in lines if line.split() and not line.lstrip().startswith("#")]
-    if rows and not _number(rows[0][0]):
-        rows = rows[1:]
-    if len({len(row) for row in rows}) > 1:
-        raise LyapmapError(f"{path}: the rows have different numbers of columns")
-    values = np.array(rows, dtype=np.float64)
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return read_table(path, **options)
+    except LyapmapError as error:
+        words = str(error)
+        for name in ("column", "decimal", "sep"):  # as the command line knows them, where it does
+            words = re.sub(rf"(\(|or ){name}\b", rf"\1--{name}", words) if options else words
+        named = "--column" if words.startswith("expected a column") else option
+        raise type(error)(f"{named}: {words}") from None
 
 
 def one_of(source: Source | None, path: Path | None, option: str) -> None:
@@ -89,12 +76,3 @@ def told_of(result: R, orbit: Trajectory, cut: bool) -> R:
     if not cut:
         return result
     return replace(result, message="; ".join(part for part in (orbit.message, result.message) if part))
-
-
-def column(values: NDArray[Any], number: int | None, option: str) -> NDArray[Any]:
-    """One column of a table; the table itself if none is asked for."""
-    if number is None:
-        return values
-    if values.ndim != 2 or not 0 <= number < values.shape[1]:
-        raise LyapmapError(f"{option}: expected a column of a table of shape {values.shape}, got {number}")
-    return np.asarray(values[:, number])

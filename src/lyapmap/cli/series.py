@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 EPILOG = """Examples:
 
-lyapmap series --series measured.csv --dt 0.02
+lyapmap series --series measured.csv --column pressure
+
+lyapmap series --series export.csv --sep ";" --decimal "," --dt 0.02
 
 lyapmap series --map henon --component 0 --steps 5000
 
-lyapmap series --series states.npy --column 2 --method kantz --out report"""
+lyapmap series --series states.npy --column 2 --method kantz --out report
+
+A column of times or dates gives the step; blank lines, empty cells and NaN are gaps, each of which ends a recording."""
 
 
 @common.command
@@ -27,15 +31,23 @@ def series(
     source: Source | None,
     seed: int,
     file: Annotated[
-        Path | None, typer.Option("--series", metavar="FILE", help=".npy, .csv or .txt, one row per step.")
+        Path | None,
+        typer.Option("--series", metavar="FILE", help=".csv, .tsv, .txt, .dat, .npy or .npz, one row per step."),
     ] = None,
     column: Annotated[
-        int | None, typer.Option("--column", min=0, help="Only this column of the file.", show_default="all")
+        str | None,
+        typer.Option("--column", metavar="NAME", help="Name or number (from 0) of the column.", show_default="all"),
+    ] = None,
+    sep: Annotated[str | None, typer.Option("--sep", help="What parts columns.", show_default="found out")] = None,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="Decimal sign: . or ,", show_default="found out")
     ] = None,
     component: Annotated[int, typer.Option("--component", min=0, help="Of a map's states.")] = 0,
     steps: Annotated[int, typer.Option("--steps", "-n", min=200, help="Of a map.")] = 5_000,
     transient: Annotated[int, typer.Option("--transient", min=0, help="Steps of a map before.")] = 1_000,
-    dt: Annotated[float | None, typer.Option("--dt", help="Time between two values.", show_default="steps")] = None,
+    dt: Annotated[
+        float | None, typer.Option("--dt", help="Time between two values.", show_default="of the file")
+    ] = None,
     method: Annotated[str, typer.Option("--method", help="rosenstein or kantz.")] = "rosenstein",
     delay: Annotated[int | None, typer.Option("--delay", min=1, show_default="auto")] = None,
     dimension: Annotated[int | None, typer.Option("--dimension", min=1, show_default="auto")] = None,
@@ -53,13 +65,15 @@ def series(
     from lyapmap.cli import measured
 
     measured.one_of(source, file, "--series")
+    clock = ""
     if source is not None:
         states = measured.iterated(source, steps=steps, transient=transient).states
         given, name = observed(states[:1], component)[0], f"{source.name}, component {component}"
         time_step = getattr(source.map, "time_per_step", None) if dt is None else dt
     else:
-        given = measured.column(measured.read_numbers(file, "--series"), column, "--column")  # type: ignore[arg-type]
-        name, time_step = file.name, dt  # type: ignore[union-attr]
+        table = measured.read_series(file, "--series", column=column, separator=sep, decimal=decimal)  # type: ignore[arg-type]
+        given, name = table.values, file.name  # type: ignore[union-attr]
+        time_step, clock = (table.step, table.clock) if dt is None else (dt, "")
     result, interrupted = common.completed(
         lambda: from_series(
             given,
@@ -83,6 +97,8 @@ def series(
             ("delay vectors", f"dimension {result.dimension}, delay {result.delay}, Theiler {result.theiler}"),
             ("straight part", "none" if first != first else f"steps {first:.0f} to {last:.0f}"),
             ("pairs", str(result.n_pairs)),
+            ("noise", "unknown" if result.noise != result.noise else f"about {100 * result.noise:.2g} % of the spread"),
+            *([("step", clock)] if clock else []),
         ],
         name="series",
         out=out,

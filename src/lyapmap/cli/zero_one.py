@@ -29,9 +29,17 @@ def zero_one(
     source: Source | None,
     seed: int,
     file: Annotated[
-        Path | None, typer.Option("--series", metavar="FILE", help=".npy, .csv or .txt, one row per step.")
+        Path | None,
+        typer.Option("--series", metavar="FILE", help=".csv, .tsv, .txt, .dat, .npy or .npz, one row per step."),
     ] = None,
-    column: Annotated[int | None, typer.Option("--column", min=0, help="Of a file with several.")] = None,
+    column: Annotated[
+        str | None,
+        typer.Option("--column", metavar="NAME", help="Name or number (from 0) of the column.", show_default="all"),
+    ] = None,
+    sep: Annotated[str | None, typer.Option("--sep", help="What parts columns.", show_default="found out")] = None,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="Decimal sign: . or ,", show_default="found out")
+    ] = None,
     component: Annotated[int, typer.Option("--component", min=0, help="Of a map's states.")] = 0,
     steps: Annotated[
         int | None, typer.Option("--steps", "-n", min=200, help="Of a map.", show_default="5000; 1000 of a model")
@@ -66,7 +74,8 @@ def zero_one(
         )
     else:
         name = file.name  # type: ignore[union-attr]
-        given = measured.column(measured.read_numbers(file, "--series"), column, "--column")  # type: ignore[arg-type]
+        table = measured.read_series(file, "--series", column=column, separator=sep, decimal=decimal)  # type: ignore[arg-type]
+        given = table.values
         result, interrupted = common.completed(lambda: zero_one_test(given.T if given.ndim == 2 else given, **options))
     show.conclude(
         result,
