@@ -1,4 +1,7 @@
-"""Does an object keep the map contract? Every map of every backend must pass this."""
+"""Does an object keep the map contract, to the last digits, at states that are given? Every map of every backend must.
+
+What `wrap` looks at before it trusts a user's function, at states of its own choice, is `lyapmap.core.vouching`.
+"""
 
 from __future__ import annotations
 

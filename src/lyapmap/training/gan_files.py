@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lyapmap.analysis.battle import Contender
-from lyapmap.backends.torch_map import resolved_device
+from lyapmap.backends.torch_copies import resolved_device
 from lyapmap.backends.torch_ops import DTYPES
 from lyapmap.core.errors import CheckpointError, PrecisionError
 from lyapmap.models.dcgan import Dcgan, DcganConfig
