@@ -127,7 +127,9 @@ def wrap(
         else:
             made = _structured(function, state_example, backend, options)
     structure = getattr(made, "structure", None)
-    example = None if state_example is None else state_example if structure is None else structure.flatten(state_example)
+    example = (
+        None if state_example is None else state_example if structure is None else structure.flatten(state_example)
+    )
     return vouched(made, example=example, differences=derivative is not None, verify=verify)
 
 

@@ -16,9 +16,9 @@ from lyapmap.backends.torch_ops import DTYPES
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError
 
 
-def reason_of(error: RuntimeError) -> str:
+def reason_of(error: Exception) -> str:
     """What torch complains about, in one line."""
-    line = str(error).strip().splitlines()[0]
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if "random operation" in line:
         return "it draws random numbers; switch dropout and noise off (lyapmap.noisy adds noise that can be repeated)"
     return line

@@ -187,7 +187,7 @@ class TorchMap:
                 image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             raise MapError(f"function: torch cannot carry tangents through it: {reason_of(error)}") from error
         return image, carried
 

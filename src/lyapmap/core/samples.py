@@ -11,6 +11,8 @@ from lyapmap.core.errors import MapError, ShapeError
 
 EVIDENCE = 20.0
 """How many times the spread of differences among themselves a derivative must be off to be wrong."""
+STEADY = 0.1
+"""Spread of differences, relative to themselves, up to which they count as one value."""
 STANDSTILL = 1e3
 """Roundings that a value should have moved by, according to its derivative, where it stands still."""
 
@@ -22,23 +24,22 @@ class Absent(Exception):  # noqa: N818  # no error: the caller takes another way
 class Samples:
     """Tangents at some states beside differences of several steps, in units of the image."""
 
-    def __init__(self, look: Any, x: NDArray[np.float64], steps: tuple[float, ...], carried: bool = True) -> None:
+    def __init__(self, look: Any, x: NDArray[np.float64], steps: tuple[float, ...]) -> None:
         self.look, self.steps = look, np.array(steps)
         size = np.sqrt(np.mean(x**2, axis=1, keepdims=True))
         v = look.rounded(size * look.rng.standard_normal(x.shape))
-        self.x, self.tangents = x, np.zeros_like(x)
+        self.x = x
         y = look.images(look.fill(1.0), x)
         self.y = np.full_like(x, np.nan) if y is None else y
-        if carried:
-            try:
-                images, self.tangents = look.carried(x, v)
-            except ShapeError:
+        try:
+            images, self.tangents = look.carried(x, v)
+        except ShapeError:
+            raise
+        except Exception as error:
+            if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError):
                 raise
-            except Exception as error:
-                if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError):
-                    raise
-                raise Absent(" ".join(str(error).split())[:150]) from error
-            self._same_images(images)
+            raise Absent(" ".join(str(error).split()).removeprefix("function: ")[:150]) from error
+        self._same_images(images)
         self.central, self.gap = [], []
         fine = np.isfinite(self.y).all(axis=1)
         for h in steps:
@@ -58,7 +59,9 @@ class Samples:
         sizes = np.where(np.isfinite(sizes), sizes, 1.0)
         self.relative = self.off / np.maximum(sizes, np.finfo(np.float64).tiny)
         self.sizes = sizes
-        self.noise = 4 * look.roundoff * np.linalg.norm(self.y, axis=1) / self.steps[:, None]
+        # Rounding of the state, of its image, and of what lies between them.
+        inner = np.linalg.norm(x, axis=1) + np.linalg.norm(self.y, axis=1) + np.nan_to_num(self.length, posinf=0.0)
+        self.noise = 4 * look.roundoff * inner / self.steps[:, None]
 
     def _same_images(self, images: NDArray[np.float64]) -> None:
         look = self.look
@@ -76,10 +79,6 @@ class Samples:
         least: NDArray[np.float64] = np.nan_to_num(self.relative.min(axis=0), nan=10.0, posinf=10.0)
         return least
 
-    def stands_still(self) -> bool:
-        """Whether no image moves at all under the smaller steps."""
-        return bool(all((d[self.fine] == 0).all() for d in self.central[-2:]))
-
     def doubtful(self) -> NDArray[np.bool_]:
         """Where no difference agrees with the tangents, or the image stands still although they move."""
         agrees = (self.off <= self.look.agreement * self.sizes + self.noise).any(axis=0)
@@ -93,11 +92,13 @@ class Samples:
         conclusive = np.zeros(len(self.x), bool)
         for i in range(len(self.steps) - 2):
             three = self.central[i : i + 3]
-            spread = np.max(
-                [np.linalg.norm(three[a] - three[c], axis=1) for a, c in ((0, 1), (1, 2), (0, 2))], axis=0
-            )
+            spread = np.max([np.linalg.norm(three[a] - three[c], axis=1) for a, c in ((0, 1), (1, 2), (0, 2))], axis=0)
             allowed = EVIDENCE * spread + 3 * self.gap[i + 1] + 8 * self.noise[i + 2] + agreement * self.sizes[i + 1]
-            conclusive |= self.off[i + 1] > allowed
+            # Beyond the reach of a steep function differences are small, and fall as the steps grow.
+            steady = spread <= STEADY * self.lengths[i + 1]
+            if not getattr(self.look.map, "steps_inside", True):
+                steady &= self.lengths[i + 1] > 0  # else the image drowns a change that is too small for it
+            conclusive |= steady & (self.off[i + 1] > allowed)
         wrong: NDArray[np.bool_] = self.fine & ((never & conclusive) | self.halted(2))
         return wrong
 

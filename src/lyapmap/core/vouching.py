@@ -16,12 +16,12 @@ from lyapmap.core.samples import Absent, Samples
 
 NORMAL = (1.0, 0.1, 10.0, 1e-3)
 """Sizes of the normal draws at which `vouched` looks, beside numbers from 0 to 1 and from 1 to 2."""
-BESIDE = (1e3, 1e-2, 30.0)
-"""Sizes of the states beside which others stand while `vouched` looks whether rows depend on each other."""
 AGREEMENT = {"float32": 0.02, "float64": 3e-3}
 """Relative error against differences up to which a derivative agrees."""
 QUORUM = 3
 """States at which a derivative must be wrong before a map is refused."""
+GIVEN = "jacobian given"
+CUT = "detach(), stop_gradient, rounding or a custom gradient cuts or replaces it"
 NUMERIC = (CENTRAL_DIFFERENCES, "complex step")
 """Derivatives that a backend has taken of images alone, and judged itself."""
 
@@ -126,6 +126,7 @@ class _Look:
         self.per_group = 4 if self.n <= 8 else 2 if self.n <= 128 else 1
         self.narrow = False
         self.x = self.draw()
+        self.spare = self.rng.standard_normal(self.x.shape)
         self.beside = self.fill(1.0)
         y = self.images(self.beside, self.x)
         if y is None:  # some functions are not defined everywhere, and raise
@@ -151,9 +152,8 @@ class _Look:
 
     def fill(self, size: float) -> NDArray[np.float64]:
         """As many states of one size, to stand beside others."""
-        if self.narrow:
-            return self.rng.uniform(0.05, 0.95, self.x.shape)
-        return self.rounded(size * self.rng.standard_normal(self.x.shape))
+        self.spare = np.roll(self.spare, 1, axis=1)[::-1]
+        return self.rounded(0.5 + 0.4 * np.tanh(self.spare) if self.narrow else size * self.spare)
 
     def rounded(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """As the map's own precision holds them."""
@@ -193,14 +193,19 @@ class _Look:
     def at_rows(self) -> None:
         """The same states beside others, and in other places."""
         tolerance = max(1e4 * self.eps, 1e-6)
-        for size in BESIDE:
-            y = self.images(self.fill(size), self.x)
-            if y is not None and self.differing(y, self.y, tolerance).any():
-                # What remembers would show the same.
-                self.at_repetition()
+        size = np.sqrt(np.mean(self.x**2, axis=1))
+        # Beside large states, and, since the states are of several sizes themselves, without any.
+        for largest, others in ((np.inf, 1e3), (np.inf, 1e-2), (3.0, 0.3), (0.3, 0.03)):
+            kept = size <= largest
+            fill = self.fill(others)
+            y = self.images(fill, np.where(kept[:, None], self.x, fill))
+            if y is not None and (kept & self.differing(y, self.y, tolerance)).any():
+                for _ in range(8):  # what counts would show the same
+                    self.at_repetition()
                 raise MapError(
-                    "function: the image of a state depends on the others of its batch (batch statistics, a sum, maximum "
-                    "or softmax over the batch, attention or a recurrent layer without batch_first); write it for rows"
+                    "function: the image of a state depends on the others of its batch (batch statistics, a sum, "
+                    "maximum or softmax over the batch, attention or a recurrent layer without batch_first); "
+                    "write it for rows"
                 )
         turned = self.apply(self.x[::-1])
         if turned is None:
@@ -221,7 +226,8 @@ class _Look:
         wide = self.roundoff > 1e-10
         samples = Samples(self, self.x, (3e-2, 5e-3, 1e-3) if wide else (1e-3, 1e-5, 1e-6))
         still = bool((samples.tangents[samples.fine] == 0).all())
-        if still and samples.stands_still() and not self.is_constant():
+        # Without rounding or comparisons inside, it is a steep function that is saturated.
+        if still and getattr(self.map, "steps_inside", True):
             self.at_steps()
         if not samples.doubtful().any():
             return
@@ -239,21 +245,17 @@ class _Look:
             return
         if np.concatenate(zero)[rows].all() and np.concatenate(zero).mean() > 0.5:
             raise Absent("its tangents are zero where its image moves")
+        way = str(self.map.derivative).partition(" (")[0]
+        mend = "remove it, or wrap with derivative='differences'"
         raise _Wrong(
-            f"function: its derivative ({self.map.derivative}) does not agree with differences (off by up to "
-            f"{min(100 * max(apart), 1000):.0f} %): "
-            + (
-                "mend jacobian, or leave it out"
-                if str(self.map.derivative) == "jacobian given"
-                else "detach(), stop_gradient, rounding or a custom gradient cuts or replaces it; remove it, or wrap with "
-                "derivative='differences'"
-            )
+            f"function: its derivative ({way}) does not agree with differences (off by {min(max(apart), 1):.0%}): "
+            + ("mend jacobian, or leave it out" if way == GIVEN else f"{CUT}; {mend}")
         )
 
     def at_steps(self) -> None:
         """Refuse a map whose image moves in jumps only: halve the way between two states until a jump is alone."""
         y = np.where(self.fine[:, None], self.y, self.y[np.flatnonzero(self.fine)[0]])
-        if self.is_constant() or not Samples(self, self.x, (1e-3, 1e-4), carried=False).stands_still():
+        if self.is_constant():
             return
         a = self.x[self.fine]
         b, ya = np.roll(a, 1, axis=0), y[self.fine]
@@ -262,7 +264,7 @@ class _Look:
         rows = np.arange(len(a))
         moves = ya[rows, coordinate] != yb[rows, coordinate]
         halvings = int(-np.log2(self.eps))
-        smooth = False
+        between = np.zeros(len(a), int)
         for turn in range(halvings + 2):
             middle = self.rounded((a + b) / 2)
             ym = self.images(np.zeros_like(self.x), np.concatenate([middle, self.x])[: len(self.x)])
@@ -272,15 +274,14 @@ class _Look:
             low, mid, high = (values[rows, coordinate] for values in (ya, ym, yb))
             # A way of many small steps looks smooth from afar.
             if turn > 0.55 * halvings:
-                smooth |= bool((((mid > low) & (mid < high)) | ((mid < low) & (mid > high)))[moves].any())
+                between += moves & (((mid > low) & (mid < high)) | ((mid < low) & (mid > high)))
             first = np.abs(mid - low) >= np.abs(high - mid)
             b, yb = np.where(first[:, None], middle, b), np.where(first[:, None], ym, yb)
             a, ya = np.where(first[:, None], a, middle), np.where(first[:, None], ya, ym)
-        if not smooth:
+        if (between < 2).all():  # the sign of zero lies between the others, once
             raise MapError(
-                "function: its image moves in jumps only (rounding, argmax, comparisons or whole numbers on the way): its "
-                "derivative is zero wherever there is one, and exponents say nothing; leave the rounding out, "
-                "or take verify=False"
+                "function: its image moves in jumps only (rounding, argmax, comparisons or whole numbers on the way), so "
+                "its derivative is zero wherever there is one; leave the rounding out, or take verify=False"
             )
 
     def is_constant(self) -> bool:
