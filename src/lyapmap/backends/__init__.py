@@ -18,7 +18,7 @@ from lyapmap.backends.plugins import claimed, load, plugins_by_name
 from lyapmap.backends.recurrent import recurrent_cell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
-from lyapmap.core.map import TangentMap, as_tangent_map, is_tangent_map
+from lyapmap.core.map import TangentMap, is_tangent_map, unchecked
 from lyapmap.core.structure import keep_structure, structure_of
 from lyapmap.core.vouching import vouched
 
@@ -112,7 +112,7 @@ def wrap(
         if options or backend or state_example is not None:
             extra = next(iter(options), "backend" if backend else "state_example")
             raise LyapmapError(f"{extra}: {type(function).__name__} is a map already and takes no options")
-        made = as_tangent_map(function)
+        made = function if is_tangent_map(function) else unchecked(function)
         if shape not in (None, tuple(made.state_shape)):
             raise ShapeError(f"state_shape: {type(function).__name__} is a map of {made.state_shape}, got {shape}")
         # Ours have been looked at where they were made, and noise differs from step to step.
@@ -130,6 +130,11 @@ def wrap(
     example = (
         None if state_example is None else state_example if structure is None else structure.flatten(state_example)
     )
+    if verify and type(made).__name__ == "NumbaMap":
+        from lyapmap.backends.numba_rows import NumbaRows
+
+        vouched(NumbaRows(made), example=example)
+        verify = False
     return vouched(made, example=example, differences=derivative is not None, verify=verify)
 
 

@@ -35,7 +35,7 @@ def _held(cell: Any, inputs: Any, parts: int) -> Any:
     """h -> cell(u, h), or [h, c] -> cell(u, [h, c]), as a model."""
     module = keras()
 
-    class HeldInput(module.layers.Layer):  # type: ignore[misc, name-defined]
+    class HeldInput(module.layers.Layer):  # type: ignore[name-defined]
         """A cell whose input is the same at every step."""
 
         def __init__(self, cell: Any, inputs: Any, **options: Any) -> None:
@@ -60,7 +60,8 @@ def _held(cell: Any, inputs: Any, parts: int) -> Any:
         @classmethod
         def from_config(cls, config: dict[str, Any]) -> Any:
             cell = module.saving.deserialize_keras_object(config["cell"])
-            cell.build((None, len(config["inputs"])))
+            if not cell.built:
+                cell.build((None, len(config["inputs"])))
             return cls(**(config | {"cell": cell}))
 
     state = [module.Input((cell.units,), dtype=cell.compute_dtype) for _ in range(parts)]

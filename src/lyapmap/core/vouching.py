@@ -81,8 +81,11 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
             look.at_rows()
         if differences:
             return Differences(made, "asked for")
-        if look.sees_images and str(made.derivative).partition(" (")[0] not in NUMERIC:  # type: ignore[attr-defined]
-            made = _with_derivative(look, made)
+        if look.sees_images:
+            if str(made.derivative).partition(" (")[0] in NUMERIC:  # type: ignore[attr-defined]
+                look.at_steps(if_still=True)
+            else:
+                made = _with_derivative(look, made)
             look.at_repetition()
     return made
 
@@ -252,8 +255,15 @@ class _Look:
             + ("mend jacobian, or leave it out" if way == GIVEN else f"{CUT}; {mend}")
         )
 
-    def at_steps(self) -> None:
-        """Refuse a map whose image moves in jumps only: halve the way between two states until a jump is alone."""
+    def at_steps(self, if_still: bool = False) -> None:
+        """Refuse a map whose image moves in jumps only: halve the way between two states until a jump is alone.
+
+        `if_still`: only where the image stands still under small changes at nearly all states.
+        """
+        if if_still:
+            near = self.images(self.beside, self.rounded(self.x * (1 + self.eps**0.6)))
+            if near is None or (near == self.y)[self.fine].mean() < 0.9:
+                return
         y = np.where(self.fine[:, None], self.y, self.y[np.flatnonzero(self.fine)[0]])
         if self.is_constant():
             return
