@@ -51,8 +51,8 @@ def wrap(
     backend : "numpy", "numba", "torch", "tensorflow", "keras", "jax" or the name of an entry point, optional
         Which framework `function` belongs to; found out by default.
     inputs : (m,), optional
-        Only for a recurrent cell (torch's and Keras's `GRUCell`, `LSTMCell`, `RNNCell` and `SimpleRNNCell`, flax's): what
-        it is given at every step, zeros by default. The map is that of its hidden state.
+        Only for a recurrent cell (`GRUCell`, `LSTMCell`, `RNNCell` of torch, Keras or flax): what it is given at
+        every step, zeros by default. The map is that of its hidden state.
     derivative : "differences", optional
         Take the derivative by central differences, whatever the framework has to offer.
     verify : bool

@@ -150,12 +150,12 @@ class JaxMap:
                 self._jacobian_by_tangents = True
         return cast(jax.Array, jacobian_from_jvp(self, x))
 
-    def other_derivative(self) -> bool:
+    def other_derivative(self, reason: str) -> bool:
         """Turn to reverse mode; False where that has been tried."""
         if self._reverse:
             return False
         self._reverse = True
-        self.derivative = "reverse mode (forward mode is not what differences show, or fails)"
+        self.derivative = f"reverse mode ({reason})"
         return True
 
     def _by_cotangents(self, x: jax.Array) -> jax.Array:

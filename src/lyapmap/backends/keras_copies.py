@@ -102,8 +102,8 @@ def require_no_memory(model: Any, shape: tuple[int, ...], dtype: str) -> None:
     if not np.array_equal(first, second, equal_nan=True):
         name = model.non_trainable_variables[changed.index(True)].name
         raise MapError(
-            f"function: two calls with the same states differ: {model.name} remembers or counts in its variable {name!r}; "
-            "make that a part of the state (state_example)"
+            f"function: two calls with the same states differ: {model.name} remembers or counts in its variable "
+            f"{name!r}; make that a part of the state (state_example)"
         )
 
 

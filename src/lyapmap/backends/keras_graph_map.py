@@ -145,12 +145,12 @@ class TensorFlowMap:
             found = self._jacobian(x)
         return found
 
-    def other_derivative(self) -> bool:
+    def other_derivative(self, reason: str) -> bool:
         """Turn to Jacobians by reverse mode; False where that has been tried."""
         if self._carry is None:
             return False
         self._carry = None
-        self.derivative = "batch Jacobian (forward mode is not what differences show)"
+        self.derivative = f"batch Jacobian ({reason})"
         return True
 
     def _jacobian(self, x: Tensor) -> Tensor:
@@ -288,8 +288,8 @@ class TensorFlowMap:
         size = np.abs(np.nan_to_num(eager)).max(initial=0)
         if not np.allclose(eager, compiled, rtol=tolerance, atol=tolerance * size, equal_nan=True):
             raise MapError(
-                "function: its image does not depend on the state when TensorFlow traces it, as it does when called; it must "
-                "not pass through NumPy or remember in Python"
+                "function: its image does not depend on the state in the same way when TensorFlow traces it and when it "
+                "is called; it must not pass through NumPy, or remember in Python"
             )
 
     def _rows_at_once(self, memory_limit: int) -> int:

@@ -1,4 +1,4 @@
-"""A function compiled by Numba for one state, called for each row from Python: enough to look at it without compiling more."""
+"""A function compiled by Numba for one state, called from Python for each row: to look at it without compiling more."""
 
 from __future__ import annotations
 

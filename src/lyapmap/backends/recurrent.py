@@ -106,8 +106,8 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
 def over_sequences(name: str, cell: str) -> MapError:
     """The error for a recurrent layer."""
     return MapError(
-        f"function: {name} goes over sequences and is no map of its state; wrap {cell} for the recurrence of the hidden "
-        "state, or a function of one state that calls it"
+        f"function: {name} goes over sequences and is no map of its state; wrap {cell} for the recurrence of the "
+        "hidden state, or a function of one state that calls it"
     )
 
 

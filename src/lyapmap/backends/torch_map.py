@@ -68,7 +68,7 @@ class TorchMap:
         self._dtype, self._device = dtype, device
         self._rows = self._rows_at_once(memory_limit)
         self._ways = iter((RULES, REVERSE))
-        self._way = FORWARD
+        self._way, self._first_reason = FORWARD, ""
         self._jacobian_by_tangents = False
         self._has_rules = self._rules_agree()
 
@@ -113,16 +113,19 @@ class TorchMap:
 
     def pull(self, x: Tensor, u: Tensor) -> Tensor:
         """The transposed Jacobian applied to one cotangent at each state, (b, n), (b, n) -> (b, n)."""
-        return torch.cat([self._pulled(rows, part[None])[0] for rows, part in zip(x.split(32), u.split(32))])
+        return torch.cat(
+            [self._pulled(rows, part[None])[0] for rows, part in zip(x.split(32), u.split(32), strict=True)]
+        )
 
-    def other_derivative(self) -> bool:
+    def other_derivative(self, reason: str) -> bool:
         """Turn to the next exact way to tangents: our own rules alone, then reverse mode; False where none is left."""
+        self._first_reason = self._first_reason or reason
         self._way = next(self._ways, "")
         if self._way == RULES:
             self._has_rules = True  # what they do not know they refuse
         elif self._way == REVERSE:
             self._has_rules = False
-            self.derivative = "reverse mode (forward mode is not what differences show, or fails)"
+            self.derivative = f"{REVERSE} ({self._first_reason})"
         return bool(self._way)
 
     def in_float64(self) -> TorchMap | None:

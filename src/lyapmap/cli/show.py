@@ -111,7 +111,7 @@ def common_facts(result: Result, source: Source | None = None) -> list[tuple[str
     origin = result.provenance
     if source is not None:
         facts.append(("started from", source.started_from))
-    if origin.get("derivative") in ("complex step", "central differences"):
+    if str(origin.get("derivative")).startswith(("complex step", "central differences")):
         facts.append(("derivative", str(origin["derivative"])))
     if "seconds" in origin:
         facts.append(("seconds", f"{origin['seconds']:.2f}"))

@@ -181,7 +181,9 @@ def _callable(
     is_map = hasattr(target, "apply") and hasattr(target, "jacobian")
     if is_map and dtype is not None:
         raise LyapmapError(f"--dtype: {text} is a map already and has its own")
-    options = {} if is_map else {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
+    options: dict[str, Any] = (
+        {} if is_map else {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
+    )
     if is_map:
         tangent_map = wrap(target)
     elif shape is None and not tells_shape(target):

@@ -13,7 +13,6 @@ from lyapmap.core.errors import MapError, ShapeError
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.samples import Absent, Samples
 
-
 NORMAL = (1.0, 0.1, 10.0, 1e-3)
 """Sizes of the normal draws at which `vouched` looks, beside numbers from 0 to 1 and from 1 to 2."""
 AGREEMENT = {"float32": 0.02, "float64": 3e-3}
@@ -36,8 +35,8 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
     Parameters
     ----------
     made : TangentMap
-        Of any backend. Optional members that are used: `other_derivative()`, which turns to another
-        exact way and tells whether there was one; `pull(x, u)`, the transposed Jacobian applied to
+        Of any backend. Optional members that are used: `other_derivative(reason)`, which turns to another
+        exact way, for a reason in words, and tells whether there was one; `pull(x, u)`, the transposed Jacobian applied to
         cotangents (b, n), on which `jacobian` stands, with `jacobian_by_tangents()`, which makes it
         stand on `jvp`; `in_float64()`, the same map in double precision or None; `roundoff`, the
         coarsest precision in which it computes; `steps_inside`, whether it rounds or compares.
@@ -93,25 +92,30 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
 def _with_derivative(look: _Look, made: Any) -> TangentMap:
     """The map with the first of its ways to a derivative that differences confirm."""
     first: Exception | None = None
+    failure: Exception
     refusal: _Wrong | None = None
     while True:
         way = made.derivative
         try:
             look.at_derivative()
             break
-        except (Absent, _Wrong) as failure:
+        except (Absent, _Wrong) as error:
+            failure = error
             first = first or failure
             if isinstance(failure, _Wrong):
                 refusal = refusal or failure
-            failed = f"{way}: {failure}"
-        if not (hasattr(made, "other_derivative") and made.other_derivative()):
+        if not (hasattr(made, "other_derivative") and made.other_derivative(f"{way} {_short(failure)}")):
             if refusal is not None:
                 raise MapError(str(refusal)) from None
             look.at_steps()
-            return Differences(made, failed if first is None else str(first))
+            return Differences(made, str(first))
     look.at_jacobian()
     found: TangentMap = made
     return found
+
+
+def _short(failure: Exception) -> str:
+    return "is not what differences show" if isinstance(failure, _Wrong) else f"fails: {failure}"
 
 
 class _Look:
@@ -243,7 +247,7 @@ class _Look:
             zero.append((more.tangents == 0).all(axis=1))
             apart.extend(more.errors[found])
         rows = np.concatenate(wrong)
-        groups = np.array([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong]).sum(axis=0)
+        groups = np.sum([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong], axis=0)
         if rows.sum() < QUORUM or (groups.max() < max(QUORUM, 1.5 * self.per_group) and rows.mean() < 0.3):
             return
         if np.concatenate(zero)[rows].all() and np.concatenate(zero).mean() > 0.5:
@@ -290,8 +294,8 @@ class _Look:
             a, ya = np.where(first[:, None], a, middle), np.where(first[:, None], ya, ym)
         if (between < 2).all():  # the sign of zero lies between the others, once
             raise MapError(
-                "function: its image moves in jumps only (rounding, argmax, comparisons or whole numbers on the way), so "
-                "its derivative is zero wherever there is one; leave the rounding out, or take verify=False"
+                "function: its image moves in jumps only (rounding, argmax, comparisons or whole numbers on the way), "
+                "so its derivative is zero wherever there is one; leave the rounding out, or take verify=False"
             )
 
     def is_constant(self) -> bool:
