@@ -288,8 +288,8 @@ class TensorFlowMap:
         size = np.abs(np.nan_to_num(eager)).max(initial=0)
         if not np.allclose(eager, compiled, rtol=tolerance, atol=tolerance * size, equal_nan=True):
             raise MapError(
-                "function: its image does not depend on the state in the same way when TensorFlow traces it and when it "
-                "is called; it must not pass through NumPy, or remember in Python"
+                "function: its image does not depend on the state in the same way when TensorFlow traces it and when "
+                "it is called; it must not pass through NumPy, or remember in Python"
             )
 
     def _rows_at_once(self, memory_limit: int) -> int:

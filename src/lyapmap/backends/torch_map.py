@@ -113,9 +113,8 @@ class TorchMap:
 
     def pull(self, x: Tensor, u: Tensor) -> Tensor:
         """The transposed Jacobian applied to one cotangent at each state, (b, n), (b, n) -> (b, n)."""
-        return torch.cat(
-            [self._pulled(rows, part[None])[0] for rows, part in zip(x.split(32), u.split(32), strict=True)]
-        )
+        parts = zip(x.split(32), u.split(32), strict=True)
+        return torch.cat([self._pulled(rows, cotangents[None])[0] for rows, cotangents in parts])
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to the next exact way to tangents: our own rules alone, then reverse mode; False where none is left."""

@@ -1,4 +1,4 @@
-"""Tangents beside differences: whether a derivative is right, judged so that rounding and kinks never speak against it."""
+"""Tangents beside differences: is a derivative right? Judged so that rounding and kinks never speak against it."""
 
 from __future__ import annotations
 

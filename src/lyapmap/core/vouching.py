@@ -35,10 +35,10 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
     Parameters
     ----------
     made : TangentMap
-        Of any backend. Optional members that are used: `other_derivative(reason)`, which turns to another
-        exact way, for a reason in words, and tells whether there was one; `pull(x, u)`, the transposed Jacobian applied to
-        cotangents (b, n), on which `jacobian` stands, with `jacobian_by_tangents()`, which makes it
-        stand on `jvp`; `in_float64()`, the same map in double precision or None; `roundoff`, the
+        Of any backend. Optional members that are used: `other_derivative(reason)`, which turns to
+        another exact way, for a reason in words, and tells whether there was one; `pull(x, u)`, the
+        transposed Jacobian applied to cotangents (b, n), on which `jacobian` stands, with
+        `jacobian_by_tangents()`, which makes it stand on `jvp`; `in_float64()`, the same map in double precision or None; `roundoff`, the
         coarsest precision in which it computes; `steps_inside`, whether it rounds or compares.
     example : (n,), optional
         A state from where the map will be used.
@@ -239,18 +239,20 @@ class _Look:
         if not samples.doubtful().any():
             return
         steps = 10.0 ** -np.arange(0.5, 4.5, 0.5) if wide else 10.0 ** -np.arange(1.0, 9.0)
-        wrong, zero, apart = [], [], [0.0]
+        wrong: list[NDArray[np.bool_]] = []
+        zero: list[NDArray[np.bool_]] = []
+        apart = [0.0]
         for _ in range(3):
             more = Samples(self, self.draw(), tuple(steps))
             found = more.wrong()
             wrong.append(found)
             zero.append((more.tangents == 0).all(axis=1))
             apart.extend(more.errors[found])
-        rows = np.concatenate(wrong)
-        groups = np.sum([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong], axis=0)
+        rows, zeros = np.concatenate(wrong), np.concatenate(zero)
+        groups: NDArray[np.int64] = np.sum([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong], axis=0)
         if rows.sum() < QUORUM or (groups.max() < max(QUORUM, 1.5 * self.per_group) and rows.mean() < 0.3):
             return
-        if np.concatenate(zero)[rows].all() and np.concatenate(zero).mean() > 0.5:
+        if zeros[rows].all() and zeros.mean() > 0.5:
             raise Absent("its tangents are zero where its image moves")
         way = str(self.map.derivative).partition(" (")[0]
         mend = "remove it, or wrap with derivative='differences'"
