@@ -38,8 +38,9 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
         Of any backend. Optional members that are used: `other_derivative(reason)`, which turns to
         another exact way, for a reason in words, and tells whether there was one; `pull(x, u)`, the
         transposed Jacobian applied to cotangents (b, n), on which `jacobian` stands, with
-        `jacobian_by_tangents()`, which makes it stand on `jvp`; `in_float64()`, the same map in double precision or None; `roundoff`, the
-        coarsest precision in which it computes; `steps_inside`, whether it rounds or compares.
+        `jacobian_by_tangents()`, which makes it stand on `jvp`; `in_float64()`, the same map in double
+        precision or None; `roundoff`, the coarsest precision in which it computes; `steps_inside`,
+        whether it rounds or compares.
     example : (n,), optional
         A state from where the map will be used.
     differences : bool
@@ -142,7 +143,7 @@ class _Look:
             self.beside = self.fill(1.0)
             y = self.images(self.beside, self.x)
         self.y = np.full_like(self.x, np.nan) if y is None else y
-        self.fine = np.isfinite(self.y).all(axis=1)
+        self.fine: NDArray[np.bool_] = np.asarray(np.isfinite(self.y).all(axis=1))
         self.sees_images = bool(self.fine.any())
 
     def draw(self) -> NDArray[np.float64]:
