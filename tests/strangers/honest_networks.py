@@ -103,7 +103,7 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
         "both directions": (Step(lambda x, g: g(x)[0], nn.GRU(8, 4, batch_first=True, bidirectional=True)), SEQUENCE),
         "gru cell, called": (Step(lambda x, g: g(torch.zeros_like(x), x), nn.GRUCell(8, 8)), VECTOR),
         "fourier": (
-            Step(lambda x: torch.fft.irfft(torch.fft.rfft(x) * torch.exp(1j * torch.arange(5.0)), n=8)),
+            Step(lambda x: torch.fft.irfft(torch.fft.rfft(x) * phases, n=8)),
             VECTOR,
         ),
         "normalized": (Step(lambda x: F.normalize(x, dim=-1)), VECTOR),
@@ -136,9 +136,7 @@ def networks() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
         "shifted there and back": (Step(lambda x: (x + 1e4) - 1e4), VECTOR),
         "normalized image": (Step(lambda x: torch.tanh((255 * x - 127) / 58)), IMAGE),
         "image network": (
-            nn.Sequential(
-                nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), up, nn.Conv2d(8, 3, 1), nn.Sigmoid()
-            ),
+            nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), up, nn.Conv2d(8, 3, 1), nn.Tanh()),
             (3, 16, 16),
         ),
         "one value": (nn.Sequential(nn.Linear(1, 4), nn.ReLU(), nn.Linear(4, 1)), (1,)),

@@ -1,4 +1,4 @@
-"""Derivatives that are not what they seem, in every framework: refused, mended, or said; honest ones are let through."""
+"""Derivatives that are not what they seem, in all frameworks: refused, mended or told; honest ones are let through."""
 
 from __future__ import annotations
 
