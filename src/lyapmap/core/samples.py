@@ -53,6 +53,8 @@ class Samples:
         self.length = np.linalg.norm(self.tangents, axis=1)
         self.lengths = [np.linalg.norm(d, axis=1) for d in self.central]
         self.off = np.array([np.linalg.norm(self.tangents - d, axis=1) for d in self.central])
+        if look.n == 1:  # slopes are given without their signs, which exponents do not need
+            self.off = np.array([np.abs(self.length - size) for size in self.lengths])
         sizes = np.maximum(self.lengths, self.length)
         # NaN where the image moves is as wrong as can be.
         self.off[:, ~np.isfinite(self.length)] = np.inf
@@ -98,9 +100,15 @@ class Samples:
             steady = spread <= STEADY * self.lengths[i + 1]
             if not getattr(self.look.map, "steps_inside", True):
                 steady &= self.lengths[i + 1] > 0  # else the image drowns a change that is too small for it
-            conclusive |= steady & (self.off[i + 1] > allowed)
+            conclusive |= steady & self.within_reach(self.steps[i + 1]) & (self.off[i + 1] > allowed)
         wrong: NDArray[np.bool_] = self.fine & ((never & conclusive) | self.halted(2))
         return wrong
+
+    def within_reach(self, h: float) -> NDArray[np.bool_]:
+        """Where a step is not far larger than all that the image can move by: else differences say nothing."""
+        size = np.linalg.norm(np.where(self.fine[:, None], self.y, 0), axis=1).max() + np.linalg.norm(self.x, axis=1)
+        reach: NDArray[np.bool_] = ~(self.length * h > 10 * size)
+        return reach
 
     def halted(self, times: int) -> NDArray[np.bool_]:
         """Where most values stand still, under some steps, that should have moved far beyond rounding."""
@@ -110,5 +118,6 @@ class Samples:
         size = np.maximum(np.abs(self.y).max(axis=1, keepdims=True), np.abs(self.x).max(axis=1, keepdims=True))
         for h, central in zip(self.steps, self.central, strict=True):
             moved = np.abs(self.tangents) * h > STANDSTILL * self.look.roundoff * size
-            halted += (moved & (central == 0)).sum(axis=1) > 0.8 * np.maximum(moved.sum(axis=1), 1)
+            stands = (moved & (central == 0)).sum(axis=1) > 0.8 * np.maximum(moved.sum(axis=1), 1)
+            halted += stands & self.within_reach(h)
         return halted >= times

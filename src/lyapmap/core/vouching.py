@@ -20,6 +20,8 @@ AGREEMENT = {"float32": 0.02, "float64": 3e-3}
 QUORUM = 3
 """States at which a derivative must be wrong before a map is refused."""
 GIVEN = "jacobian given"
+CORE = [0, len(NORMAL) + 2]
+"""Numbers of the groups of states that no map can object to: those from 0 to 1, and about an example."""
 CUT = "detach(), stop_gradient, rounding or a custom gradient cuts or replaces it"
 NUMERIC = (CENTRAL_DIFFERENCES, "complex step")
 """Derivatives that a backend has taken of images alone, and judged itself."""
@@ -251,6 +253,10 @@ class _Look:
             apart.extend(more.errors[found])
         rows, zeros = np.concatenate(wrong), np.concatenate(zero)
         groups: NDArray[np.int64] = np.sum([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong], axis=0)
+        if str(self.map.derivative) == GIVEN and groups[[i for i in CORE if i < len(groups)]].sum() < max(
+            2, 0.75 * self.per_group
+        ):
+            return  # what a user wrote may hold where the map lives only
         if rows.sum() < QUORUM or (groups.max() < max(QUORUM, 1.5 * self.per_group) and rows.mean() < 0.3):
             return
         if zeros[rows].all() and zeros.mean() > 0.5:
