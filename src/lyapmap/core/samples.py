@@ -49,8 +49,10 @@ class Samples:
             self.central.append((ahead - behind) / (2 * h))
             self.gap.append(np.linalg.norm((ahead - 2 * self.y + behind) / h, axis=1))
             fine &= np.isfinite(both).reshape(2, len(x), -1).all(axis=(0, 2))
-        self.fine = fine
         self.length = np.linalg.norm(self.tangents, axis=1)
+        if look.given:  # a user's jacobian may say itself that there is none
+            fine &= np.isfinite(self.length)
+        self.fine: NDArray[np.bool_] = np.asarray(fine)
         self.lengths = [np.linalg.norm(d, axis=1) for d in self.central]
         self.off = np.array([np.linalg.norm(self.tangents - d, axis=1) for d in self.central])
         if look.n == 1:  # slopes are given without their signs, which exponents do not need

@@ -128,6 +128,7 @@ class _Look:
         self.map = made
         self.ops = made.ops
         self.n = dimension(made.state_shape)
+        self.given = str(made.derivative) == GIVEN
         self.eps = float(np.finfo(self.ops.dtype).eps)
         self.roundoff = max(self.eps, getattr(made, "roundoff", 0.0))
         self.agreement = AGREEMENT["float64" if self.roundoff < 1e-10 else "float32"]
@@ -237,7 +238,7 @@ class _Look:
         samples = Samples(self, self.x, (3e-2, 5e-3, 1e-3) if wide else (1e-3, 1e-5, 1e-6))
         still = bool((samples.tangents[samples.fine] == 0).all())
         # Without rounding or comparisons inside, it is a steep function that is saturated.
-        if still and getattr(self.map, "steps_inside", True):
+        if still and not self.given and getattr(self.map, "steps_inside", True):
             self.at_steps()
         if not samples.doubtful().any():
             return
@@ -253,9 +254,7 @@ class _Look:
             apart.extend(more.errors[found])
         rows, zeros = np.concatenate(wrong), np.concatenate(zero)
         groups: NDArray[np.int64] = np.sum([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong], axis=0)
-        if str(self.map.derivative) == GIVEN and groups[[i for i in CORE if i < len(groups)]].sum() < max(
-            2, 0.75 * self.per_group
-        ):
+        if self.given and groups[[i for i in CORE if i < len(groups)]].sum() < max(2, 0.75 * self.per_group):
             return  # what a user wrote may hold where the map lives only
         if rows.sum() < QUORUM or (groups.max() < max(QUORUM, 1.5 * self.per_group) and rows.mean() < 0.3):
             return
