@@ -275,7 +275,7 @@ def _result(
     complete = values.shape[1] == min(m, n)
     largest = values[:, :1]
     epsilon = float(np.finfo(function.ops.dtype).eps)
-    if origin["derivative"] == "central differences":
+    if str(origin["derivative"]).startswith("central differences"):
         epsilon = epsilon ** (2 / 3)
     with np.errstate(invalid="ignore", divide="ignore"):
         rank = ((values > largest * max(m, n) * epsilon) & (values > 0)).sum(axis=1)

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from lyapmap.backends.plugins import claimed, load, plugins_by_name
+from lyapmap.backends.recurrent import recurrent_cell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
-from lyapmap.core.map import TangentMap, as_tangent_map, is_tangent_map
+from lyapmap.core.map import TangentMap, is_tangent_map, unchecked
 from lyapmap.core.periodic_states import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
+from lyapmap.core.vouching import vouched
 
 
 def wrap(
@@ -29,6 +31,9 @@ def wrap(
     state_example: Any = None,
     periods: Any = None,
     backend: str | None = None,
+    inputs: Any = None,
+    derivative: str | None = None,
+    verify: bool = True,
     **options: Any,
 ) -> TangentMap:
     """Make a map of a function or a network.
@@ -50,6 +55,15 @@ def wrap(
         [0, period), so that they have a dimension. Tangents are untouched.
     backend : "numpy", "numba", "torch", "tensorflow", "keras", "jax" or the name of an entry point, optional
         Which framework `function` belongs to; found out by default.
+    inputs : (m,), optional
+        Only for a recurrent cell (`GRUCell`, `LSTMCell`, `RNNCell` of torch, Keras or flax): what it is given at
+        every step, zeros by default. The map is that of its hidden state.
+    derivative : "differences", optional
+        Take the derivative by central differences, whatever the framework has to offer.
+    verify : bool
+        Whether to look at the map before it is trusted (see `lyapmap.core.vouching.vouched`): images
+        that repeat, rows that do not depend on each other, a derivative that is what differences
+        show. Takes about as long as fifty evaluations; False is for those who know.
     **options
         For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype`, `device` and
         `memory_limit` (torch, TensorFlow, Keras, JAX), `xla` (TensorFlow, Keras), `provenance`.
@@ -62,7 +76,13 @@ def wrap(
     ------
     LyapmapError
         If the function does not map states of this shape to themselves, or an option is unknown; if
-        a backend of another package cannot be loaded.
+        two calls differ, rows depend on each other, or the derivative is wrong; if a backend of
+        another package cannot be loaded.
+
+    Notes
+    -----
+    A function that has no derivative in its framework (it passes through NumPy, say) gets one by
+    differences; `map.derivative` and every result's provenance say so.
 
     Examples
     --------
@@ -84,23 +104,59 @@ def wrap(
     {'angle': array([[0.5]]), 'momentum': array([[0.5]])}
     """
     if periods is not None:
-        whole = wrap(function, state_shape=state_shape, state_example=state_example, backend=backend, **options)
+        whole = wrap(
+            function,
+            state_shape=state_shape,
+            state_example=state_example,
+            backend=backend,
+            inputs=inputs,
+            derivative=derivative,
+            verify=verify,
+            **options,
+        )
         return PeriodicStates(whole, periods)
+    if derivative not in (None, "differences"):
+        raise LyapmapError(f"derivative: expected 'differences' or None, got {derivative!r}")
     shape = _shape(state_shape)
+    cell = recurrent_cell(function)
+    if cell is not None:
+        function, backend = cell.map_of_state(inputs), cell.backend
+        shape, state_example = None, cell.state_example(shape, state_example)
+        options["provenance"] = cell.described(inputs) | (options.get("provenance") or {})
+    elif inputs is not None:
+        raise LyapmapError("inputs: only a recurrent cell takes them; for other maps see lyapmap.driven")
     if is_tangent_map(function) or (_resembles_map(function) and not _is_module(function)):
         if options or backend or state_example is not None:
             extra = next(iter(options), "backend" if backend else "state_example")
             raise LyapmapError(f"{extra}: {type(function).__name__} is a map already and takes no options")
-        ready = as_tangent_map(function)
-        if shape not in (None, tuple(ready.state_shape)):
-            raise ShapeError(f"state_shape: {type(function).__name__} is a map of {ready.state_shape}, got {shape}")
-        return ready
-    if not callable(function) and not _is_tensorflow(function):  # a SavedModel may have signatures only
-        raise MapError(f"function: expected a function, a module or a map, got {type(function).__name__}")
-    if state_example is not None:
-        if shape is not None:
+        made = function if is_tangent_map(function) else unchecked(function)
+        if shape not in (None, tuple(made.state_shape)):
+            raise ShapeError(f"state_shape: {type(function).__name__} is a map of {made.state_shape}, got {shape}")
+        # Ours have been looked at where they were made, and noise differs from step to step.
+        verify = verify and not hasattr(made, "at") and not type(function).__module__.startswith("lyapmap.")
+    else:
+        if not callable(function) and not _is_tensorflow(function):  # a SavedModel may have signatures only
+            raise MapError(f"function: expected a function, a module or a map, got {type(function).__name__}")
+        if state_example is None:
+            made = _unstructured(function, shape, backend, options)
+        elif shape is not None:
             raise LyapmapError("state_example: give either this or state_shape, not both")
-        return _structured(function, state_example, backend, options)
+        else:
+            made = _structured(function, state_example, backend, options)
+    structure = getattr(made, "structure", None)
+    example = (
+        None if state_example is None else state_example if structure is None else structure.flatten(state_example)
+    )
+    if verify and type(made).__name__ == "NumbaMap":
+        from lyapmap.backends.numba_rows import NumbaRows
+
+        vouched(NumbaRows(made), example=example)
+        verify = False
+    return vouched(made, example=example, differences=derivative is not None, verify=verify)
+
+
+def _unstructured(function: Any, shape: tuple[int, ...] | None, backend: str | None, options: dict[str, Any]) -> Any:
+    """A map of states that are one array, not looked at yet."""
     builders = _builders()
     name = backend or _detect(function, shape, options)
     builder = builders.get(name)
@@ -131,7 +187,7 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
         if library_of(first) == name == "torch":
             given = {"device": first.device} | given
     if one_array:
-        return wrap(function, state_shape=shape, backend=name, **given)
+        return _unstructured(function, shape, name, given)
     if name == "numba":
         raise LyapmapError("state_example: Numba functions take one array; give state_shape, or backend='numpy'")
     if network == "keras":
@@ -146,7 +202,7 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
         given["provenance"] = {"map": name_of(function)} | (given.get("provenance") or {})
     if given.get("jacobian") is not None:
         given["jacobian"] = FlatJacobian(given["jacobian"], structure)
-    made: Any = wrap(flat, state_shape=shape, backend=name, **given)
+    made = _unstructured(flat, shape, name, given)
     if made.ops.dtype != structure.dtype and "dtype" not in given:
         raise PrecisionError(
             f"state_example: holds {structure.dtype}, and the map computes in {made.ops.dtype}; "

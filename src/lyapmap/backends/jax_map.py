@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import JACOBIAN_CHUNK, dimension
+from lyapmap.core.map import JACOBIAN_CHUNK, dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
+STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback")
+"""Operations whose values move in steps, or whose inside is not seen; those that give whole numbers do too."""
 LIVE_ARRAYS = 8
 """Arrays of the largest size that are alive at once while tangents pass through, about."""
 
@@ -91,6 +93,10 @@ class JaxMap:
     """
 
     derivative = "forward mode"
+    roundoff = 0.0
+    """Rounding of the coarsest precision that was seen inside."""
+    steps_inside = False
+    """Whether rounding, comparisons or whole numbers were seen inside."""
 
     def __init__(
         self,
@@ -105,6 +111,7 @@ class JaxMap:
         self.provenance = provenance
         self._n = dimension(state_shape)
         self._function = function
+        self._reverse, self._jacobian_by_tangents = False, False
         self._rows = self._rows_at_once(memory_limit)
         self._apply = jax.jit(self._image)
         self._jvp = jax.jit(self._carry)
@@ -120,6 +127,8 @@ class JaxMap:
         k = v.shape[2]
         if k == 0:
             return self.apply(x), v
+        if self._reverse:
+            return self.apply(x), self._by_cotangents(x) @ v
         directions = min(k, self._rows)
         states = max(1, self._rows // directions)
         images, tangents = [], []
@@ -130,8 +139,26 @@ class JaxMap:
         return _joined(images, 0), _joined(tangents, 0)
 
     def jacobian(self, x: jax.Array) -> jax.Array:
-        """By reverse mode, independent of `jvp`."""
+        """By reverse mode, independent of `jvp`; by `jvp` where JAX has no reverse mode (loops of unknown length)."""
         self._require(x, "x")
+        if not self._jacobian_by_tangents:
+            try:
+                return self._by_cotangents(x)
+            except (TypeError, ValueError, NotImplementedError):
+                if self._reverse:
+                    raise
+                self._jacobian_by_tangents = True
+        return cast(jax.Array, jacobian_from_jvp(self, x))
+
+    def other_derivative(self, reason: str) -> bool:
+        """Turn to reverse mode; False where that has been tried."""
+        if self._reverse:
+            return False
+        self._reverse = True
+        self.derivative = f"reverse mode ({reason})"
+        return True
+
+    def _by_cotangents(self, x: jax.Array) -> jax.Array:
         n, parts = self._n, []
         for rows in _split(x, max(1, self._rows // min(n, JACOBIAN_CHUNK))):
             starts = range(0, n, JACOBIAN_CHUNK)
@@ -180,7 +207,11 @@ class JaxMap:
             )
         if answer.dtype != self.ops.dtype:
             raise PrecisionError(f"function: expected {self.ops.dtype} back, got {answer.dtype}")
-        largest = max([probe.size * probe.dtype.itemsize, *_sizes(traced.jaxpr)])
+        made = list(_made(traced.jaxpr))
+        largest = max([probe.size * probe.dtype.itemsize, *(size for size, _, _ in made)])
+        floats = [dtype for _, dtype, _ in made if jnp.issubdtype(dtype, jnp.floating)]
+        self.roundoff = max((float(jnp.finfo(dtype).eps) for dtype in floats), default=0.0)
+        self.steps_inside = any(name in STEPS or dtype.kind in "iub" for _, dtype, name in made)
         return max(1, int(memory_limit / (LIVE_ARRAYS * largest / 2)))
 
 
@@ -195,18 +226,18 @@ def _joined(arrays: list[jax.Array], axis: int) -> jax.Array:
     return arrays[0] if len(arrays) == 1 else jnp.concatenate(arrays, axis=axis)
 
 
-def _sizes(jaxpr: Any) -> Iterator[int]:
-    """Bytes of every array that a traced function makes, also in the functions that it calls."""
+def _made(jaxpr: Any) -> Iterator[tuple[int, Any, str]]:
+    """Bytes, dtype and operation of every array that a traced function makes, also in the functions that it calls."""
     for equation in jaxpr.eqns:
         for made in equation.outvars:
             shaped = made.aval
             if hasattr(shaped, "size") and hasattr(shaped.dtype, "itemsize"):
-                yield shaped.size * shaped.dtype.itemsize
+                yield shaped.size * shaped.dtype.itemsize, np.dtype(shaped.dtype), equation.primitive.name
         for value in equation.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):
                 inner = getattr(inner, "jaxpr", inner)
                 if hasattr(inner, "eqns"):
-                    yield from _sizes(inner)
+                    yield from _made(inner)
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from lyapmap.backends.keras_start import keras
 from lyapmap.core.errors import MapError, PrecisionError, ShapeError
 
@@ -73,6 +75,36 @@ def frozen(model: Any) -> Callable[[Any], Any]:
         return out
 
     return function
+
+
+def require_no_memory(model: Any, shape: tuple[int, ...], dtype: str) -> None:
+    """Refuse a model whose variables change while it is called in inference, and its image with them.
+
+    Raises
+    ------
+    MapError
+    """
+    ops, mode = keras().ops, in_inference(model)
+    trainable = [v.value for v in model.trainable_variables]
+    before = [v.value for v in model.non_trainable_variables]
+    if not before:
+        return
+    x = ops.full((2, *shape), 0.5, dtype)
+    try:
+        first, after = model.stateless_call(trainable, before, x, **mode)
+        changed = [bool(ops.any(a != b)) for a, b in zip(before, after, strict=True)]
+        if not any(changed):
+            return
+        second = model.stateless_call(trainable, after, x, **mode)[0]
+    except Exception:  # whatever it is, the map's own way of calling shows it to its author
+        return
+    first, second = (ops.convert_to_numpy(ops.stop_gradient(y)) for y in (first, second))
+    if not np.array_equal(first, second, equal_nan=True):
+        name = model.non_trainable_variables[changed.index(True)].name
+        raise MapError(
+            f"function: two calls with the same states differ: {model.name} remembers or counts in its variable "
+            f"{name!r}; make that a part of the state (state_example)"
+        )
 
 
 def in_inference(model: Any) -> dict[str, bool]:

@@ -15,6 +15,7 @@ from lyapmap.backends.keras_tangents import (
     NoTangents,
     bytes_per_row,
     forward,
+    precision_inside,
     pullbacks,
     pulled_back,
     reason,
@@ -30,12 +31,10 @@ Tensor = Any
 
 AGREEMENT = 1e4
 """Roundings, relative to the largest value, within which forward and reverse mode must agree."""
-DIFFERENCES = 0.03
-"""Relative error up to which reverse mode must agree with central differences."""
 CPU_LAYER_BYTES = 8 * 2**20
 """Size of a layer's tangents up to which a CPU carries rows at once: more fall out of its caches."""
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
-FORWARD = "forward mode"
+FORWARD, NONE = "forward mode", "none"
 XLA_DIRECTIONS = 16
 """Code compiled by XLA carries a multiple of so many directions; zeros fill up the rest."""
 LIVE_TENSORS = 8
@@ -50,7 +49,12 @@ class TensorFlowMap:
     derivative : str
         "forward mode", or "batch Jacobian (forward mode fails at ...)" where TensorFlow carries no
         tangents, or wrong ones. That is found out when the map is made: u . (J v) of forward mode
-        must be (Jᵀ u) . v of reverse mode at random states.
+        must be (Jᵀ u) . v of reverse mode at random states. "none" where TensorFlow has no
+        derivative at all: then `jvp` and `jacobian` raise `MapError`.
+    roundoff : float
+        Rounding of the coarsest precision inside.
+    steps_inside : bool
+        Whether something inside rounds, compares, or is not seen by TensorFlow.
     """
 
     def __init__(
@@ -77,7 +81,9 @@ class TensorFlowMap:
             self._apply = self._traced(self._image, 2)
         except Exception as error:
             raise unusable(error, "trace it") from error
+        self._require_same_when_traced()
         self._rows = self._rows_at_once(memory_limit)
+        self.roundoff, self.steps_inside = precision_inside(self._apply.graph)
         self._pull: Any = None
         self._looped = False
         self._carry = self._checked_forward()
@@ -93,7 +99,7 @@ class TensorFlowMap:
         if k == 0:
             return self.apply(x), v
         if self._carry is None:
-            return self.apply(x), self._by_jacobian(x, v)
+            return self.apply(x), self._by_jacobian(x, v)  # and its error, where there is no derivative
         if self._xla and k % XLA_DIRECTIONS:
             # Every shape is compiled anew, which takes seconds.
             more = self._tf.zeros((v.shape[0], self._n, -k % XLA_DIRECTIONS), self.ops.dtype)
@@ -128,11 +134,24 @@ class TensorFlowMap:
     def jacobian(self, x: Tensor) -> Tensor:
         """By reverse mode, independent of `jvp`."""
         self._require(x, "x")
+        if self.derivative == NONE:
+            raise MapError(
+                "function: its image does not depend on the state as far as TensorFlow can see; it must not pass "
+                "through NumPy, whole numbers or tf.stop_gradient"
+            )
         found = self._jacobian(x)
         if not self._looped and self._has_gaps(found, x):
             self._looped, self._pull = True, None
             found = self._jacobian(x)
         return found
+
+    def other_derivative(self, reason: str) -> bool:
+        """Turn to Jacobians by reverse mode; False where that has been tried."""
+        if self._carry is None:
+            return False
+        self._carry = None
+        self.derivative = f"batch Jacobian ({reason})"
+        return True
 
     def _jacobian(self, x: Tensor) -> Tensor:
         tf = self._tf
@@ -164,6 +183,9 @@ class TensorFlowMap:
         """The function that carries tangents, if what it gives is what reverse mode gives; else None."""
         name = without_forward(self._apply.graph, SUSPECTS)
         x, u, v, pulled = self._probe()
+        if pulled is None:
+            self.derivative = NONE
+            return None
         try:
             if without_forward(self._apply.graph):
                 raise NoTangents
@@ -177,12 +199,11 @@ class TensorFlowMap:
             raise
         except Exception as error:
             name = name or reason(error)
-        self._require_reverse(x, u, v, pulled)
         self.derivative = f"batch Jacobian (forward mode fails at {name})"
         return None
 
-    def _probe(self) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """States where the function is defined, random u and v, and (Jᵀ u) . v by reverse mode."""
+    def _probe(self) -> tuple[Tensor, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+        """States where the function is defined, random u and v, and (Jᵀ u) . v by reverse mode if there is any."""
         rng, shape = np.random.default_rng(0), (2, self._n)
         for low, high in ((-1.0, 1.0), (0.0, 1.0), (0.25, 1.25), (1.0, 2.0), (-2.0, -1.0)):
             x = self.ops.from_numpy(rng.uniform(low, high, shape))
@@ -197,26 +218,8 @@ class TensorFlowMap:
         except Exception as error:
             raise unusable(error, "differentiate it") from error
         if pulled is None:
-            raise MapError(
-                "function: its image does not depend on the state as far as TensorFlow can see; it must not pass "
-                "through NumPy, whole numbers or tf.stop_gradient"
-            )
+            return x, u, v, None
         return x, u, v, np.einsum("bi,bik->bk", self.ops.to_numpy(pulled).astype(np.float64), v)
-
-    def _require_reverse(self, x: Tensor, u: Any, v: Any, pulled: Any) -> None:
-        """Where forward mode fails, reverse mode must be what central differences show."""
-        ops, states = self.ops, self.ops.to_numpy(x).astype(np.float64)
-        apart = np.inf
-        for h in np.finfo(ops.dtype).eps ** (1 / 3) * np.array([0.1, 1.0, 10.0]):
-            ends = [[self._apply(ops.from_numpy(states + sign * h * v[:, :, i])) for sign in (1, -1)] for i in (0, 1)]
-            slopes = [(ops.to_numpy(a).astype(np.float64) - ops.to_numpy(b)) / (2 * h) for a, b in ends]
-            shown = np.einsum("bi,kbi->bk", u, np.array(slopes))
-            apart = min(apart, float(np.linalg.norm(shown - pulled) / np.linalg.norm(np.abs(shown) + np.abs(pulled))))
-        if not apart <= DIFFERENCES:
-            raise MapError(
-                "function: neither forward nor reverse mode of TensorFlow gives the derivative that differences show "
-                f"(off by {apart:.1e}); give custom gradients to what has none"
-            )
 
     def _same(self, ours: Any, theirs: Any) -> bool:
         tolerance = AGREEMENT * np.finfo(self.ops.dtype).eps
@@ -274,6 +277,19 @@ class TensorFlowMap:
             raise MapError(
                 "function: two calls with the same states differ; switch dropout and noise off "
                 "(lyapmap.noisy adds noise that can be repeated)"
+            )
+
+    def _require_same_when_traced(self) -> None:
+        """What a function does in Python is done once, when it is traced."""
+        x = self.ops.from_numpy(np.full((2, self._n), 0.5))
+        with self._tf.device(self.ops.device):
+            eager, compiled = self.ops.to_numpy(self._image(x)), self.ops.to_numpy(self._apply(x))
+        tolerance = AGREEMENT * float(np.finfo(self.ops.dtype).eps)
+        size = np.abs(np.nan_to_num(eager)).max(initial=0)
+        if not np.allclose(eager, compiled, rtol=tolerance, atol=tolerance * size, equal_nan=True):
+            raise MapError(
+                "function: its image does not depend on the state in the same way when TensorFlow traces it and when "
+                "it is called; it must not pass through NumPy, or remember in Python"
             )
 
     def _rows_at_once(self, memory_limit: int) -> int:

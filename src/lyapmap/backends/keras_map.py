@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.keras_copies import dtypes_of, frozen, in_dtype, in_inference, read_shape
+from lyapmap.backends.keras_copies import dtypes_of, frozen, in_dtype, in_inference, read_shape, require_no_memory
 from lyapmap.backends.keras_graph_map import DEFAULT_MEMORY_LIMIT, TensorFlowMap, checked_options, dtype_name
 from lyapmap.backends.keras_ops import resolved_device
 from lyapmap.backends.keras_precision import lossy_layer, require_float64
@@ -96,6 +96,7 @@ def wrap_keras(
     if backend == "jax" and wanted == "float64":
         raise PrecisionError(f"dtype: float64 is not to be had on jax: {REDUCED}")
     copy = model if found == {wanted} else in_dtype(model, wanted)
+    require_no_memory(copy, shape, wanted)
     if backend == "tensorflow":
         tensorflow_map = TensorFlowMap(
             frozen(copy),

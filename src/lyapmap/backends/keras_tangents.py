@@ -20,6 +20,14 @@ SUSPECTS = (*NO_FORWARD, "While", "StatelessWhile", "EagerPyFunc", "PyFunc")
 """Operations to name where forward mode fails."""
 
 
+ROUNDOFF = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-52}
+STEPS = (
+    *("Round", "Rint", "Floor", "Ceil", "Sign", "FloorMod", "Mod", "ArgMax", "ArgMin", "EagerPyFunc", "PyFunc"),
+    *("Greater", "GreaterEqual", "Less", "LessEqual", "FakeQuantWithMinMaxVars", "PyFuncStateless", "Bucketize"),
+)
+"""Operations whose values move in steps, or whose inside TensorFlow does not see."""
+
+
 class NoTangents(Exception):  # noqa: N818  # no error: the caller takes the other way
     """TensorFlow finds nothing that leads from the state to the image."""
 
@@ -106,6 +114,18 @@ def without_forward(graph: Any, operations: tuple[str, ...] = NO_FORWARD) -> str
         if node.op in operations:
             return f"{node.op} in {node.name}" if "/" in node.name else node.op
     return ""
+
+
+def precision_inside(graph: Any) -> tuple[float, bool]:
+    """Rounding of the coarsest precision in a traced function, and whether values move in steps or unseen."""
+    coarsest, steps = 0.0, False
+    graphs = [graph, *(function.graph for function in graph._functions.values() if hasattr(function, "graph"))]
+    for operation in (operation for part in graphs for operation in part.get_operations()):
+        steps |= operation.type in STEPS
+        for output in operation.outputs:
+            if output.dtype.is_floating:
+                coarsest = max(coarsest, ROUNDOFF.get(output.dtype.name, 0.0))
+    return coarsest, steps
 
 
 def bytes_per_row(graph: Any, itemsize: int) -> int:

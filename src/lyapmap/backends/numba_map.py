@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 from lyapmap.backends.lane_kernels import LANES
 from lyapmap.backends.numba_compile import FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.threads import in_parts
-from lyapmap.core.differences import slopes_along
+from lyapmap.core.differences import CENTRAL_DIFFERENCES, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
 ANALYTIC = "analytic"
 GIVEN = "jacobian given"
-CENTRAL_DIFFERENCES = "central differences"
 
 WRITTEN_OUT = 4
 """Largest dimension in which compiled code spells out a determinant."""

@@ -14,7 +14,13 @@ from lyapmap.backends.dual_arrays import Dual
 from lyapmap.backends.dual_modules import fit_for
 from lyapmap.backends.dual_values import as_dual
 from lyapmap.backends.numpy_dual import ANALYTIC, DualArray, noting, tangents_of
-from lyapmap.core.differences import sizes, slopes_along
+from lyapmap.core.differences import (
+    CENTRAL_DIFFERENCES,
+    UncertainDifferences,
+    sizes,
+    slopes_along,
+    tangents_by_differences,
+)
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps, NumpyOps
@@ -23,7 +29,6 @@ Function = Callable[[NDArray[Any]], NDArray[Any]]
 
 DUAL_NUMBERS = "dual numbers"
 COMPLEX_STEP = "complex step"
-CENTRAL_DIFFERENCES = "central differences"
 GIVEN = "jacobian given"
 
 _IMAGINARY_STEP = 1e-100  # nothing is subtracted, so any step that does not underflow will do
@@ -31,10 +36,6 @@ _SMALLEST_TANGENT = 1e-150  # below, imaginary parts come near to underflow
 _ADVICE = "write it for a batch of states (rows), or pass vectorized=False"
 _ROWS = 4096
 """States that go through the function at once when tangents are taken numerically."""
-_COLUMNS = 64
-"""Dimension up to which differences are taken coordinate by coordinate, each by its own size."""
-_LIKELY, _MOST_UNSURE = 1000, 0.1
-"""From so many differences on, no more than this part of them may lie across a jump."""
 
 
 class NumpyMap:
@@ -55,7 +56,7 @@ class NumpyMap:
         self._jacobian = jacobian
         self._n = dimension(state_shape)
         self._fitted = False  # whether dual numbers need a copy of the function that sees modules made for them
-        self._taken = self._unsure = 0  # differences, and those of them that may lie across a jump
+        self._uncertain = UncertainDifferences()
         probe = self._probe_states()
         self._check_function(probe)
         if jacobian is not None:
@@ -141,37 +142,8 @@ class NumpyMap:
 
     def _by_differences(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
         """Differences that stay on one side of jumps; those that cannot tell are counted."""
-        _, n, k = v.shape
-        if n > max(_COLUMNS, k):
-            along = np.moveaxis(v, 2, 1)  # (b, k, n)
-            longest = np.abs(along / sizes(x)[:, None]).max(axis=2, keepdims=True)
-            longest = np.where(longest > 0, longest, 1.0)
-            slopes = self._slopes(x, along / longest) * longest
-            return np.ascontiguousarray(np.moveaxis(slopes, 1, 2), dtype=x.dtype)
-        size = sizes(x)
-        steps = size[:, :, None] * np.eye(n, dtype=x.dtype)
-        columns = self._slopes(x, steps) / size[:, :, None]  # (b, coordinate, component)
-        product: NDArray[Any] = np.moveaxis(columns, 1, 2) @ v
-        return np.ascontiguousarray(product, dtype=x.dtype)
-
-    def _slopes(self, x: NDArray[Any], u: NDArray[Any]) -> NDArray[np.float64]:
-        """Derivatives (b, d, n) in d directions u (b, d, n) at x (b, n)."""
-        b, d, n = u.shape
-        slopes, together = np.empty((b, d, n)), max(1, _ROWS // max(3 * d, 1))
-        for i in range(0, b, together):
-            states = np.repeat(x[i : i + together], d, axis=0)
-            found, sure = slopes_along(self._call, states, u[i : i + together].reshape(-1, n).astype(x.dtype))
-            slopes[i : i + together] = found.reshape(-1, d, n)
-            # Where an orbit escapes there is nothing to tell.
-            self._taken += len(sure)
-            self._unsure += int((~sure & np.isfinite(found).all(axis=1)).sum())
-        if self._unsure:
-            self.provenance["uncertain_differences"] = f"{self._unsure} of {self._taken}"
-        if self._taken >= _LIKELY and self._unsure > _MOST_UNSURE * self._taken:
-            raise MapError(
-                f"function: {self._unsure} of {self._taken} differences lie across jumps or noise; "
-                "give its jacobian, or write it in NumPy's own functions"
-            )
+        slopes, sure = tangents_by_differences(self._call, x, v)
+        self._uncertain.add(slopes, sure, self.provenance)
         return slopes
 
     def _probe_states(self) -> NDArray[Any]:

@@ -141,7 +141,7 @@ def carry(function: Callable[[Any], Any], x: Tensor, tangents: Tensor) -> tuple[
         out = function(Dual(x, tangents))
     except torch.OutOfMemoryError:
         raise
-    except (TypeError, AttributeError, ValueError, RuntimeError) as error:
+    except Exception as error:
         # A Dual is no Tensor, and some functions insist on one; an error of the function's own will
         # be raised again by torch's way.
         raise NoRule(str(error)) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import torch
@@ -16,10 +16,11 @@ from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lyapmap.backends.torch_copies import as_dtype, converted, copied, reason_of, resolved_device
 from lyapmap.backends.torch_dual import NoRule, carry
-from lyapmap.backends.torch_ops import DTYPES, TorchOps
+from lyapmap.backends.torch_ops import TorchOps
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import JACOBIAN_CHUNK, dimension
+from lyapmap.core.map import JACOBIAN_CHUNK, dimension, jacobian_from_jvp
 from lyapmap.core.ops import ArrayOps
 
 CPU_LAYER_BYTES = 10 * 2**20
@@ -27,6 +28,10 @@ CPU_LAYER_BYTES = 10 * 2**20
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 LIVE_TENSORS = 8
 """Tensors of the largest layer that are alive at once while tangents pass through it, about."""
+
+FORWARD, RULES, REVERSE = "forward mode", "forward mode, by rules alone", "reverse mode"
+STEPS = ("round", "floor", "ceil", "trunc", "sign", "fix", "heaviside", "quantize", "fmod", "remainder")
+"""Operations, by parts of their names, whose values move in steps; those that give no floating-point numbers do too."""
 
 RULES_TOLERANCE = 1e4
 """Roundings, relative to the largest value, within which our rules must agree with torch."""
@@ -41,6 +46,10 @@ class TorchMap:
     """
 
     derivative = "forward mode"
+    roundoff = 0.0
+    """Rounding of the coarsest precision that was seen inside."""
+    steps_inside = False
+    """Whether rounding, comparisons or whole numbers were seen inside."""
 
     def __init__(
         self,
@@ -58,6 +67,9 @@ class TorchMap:
         self._n = dimension(state_shape)
         self._dtype, self._device = dtype, device
         self._rows = self._rows_at_once(memory_limit)
+        self._ways = iter((RULES, REVERSE))
+        self._way, self._first_reason = FORWARD, ""
+        self._jacobian_by_tangents = False
         self._has_rules = self._rules_agree()
 
     def apply(self, x: Tensor) -> Tensor:
@@ -72,6 +84,8 @@ class TorchMap:
         b, _, k = v.shape
         if k == 0:
             return self.apply(x), v
+        if self._way == REVERSE:
+            return self.apply(x), torch.bmm(self._jacobian_by_cotangents(x), v)
         directions = min(k, self._rows)
         states = max(1, self._rows // directions)
         images, tangents = [], []
@@ -89,23 +103,67 @@ class TorchMap:
     def jacobian(self, x: Tensor) -> Tensor:
         """By reverse mode, independent of `jvp`: for square Jacobians it measured 1.6 times faster."""
         self._require(x, "x")
+        if self._jacobian_by_tangents:
+            return cast(Tensor, jacobian_from_jvp(self, x))
+        return self._jacobian_by_cotangents(x)
+
+    def jacobian_by_tangents(self) -> None:
+        """From now on take Jacobians by `jvp`: reverse mode gives something else."""
+        self._jacobian_by_tangents = self._way != REVERSE
+
+    def pull(self, x: Tensor, u: Tensor) -> Tensor:
+        """The transposed Jacobian applied to one cotangent at each state, (b, n), (b, n) -> (b, n)."""
+        parts = zip(x.split(32), u.split(32), strict=True)
+        return torch.cat([self._pulled(rows, cotangents[None])[0] for rows, cotangents in parts])
+
+    def other_derivative(self, reason: str) -> bool:
+        """Turn to the next exact way to tangents: our own rules alone, then reverse mode; False where none is left."""
+        self._first_reason = self._first_reason or reason
+        self._way = next(self._ways, "")
+        if self._way == RULES:
+            self._has_rules = True  # what they do not know they refuse
+        elif self._way == REVERSE:
+            self._has_rules = False
+            self.derivative = f"{REVERSE} ({self._first_reason})"
+        return bool(self._way)
+
+    def in_float64(self) -> TorchMap | None:
+        """The same map in double precision, where the function takes that."""
+        function = self._function
+        if isinstance(function, nn.Module):
+            function = converted(copy.deepcopy(function), torch.float64, self._device)
+        with suppress(Exception):  # a function that is made for float32 may complain about anything
+            made = TorchMap(function, self.state_shape, torch.float64, self._device, DEFAULT_MEMORY_LIMIT, {})
+            return made if made.roundoff < 1e-10 else None
+        return None
+
+    def _jacobian_by_cotangents(self, x: Tensor) -> Tensor:
         unit = torch.eye(self._n, dtype=self._dtype, device=self._device)
         states = max(1, self._rows // JACOBIAN_CHUNK)
-        parts = []
-        for rows in x.split(states):
+        # Rows are independent, so one cotangent serves all states of the batch at once.
+        parts = [self._pulled(rows, unit[:, None].expand(-1, len(rows), -1)) for rows in x.split(states)]
+        return torch.cat([part.movedim(0, 1) for part in parts])
+
+    def _pulled(self, rows: Tensor, cotangents: Tensor) -> Tensor:
+        """The transposed Jacobian applied to cotangents (m, b, n)."""
+        try:
+            with plain_attention():
+                pull = vjp(self._image, rows)[1]
+            return vmap(lambda u: pull(u)[0], chunk_size=JACOBIAN_CHUNK)(cotangents).detach()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
             try:
-                with plain_attention():
-                    pull = vjp(self._image, rows)[1]
-                # Rows are independent, so one cotangent serves all states of the batch at once.
-                pulled = vmap(lambda u, pull=pull, rows=rows: pull(u.expand_as(rows))[0], chunk_size=JACOBIAN_CHUNK)(
-                    unit
-                )
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                raise MapError(f"function: torch cannot differentiate it: {_reason(error)}") from error
-            parts.append(pulled.movedim(0, 1))
-        return torch.cat(parts)
+                return self._pulled_in_turn(rows, cotangents)
+            except (RuntimeError, NotImplementedError):
+                raise MapError(f"function: torch cannot differentiate it: {reason_of(error)}") from error
+
+    def _pulled_in_turn(self, rows: Tensor, cotangents: Tensor) -> Tensor:
+        """The same without `torch.func`, for functions whose gradient takes one cotangent at a time."""
+        with torch.enable_grad(), plain_attention():
+            x = rows.detach().clone().requires_grad_(True)
+            y = self._image(x)
+            return torch.stack([torch.autograd.grad(y, x, u, retain_graph=True)[0] for u in cotangents])
 
     def _image(self, x: Tensor) -> Tensor:
         return self._function(x.unflatten(1, self.state_shape)).flatten(1)
@@ -116,7 +174,9 @@ class TorchMap:
         if self._has_rules:
             try:
                 return carry(self._function, x, tangents)
-            except NoRule:
+            except NoRule as error:
+                if self._way == RULES:
+                    raise MapError(f"function: has no rule for {error}") from error
                 self._has_rules = False
         return self._carry_by_torch(x, tangents)
 
@@ -129,8 +189,8 @@ class TorchMap:
                 image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError as error:
-            raise MapError(f"function: torch cannot carry tangents through it: {_reason(error)}") from error
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            raise MapError(f"function: torch cannot carry tangents through it: {reason_of(error)}") from error
         return image, carried
 
     def _rules_agree(self) -> bool:
@@ -172,7 +232,7 @@ class TorchMap:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {_reason(error)}") from error
+            raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {reason_of(error)}") from error
         if not bool((probe == 0.5).all()):
             raise MapError("function: it changes the states it is given; let it work on x.clone()")
         if not isinstance(y, Tensor):
@@ -184,6 +244,7 @@ class TorchMap:
             )
         if y.dtype != self._dtype:
             raise PrecisionError(f"function: expected {self._dtype} back, got {y.dtype}")
+        self.roundoff, self.steps_inside = largest.roundoff, largest.steps
         per_row = max(largest.bytes / 2, 1.0) * LIVE_TENSORS
         rows = max(1, int(memory_limit / per_row))
         if self._device.type == "cpu":
@@ -203,20 +264,17 @@ def plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(enabled)
 
 
-def _reason(error: RuntimeError) -> str:
-    """What torch complains about, in one line."""
-    line = str(error).strip().splitlines()[0]
-    if "random operation" in line:
-        return "it draws random numbers; switch dropout and noise off (lyapmap.noisy adds noise that can be repeated)"
-    return line
-
-
 class _LargestOutput(TorchDispatchMode):
-    """Records the bytes of the largest tensor that any operation makes; views, as of weights, are none."""
+    """Records the bytes of the largest tensor that any operation makes; views, as of weights, are none.
+
+    Also the rounding of the coarsest precision, and whether values move in steps somewhere.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.bytes = 0
+        self.roundoff = 0.0
+        self.steps = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
@@ -224,6 +282,11 @@ class _LargestOutput(TorchDispatchMode):
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor) and _address(tensor) not in given:
                 self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
+                if tensor.is_floating_point():
+                    self.roundoff = max(self.roundoff, torch.finfo(tensor.dtype).eps)
+                else:
+                    self.steps |= not tensor.is_complex()
+        self.steps |= any(name in str(func) for name in STEPS)
         return out
 
 
@@ -282,9 +345,9 @@ def wrap_torch(
         raise ShapeError(f"state_shape: expected positive sizes, got {state_shape}")
     if memory_limit < 1:
         raise LyapmapError(f"memory_limit: expected a positive number of bytes, got {memory_limit}")
-    wanted = _as_dtype(dtype)
+    wanted = as_dtype(dtype)
     if isinstance(function, nn.Module):
-        module, found_dtype, found_device = _copied(function, wanted, device)
+        module, found_dtype, found_device = copied(function, wanted, device)
         name = type(function).__name__
         return TorchMap(module, shape, found_dtype, found_device, memory_limit, {"map": name} | (provenance or {}))
     if not callable(function):
@@ -293,50 +356,3 @@ def wrap_torch(
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
     return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
-
-
-def _as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    if dtype is None:
-        return None
-    name = str(dtype).removeprefix("torch.")
-    if name not in DTYPES:
-        raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {name!r}")
-    return DTYPES[name]
-
-
-def resolved_device(device: str | torch.device) -> torch.device:
-    """The device with its index, as tensors on it will report it."""
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise LyapmapError(f"device: {device} cannot be used ({str(error).splitlines()[0]})") from None
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
-
-
-def _copied(
-    module: nn.Module, dtype: torch.dtype | None, device: str | torch.device | None
-) -> tuple[nn.Module, torch.dtype, torch.device]:
-    training = [name or "the module itself" for name, part in module.named_modules() if part.training]
-    if training:
-        raise MapError(
-            f"module: {training[0]} is in training mode, where dropout and batch norm make it no map; "
-            "call module.eval() first"
-        )
-    floating = [t for t in _tensors(module) if t.is_floating_point()]
-    dtypes = {t.dtype for t in floating}
-    devices = {t.device for t in _tensors(module)}
-    if len(dtypes) > 1 and dtype is None:
-        raise PrecisionError(f"module: holds {', '.join(sorted(map(str, dtypes)))}; give the dtype to convert it to")
-    if len(devices) > 1 and device is None:
-        raise PrecisionError(f"module: lives on {', '.join(sorted(map(str, devices)))}; give the device to bring it to")
-    chosen_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
-    chosen_device = resolved_device(device or (devices.pop() if devices else "cpu"))
-    try:
-        duplicate = copy.deepcopy(module)
-    except RuntimeError as error:
-        raise MapError(f"module: cannot be copied: {_reason(error)}") from error
-    return duplicate.to(chosen_device, chosen_dtype).requires_grad_(False), chosen_dtype, chosen_device

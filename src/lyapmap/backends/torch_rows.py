@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from lyapmap.backends.torch_map import TorchMap, plain_attention, resolved_device
+from lyapmap.backends.torch_copies import resolved_device
+from lyapmap.backends.torch_map import TorchMap, plain_attention
 from lyapmap.backends.torch_ops import DTYPES
 from lyapmap.core.errors import MapError
 from lyapmap.core.map import JACOBIAN_CHUNK
@@ -22,14 +23,15 @@ from lyapmap.core.map import JACOBIAN_CHUNK
 class TorchRowsMap(TorchMap):
     """A `TorchMap` that repeats each state for every direction. Images are computed again for each."""
 
-    def jacobian(self, x: Tensor) -> Tensor:
-        """By reverse mode, independent of `jvp`."""
-        self._require(x, "x")
+    def _jacobian_by_cotangents(self, x: Tensor) -> Tensor:
         unit = torch.eye(self._n, dtype=self._dtype, device=self._device)
         chunk = max(1, min(JACOBIAN_CHUNK, self._rows))
-        return torch.stack([torch.cat([self._pulled(row, part) for part in unit.split(chunk)]) for row in x])
+        return torch.stack([torch.cat([self._pulled_row(row, part) for part in unit.split(chunk)]) for row in x])
 
-    def _pulled(self, row: Tensor, cotangents: Tensor) -> Tensor:
+    def pull(self, x: Tensor, u: Tensor) -> Tensor:
+        return torch.cat([self._pulled_row(row, part[None]) for row, part in zip(x, u, strict=True)])
+
+    def _pulled_row(self, row: Tensor, cotangents: Tensor) -> Tensor:
         """Rows of the Jacobian at one state, (m, n)."""
         with _explained("differentiate it"):
             pull = vjp(self._image, row.expand(len(cotangents), -1).contiguous())[1]

@@ -105,13 +105,17 @@ def leave(result: Result, interrupted: bool) -> None:
         raise typer.Exit(common.BAD_STATUS)
 
 
+NOT_USUAL = ("complex step", "dual numbers", "central differences", "reverse mode", "batch Jacobian")
+"""Derivatives, as their descriptions begin, that a result tells on the terminal."""
+
+
 def common_facts(result: Result, source: Source | None = None) -> list[tuple[str, str]]:
     """What every result can say of itself: start, derivative, seconds, status."""
     facts = []
     origin = result.provenance
     if source is not None:
         facts.append(("started from", source.started_from))
-    if origin.get("derivative") in ("complex step", "dual numbers", "central differences"):
+    if str(origin.get("derivative")).startswith(NOT_USUAL):
         facts.append(("derivative", str(origin["derivative"])))
     if "seconds" in origin:
         facts.append(("seconds", f"{origin['seconds']:.2f}"))

@@ -185,7 +185,7 @@ def _callable(
     is_map = hasattr(target, "apply") and hasattr(target, "jacobian")
     if is_map and dtype is not None:
         raise LyapmapError(f"--dtype: {text} is a map already and has its own")
-    options = {} if is_map else {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None}
+    options: dict[str, Any] = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None and not is_map}
     if is_map:
         tangent_map = wrap(target)
     elif shape is None and not tells_shape(target):

@@ -14,7 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.errors import MapError
+from lyapmap.core.map import TangentMap, dimension, jacobian_from_jvp
+from lyapmap.core.ops import Array
+from lyapmap.core.structure import keep_structure
+
 _Array = NDArray[Any]
+
+CENTRAL_DIFFERENCES = "central differences"
+ROWS = 4096
+"""States that go through a function at once."""
+COLUMNS = 64
+"""Dimension up to which differences are taken coordinate by coordinate, each by its own size."""
+LIKELY, MOST_UNSURE = 1000, 0.1
+"""From so many differences on, no more than this part of them may lie across a jump."""
 
 INNER = 0.37
 """The length of the third slope, as a part of the others'. No simple fraction: steps of a regular staircase would
@@ -117,3 +130,110 @@ def slopes_along(call: Callable[[_Array], _Array], x: _Array, u: _Array) -> tupl
                     return slopes, sure
                 tried(rows, parts)
     return slopes, sure
+
+
+def tangents_by_differences(call: Callable[[_Array], _Array], x: _Array, v: _Array) -> tuple[_Array, NDArray[np.bool_]]:
+    """Derivatives (b, n, k) of a function of rows at x (b, n) in directions v (b, n, k).
+
+    Up to `COLUMNS` coordinates, or k, by coordinates, each over lengths that its own size asks for; beyond along the
+    directions themselves.
+
+    Returns
+    -------
+    (b, n, k) of the dtype of x
+    (b, d) of bool
+        Which of the d differences at each state are sure.
+    """
+    _, n, k = v.shape
+    if n > max(COLUMNS, k):
+        along = np.moveaxis(v, 2, 1)  # (b, k, n)
+        longest = np.abs(along / sizes(x)[:, None]).max(axis=2, keepdims=True)
+        longest = np.where(longest > 0, longest, 1.0)
+        slopes, sure = _slopes(call, x, along / longest)
+        return np.ascontiguousarray(np.moveaxis(slopes * longest, 1, 2), dtype=x.dtype), sure
+    size = sizes(x)
+    slopes, sure = _slopes(call, x, size[:, :, None] * np.eye(n, dtype=x.dtype))
+    columns = slopes / size[:, :, None]  # (b, coordinate, component)
+    return np.ascontiguousarray(np.moveaxis(columns, 1, 2) @ v, dtype=x.dtype), sure
+
+
+def _slopes(call: Callable[[_Array], _Array], x: _Array, u: _Array) -> tuple[_Array, NDArray[np.bool_]]:
+    """Derivatives (b, d, n) in d directions u (b, d, n) at x (b, n), and which (b, d) are sure."""
+    b, d, n = u.shape
+    slopes, sure = np.empty((b, d, n)), np.ones((b, d), bool)
+    together = max(1, ROWS // max(3 * d, 1))
+    for i in range(0, b if d else 0, together):
+        states = np.repeat(x[i : i + together], d, axis=0)
+        values, certain = slopes_along(call, states, u[i : i + together].reshape(-1, n).astype(x.dtype))
+        slopes[i : i + together], sure[i : i + together] = values.reshape(-1, d, n), certain.reshape(-1, d)
+    return slopes, sure
+
+
+class UncertainDifferences:
+    """Counts the differences of one map that could not tell; too many are an error."""
+
+    def __init__(self) -> None:
+        self.taken = self.unsure = 0
+
+    def add(self, tangents: _Array, sure: NDArray[np.bool_], provenance: dict[str, Any]) -> None:
+        """Take in which differences (b, d) at b states were sure; the count goes to the provenance.
+
+        Raises
+        ------
+        MapError
+            If more than a tenth of at least a thousand lie across jumps or noise.
+        """
+        # Where an orbit escapes there is nothing to tell.
+        self.taken += sure.size
+        finite = np.isfinite(tangents).reshape(len(tangents), -1).all(axis=1)
+        self.unsure += int((~sure[finite]).sum())
+        if self.unsure:
+            provenance["uncertain_differences"] = f"{self.unsure} of {self.taken}"
+        if self.taken >= LIKELY and self.unsure > MOST_UNSURE * self.taken:
+            raise MapError(
+                f"function: {self.unsure} of {self.taken} differences lie across jumps or noise; "
+                "give its jacobian, or write it in functions that its framework can differentiate"
+            )
+
+
+class Differences:
+    """A map with the images of another one and tangents by differences.
+
+    Parameters
+    ----------
+    inner : TangentMap
+        If it has `in_float64()` and that gives a map, tangents are taken in double precision
+        (good to about 1e-10, else, in float32, to about 1e-5).
+    reason : str
+        Why; `derivative` tells it.
+    """
+
+    def __init__(self, inner: TangentMap, reason: str) -> None:
+        self.inner = inner
+        self.state_shape = inner.state_shape
+        self.ops = inner.ops
+        self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {}))
+        precise = inner.in_float64() if inner.ops.dtype == "float32" and hasattr(inner, "in_float64") else None
+        self._precise: TangentMap = inner if precise is None else precise
+        double = "" if precise is None else " in float64"
+        self.derivative = f"{CENTRAL_DIFFERENCES}{double} ({reason})"
+        self._count = UncertainDifferences()
+        keep_structure(self, getattr(inner, "structure", None))
+
+    def apply(self, x: Array) -> Array:
+        return self.inner.apply(x)
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        dtype = self._precise.ops.dtype
+        states = np.asarray(self.ops.to_numpy(x), dtype)
+        directions = np.asarray(self.ops.to_numpy(v), dtype)
+        slopes, sure = tangents_by_differences(self._images, states, directions)
+        self._count.add(slopes, sure, self.provenance)
+        return self.apply(x), self.ops.from_numpy(slopes)
+
+    def jacobian(self, x: Array) -> Array:
+        return jacobian_from_jvp(self, x)
+
+    def _images(self, x: _Array) -> _Array:
+        ops = self._precise.ops
+        return np.asarray(ops.to_numpy(self._precise.apply(ops.from_numpy(x)))).reshape(-1, dimension(self.state_shape))

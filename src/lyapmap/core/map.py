@@ -95,13 +95,22 @@ def _is_map(candidate: object) -> bool:
 
 
 def as_tangent_map(candidate: Any) -> TangentMap:
-    """The object itself if it is a `TangentMap`; a NumPy `Map`, completed.
+    """The object itself if it is a `TangentMap`; a NumPy `Map`, completed and looked at as `wrap` does.
 
     Raises
     ------
     MapError
-        If the object lacks members of `Map`.
+        If the object lacks members of `Map`, its rows depend on each other, or its `jacobian` is wrong.
     """
+    if is_tangent_map(candidate):
+        return candidate
+    from lyapmap.core.vouching import vouched  # which stands on this file
+
+    return vouched(unchecked(candidate))
+
+
+def unchecked(candidate: Any) -> TangentMap:
+    """The same without a look at it."""
     if is_tangent_map(candidate):
         return candidate
     if _is_map(candidate):

@@ -11,7 +11,7 @@ from lyapmap.backends.keras_start import keras as start
 
 keras = start()
 
-from lyapmap.backends.keras_map import wrap_keras  # noqa: E402  # after Keras has started
+from lyapmap.backends import wrap  # noqa: E402  # after Keras has started
 from lyapmap.training.exponents import Watching  # noqa: E402
 
 
@@ -56,6 +56,6 @@ class LyapunovCallback(Watching, keras.callbacks.Callback):  # type: ignore[name
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._watch.due(epoch + 1):
             return
-        found = self._watch.look(epoch + 1, lambda: wrap_keras(self._watch.network(self.model)))
+        found = self._watch.look(epoch + 1, lambda: wrap(self._watch.network(self.model)))
         if logs is not None:
             logs.update(found)

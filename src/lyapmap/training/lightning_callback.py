@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from lyapmap.backends.torch_map import wrap_torch
+from lyapmap.backends import wrap
 from lyapmap.training.exponents import Watching
 
 
@@ -68,7 +68,7 @@ class LyapunovCallback(Watching, _base()):  # type: ignore[misc]
         training = [part for part in network.modules() if part.training]
         network.eval()
         try:
-            return wrap_torch(network, state_shape=self._watch.states.shape[1:])
+            return wrap(network, state_shape=self._watch.states.shape[1:])
         finally:
             for part in training:
                 part.training = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lyapmap.backends.torch_map import wrap_torch
+from lyapmap.backends import wrap
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.files.torch_networks import build_module
 from lyapmap.training.exponents import Measurement
@@ -46,7 +46,7 @@ def exponent_monitor(
     def measure(checkpoint: Checkpoint) -> dict[str, Any]:
         begin = time.perf_counter()
         module, state_shape = build_module(checkpoint, "checkpoint")
-        tangent_map = wrap_torch(module, state_shape=state_shape, device=device)
+        tangent_map = wrap(module, state_shape=state_shape, device=device)
         found = measurement.of(tangent_map, checkpoint.sample_states)
         return found | {"seconds": round(time.perf_counter() - begin, 3)}
 

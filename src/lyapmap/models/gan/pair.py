@@ -15,8 +15,8 @@ from torch import nn
 from lyapmap.analysis.battle import Contender
 from lyapmap.analysis.dimension_comparison import DimensionComparison, compare_dimensions
 from lyapmap.analysis.progress import Report, reporting
+from lyapmap.backends.torch_copies import resolved_device
 from lyapmap.backends.torch_function import TorchFunction, torch_function
-from lyapmap.backends.torch_map import resolved_device
 from lyapmap.backends.torch_ops import DTYPES
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, Interrupted, LyapmapError, PrecisionError, ShapeError
