@@ -359,7 +359,7 @@ def test_periods_of_a_map_and_what_they_must_be():
         ({"rhs": linear(-1.0, -1.0), "period": 1.0}, "^period: rhs does not take the time"),
         ({"rhs": lambda t, y: [y[5], t]}, "^rhs: "),
     ],
-    ids=str,
+    ids=["arguments", "period", "start", "state_shape", "clock", "rhs"],
 )
 def test_bad_clocks_are_named(options, message):
     options = {"rhs": duffing_scipy, "state_shape": 2} | options
