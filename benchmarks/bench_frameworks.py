@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import lyapmap as lm
-from lyapmap.backends.keras_start import keras, tensorflow
+from lyapmap.backends.keras.start import keras, tensorflow
 
 REPEATS = 9
 

@@ -20,7 +20,7 @@ import numpy as np
 from kernels import build_henon
 
 from lyapmap import systems
-from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.propagate import random_frame
 
 TRAJECTORIES = 256

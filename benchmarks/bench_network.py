@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import lyapmap as lm
-from lyapmap.analysis.growth import GrowthStatistics
-from lyapmap.analysis.kaplan_yorke import kaplan_yorke_with_error
+from lyapmap.analysis.exponents.growth import GrowthStatistics
+from lyapmap.analysis.exponents.kaplan_yorke import kaplan_yorke_with_error
 from lyapmap.models.cycle.network import CycleConfig, Generator
 
 REPEATS = 11

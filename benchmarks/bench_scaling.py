@@ -23,7 +23,7 @@ mpl.use("Agg")
 from matplotlib.figure import Figure
 
 import lyapmap as lm
-from lyapmap.backends.numba_map import NumbaMap
+from lyapmap.backends.numba.map import NumbaMap
 from lyapmap.core.propagate import propagate, random_frame
 from lyapmap.models.cycle.network import CycleConfig, Generator
 

@@ -50,8 +50,8 @@ BELOW = {
 STANDS_ON = {"latent_spectral": {"classifier", "gan"}}
 """Papers that build on another one; the rest know nothing of each other."""
 
-TORCH = ["backends/torch_*.py", "models/*/*.py", "training/*.py", "files/*.py", "cli/training_run.py"]
-KERAS = ["backends/keras_*.py", "models/*/keras_*.py", "training/keras_*.py", "files/keras_*.py"]
+TORCH = ["backends/torch/*.py", "models/*/*.py", "training/*.py", "files/*.py", "cli/training_run.py"]
+KERAS = ["backends/keras/*.py", "models/*/keras_*.py", "training/keras_*.py", "files/keras_*.py"]
 COMMANDS = ["models/*/commands.py", "models/*/commands/*.py"]
 """A paper's commands lie in its folder and stand at the top, beside `cli`; nothing of the paper imports them."""
 FRAMEWORKS = {
@@ -59,17 +59,17 @@ FRAMEWORKS = {
     "safetensors": ["files/*.py"],
     "lightning_fabric": ["training/distributed.py"],
     "tensorboard": [],
-    "numba": ["backends/numba_*.py", "backends/*_kernels.py"],
+    "numba": ["backends/numba/*.py"],
     "tensorflow": KERAS,
     "keras": KERAS,
     "jax": ["backends/jax_map.py"],
-    "umap": ["views/*.py"],
-    "matplotlib": ["views/*.py", "report/*.py", "*/pictures*.py"],
+    "umap": ["analysis/manifold/umap_*.py"],
+    "matplotlib": ["report/*.py", "*/pictures*.py"],
     "typer": ["cli/*.py", *COMMANDS],
 }
 """Files that may import a framework."""
 AT_THE_TOP = {
-    "torch": ["backends/torch_*.py", "models/*/*.py", "training/*.py", "files/*.py"],
+    "torch": ["backends/torch/*.py", "models/*/*.py", "training/*.py", "files/*.py"],
     "jax": ["backends/jax_map.py"],
     "tensorflow": [],
     "keras": ["models/*/keras_*.py"],
@@ -84,7 +84,6 @@ AT_THE_TOP = {
 GROUND = {"numpy", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
-    "core/results.py": {"views"},  # `Result.plot` draws when it is called
     "core/tiles.py": {"backends"},  # distances of torch
     "files/papers.py": {"models"},  # what the papers say of themselves
     "views/__init__.py": {"training"},  # a public name, loaded late
@@ -98,8 +97,8 @@ SEEN_YET = {
 """Files that reach a framework past its adapter and have to stop doing so."""
 CIRCLES_YET = [
     ("lyapmap.cli.common", "lyapmap.cli.source"),
-    ("lyapmap.backends.function", "lyapmap.backends.torch_function"),
-    ("lyapmap.backends.torch_distances", "lyapmap.core.tiles"),
+    ("lyapmap.backends.function", "lyapmap.backends.torch.function"),
+    ("lyapmap.backends.torch.distances", "lyapmap.core.tiles"),
 ]
 """Circles that have to be opened."""
 
@@ -273,13 +272,13 @@ PLANTED = {
     "core/a.py": ("from lyapmap.analysis import spectrum", "core/a.py:1: core imports analysis"),
     "core/b.py": ("import scipy", "core/b.py:1: core imports scipy"),
     "core/c.py": ("def f():\n    import torch", "core/c.py:2: imports torch"),
-    "analysis/a.py": ("from lyapmap.backends.numpy_map import wrap_numpy", "analysis imports backends"),
+    "analysis/a.py": ("from lyapmap.backends.numpy.map import wrap_numpy", "analysis imports backends"),
     "analysis/b.py": ("def f():\n    from lyapmap import models", "analysis/b.py:2: analysis imports models"),
     "analysis/c.py": ("from ..views import style", "analysis imports views"),
     "analysis/d.py": ("from .. import systems", "analysis imports systems"),
     "analysis/e.py": ("import torch.nn as nn", "imports torch"),
-    "backends/a.py": ("import lyapmap.analysis.growth", "backends imports analysis"),
-    "backends/numba_a.py": ("import numba", "imports numba when it is loaded"),
+    "backends/a.py": ("import lyapmap.analysis.exponents.growth", "backends imports analysis"),
+    "backends/numba/a.py": ("import numba", "imports numba when it is loaded"),
     "backends/numpy_a.py": (
         "class A:\n    def f(self):\n        from torch import Tensor",
         "numpy_a.py:3: imports torch",
@@ -293,14 +292,14 @@ PLANTED = {
     "study/a.py": ("def f():\n    from lyapmap.models import cycle", "study imports models"),
     "files/a.py": ("READERS = {'tf': 'lyapmap.models.cycle.keras_checkpoint'}", "files imports models"),
     "report/a.py": ("from lyapmap.study.stages import Stage", "report imports study"),
-    "core/d.py": ("ELSEWHERE = {'torch': ('lyapmap.backends.torch_distances', 'TorchTiles')}", "core imports backends"),
+    "core/d.py": ("ELSEWHERE = {'torch': ('lyapmap.backends.torch.distances', 'TorchTiles')}", "core imports backends"),
     "core/e.py": ("import sys\ndef f():\n    return sys.modules['torch']", "core/e.py:3: core imports torch"),
     "core/f.py": ("from importlib.util import find_spec\nfind_spec('lyapmap.models.gan')", "core imports models"),
     "analysis/f.py": ("from importlib import import_module\nimport_module('torch')", "analysis/f.py:2: imports torch"),
     "data/a.py": ("import torch", "imports torch"),
-    "systems/a.py": ("from lyapmap.analysis.spectrum import lyapunov_spectrum", "systems imports analysis"),
+    "systems/a.py": ("from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum", "systems imports analysis"),
     "views/a.py": ("from lyapmap.training import loop", "views imports training"),
-    "views/b.py": ("import matplotlib.pyplot", "imports matplotlib when it is loaded"),
+    "report/b.py": ("import matplotlib.pyplot", "imports matplotlib when it is loaded"),
     "training/a.py": ("try:\n    from lyapmap.cli import main\nexcept ImportError:\n    pass", "training imports cli"),
     "training/b.py": (
         "import importlib\nimportlib.import_module('lyapmap.systems.planar')",
@@ -343,11 +342,14 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
             "views/a.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lyapmap.training import loop",
         ),
-        ("analysis/a.py", "from lyapmap.core.map import Map\nfrom lyapmap.analysis.growth import GrowthStatistics"),
+        (
+            "analysis/a.py",
+            "from lyapmap.core.map import Map\nfrom lyapmap.analysis.exponents.growth import GrowthStatistics",
+        ),
         ("analysis/b.py", "from . import orbit\nfrom .orbit import describe"),
-        ("backends/torch_a.py", "import torch"),
+        ("backends/torch/a.py", "import torch"),
         ("cli/training_run.py", "def f():\n    import torch\n    print('done')"),
-        ("views/b.py", "def f():\n    import matplotlib"),
+        ("report/b.py", "def f():\n    import matplotlib"),
         ("models/gan/commands/a.py", "import typer\nfrom lyapmap.cli import common"),
         ("models/gan/pictures_a.py", "def f():\n    import matplotlib"),
         ("cli/a.py", "import sys\nthere = 'torch' in sys.modules and sys.modules.get('torch')"),

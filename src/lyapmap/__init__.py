@@ -21,47 +21,47 @@ _moved.install()
 _NAMES = {
     "wrap": "lyapmap.backends",
     "flow": "lyapmap.backends.flow",
-    "lyapunov_spectrum": "lyapmap.analysis.spectrum",
-    "LyapunovSpectrum": "lyapmap.analysis.spectrum",
-    "kaplan_yorke": "lyapmap.analysis.kaplan_yorke",
-    "divergence": "lyapmap.analysis.divergence",
-    "Divergence": "lyapmap.analysis.divergence",
-    "finite_time_exponents": "lyapmap.analysis.finite_time",
-    "FiniteTimeExponents": "lyapmap.analysis.finite_time",
-    "grid": "lyapmap.analysis.grid",
-    "Grid": "lyapmap.analysis.grid",
-    "covariant_vectors": "lyapmap.analysis.covariant",
-    "CovariantVectors": "lyapmap.analysis.covariant",
-    "alignment": "lyapmap.analysis.alignment",
-    "Alignment": "lyapmap.analysis.alignment",
-    "trajectory": "lyapmap.analysis.trajectory",
-    "Trajectory": "lyapmap.analysis.trajectory",
-    "correlation_dimension": "lyapmap.analysis.correlation_dimension",
-    "CorrelationDimension": "lyapmap.analysis.correlation_dimension",
-    "intrinsic_dimension": "lyapmap.analysis.intrinsic_dimension",
-    "DimensionEstimate": "lyapmap.analysis.intrinsic_dimension",
-    "compare_dimensions": "lyapmap.analysis.dimension_comparison",
-    "DimensionComparison": "lyapmap.analysis.dimension_comparison",
-    "IntrinsicDimensionEstimator": "lyapmap.analysis.dimension_estimator",
-    "from_series": "lyapmap.analysis.from_series",
-    "SeriesExponent": "lyapmap.analysis.from_series",
-    "embed_delay": "lyapmap.analysis.embedding",
-    "zero_one_test": "lyapmap.analysis.zero_one",
-    "ZeroOneTest": "lyapmap.analysis.zero_one",
+    "lyapunov_spectrum": "lyapmap.analysis.exponents.spectrum",
+    "LyapunovSpectrum": "lyapmap.analysis.exponents.spectrum",
+    "kaplan_yorke": "lyapmap.analysis.exponents.kaplan_yorke",
+    "divergence": "lyapmap.analysis.exponents.divergence",
+    "Divergence": "lyapmap.analysis.exponents.divergence",
+    "finite_time_exponents": "lyapmap.analysis.exponents.finite_time",
+    "FiniteTimeExponents": "lyapmap.analysis.exponents.finite_time",
+    "grid": "lyapmap.analysis.exponents.grid",
+    "Grid": "lyapmap.analysis.exponents.grid",
+    "covariant_vectors": "lyapmap.analysis.exponents.covariant",
+    "CovariantVectors": "lyapmap.analysis.exponents.covariant",
+    "alignment": "lyapmap.analysis.exponents.alignment",
+    "Alignment": "lyapmap.analysis.exponents.alignment",
+    "trajectory": "lyapmap.analysis.orbits.trajectory",
+    "Trajectory": "lyapmap.analysis.orbits.trajectory",
+    "correlation_dimension": "lyapmap.analysis.dimension.correlation",
+    "CorrelationDimension": "lyapmap.analysis.dimension.correlation",
+    "intrinsic_dimension": "lyapmap.analysis.dimension.intrinsic",
+    "DimensionEstimate": "lyapmap.analysis.dimension.intrinsic",
+    "compare_dimensions": "lyapmap.analysis.dimension.comparison",
+    "DimensionComparison": "lyapmap.analysis.dimension.comparison",
+    "IntrinsicDimensionEstimator": "lyapmap.analysis.dimension.estimator",
+    "from_series": "lyapmap.analysis.exponents.series",
+    "SeriesExponent": "lyapmap.analysis.exponents.series",
+    "embed_delay": "lyapmap.analysis.exponents.delays",
+    "zero_one_test": "lyapmap.analysis.exponents.zero_one",
+    "ZeroOneTest": "lyapmap.analysis.exponents.zero_one",
     "check_map": "lyapmap.core.conformance",
     "compose": "lyapmap.core.combinators",
     "iterate": "lyapmap.core.combinators",
     "noisy": "lyapmap.core.combinators",
-    "periodic_orbits": "lyapmap.analysis.periodic_orbits",
-    "PeriodicOrbits": "lyapmap.analysis.periodic_orbits",
-    "expansion_entropy": "lyapmap.analysis.expansion_entropy",
-    "ExpansionEntropy": "lyapmap.analysis.expansion_entropy",
-    "settling": "lyapmap.analysis.settling",
-    "Settling": "lyapmap.analysis.settling",
-    "burn_in": "lyapmap.analysis.burn_in",
-    "BurnIn": "lyapmap.analysis.burn_in",
-    "sweep": "lyapmap.analysis.sweep",
-    "Sweep": "lyapmap.analysis.sweep",
+    "periodic_orbits": "lyapmap.analysis.orbits.periodic_orbits",
+    "PeriodicOrbits": "lyapmap.analysis.orbits.periodic_orbits",
+    "expansion_entropy": "lyapmap.analysis.exponents.entropy",
+    "ExpansionEntropy": "lyapmap.analysis.exponents.entropy",
+    "settling": "lyapmap.analysis.orbits.settling",
+    "Settling": "lyapmap.analysis.orbits.settling",
+    "burn_in": "lyapmap.analysis.orbits.burn_in",
+    "BurnIn": "lyapmap.analysis.orbits.burn_in",
+    "sweep": "lyapmap.analysis.exponents.sweep",
+    "Sweep": "lyapmap.analysis.exponents.sweep",
     "return_map": "lyapmap.core.combinators",
     "driven": "lyapmap.core.driven",
     "random_inputs": "lyapmap.core.driven",
@@ -71,24 +71,24 @@ _NAMES = {
     "manifold_metrics": "lyapmap.analysis.manifold",
     "ManifoldMetrics": "lyapmap.analysis.manifold",
     "RealManifold": "lyapmap.analysis.manifold",
-    "manifold_along": "lyapmap.analysis.manifold_along",
-    "ManifoldAlong": "lyapmap.analysis.manifold_along",
-    "ManifoldMetric": "lyapmap.analysis.manifold_updates",
-    "transitions": "lyapmap.analysis.transitions",
-    "Transitions": "lyapmap.analysis.transitions",
-    "embed": "lyapmap.views.embedding",
-    "Embedding": "lyapmap.views.embedding_result",
-    "EmbeddedStates": "lyapmap.views.embedded_states",
-    "memorization": "lyapmap.analysis.memorization",
-    "Memorization": "lyapmap.analysis.memorization",
+    "manifold_along": "lyapmap.analysis.manifold.along",
+    "ManifoldAlong": "lyapmap.analysis.manifold.along",
+    "ManifoldMetric": "lyapmap.analysis.manifold.updates",
+    "transitions": "lyapmap.analysis.manifold.transitions",
+    "Transitions": "lyapmap.analysis.manifold.transitions",
+    "embed": "lyapmap.analysis.manifold.embedding",
+    "Embedding": "lyapmap.analysis.manifold.embedding_result",
+    "EmbeddedStates": "lyapmap.analysis.manifold.embedded_states",
+    "memorization": "lyapmap.analysis.manifold.memorization",
+    "Memorization": "lyapmap.analysis.manifold.memorization",
     "battle": "lyapmap.analysis.battle",
     "BattleResult": "lyapmap.analysis.battle",
     "Contender": "lyapmap.analysis.battle",
     "tournament": "lyapmap.analysis.tournament",
     "Tournament": "lyapmap.analysis.tournament",
     "load_model": "lyapmap.files.zoo",
-    "jacobian_spectrum": "lyapmap.analysis.singular_values",
-    "JacobianSpectrum": "lyapmap.analysis.singular_values",
+    "jacobian_spectrum": "lyapmap.analysis.exponents.singular_values",
+    "JacobianSpectrum": "lyapmap.analysis.exponents.singular_values",
     "wrap_function": "lyapmap.backends.function",
     "LatentBasis": "lyapmap.analysis.latent_basis",
     "LatentTriple": "lyapmap.core.latent",
@@ -100,35 +100,38 @@ __all__ = ["__version__", *_NAMES, *_MODULES]  # names are loaded late
 
 if TYPE_CHECKING:
     from lyapmap import data, models, systems, training, views
-    from lyapmap.analysis.alignment import Alignment, alignment
     from lyapmap.analysis.battle import BattleResult, Contender, battle
-    from lyapmap.analysis.burn_in import BurnIn, burn_in
-    from lyapmap.analysis.correlation_dimension import CorrelationDimension, correlation_dimension
-    from lyapmap.analysis.covariant import CovariantVectors, covariant_vectors
-    from lyapmap.analysis.dimension_comparison import DimensionComparison, compare_dimensions
-    from lyapmap.analysis.dimension_estimator import IntrinsicDimensionEstimator
-    from lyapmap.analysis.divergence import Divergence, divergence
-    from lyapmap.analysis.embedding import embed_delay
-    from lyapmap.analysis.expansion_entropy import ExpansionEntropy, expansion_entropy
-    from lyapmap.analysis.finite_time import FiniteTimeExponents, finite_time_exponents
-    from lyapmap.analysis.from_series import SeriesExponent, from_series
-    from lyapmap.analysis.grid import Grid, grid
-    from lyapmap.analysis.intrinsic_dimension import DimensionEstimate, intrinsic_dimension
-    from lyapmap.analysis.kaplan_yorke import kaplan_yorke
+    from lyapmap.analysis.dimension.comparison import DimensionComparison, compare_dimensions
+    from lyapmap.analysis.dimension.correlation import CorrelationDimension, correlation_dimension
+    from lyapmap.analysis.dimension.estimator import IntrinsicDimensionEstimator
+    from lyapmap.analysis.dimension.intrinsic import DimensionEstimate, intrinsic_dimension
+    from lyapmap.analysis.exponents.alignment import Alignment, alignment
+    from lyapmap.analysis.exponents.covariant import CovariantVectors, covariant_vectors
+    from lyapmap.analysis.exponents.delays import embed_delay
+    from lyapmap.analysis.exponents.divergence import Divergence, divergence
+    from lyapmap.analysis.exponents.entropy import ExpansionEntropy, expansion_entropy
+    from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents, finite_time_exponents
+    from lyapmap.analysis.exponents.grid import Grid, grid
+    from lyapmap.analysis.exponents.kaplan_yorke import kaplan_yorke
+    from lyapmap.analysis.exponents.series import SeriesExponent, from_series
+    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum, jacobian_spectrum
+    from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum, lyapunov_spectrum
+    from lyapmap.analysis.exponents.sweep import Sweep, sweep
+    from lyapmap.analysis.exponents.zero_one import ZeroOneTest, zero_one_test
     from lyapmap.analysis.latent_basis import LatentBasis
-    from lyapmap.analysis.manifold import ManifoldMetrics, RealManifold, manifold_metrics
-    from lyapmap.analysis.manifold_along import ManifoldAlong, manifold_along
-    from lyapmap.analysis.manifold_updates import ManifoldMetric
-    from lyapmap.analysis.memorization import Memorization, memorization
-    from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
-    from lyapmap.analysis.settling import Settling, settling
-    from lyapmap.analysis.singular_values import JacobianSpectrum, jacobian_spectrum
-    from lyapmap.analysis.spectrum import LyapunovSpectrum, lyapunov_spectrum
-    from lyapmap.analysis.sweep import Sweep, sweep
+    from lyapmap.analysis.manifold.along import ManifoldAlong, manifold_along
+    from lyapmap.analysis.manifold.embedded_states import EmbeddedStates
+    from lyapmap.analysis.manifold.embedding import embed
+    from lyapmap.analysis.manifold.embedding_result import Embedding
+    from lyapmap.analysis.manifold.memorization import Memorization, memorization
+    from lyapmap.analysis.manifold.metrics import ManifoldMetrics, RealManifold, manifold_metrics
+    from lyapmap.analysis.manifold.transitions import Transitions, transitions
+    from lyapmap.analysis.manifold.updates import ManifoldMetric
+    from lyapmap.analysis.orbits.burn_in import BurnIn, burn_in
+    from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
+    from lyapmap.analysis.orbits.settling import Settling, settling
+    from lyapmap.analysis.orbits.trajectory import Trajectory, trajectory
     from lyapmap.analysis.tournament import Tournament, tournament
-    from lyapmap.analysis.trajectory import Trajectory, trajectory
-    from lyapmap.analysis.transitions import Transitions, transitions
-    from lyapmap.analysis.zero_one import ZeroOneTest, zero_one_test
     from lyapmap.backends import wrap
     from lyapmap.backends.flow import flow
     from lyapmap.backends.function import wrap_function
@@ -140,9 +143,6 @@ if TYPE_CHECKING:
     from lyapmap.core.latent import LatentTriple
     from lyapmap.core.results import Status
     from lyapmap.files.zoo import load_model
-    from lyapmap.views.embedded_states import EmbeddedStates
-    from lyapmap.views.embedding import embed
-    from lyapmap.views.embedding_result import Embedding
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from scipy.integrate import RK45, solve_ivp
 from scipy.linalg import expm
 
 import lyapmap as lm
-from lyapmap.backends.numba_flow import CompiledFlow, LaneRule
+from lyapmap.backends.numba.flow import CompiledFlow, LaneRule
 from lyapmap.core.conformance import check_map
 from lyapmap.core.flow import FlowMap
 from lyapmap.core.flow_schemes import ERRORS, STAGES, DormandPrince, RungeKutta4

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import lyapmap as lm
-from lyapmap.backends.numpy_map import NumpyMap
-from lyapmap.backends.torch_map import TorchMap
+from lyapmap.backends.numpy.map import NumpyMap
+from lyapmap.backends.torch.map import TorchMap
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 
 K = 1.2

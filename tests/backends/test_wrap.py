@@ -15,9 +15,9 @@ from torch import nn
 
 import lyapmap as lm
 from lyapmap import backends
-from lyapmap.backends.numba_map import NumbaMap
-from lyapmap.backends.numpy_map import NumpyMap
-from lyapmap.backends.torch_map import TorchMap
+from lyapmap.backends.numba.map import NumbaMap
+from lyapmap.backends.numpy.map import NumpyMap
+from lyapmap.backends.torch.map import TorchMap
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, ShapeError
 from lyapmap.core.map import CompletedMap
 from sample_maps import Henon, henon
@@ -177,7 +177,7 @@ def test_a_type_error_of_the_function_itself_is_not_mistaken_for_an_option() -> 
 
 
 def test_without_the_extra_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "lyapmap.backends.torch_map")
+    monkeypatch.delitem(sys.modules, "lyapmap.backends.torch.map")
     monkeypatch.setitem(sys.modules, "torch", None)  # as Python marks what cannot be imported
     with pytest.raises(MissingExtraError, match=r"needs torch, which is not installed: pip install 'lyapmap\[torch\]'"):
         lm.wrap(henon, state_shape=2, backend="torch")

@@ -117,7 +117,7 @@ def test_bad_input_is_one_line_and_code_2(clouds, digits, arguments, message):
 
 @needs_umap
 def test_an_escape_is_code_1_and_ctrl_c_keeps_the_states_until_then(clouds, monkeypatch):
-    from lyapmap.analysis import trajectory as module
+    from lyapmap.analysis.orbits import trajectory as module
 
     fit = ("embed", "--fitted", clouds / "far.nc", "--map", "henon")
     lm.embed(5 + np.load(clouds / "real.npy"), n_neighbors=5).save(clouds / "far.nc")
@@ -141,7 +141,7 @@ def test_an_escape_is_code_1_and_ctrl_c_keeps_the_states_until_then(clouds, monk
 
 
 def test_transitions_that_are_interrupted_show_those_until_then(monkeypatch, tmp_path):
-    from lyapmap.analysis import trajectory as module
+    from lyapmap.analysis.orbits import trajectory as module
 
     step, calls = module.step_states, []
 
@@ -159,7 +159,7 @@ def test_transitions_that_are_interrupted_show_those_until_then(monkeypatch, tmp
 
 
 def test_transitions_that_are_interrupted_before_anything_is_there(monkeypatch):
-    from lyapmap.analysis import trajectory as module
+    from lyapmap.analysis.orbits import trajectory as module
 
     def stop(*arguments, **options):
         raise KeyboardInterrupt

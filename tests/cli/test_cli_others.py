@@ -51,7 +51,7 @@ def test_trajectory_that_escapes_exits_with_1(tmp_path):
 
 
 def test_trajectory_that_is_interrupted_writes_what_there_is(tmp_path, monkeypatch):
-    from lyapmap.analysis import trajectory as module
+    from lyapmap.analysis.orbits import trajectory as module
 
     step, calls = module.step_states, []
 

@@ -221,7 +221,7 @@ def test_x0_of_the_wrong_kind(importable):
 
 
 def test_interrupt_prints_what_there_is_and_exits_with_130(monkeypatch):
-    from lyapmap.analysis import tangent_run
+    from lyapmap.analysis.exponents import tangent_run
 
     carry, calls = tangent_run.propagate_blocks, []
 

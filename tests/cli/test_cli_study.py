@@ -42,7 +42,7 @@ def test_a_stage_that_fails_is_told_and_ends_with_1(tmp_path, monkeypatch):
     def missing():
         raise MissingExtraError("umap-learn", "umap", "embed")
 
-    monkeypatch.setattr("lyapmap.views.embedding.load_umap", missing)
+    monkeypatch.setattr("lyapmap.analysis.manifold.embedding.load_umap", missing)
     only = ("--only", "sequences", "--only", "embedding-trajectory")
     done = run("cycle", *DIGITS, *MODEL, *only, "--embedded-steps", "3", "--out", tmp_path)
     assert done.exit_code == 1

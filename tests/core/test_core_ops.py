@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lyapmap.backends.torch_map import TorchOps
+from lyapmap.backends.torch.map import TorchOps
 from lyapmap.core.errors import PrecisionError
 from lyapmap.core.ops import NumpyOps
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lyapmap import data
-from lyapmap.analysis.intrinsic_dimension import intrinsic_dimension
+from lyapmap.analysis.dimension.intrinsic import intrinsic_dimension
 from lyapmap.core.errors import DataError
 
 

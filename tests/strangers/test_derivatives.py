@@ -347,7 +347,7 @@ def test_jax() -> None:
 
 @needs_keras
 def test_tensorflow() -> None:
-    from lyapmap.backends.keras_start import tensorflow
+    from lyapmap.backends.keras.start import tensorflow
 
     tf = tensorflow()
     w = tf.constant(LAYER.weight.numpy().T)

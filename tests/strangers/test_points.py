@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.neighbors import drop_duplicates, neighbor_graph, pairs_within
+from lyapmap.analysis.neighbors.graph import drop_duplicates, neighbor_graph, pairs_within
 from lyapmap.core.errors import LyapmapError
 from series_samples import henon_points, logistic_series, lorenz_points
 

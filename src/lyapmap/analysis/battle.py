@@ -74,7 +74,7 @@ class BattleResult(Result):
         "r_test_interval": ("limit",),
         "r_sample_interval": ("limit",),
     }
-    DRAWN_BY: ClassVar[str] = "battle.draw_battle"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures_battle.draw_battle"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "give more samples and test data"}
 
     names: tuple[str, ...]

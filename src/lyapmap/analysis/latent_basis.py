@@ -72,7 +72,7 @@ class LatentBasis(Result):
         "encoded_share": ("category",),
         "random_share": ("category",),
     }
-    DRAWN_BY: ClassVar[str] = "latent_basis.draw_latent_basis"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures_latent_basis.draw_latent_basis"
     _triple: ClassVar[LatentTriple | None] = None
 
     eta: Floats

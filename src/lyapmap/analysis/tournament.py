@@ -43,7 +43,7 @@ class Tournament(Result):
         "losses": ("model",),
         "ties": ("model",),
     }
-    DRAWN_BY: ClassVar[str] = "battle.draw_tournament"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures_battle.draw_tournament"
 
     names: tuple[str, ...]
     test_errors: NDArray[np.float64]

@@ -148,7 +148,7 @@ def wrap(
         None if state_example is None else state_example if structure is None else structure.flatten(state_example)
     )
     if verify and type(made).__name__ == "NumbaMap":
-        from lyapmap.backends.numba_rows import NumbaRows
+        from lyapmap.backends.numba.rows import NumbaRows
 
         vouched(NumbaRows(made), example=example)
         verify = False
@@ -191,11 +191,11 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
     if name == "numba":
         raise LyapmapError("state_example: Numba functions take one array; give state_shape, or backend='numpy'")
     if network == "keras":
-        from lyapmap.backends.keras_structure import flat_model
+        from lyapmap.backends.keras.structure import flat_model
 
         flat = flat_model(function, structure)
     elif network == "torch":
-        from lyapmap.backends.torch_structure import FlatModule
+        from lyapmap.backends.torch.structure import FlatModule
 
         flat = FlatModule(function, structure)
     if network is not None:
@@ -252,20 +252,20 @@ def _shape(state_shape: Any) -> tuple[int, ...] | None:
 
 
 def _numpy() -> Callable[..., Any]:
-    from lyapmap.backends.numpy_map import wrap_numpy
+    from lyapmap.backends.numpy.map import wrap_numpy
 
     return wrap_numpy
 
 
 def _numba() -> Callable[..., Any]:
-    from lyapmap.backends.numba_map import wrap_numba
+    from lyapmap.backends.numba.map import wrap_numba
 
     return wrap_numba
 
 
 def _torch() -> Callable[..., Any]:
     try:
-        from lyapmap.backends.torch_map import wrap_torch
+        from lyapmap.backends.torch.map import wrap_torch
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -284,13 +284,13 @@ def _jax() -> Callable[..., Any]:
 
 
 def _tensorflow() -> Callable[..., Any]:
-    from lyapmap.backends.keras_tensorflow import wrap_tensorflow
+    from lyapmap.backends.keras.functions import wrap_tensorflow
 
     return wrap_tensorflow
 
 
 def _keras() -> Callable[..., Any]:
-    from lyapmap.backends.keras_map import wrap_keras
+    from lyapmap.backends.keras.map import wrap_keras
 
     return wrap_keras
 

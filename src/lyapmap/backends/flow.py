@@ -205,7 +205,7 @@ def _timed(
     if library == "numba":
         if options.get("jacobian") is not None:
             raise LyapmapError("jacobian: a Numba field that takes the time goes without; leave it out")
-        from lyapmap.backends.numba_flow import timed_numba
+        from lyapmap.backends.numba.flow import timed_numba
 
         compiled = timed_numba(rhs, order, field.n)
         return _field(compiled, field.n + 1, "numba", options), True
@@ -232,7 +232,7 @@ def _timed(
     options["provenance"] = {"map": field.__name__} | (options.get("provenance") or {})
     function: Any = field
     if library == "torch" and hasattr(rhs, "parameters"):
-        from lyapmap.backends.torch_time import TimedModule
+        from lyapmap.backends.torch.time import TimedModule
 
         function = TimedModule(rhs, field)
     return _field(function, field.n + 1 if forced else shape, library, options), forced
@@ -287,9 +287,9 @@ def _field(rhs: Any, state_shape: Any, backend: str | None, options: dict[str, A
 
 def _compiled(field: TangentMap, tau: float, scheme: Scheme) -> TangentMap | None:
     """The compiled flow where the field is a Numba function, else None."""
-    from lyapmap.backends.numba_compile import FlowRule
-    from lyapmap.backends.numba_flow import CompiledFlow
-    from lyapmap.backends.numba_map import NumbaMap
+    from lyapmap.backends.numba.compile import FlowRule
+    from lyapmap.backends.numba.flow import CompiledFlow
+    from lyapmap.backends.numba.map import NumbaMap
 
     if not isinstance(field, NumbaMap) or isinstance(field.rule, FlowRule) or isinstance(scheme, Rodas4):
         return None

@@ -112,7 +112,7 @@ def wrap_function(function: Any, *, input_shape: Any, backend: str | None = None
         raise LyapmapError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
     options["provenance"] = {"map": name_of(function)} | (options.get("provenance") or {})
     if name == "torch":
-        from lyapmap.backends.torch_function import torch_function
+        from lyapmap.backends.torch.function import torch_function
 
         return torch_function(function, shape, **options)
     return _numpy(function, shape, options)

@@ -93,11 +93,11 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
     kind = type(function)
     library = {base.__module__.partition(".")[0] for base in kind.__mro__}
     if "keras" in library and "keras" in sys.modules:
-        from lyapmap.backends.keras_recurrent import keras_cell
+        from lyapmap.backends.keras.recurrent import keras_cell
 
         return keras_cell(function)
     if "torch" in library and "torch" in sys.modules:
-        from lyapmap.backends.torch_recurrent import torch_cell
+        from lyapmap.backends.torch.recurrent import torch_cell
 
         return torch_cell(function)
     return _flax(function) if "flax" in library and kind.__name__.endswith("Cell") else None

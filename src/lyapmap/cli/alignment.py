@@ -12,7 +12,7 @@ from lyapmap.cli.plane import AxesOption, GridOption, HighOption, LowOption, pla
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.alignment import Alignment
+    from lyapmap.analysis.exponents.alignment import Alignment
     from lyapmap.cli.source import Source
 
 STEPS = {"map": 1_000, "callable": 1_000, "model": 200}
@@ -47,7 +47,7 @@ def alignment(
 
     With --out DIR: alignment.nc, alignment.json, alignment.png and report.html.
     """
-    from lyapmap.analysis.alignment import alignment as align
+    from lyapmap.analysis.exponents.alignment import alignment as align
 
     start: Any = source.x0 if grid is None else plane(source, grid, low, high, axes)
     result, interrupted = common.completed(

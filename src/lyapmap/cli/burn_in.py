@@ -35,7 +35,7 @@ def burn_in(
 
     With --out DIR: burn-in.nc, burn-in.json, burn-in.png and report.html.
     """
-    from lyapmap.analysis.burn_in import burn_in as measure
+    from lyapmap.analysis.orbits.burn_in import burn_in as measure
 
     result, interrupted = common.completed(
         lambda: measure(

@@ -51,7 +51,7 @@ def correlation_dimension(
     as_json: common.JsonOption = False,
 ) -> None:
     """Correlation dimension of an attractor, with an error bar."""
-    from lyapmap.analysis.correlation_dimension import correlation_dimension as measure
+    from lyapmap.analysis.dimension.correlation import correlation_dimension as measure
     from lyapmap.cli.measured import iterated, one_of, read_numbers
 
     one_of(source, points, "--points")

@@ -11,7 +11,7 @@ from lyapmap.cli import common, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.covariant import CovariantVectors
+    from lyapmap.analysis.exponents.covariant import CovariantVectors
     from lyapmap.cli.source import Source
 
 STEPS = {"map": 2_000, "callable": 2_000, "model": 20}
@@ -58,7 +58,7 @@ def covariant(
     With --out DIR: covariant.nc, covariant.json, covariant.png (images, where states are images)
     and report.html.
     """
-    from lyapmap.analysis.covariant import covariant_vectors
+    from lyapmap.analysis.exponents.covariant import covariant_vectors
 
     result, interrupted = common.completed(
         lambda: covariant_vectors(

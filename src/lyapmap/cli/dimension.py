@@ -12,7 +12,7 @@ from lyapmap.cli import common, show
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.dimension_comparison import DimensionComparison
+    from lyapmap.analysis.dimension.comparison import DimensionComparison
     from lyapmap.cli.source import Source
 
 STEPS = {"map": (2_500, 1_000), "callable": (2_500, 1_000), "model": (500, 200)}
@@ -72,7 +72,7 @@ def dimension(
 
     With a map, --data names its initial states and the data to compare with.
     """
-    from lyapmap.analysis.dimension_comparison import USUAL_METHODS, compare_dimensions
+    from lyapmap.analysis.dimension.comparison import USUAL_METHODS, compare_dimensions
 
     sets = _sets(source, data=data, classes=classes, points=points, steps=steps, transient=transient)
     if limit is not None:
@@ -156,7 +156,7 @@ def _drawn(rows: Any, limit: int, seed: int) -> Any:
 
 
 def _kaplan_yorke(source: Source, transient: int | None, *, progress: bool) -> tuple[float, float]:
-    from lyapmap.analysis.spectrum import lyapunov_spectrum
+    from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
     from lyapmap.core.map import dimension as size
 
     n = size(source.map.state_shape)

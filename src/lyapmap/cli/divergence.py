@@ -9,7 +9,7 @@ import typer
 from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.divergence import Divergence
+    from lyapmap.analysis.exponents.divergence import Divergence
     from lyapmap.cli.source import Source
 
 TRANSIENT = {"map": 1_000, "callable": 1_000, "model": 300}
@@ -53,7 +53,7 @@ def divergence(
 
     With --out DIR: divergence.nc, divergence.json, divergence.png and report.html.
     """
-    from lyapmap.analysis.divergence import divergence as diverge
+    from lyapmap.analysis.exponents.divergence import divergence as diverge
 
     chosen = common.integers(window, "--window")
     result, interrupted = common.completed(

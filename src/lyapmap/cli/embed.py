@@ -11,9 +11,9 @@ from lyapmap.cli import common, show
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
+    from lyapmap.analysis.manifold.embedded_states import EmbeddedStates
+    from lyapmap.analysis.manifold.embedding_result import Embedding
     from lyapmap.cli.source import Source
-    from lyapmap.views.embedded_states import EmbeddedStates
-    from lyapmap.views.embedding_result import Embedding
 
 STEPS = 1000
 """Of one trajectory, if neither --steps nor --at is given."""
@@ -169,10 +169,10 @@ def _layout(
 
     import numpy as np
 
+    from lyapmap.analysis.manifold.embedding import embed
+    from lyapmap.analysis.manifold.embedding_result import Embedding
     from lyapmap.cli.samples import some
     from lyapmap.cli.training_samples import training_samples
-    from lyapmap.views.embedding import embed
-    from lyapmap.views.embedding_result import Embedding
 
     if fitted is not None:
         if given or samples is not None:

@@ -34,7 +34,7 @@ def entropy(
     Needs no initial states: points are scattered over the region. With --out DIR: entropy.nc,
     entropy.json, entropy.png and report.html.
     """
-    from lyapmap.analysis.expansion_entropy import expansion_entropy
+    from lyapmap.analysis.exponents.entropy import expansion_entropy
 
     region = common.box(low, high)
     result, interrupted = common.completed(

@@ -12,7 +12,7 @@ from lyapmap.cli.plane import AxesOption, GridOption, HighOption, LowOption, pla
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.finite_time import FiniteTimeExponents
+    from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
     from lyapmap.cli.source import Source
 
 STEPS = {"map": 100, "callable": 100, "model": 50}
@@ -54,7 +54,7 @@ def finite_time(
 
     With --out DIR: finite-time.nc, finite-time.json, finite-time.png and report.html.
     """
-    from lyapmap.analysis.finite_time import finite_time_exponents
+    from lyapmap.analysis.exponents.finite_time import finite_time_exponents
 
     start: Any = source.x0 if grid is None else plane(source, grid, low, high, axes)
     before = 0 if grid is not None else TRANSIENT[source.kind]

@@ -11,8 +11,8 @@ from lyapmap.cli import common, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.manifold import ManifoldMetrics
-    from lyapmap.analysis.manifold_along import ManifoldAlong
+    from lyapmap.analysis.manifold.along import ManifoldAlong
+    from lyapmap.analysis.manifold.metrics import ManifoldMetrics
     from lyapmap.cli.source import Source
 
 EPILOG = """Examples:
@@ -87,8 +87,8 @@ def manifold(
     Over steps, the states of all trajectories at one step are compared with the real samples; over
     trajectories, the states of each. A reference row compares as many training images.
     """
-    from lyapmap.analysis.manifold import RealManifold
-    from lyapmap.analysis.manifold_along import manifold_along
+    from lyapmap.analysis.manifold.along import manifold_along
+    from lyapmap.analysis.manifold.metrics import RealManifold
     from lyapmap.cli.measured import one_of, read_numbers
     from lyapmap.cli.samples import chosen_features, initial_states, neighbor_numbers, real_samples
 

@@ -14,7 +14,7 @@ from lyapmap.core.results import Result
 from lyapmap.data.tables import SUFFIXES
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.trajectory import Trajectory
+    from lyapmap.analysis.orbits.trajectory import Trajectory
     from lyapmap.cli.source import Source
     from lyapmap.data.tables import Table
 
@@ -59,14 +59,14 @@ def one_of(source: Source | None, path: Path | None, option: str) -> None:
 
 def iterated(source: Source, *, steps: int, transient: int) -> Trajectory:
     """States of the map; an escape is an error here, since nothing is measured yet."""
-    from lyapmap.analysis.trajectory import trajectory
+    from lyapmap.analysis.orbits.trajectory import trajectory
 
     return trajectory(source.map, source.x0, n_steps=steps, transient=transient)
 
 
 def iterated_from(source: Source, x0: Any, *, steps: int, transient: int, progress: bool) -> Trajectory:
     """States of the map from given ones; an escape is an error here."""
-    from lyapmap.analysis.trajectory import trajectory
+    from lyapmap.analysis.orbits.trajectory import trajectory
 
     return trajectory(source.map, x0, n_steps=steps, transient=transient, progress=progress)
 

@@ -10,7 +10,7 @@ import typer
 from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.memorization import Memorization
+    from lyapmap.analysis.manifold.memorization import Memorization
     from lyapmap.cli.source import Source
 
 EPILOG = """Examples:
@@ -77,7 +77,7 @@ def memorization(
     as_json: common.JsonOption = False,
 ) -> None:
     """Distances of generated samples to the training data, against those of samples never trained on."""
-    from lyapmap.analysis.memorization import memorization as analyse
+    from lyapmap.analysis.manifold.memorization import memorization as analyse
     from lyapmap.cli.measured import one_of
     from lyapmap.cli.samples import chosen_features
     from lyapmap.cli.training_samples import generated_samples, training_samples

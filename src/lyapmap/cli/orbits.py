@@ -11,7 +11,7 @@ from lyapmap.cli import common, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.periodic_orbits import PeriodicOrbits
+    from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits
     from lyapmap.cli.source import Source
 
 SHOWN = 20
@@ -54,7 +54,7 @@ def orbits(
 
     With --out DIR: orbits.nc, orbits.json, orbits.png and report.html.
     """
-    from lyapmap.analysis.periodic_orbits import periodic_orbits
+    from lyapmap.analysis.orbits.periodic_orbits import periodic_orbits
 
     region = common.box(low, high)
     result, interrupted = common.completed(

@@ -11,7 +11,7 @@ from lyapmap.cli import common, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.settling import Settling
+    from lyapmap.analysis.orbits.settling import Settling
     from lyapmap.cli.source import Source
 
 SHOWN = 12
@@ -45,7 +45,7 @@ def settling(
 
     With --out DIR: settling.nc, settling.json, settling.png and report.html.
     """
-    from lyapmap.analysis.settling import settling as measure
+    from lyapmap.analysis.orbits.settling import settling as measure
 
     result, interrupted = common.completed(
         lambda: measure(

@@ -12,7 +12,7 @@ from lyapmap.cli import common, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.spectrum import LyapunovSpectrum
+    from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum
     from lyapmap.cli.source import Source
 
 SHOWN = 40
@@ -63,7 +63,7 @@ def spectrum(
     With --out DIR: spectrum.nc, spectrum.json, spectrum.png, convergence.png, trajectory.png and
     report.html.
     """
-    from lyapmap.analysis.spectrum import lyapunov_spectrum
+    from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
     from lyapmap.core.map import dimension
 
     k = _exponents(exponents)
@@ -167,8 +167,8 @@ def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> tuple[str, P
 
 
 def _picture_of_trajectory(source: Source, out: Path) -> tuple[str, Path]:
-    from lyapmap.analysis.trajectory import trajectory
-    from lyapmap.views.trajectory import save_trajectory
+    from lyapmap.analysis.orbits.pictures_trajectory import save_trajectory
+    from lyapmap.analysis.orbits.trajectory import trajectory
 
     steps = 12 if source.shows_images else 2_000
     path = trajectory(source.map, source.x0, n_steps=steps, throw=False)

@@ -9,7 +9,7 @@ import typer
 from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.sweep import Sweep
+    from lyapmap.analysis.exponents.sweep import Sweep
     from lyapmap.cli.source import Source
 
 EPILOG = """Examples:
@@ -48,7 +48,7 @@ def sweep(
     """
     import numpy as np
 
-    from lyapmap.analysis.sweep import sweep as along
+    from lyapmap.analysis.exponents.sweep import sweep as along
 
     factory = _family(source, over)
     result, interrupted = common.completed(

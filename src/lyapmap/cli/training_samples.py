@@ -75,7 +75,7 @@ def generated_samples(
     """Samples of a file, or the states of trajectories that start from held-out or training samples."""
     if source is None:
         return read_numbers(path, "--generated"), str(path)  # type: ignore[arg-type]
-    from lyapmap.analysis.trajectory import trajectory
+    from lyapmap.analysis.orbits.trajectory import trajectory
 
     real = training.points if others is None else others
     count = min(TRAJECTORIES, len(real)) if trajectories is None else trajectories

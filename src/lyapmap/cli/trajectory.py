@@ -39,10 +39,10 @@ def trajectory(
     Writes trajectory.npz (opens with NumPy or lyapmap.Trajectory.load) and trajectory.png; for
     images, a film strip, and trajectory.gif.
     """
-    from lyapmap.analysis.trajectory import trajectory as iterate
+    from lyapmap.analysis.orbits.pictures_trajectory import save_trajectory
+    from lyapmap.analysis.orbits.trajectory import trajectory as iterate
     from lyapmap.core.images import channels_first
     from lyapmap.report.images import save_gif
-    from lyapmap.views.trajectory import save_trajectory
 
     n_steps = STEPS[source.kind] if steps is None else steps
     result, interrupted = common.completed(

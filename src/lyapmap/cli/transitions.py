@@ -12,7 +12,7 @@ from lyapmap.cli import common, show
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.transitions import Transitions
+    from lyapmap.analysis.manifold.transitions import Transitions
     from lyapmap.cli.source import Source
 
 STEPS = {"map": 10_000, "callable": 10_000, "model": 300}
@@ -66,8 +66,8 @@ def transitions(
     as_json: common.JsonOption = False,
 ) -> None:
     """Categories along trajectories: transition matrix, how often a cycle holds, stays, entropy rate."""
-    from lyapmap.analysis.trajectory import trajectory
-    from lyapmap.analysis.transitions import transitions as analyse
+    from lyapmap.analysis.manifold.transitions import transitions as analyse
+    from lyapmap.analysis.orbits.trajectory import trajectory
     from lyapmap.cli.labelling import chosen_classifier
     from lyapmap.cli.measured import one_of, read_numbers, told_of
 

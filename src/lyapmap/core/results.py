@@ -220,7 +220,6 @@ class Result:
         if not self.DRAWN_BY:
             raise LyapmapError(f"plot: there is no picture of a {type(self).__name__}")
         module, function = self.DRAWN_BY.rsplit(".", 1)
-        module = module if module.startswith("lyapmap.") else f"lyapmap.views.{module}"
         return getattr(import_module(module), function)(self, **options)
 
 

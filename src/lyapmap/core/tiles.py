@@ -310,7 +310,7 @@ def _below(logs: NDArray[np.float32], ceiling: float, out: NDArray[np.float32]) 
     return np.minimum(out, np.float32(0), out=out)
 
 
-_ELSEWHERE = {"torch": ("lyapmap.backends.torch_distances", "TorchTiles")}
+_ELSEWHERE = {"torch": ("lyapmap.backends.torch.distances", "TorchTiles")}
 """Libraries whose arrays have a `TileOps` of their own; reached by name, and only for such arrays."""
 
 

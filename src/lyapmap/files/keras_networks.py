@@ -42,7 +42,7 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
 
 def as_map(saved: Saved, **options: Any) -> Any:
     """A Keras model as a map."""
-    from lyapmap.backends.keras_map import wrap_keras
+    from lyapmap.backends.keras.map import wrap_keras
 
     return wrap_keras(saved.module, provenance=saved.origin, **options)
 
@@ -64,7 +64,7 @@ def load(path: Path) -> Any:
     _require_file(path)
     config = _config(path)
     _refuse_code(config, path)
-    from lyapmap.backends.keras_start import keras
+    from lyapmap.backends.keras.start import keras
 
     module = keras()
     for paper, own in papers.papers().items():

@@ -19,7 +19,7 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
             f"{path}: refused, because a SavedModel is a program, which may read and write files when it runs; "
             "load it with --trust (trust=True) if you know where it comes from, or save the model as .keras"
         )
-    from lyapmap.backends.keras_start import tensorflow
+    from lyapmap.backends.keras.start import tensorflow
 
     tf = tensorflow()
     try:
@@ -35,7 +35,7 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
 
 def as_map(saved: Saved, **options: Any) -> Any:
     """What a SavedModel serves as a map."""
-    from lyapmap.backends.keras_map import wrap_tensorflow
+    from lyapmap.backends.keras.map import wrap_tensorflow
 
     function, spec = _served(saved.module, saved.origin["model"])
     dtype = options.pop("dtype", None) or spec.dtype.name

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from lyapmap.backends.torch_map import TorchMap, wrap_torch
+from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.errors import CheckpointError
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import papers

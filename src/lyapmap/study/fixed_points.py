@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.orbits.settling import Settling
 from lyapmap.analysis.proportions import wilson
-from lyapmap.analysis.settling import Settling
 
 SAME = 1e-3
 """Distance, relative to the norm of a fixed point, within which a trajectory's end belongs to it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lyapmap.backends.numba_flow import CompiledFlow, LaneRule, RowRule
+from lyapmap.backends.numba.flow import CompiledFlow, LaneRule, RowRule
 from lyapmap.core.arguments import whole
 from lyapmap.core.flow_schemes import RungeKutta4
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number

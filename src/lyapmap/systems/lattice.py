@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.backends.numba_map import NumbaMap, RowRule
+from lyapmap.backends.numba.map import NumbaMap, RowRule
 from lyapmap.core.arguments import whole
 from lyapmap.systems.one_dimensional import LOGISTIC
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number

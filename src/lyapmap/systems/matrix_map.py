@@ -71,7 +71,7 @@ class MatrixMap:
 
 def _torch_map(matrix: NDArray[np.float64], tanh: bool, dtype: str, device: str | None) -> TangentMap:
     try:
-        from lyapmap.backends import torch_map
+        from lyapmap.backends.torch import map as torch_map
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lyapmap.backends.numba_map import LaneRule, NumbaMap
+from lyapmap.backends.numba.map import LaneRule, NumbaMap
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number
 
 

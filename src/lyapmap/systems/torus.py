@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.backends.numba_map import LaneRule, NumbaMap
+from lyapmap.backends.numba.map import LaneRule, NumbaMap
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number
 
 _CAT = math.log((3 + math.sqrt(5)) / 2)

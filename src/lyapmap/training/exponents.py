@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap

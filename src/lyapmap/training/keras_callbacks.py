@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lyapmap.backends.keras_start import keras as start
+from lyapmap.backends.keras.start import keras as start
 
 keras = start()
 

@@ -69,7 +69,7 @@ def study(subject, tmp_path_factory):
         def missing():
             raise MissingExtraError("umap-learn", "umap", "embed")
 
-        patch.setattr("lyapmap.views.embedding.load_umap", missing)
+        patch.setattr("lyapmap.analysis.manifold.embedding.load_umap", missing)
         return cycle_study(subject, folder, protocol=TINY)
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import lyapmap as lm
-from lyapmap.analysis.interval_map import interval_map
+from lyapmap.analysis.orbits.interval_map import interval_map
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.results import Status
 from lyapmap.models.kaleidoscope import corners as corners

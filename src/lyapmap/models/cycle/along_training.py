@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.analysis.spectrum import lyapunov_spectrum
-from lyapmap.analysis.trajectory import trajectory
-from lyapmap.analysis.transitions import transitions
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
+from lyapmap.analysis.manifold.transitions import transitions
+from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.files.zoo import load_model

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.analysis.dimension_comparison import compare_dimensions
-from lyapmap.analysis.divergence import divergence
-from lyapmap.analysis.finite_time import finite_time_exponents
-from lyapmap.analysis.spectrum import lyapunov_spectrum
-from lyapmap.analysis.trajectory import trajectory
+from lyapmap.analysis.dimension.comparison import compare_dimensions
+from lyapmap.analysis.exponents.divergence import divergence
+from lyapmap.analysis.exponents.finite_time import finite_time_exponents
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
+from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.stages import Bench
 

@@ -164,7 +164,7 @@ def _through(network: Any, images: NDArray[Any]) -> NDArray[Any]:
     if isinstance(network, Generator):
         with torch.no_grad():
             return network(torch.from_numpy(images)).numpy()
-    from lyapmap.backends.keras_start import keras
+    from lyapmap.backends.keras.start import keras
 
     made = network(np.moveaxis(images, 1, -1), training=False)
     return np.moveaxis(keras().ops.convert_to_numpy(made), -1, 1)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.neighbors import neighbor_graph
-from lyapmap.analysis.trajectory import Trajectory, trajectory
+from lyapmap.analysis.neighbors.graph import neighbor_graph
+from lyapmap.analysis.orbits.trajectory import Trajectory, trajectory
 from lyapmap.core.images import channels_first
 from lyapmap.models.cycle.metrics import augmented_states
 from lyapmap.models.cycle.subject import CycleSubject
@@ -37,7 +37,7 @@ def sequences(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 
 def layout(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """The training images in the plane, in which later stages place states."""
-    from lyapmap.views.embedding import embed
+    from lyapmap.analysis.manifold.embedding import embed
 
     images = subject.train
     most = bench.sizes.layout_points
@@ -121,7 +121,7 @@ def bundle(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 
 def bundle_embedded(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """S3 among the training images."""
-    from lyapmap.views.embedded_bundle import draw_embedded_bundle
+    from lyapmap.analysis.manifold.pictures_embedded_bundle import draw_embedded_bundle
 
     placed = _layout(bench).place(_bundle(subject, bench))
     bench.keep(placed, "embedding-bundle")
@@ -156,6 +156,6 @@ def mixing_of(orbit: Trajectory) -> float:
 
 
 def _layout(bench: Bench) -> Any:
-    from lyapmap.views.embedding import Embedding
+    from lyapmap.analysis.manifold.embedding import Embedding
 
     return Embedding.load(bench.result_of("layout", "layout"))

@@ -145,7 +145,7 @@ def _prefix(path: Path) -> Path:
         return path.with_suffix("")
     if not path.is_dir():
         return path
-    from lyapmap.backends.keras_start import tensorflow
+    from lyapmap.backends.keras.start import tensorflow
 
     latest = tensorflow().train.latest_checkpoint(path)
     if latest is None:
@@ -155,7 +155,7 @@ def _prefix(path: Path) -> Path:
 
 def _opened(prefix: Path) -> tuple[Any, Any]:
     """A reader of the variables, and the nodes of the graph of objects."""
-    from lyapmap.backends.keras_start import tensorflow
+    from lyapmap.backends.keras.start import tensorflow
 
     tf = tensorflow()
     from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph

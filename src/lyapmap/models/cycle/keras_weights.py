@@ -58,7 +58,7 @@ def keras_generator(config: CycleConfig, weights: Sequence[tuple[str, Any]], sou
     CheckpointError
         Naming the first weight that does not fit.
     """
-    from lyapmap.backends.keras_start import keras
+    from lyapmap.backends.keras.start import keras
 
     keras()  # sets threads and silence before anything else imports it
     from lyapmap.models.cycle.keras_network import build_generator

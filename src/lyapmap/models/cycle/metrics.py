@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold import RealManifold
-from lyapmap.analysis.manifold_along import ManifoldAlong, manifold_along
-from lyapmap.analysis.memorization import memorization as compare_with_training
-from lyapmap.analysis.neighbors import neighbor_graph
-from lyapmap.analysis.trajectory import trajectory
-from lyapmap.analysis.transitions import transitions
+from lyapmap.analysis.manifold.along import ManifoldAlong, manifold_along
+from lyapmap.analysis.manifold.memorization import memorization as compare_with_training
+from lyapmap.analysis.manifold.metrics import RealManifold
+from lyapmap.analysis.manifold.transitions import transitions
+from lyapmap.analysis.neighbors.graph import neighbor_graph
+from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.stages import Bench, LeftOut
 

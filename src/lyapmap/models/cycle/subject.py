@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold import RealManifold
-from lyapmap.analysis.trajectory import trajectory
+from lyapmap.analysis.manifold.metrics import RealManifold
+from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.analysis.progress import Report
-from lyapmap.analysis.spectrum import lyapunov_spectrum
-from lyapmap.backends.torch_map import TorchMap, wrap_torch
+from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.arguments import whole
 from lyapmap.core.driven import DrivenMap, driven
 from lyapmap.core.errors import Interrupted, LyapmapError

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lyapmap.analysis.battle import Contender
-from lyapmap.analysis.dimension_comparison import DimensionComparison, compare_dimensions
+from lyapmap.analysis.dimension.comparison import DimensionComparison, compare_dimensions
 from lyapmap.analysis.progress import Report, reporting
-from lyapmap.backends.torch_copies import resolved_device
-from lyapmap.backends.torch_function import TorchFunction, torch_function
-from lyapmap.backends.torch_ops import DTYPES
+from lyapmap.backends.torch.copies import resolved_device
+from lyapmap.backends.torch.function import TorchFunction, torch_function
+from lyapmap.backends.torch.ops import DTYPES
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, Interrupted, LyapmapError, PrecisionError, ShapeError
 from lyapmap.core.results import Result, Status, provenance

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.memorization import memorization
-from lyapmap.analysis.singular_values import jacobian_spectrum
+from lyapmap.analysis.exponents.singular_values import jacobian_spectrum
+from lyapmap.analysis.manifold.memorization import memorization
 from lyapmap.analysis.tournament import Tournament
 from lyapmap.analysis.tournament import tournament as let_battle
 from lyapmap.core.errors import LyapmapError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold import RealManifold
+from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan.config import DcganConfig, GranConfig
 from lyapmap.models.gan.pair import Gan, load_gan, sample_gan

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.burn_in import burn_in
-from lyapmap.analysis.settling import settling
-from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
+from lyapmap.analysis.orbits.burn_in import burn_in
+from lyapmap.analysis.orbits.settling import settling
 from lyapmap.core.propagate import step_states
 from lyapmap.files.model import Model
 from lyapmap.models.kaleidoscope.subject import KaleidoscopeSubject

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.interval_map import IntervalMap, interval_map
+from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
 from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole

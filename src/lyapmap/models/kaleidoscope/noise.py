@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.dimension_comparison import compare_dimensions
-from lyapmap.analysis.intrinsic_dimension import FEWEST_POINTS
-from lyapmap.analysis.settling import Settling
-from lyapmap.analysis.sweep import Sweep, sweep
-from lyapmap.analysis.trajectory import trajectory
-from lyapmap.analysis.transitions import transitions
+from lyapmap.analysis.dimension.comparison import compare_dimensions
+from lyapmap.analysis.dimension.intrinsic import FEWEST_POINTS
+from lyapmap.analysis.exponents.sweep import Sweep, sweep
+from lyapmap.analysis.manifold.transitions import transitions
+from lyapmap.analysis.orbits.settling import Settling
+from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.map import TangentMap, as_states
 from lyapmap.core.propagate import step_states
 from lyapmap.models.kaleidoscope.subject import KaleidoscopeSubject

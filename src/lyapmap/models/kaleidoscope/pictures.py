@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lyapmap.analysis.sweep import Sweep
+    from lyapmap.analysis.exponents.sweep import Sweep
 
 STRIP_ROWS = 8
 FILM_SAMPLES = 25

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.burn_in import burn_in as measure_burn_in
-from lyapmap.analysis.memorization import memorization as compare_with_training
-from lyapmap.analysis.neighbors import neighbor_graph
-from lyapmap.analysis.periodic_orbits import periodic_orbits
-from lyapmap.analysis.settling import Settling, settling
-from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
+from lyapmap.analysis.manifold.memorization import memorization as compare_with_training
+from lyapmap.analysis.neighbors.graph import neighbor_graph
+from lyapmap.analysis.orbits.burn_in import burn_in as measure_burn_in
+from lyapmap.analysis.orbits.periodic_orbits import periodic_orbits
+from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.core.propagate import step_states
 from lyapmap.models.kaleidoscope.subject import UNIFORM, KaleidoscopeSubject
 from lyapmap.study.fixed_points import SHOWN, basins

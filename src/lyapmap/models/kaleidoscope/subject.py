@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold import RealManifold
+from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.combinators import NoisyMap, noisy
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import channels_first, image_shape, laid_out

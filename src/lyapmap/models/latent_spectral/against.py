@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.analysis.latent_rotation import cycle_phases
-from lyapmap.analysis.spectrum import lyapunov_spectrum
-from lyapmap.analysis.trajectory import trajectory
-from lyapmap.analysis.transitions import transitions
+from lyapmap.analysis.manifold.transitions import transitions
+from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.images import channels_first, laid_out
 from lyapmap.core.map import TangentMap
 from lyapmap.core.propagate import step_states

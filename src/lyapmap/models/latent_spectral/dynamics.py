@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.analysis.neighbors import neighbor_graph
-from lyapmap.analysis.periodic_orbits import PeriodicOrbits, periodic_orbits
-from lyapmap.analysis.settling import Settling, settling
-from lyapmap.analysis.spectrum import lyapunov_spectrum
+from lyapmap.analysis.neighbors.graph import neighbor_graph
+from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
+from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.in_turn import MapsInTurn
 from lyapmap.core.latent import Floats

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.backends.torch_copies import resolved_device
+from lyapmap.backends.torch.copies import resolved_device
 from lyapmap.core.errors import CheckpointError
 from lyapmap.core.latent import LatentTriple
 from lyapmap.files import checkpoint as checkpoints

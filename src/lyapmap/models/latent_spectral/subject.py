@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.analysis.manifold import RealManifold
+from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.latent import LatentTriple

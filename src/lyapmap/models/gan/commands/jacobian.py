@@ -10,8 +10,8 @@ from lyapmap.cli import common, show
 from lyapmap.models.gan.commands import sample as gan_sample
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.dimension_comparison import DimensionComparison
-    from lyapmap.analysis.singular_values import JacobianSpectrum
+    from lyapmap.analysis.dimension.comparison import DimensionComparison
+    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum
 
 EPILOG = """Examples:
 
@@ -50,7 +50,7 @@ def jacobian(
     from lyapmap.cli.source import require_torch
 
     require_torch("a generator's Jacobian")
-    from lyapmap.analysis.singular_values import jacobian_spectrum
+    from lyapmap.analysis.exponents.singular_values import jacobian_spectrum
     from lyapmap.core.errors import LyapmapError
     from lyapmap.models.gan.pair import gan_function, gan_latents, load_gan, manifold_dimensions
 

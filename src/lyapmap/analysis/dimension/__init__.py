@@ -1,0 +1,1 @@
+"""How many directions points spread along: correlation and intrinsic dimension."""

@@ -1,0 +1,195 @@
+"""Intrinsic dimensions of several sets of points side by side, such as data and an attractor."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.dimension.intrinsic import (
+    ENOUGH_POINTS,
+    METHODS,
+    DimensionEstimate,
+    intrinsic_dimension,
+    point_rows,
+)
+from lyapmap.analysis.dimension.methods import USUAL_K
+from lyapmap.analysis.neighbors.graph import Graph, drop_duplicates, neighbor_graph
+from lyapmap.analysis.progress import Report
+from lyapmap.core.arguments import seeded
+from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.results import Result, Status, provenance
+
+USUAL_METHODS = ("gride", "twonn", "mle")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimensionComparison(Result):
+    """Dimensions of sets of points by several methods.
+
+    Attributes
+    ----------
+    names, methods : tuple of str
+        Of the s sets and m methods.
+    dimension, stderr, scale : (s, m)
+        NaN where there is no estimate.
+    curve_scales, curve_dimension, curve_stderr : (s, c)
+        Gride over scales, or the first method's curve without Gride; NaN where a set has fewer.
+    duplicates, n_points : (s,)
+        Points dropped, and different points.
+    kaplan_yorke, kaplan_yorke_stderr : float
+        Of the attractor; NaN where not given.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "dimension": ("set", "method"),
+        "stderr": ("set", "method"),
+        "scale": ("set", "method"),
+        "curve_scales": ("set", "scale_index"),
+        "curve_dimension": ("set", "scale_index"),
+        "curve_stderr": ("set", "scale_index"),
+        "duplicates": ("set",),
+        "n_points": ("set",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_dimension_comparison"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "give more different points, or values that are not rounded"
+    }
+
+    names: tuple[str, ...]
+    methods: tuple[str, ...]
+    dimension: NDArray[np.float64]
+    stderr: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    curve_scales: NDArray[np.float64]
+    curve_dimension: NDArray[np.float64]
+    curve_stderr: NDArray[np.float64]
+    duplicates: NDArray[np.int64]
+    n_points: NDArray[np.int64]
+    kaplan_yorke: float = math.nan
+    kaplan_yorke_stderr: float = math.nan
+
+
+def compare_dimensions(
+    sets: Mapping[str, Any],
+    *,
+    methods: Sequence[str] = USUAL_METHODS,
+    kaplan_yorke: tuple[float, float] = (math.nan, math.nan),
+    approximate: bool = False,
+    seed: int | None = None,
+    throw: bool = True,
+    progress: bool | Report = False,
+) -> DimensionComparison:
+    """Intrinsic dimensions of sets of points by several methods on one neighbour graph each.
+
+    Parameters
+    ----------
+    sets : mapping of str to points
+        Such as ``{"data": images, "attractor": states}``; each as `intrinsic_dimension` takes them.
+    methods : sequence of str
+    kaplan_yorke : (float, float)
+        Kaplan-Yorke dimension of the attractor and its error, to stand beside.
+    approximate : bool
+        Let pynndescent find the neighbours.
+    seed : int, optional
+    throw : bool
+        Raise if a set has no estimate by any method; else return what there is.
+    progress : bool or function
+
+    Returns
+    -------
+    DimensionComparison
+        With status not_converged where a set has no estimate by some method.
+
+    Raises
+    ------
+    LyapmapError, ShapeError
+        If a set or method cannot be used.
+    RunError
+        If there is an estimate missing and `throw`.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = compare_dimensions({"line": rng.uniform(size=(500, 1)), "square": rng.uniform(size=(500, 2))})
+    >>> found.dimension.round()[:, 0].tolist()
+    [1.0, 2.0]
+    """
+    wanted = tuple(methods)
+    unknown = [name for name in wanted if name not in METHODS]
+    if unknown or not wanted or len(set(wanted)) < len(wanted):
+        raise LyapmapError(f"methods: expected different ones of {', '.join(METHODS)}, got {wanted!r}")
+    if not sets:
+        raise LyapmapError("sets: expected at least one set of points")
+    seed, _ = seeded(seed)
+    begin = time.perf_counter()
+    found: dict[str, list[DimensionEstimate]] = {}
+    words = []
+    try:
+        for name, points in sets.items():
+            given, said = point_rows(points, name)
+            words += [f"{name}: {word}" for word in said]
+            graph = _graph(given, wanted, approximate, seed, progress)
+            options: dict[str, Any] = {"approximate": approximate, "seed": seed, "throw": False, "progress": progress}
+            found[name] = [intrinsic_dimension(given, method=m, graph=graph, **options) for m in wanted]
+            words += _told(name, found[name])
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
+    failed = any(e.failed for estimates in found.values() for e in estimates)
+
+    def table(field: str) -> NDArray[np.float64]:
+        return np.array([[getattr(e, field) for e in estimates] for estimates in found.values()])
+
+    curves = [estimates[wanted.index("gride") if "gride" in wanted else 0] for estimates in found.values()]
+    longest = max(len(e.scales) for e in curves)
+
+    def padded(field: str) -> NDArray[np.float64]:
+        rows = [getattr(e, field) for e in curves]
+        return np.stack([np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in rows])
+
+    return DimensionComparison(
+        status=Status.NOT_CONVERGED if failed else Status.OK,
+        message="; ".join(words),
+        settings={"methods": list(wanted), "approximate": approximate},
+        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
+        names=tuple(found),
+        methods=wanted,
+        dimension=table("dimension"),
+        stderr=table("stderr"),
+        scale=table("scale"),
+        curve_scales=padded("scales"),
+        curve_dimension=padded("dimension_by_scale"),
+        curve_stderr=padded("stderr_by_scale"),
+        duplicates=np.array([e[0].duplicates for e in found.values()]),
+        n_points=np.array([e[0].n_points for e in found.values()]),
+        kaplan_yorke=float(kaplan_yorke[0]),
+        kaplan_yorke_stderr=float(kaplan_yorke[1]),
+    ).checked(throw)
+
+
+def _told(name: str, estimates: list[DimensionEstimate]) -> list[str]:
+    """What the methods say of a set, each once."""
+    parts = dict.fromkeys(part for e in estimates for part in e.message.split("; ") if part)
+    words = []
+    for part in parts:
+        who = [e.method for e in estimates if part in e.message]
+        words.append(f"{name}: {part}" if len(who) == len(estimates) else f"{name}, {' and '.join(who)}: {part}")
+    return words
+
+
+def _graph(
+    points: NDArray[np.float64], methods: tuple[str, ...], approximate: bool, seed: int, progress: bool | Report
+) -> Graph | None:
+    """One graph with as many neighbours as the greediest method wants; None where there is nothing to share."""
+    largest = max((USUAL_K[m] for m in methods if m in USUAL_K), default=0)
+    if not largest:
+        return None
+    rows, _ = drop_duplicates(points)
+    if len(rows) < ENOUGH_POINTS:
+        return None
+    return neighbor_graph(rows, min(largest, len(rows) - 1), approximate=approximate, seed=seed, progress=progress)

@@ -1,0 +1,352 @@
+"""Correlation dimension of points: how the number of close pairs grows with the distance.
+
+P. Grassberger and I. Procaccia (1983), with pairs that are close in time left out (J. Theiler 1986).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.dimension.correlation_sum import PairCounts, count_pairs
+from lyapmap.analysis.exponents.delays import decorrelation_time
+from lyapmap.analysis.exponents.scaling import Straight, local_slope, straight_part
+from lyapmap.analysis.neighbors.graph import METRICS, drop_duplicates
+from lyapmap.analysis.orbits.trajectory import Trajectory, drift
+from lyapmap.core.arguments import interval, seeded, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import as_points, real_array, rounding
+from lyapmap.core.results import Result, Status, provenance
+
+FEWEST_POINTS = 100
+FEWEST_PLACES = 20
+"""Different points below which a set is a cycle rather than an attractor."""
+FEWEST_PAIRS = 30
+"""Pairs at the smallest radius."""
+LARGEST_SUM = 0.1
+"""Correlation sum at the largest radius: beyond it the set's outline is seen, not its texture."""
+N_RADII = 48
+BLOCKS = 16
+"""Stretches of time that are left out in turn to find the statistical error."""
+SHORTEST = math.log(4)
+"""Least length of the scaling region in log radius."""
+EDGES = 0.5
+"""How much of its slope, per radius over extent, a filled cube loses to points near its faces."""
+SHARE = 0.5
+"""Least length of it in proportion to that of the curve."""
+DECORRELATION_TIMES = 3
+LOGARITHM = 0.65
+"""Expected power b of a logarithm in C(r) ~ r^D L^b, L = REACH + log(extent / r), before the curve is looked at.
+
+A chaotic set that is folded has one (b near 1: the logistic map, the Rössler system); its slope is too low by b / L."""
+REACH = 2.0
+RIPPLES = 3
+"""Independent pieces of a curve whose ripples belong to the set."""
+ROUNDING = 100
+"""Radii of fewer roundings of the largest value than that show the rounding."""
+WORST = 0.15
+"""Standard error, relative to the dimension (at least 1), above which there is no scaling region."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrelationDimension(Result):
+    """Correlation dimension with the curve that it was read from.
+
+    Attributes
+    ----------
+    dimension, stderr : float
+        Slope of log C against log r within `window`; NaN where there is none.
+    radii : (m,)
+    correlation_sum : (m,)
+        Share C(r) of the pairs that are closer than r.
+    pairs : (m,)
+        Number of such pairs.
+    local_slope : (m,)
+        d log C / d log r, over two radii to either side.
+    window : (float, float)
+        Radii between which the slope was taken; NaN where none could be.
+    theiler : int
+        Pairs at most so many steps apart in time do not count.
+    statistical, systematic : float
+        Parts of the error: of the sample of points (jackknife over 16 stretches of time), and of
+        the window (change of the slope within it, its spread over windows nearly as good, and the
+        logarithm of the radius that the curve does not exclude).
+    n_points : int
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "radii": ("radius",),
+        "correlation_sum": ("radius",),
+        "pairs": ("radius",),
+        "local_slope": ("radius",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_slopes.draw_correlation_dimension"
+    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
+
+    dimension: float
+    stderr: float
+    radii: NDArray[np.float64]
+    correlation_sum: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+    local_slope: NDArray[np.float64]
+    window: tuple[float, float]
+    theiler: int
+    statistical: float
+    systematic: float
+    n_points: int
+
+
+def correlation_dimension(
+    points: Any,
+    *,
+    trajectories: bool = False,
+    theiler: int | str = "auto",
+    radii: Any = None,
+    window: tuple[float, float] | str = "auto",
+    max_pairs: int = 4_000_000,
+    metric: str = "euclidean",
+    seed: int | None = None,
+    throw: bool = True,
+) -> CorrelationDimension:
+    """Correlation dimension D2 of an attractor, or of any set of points.
+
+    Parameters
+    ----------
+    points : (N, d), (N, ...) or Trajectory
+        Points in time order, or without any; images are points of as many values as they have pixels.
+    trajectories : bool
+        Take an array (b, N, d) as b trajectories of N points each, as a `Trajectory` is.
+    theiler : int or "auto"
+        Pairs of one trajectory at most so many steps apart do not count: they are close because
+        time is short, not because the set is dense. "auto" takes three times the time in which
+        the autocorrelation of the slowest component falls to 1/e.
+    radii : (m,), optional
+        48 in geometric progression by default, from the one that 30 pairs are within to the one
+        that `max_pairs`, or a tenth of all pairs, are within.
+    window : (float, float) or "auto"
+        Radii between which the slope is taken. "auto" takes, of all windows that span a factor of
+        4 or more, the one with the smallest error (see `lyapmap.analysis.exponents.scaling`).
+    max_pairs : int
+        About how many pairs to look at, the closest ones; 4 million take some 200 MB.
+    metric : "euclidean", "chebyshev" or "cityblock"
+        The dimension does not depend on it.
+    seed : int, optional
+        Of the sample of distances by which the largest radius is chosen.
+    throw : bool
+        Raise if there is no scaling region; else return the result with status not_converged.
+
+    Returns
+    -------
+    CorrelationDimension
+
+    Raises
+    ------
+    LyapmapError, ShapeError
+        If the points or an option cannot be used.
+    RunError
+        If there is no scaling region and `throw`.
+
+    Notes
+    -----
+    Points given several times count as close at no distance: such pairs are left out, and the
+    message tells how many. N points cannot show a dimension above 2 log10 N (J.-P. Eckmann and
+    D. Ruelle 1992); one that is found there has status not_converged.
+
+    Where a set is folded its density has singularities, and C(r) ~ r^D log(c / r): the slope is below D by
+    1 / log(c / r), at any radius that can be reached. A window that is a few e-foldings long cannot tell
+    such a logarithm from none. As much of it as the curve allows is part of the error.
+
+    References
+    ----------
+    P. Grassberger, I. Procaccia, Phys. Rev. Lett. 50 (1983) 346; Physica D 9 (1983) 189.
+    J. Theiler, Phys. Rev. A 34 (1986) 2427.
+    J.-P. Eckmann, D. Ruelle, Physica D 56 (1992) 185.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapmap as lm
+    >>> square = np.random.default_rng(0).uniform(size=(5000, 2))
+    >>> found = lm.correlation_dimension(square, seed=0)
+    >>> bool(abs(found.dimension - 2) < 3 * found.stderr), found.status.value
+    (True, 'ok')
+    """
+    rows, lengths = _time_ordered(points, trajectories)
+    if metric not in METRICS:
+        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
+    seed, rng = seeded(seed)
+    settings: dict[str, Any] = {
+        "theiler": theiler if theiler == "auto" else whole("theiler", theiler, 0),
+        "window": window if isinstance(window, str) and window == "auto" else interval("window", window),
+        "max_pairs": whole("max_pairs", max_pairs, 1000),
+        "metric": metric,
+        "n_trajectories": len(lengths),
+    }
+    begin = time.perf_counter()
+    grid = None if radii is None else _given(radii)
+    steps = int(settings["theiler"]) if theiler != "auto" else _theiler(rows, lengths)
+    if steps >= min(lengths) // 2:
+        raise LyapmapError(f"theiler: expected less than half of the {min(lengths)} points, got {steps}")
+    counts = count_pairs(
+        rows,
+        lengths,
+        theiler=steps,
+        radii=grid,
+        n_radii=N_RADII,
+        fewest=FEWEST_PAIRS,
+        largest_sum=LARGEST_SUM,
+        max_pairs=settings["max_pairs"],
+        blocks=BLOCKS,
+        metric=metric,
+        rng=rng,
+    )
+    extent = math.sqrt(12) * float(rows.std(axis=0).max())  # the side of a cube with that spread
+    found = _read(counts, extent, None if window == "auto" else settings["window"])
+    hidden = math.nan if found is None else _logarithm(counts, extent, found)
+    stderr = math.nan if found is None else math.hypot(found.stderr, hidden)
+    status, message = _judged(found, stderr, counts, rows)
+    if not trajectories and not isinstance(points, Trajectory) and np.ndim(points) == 3:
+        shape = f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"
+        message = "; ".join(part for part in (message, shape) if part)
+    drifting = drift(points.states) if isinstance(points, Trajectory) else ""
+    if drifting and status is Status.OK:
+        status, message = Status.NOT_CONVERGED, "; ".join(filter(None, [drifting, message]))
+    log_slope = np.full(len(counts.radii), np.nan)
+    counted = counts.pairs > 0
+    if counted.sum() > 1:
+        log_slope[counted] = local_slope(np.log(counts.radii[counted]), np.log(counts.pairs[counted]))
+    edges = (math.nan, math.nan)
+    if found is not None:
+        edges = float(counts.radii[counted][found.first]), float(counts.radii[counted][found.last])
+    return CorrelationDimension(
+        status=status,
+        message=message,
+        settings=settings,
+        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
+        dimension=math.nan if found is None else found.slope,
+        stderr=stderr,
+        radii=counts.radii,
+        correlation_sum=counts.pairs / counts.n_pairs,
+        pairs=counts.pairs,
+        local_slope=log_slope,
+        window=edges,
+        theiler=steps,
+        statistical=math.nan if found is None else found.statistical,
+        systematic=math.nan if found is None else math.hypot(found.systematic, found.arbitrary, hidden),
+        n_points=len(rows),
+    ).checked(throw)
+
+
+def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None) -> Straight | None:
+    """The slope of log C against log r, where there are pairs."""
+    some = counts.pairs > 0
+    x = np.log(counts.radii[some])
+    replicates = np.log(np.maximum(counts.without[:, some], 0.5))
+    edges = None if window is None else (math.log(window[0]), math.log(window[1]))
+    shortest = max(SHORTEST, SHARE * float(np.ptp(x))) if len(x) else SHORTEST
+    return straight_part(
+        x,
+        np.log(counts.pairs[some]),
+        replicates,
+        shortest=shortest,
+        fewest=6,
+        window=edges,
+        allowance=EDGES * counts.radii[some] / extent,
+        rough=True,
+    )
+
+
+def _logarithm(counts: PairCounts, extent: float, found: Straight) -> float:
+    """How much lower the slope may be for a logarithm that the curve does not exclude.
+
+    The power b of the logarithm is fitted to the curve up to the window's end. Its error is that of the
+    sample and of ripples. With what is expected of b beforehand, which is not negative, that gives the mean of b^2.
+    """
+    some = counts.pairs > 0
+    x = np.log(counts.radii[some][: found.last + 1] / extent)
+    middle = max(REACH - 0.5 * float(x[found.first] + x[-1]), 0.5)
+    mean, variance = 0.0, LOGARITHM**2
+    if len(x) > 6:
+        y = np.log(counts.pairs[some][: found.last + 1])
+        replicates = np.log(np.maximum(counts.without[:, some][:, : found.last + 1], 0.5))
+        columns = np.stack([np.ones_like(x), x, np.log(np.maximum(REACH - x, 0.5))], axis=1)
+        inverse = np.linalg.pinv(columns)
+        varied = replicates @ inverse[2]
+        g, m = len(varied), len(x)
+        sample = (g - 1) / g * np.square(varied - varied.mean()).sum()
+        rest = y - columns @ (inverse @ y)
+        ripple = rest @ rest / (m - 3) * (inverse[2] @ inverse[2]) * m / RIPPLES
+        variance = 1 / (1 / LOGARITHM**2 + 1 / max(float(sample + ripple), 1e-12))
+        mean = variance * float(inverse[2] @ y) / max(float(sample + ripple), 1e-12)
+    return math.sqrt(_square_above_zero(mean, math.sqrt(variance))) / middle
+
+
+def _square_above_zero(mean: float, spread: float) -> float:
+    """Mean square of a normal distribution cut off below zero."""
+    from scipy.special import log_ndtr
+
+    ratio = mean / spread
+    tail = math.exp(-0.5 * ratio**2 - 0.5 * math.log(2 * math.pi) - float(log_ndtr(ratio)))
+    return max(mean**2 + spread**2 + mean * spread * tail, 0.0)
+
+
+def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
+    """Whether the slope is one, in words."""
+    words = []
+    if counts.n_equal or not len(counts.radii):
+        places, _ = drop_duplicates(rows)
+        if len(places) < FEWEST_PLACES:
+            what = "a fixed point" if len(places) == 1 else f"a cycle of {len(places)} points"
+            where = "1 place" if len(places) == 1 else f"{len(places)} different places"
+            return Status.NOT_CONVERGED, f"all {len(rows)} points are at {where}: {what} has dimension 0"
+        if counts.n_equal:
+            words.append(f"{counts.n_equal} pairs of points coincide and were left out")
+    if found is None:
+        return Status.NOT_CONVERGED, "; ".join(["too few close pairs for a scaling region", *words])
+    if counts.radii[counts.pairs > 0][found.last] < ROUNDING * rounding(rows):
+        return Status.NOT_CONVERGED, "close pairs are as near as rounding: points on few places have dimension 0"
+    most = 2 * math.log10(len(rows))
+    if found.slope - stderr > most:
+        return Status.NOT_CONVERGED, f"{len(rows)} points cannot show a dimension above {most:.1f}"
+    if stderr > WORST * max(found.slope, 1.0):
+        return Status.NOT_CONVERGED, "; ".join(["the slope of log C is not constant anywhere", *words])
+    return Status.OK, "; ".join(words)
+
+
+def _time_ordered(points: Any, trajectories: bool) -> tuple[NDArray[np.float64], list[int]]:
+    """Points of all trajectories, one below the other, and how many each has."""
+    if isinstance(points, Trajectory):
+        points, trajectories = points.states, True
+    array = real_array(points, "points")
+    if trajectories:
+        if array.ndim != 3 or 0 in array.shape:
+            raise ShapeError(f"points: expected trajectories (b, N, d), got shape {array.shape}")
+        rows, lengths = as_points(array.reshape(-1, array.shape[-1])), [array.shape[1]] * array.shape[0]
+    else:
+        rows = as_points(array)
+        lengths = [len(rows)]
+    if len(rows) < FEWEST_POINTS:
+        mend = "" if trajectories or array.ndim != 3 else "; trajectories (b, N, d) need trajectories=True (--bundle)"
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {len(rows)}{mend}")
+    return rows, lengths
+
+
+def _given(radii: Any) -> NDArray[np.float64]:
+    grid = np.asarray(radii, dtype=float)
+    if grid.ndim != 1 or len(grid) < 4 or not (np.isfinite(grid).all() and grid[0] > 0 and (np.diff(grid) > 0).all()):
+        raise LyapmapError("radii: expected four or more positive numbers in ascending order")
+    return grid
+
+
+def _theiler(rows: NDArray[np.float64], lengths: list[int]) -> int:
+    """Three decorrelation times of the slowest component, at most a tenth of a trajectory."""
+    first = rows[: lengths[0]]
+    spread = first.std(axis=0)
+    moving = np.argsort(-spread)[:16]  # of images, those that change most
+    times = [decorrelation_time(first[:, i]) for i in moving if spread[i] > 0]
+    return min(DECORRELATION_TIMES * max(times, default=1), max(1, lengths[0] // 10))

@@ -1,0 +1,325 @@
+"""Intrinsic dimension of points: along how many directions they spread, seen from neighbour distances."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.dimension.local_pca import THRESHOLDS
+from lyapmap.analysis.dimension.methods import LEAST_K, MEASURES, USUAL_K, Options, usual_scales
+from lyapmap.analysis.dimension.reading import along_a_path, nothing, read
+from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph, tell_apart
+from lyapmap.analysis.orbits.trajectory import Trajectory
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import as_points
+from lyapmap.core.results import Result, Status, provenance
+
+METHODS = ("gride", "twonn", "mle", "pca", "correlation")
+FEWEST_POINTS, ENOUGH_POINTS = 10, 50
+"""Below the first points are no set; below the second errors do not hold what they should (`docs/dimension.md`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DimensionEstimate(Result):
+    """Intrinsic dimension, at the scale that it speaks of and at others.
+
+    Attributes
+    ----------
+    dimension, stderr : float
+        NaN where there is no estimate. The error holds that of the sample of points and an allowance for edges,
+        curvature and changes of density, which grows with the neighbourhoods; noise is no part of it.
+    statistical, systematic : float
+        These two parts of it.
+    scale : float
+        Mean distance to the farthest neighbour that the estimate looks at; for "correlation" the
+        geometric mean of the radii that its slope was taken between.
+    drift : float
+        Change of the dimension to the next larger scale on the curve (the next smaller one, at its
+        end); NaN where there is one scale only. Of "correlation", the error of its window.
+    neighbors : int
+        Rank of that farthest neighbour; 0 for "correlation".
+    local : (N,)
+        Dimension about each point given, in their order; NaN where it has none. No entries for
+        "correlation".
+    scales, dimension_by_scale, stderr_by_scale : (m,)
+        The same over scales, with errors of the sample alone. For "correlation", radii and the slope there,
+        without errors.
+    neighbors_by_scale : (m,)
+    plateau : (float, float)
+        Scales about `scale` between which the dimension does not change within its errors.
+    method : str
+    duplicates : int
+        Points given that repeat another one, and were dropped.
+    n_points : int
+        Different points.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "local": ("point",),
+        "scales": ("scale",),
+        "dimension_by_scale": ("scale",),
+        "stderr_by_scale": ("scale",),
+        "neighbors_by_scale": ("scale",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_dimension"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "give more different points, or values that are not rounded"
+    }
+
+    dimension: float
+    stderr: float
+    scale: float
+    drift: float
+    neighbors: int
+    local: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    dimension_by_scale: NDArray[np.float64]
+    stderr_by_scale: NDArray[np.float64]
+    neighbors_by_scale: NDArray[np.int64]
+    plateau: tuple[float, float]
+    method: str
+    duplicates: int
+    n_points: int
+    statistical: float = math.nan
+    systematic: float = math.nan
+
+
+def intrinsic_dimension(
+    points: Any,
+    *,
+    method: str = "gride",
+    k: int | None = None,
+    scales: Sequence[int] | None = None,
+    discard_fraction: float = 0.1,
+    fit: str = "regression",
+    average: str = "mackay-ghahramani",
+    rule: str = "fukunaga-olsen",
+    threshold: float | None = None,
+    graph: Graph | None = None,
+    approximate: bool = False,
+    seed: int | None = None,
+    throw: bool = True,
+    progress: bool | Report = False,
+) -> DimensionEstimate:
+    """Intrinsic dimension of points, with its error, the scale it speaks of and a curve over scales.
+
+    Parameters
+    ----------
+    points : (N, d), (N, ...) or Trajectory
+        An array holds N points: images are points of as many values as they have pixels. So are the states of
+        a `Trajectory`. Points that repeat another one exactly are dropped and counted: neighbours at no
+        distance have no ratio, and a repeated point says nothing of the space about it.
+    method : "gride", "twonn", "mle", "pca" or "correlation"
+        Gride takes the ratio of the distances of neighbours n and 2n, at the scale n = 1, 2, 4, ...
+        where the curve begins to be flat. TwoNN is the ratio of the second to the first
+        neighbour. MLE uses all of k neighbours. "pca" counts the directions along which k
+        neighbours spread. "correlation" is `correlation_dimension` of points without order in time.
+    k : int, optional
+        Neighbours of each point: 64 for "gride" and 16 for "twonn", which end the curve, 20 for
+        "mle" and 50 for "pca", which the estimate uses; fewer by default where there are fewer points.
+    scales : sequence of int, optional
+        Ranks on the curve: n of "gride" and "twonn", numbers of neighbours of "mle" and "pca".
+        With one rank, "gride" takes that.
+    discard_fraction : float
+        Share of the largest ratios that "twonn" leaves out (regression) or takes as censored (mle).
+    fit : "regression" or "mle"
+        Of "twonn".
+    average : "mackay-ghahramani" or "levina-bickel"
+        Of "mle": of the inverse local dimensions, or of the local dimensions.
+    rule : "fukunaga-olsen" or "ratio"
+        Of "pca": variances above `threshold` of the largest, or all but `threshold` of the variance.
+    threshold : float, optional
+        0.05 for both rules.
+    graph : (distances, indices), optional
+        Of `neighbor_graph(drop_duplicates(points)[0], k)`, so that several methods share it.
+    approximate : bool
+        Let pynndescent find the neighbours.
+    seed : int, optional
+        Of the approximate search and of "correlation".
+    throw : bool
+        Raise if there is no estimate; else return the result with status not_converged.
+    progress : bool or function
+
+    Returns
+    -------
+    DimensionEstimate
+
+    Raises
+    ------
+    LyapmapError, ShapeError
+        If the points or an option cannot be used.
+    RunError
+        If there is no estimate and `throw`.
+
+    Notes
+    -----
+    All methods take the density for constant over a neighbourhood. Edges and curvature make high
+    dimensions come out too low unless the number of points grows exponentially with them: N points
+    show dimensions above 2 log10 N as a lower bound only, and the message says so. Fewer than 50
+    different points have no dimension.
+
+    References
+    ----------
+    E. Facco, M. d'Errico, A. Rodriguez, A. Laio, Sci. Rep. 7 (2017) 12140.
+    F. Denti, D. Doimo, A. Laio, A. Mira, Sci. Rep. 12 (2022) 20005.
+    E. Levina, P. Bickel, NIPS 17 (2004) 777.
+    J.-P. Eckmann, D. Ruelle, Physica D 56 (1992) 185.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plane = np.random.default_rng(0).uniform(size=(2000, 2)) @ [[1, 0, 1, 0], [0, 2, 0, 1]]
+    >>> found = lm.intrinsic_dimension(plane)
+    >>> bool(abs(found.dimension - 2) < 3 * found.stderr), found.duplicates
+    (True, 0)
+    """
+    if method not in METHODS:
+        raise LyapmapError(f"method: expected {', '.join(METHODS)}, got {method!r}")
+    options = _options(fit, average, rule, threshold, discard_fraction)
+    seed, _ = seeded(seed)
+    k = None if k is None else whole("k", k, LEAST_K.get(method, 1))
+    begin = time.perf_counter()
+    given_rows, words = point_rows(points)
+    rows, which = tell_apart(given_rows)
+    n, given = len(rows), len(which)
+    if given < FEWEST_POINTS:
+        mend = "".join(f"; {word}, trajectories (b, N, d) need points.reshape(-1, d)" for word in words)
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}{mend}")
+    settings: dict[str, Any] = {"method": method, "k": k, "approximate": approximate, **options.of(method)}
+    known: dict[str, Any] = {"method": method, "duplicates": given - n, "n_points": n}
+    try:
+        if n < ENOUGH_POINTS:
+            found = nothing(given) | {"message": _too_few(n, given)}
+        elif method == "correlation":
+            found = _by_correlation(rows, seed)
+        else:
+            wanted, ranks = _ranks(method, k, scales, n, graph)
+            settings |= {"k": wanted, "scales": ranks}
+            if graph is None:
+                graph = neighbor_graph(rows, wanted, approximate=approximate, seed=seed, progress=progress)
+            _check_graph(graph, n)
+            with reporting(progress, "local PCA") as report:
+                seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
+            found = read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1) | {
+                "neighbors": int(seen.neighbors[seen.chosen])
+            }
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
+    message = found.pop("message")
+    words = [message, *words] if message else words
+    if given > n >= ENOUGH_POINTS:
+        words.append(f"{given - n} of {given} points repeat others and were dropped")
+    return DimensionEstimate(
+        message="; ".join(words),
+        settings=settings,
+        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
+        **known,
+        **found,
+    ).checked(throw)
+
+
+def _options(fit: str, average: str, rule: str, threshold: float | None, discard_fraction: float) -> Options:
+    for name, value, known in (
+        ("fit", fit, ("regression", "mle")),
+        ("average", average, ("mackay-ghahramani", "levina-bickel")),
+        ("rule", rule, tuple(THRESHOLDS)),
+    ):
+        if value not in known:
+            raise LyapmapError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    share = THRESHOLDS[rule] if threshold is None else positive("threshold", threshold)
+    if share >= 1:
+        raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")
+    if not (isinstance(discard_fraction, int | float) and 0 <= discard_fraction < 0.9):
+        raise LyapmapError(f"discard_fraction: expected a share from 0 to 0.9, got {discard_fraction!r}")
+    return Options(fit, float(discard_fraction), average, rule, share)
+
+
+def point_rows(points: Any, name: str = "points") -> tuple[NDArray[np.float64], list[str]]:
+    """Finite rows (N, d) of points (N, ...) or of a `Trajectory`, and what is to be said of their shape."""
+    if isinstance(points, Trajectory):
+        return as_points(points.states.reshape(-1, points.states.shape[-1]), name), []
+    rows = as_points(points, name)
+    if np.ndim(points) != 3:
+        return rows, []
+    # Trajectories (b, N, d) look the same.
+    return rows, [f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"]
+
+
+def _too_few(n: int, given: int) -> str:
+    if n == 1:
+        return f"all {given} points are the same: a fixed point has dimension 0"
+    if n == given or n >= FEWEST_POINTS:
+        of = f"{n} points" if n == given else f"{n} different points of {given}"
+        return f"{of} are too few for a dimension, which needs {ENOUGH_POINTS}"
+    return f"only {n} of {given} points differ: a cycle has dimension 0"
+
+
+def _ranks(
+    method: str, k: int | None, scales: Sequence[int] | None, n: int, graph: Graph | None
+) -> tuple[int, list[int]]:
+    """Neighbours needed of each point, and the ranks of the curve."""
+    most = n - 1 if graph is None else min(n - 1, np.shape(graph[0])[-1])
+    source = f"{n} different points" if graph is None else f"a graph of {most} neighbours"
+    factor = 2 if method in ("gride", "twonn") else 1
+    if scales is None:
+        # Beyond a quarter of all points a neighbourhood is the whole set.
+        wanted = k if k is not None else max(LEAST_K[method], min(USUAL_K[method], most, n // 4))
+        ranks = usual_scales(method, wanted, min(most, n // 2))
+    else:
+        ranks = sorted({whole("scales", rank, 1 if factor == 2 else LEAST_K[method]) for rank in scales})
+        if not ranks:
+            raise LyapmapError("scales: expected at least one rank")
+        wanted = k if k is not None else factor * max(ranks)
+    if method == "twonn" and 1 not in ranks:
+        ranks = [1, *ranks]
+    if factor == 1 and wanted not in ranks:
+        ranks = sorted([*ranks, wanted])
+    name = "k" if scales is None or k is not None else "scales"
+    needed = max(wanted, factor * ranks[-1])
+    if needed > most:
+        raise LyapmapError(f"{name}: {needed} neighbours asked for, {source} can give {most}")
+    return (needed if factor == 2 else wanted), ranks
+
+
+def _check_graph(graph: Graph, n: int) -> None:
+    distances, indices = graph
+    if np.shape(distances) != np.shape(indices) or np.ndim(distances) != 2 or len(distances) != n:
+        raise ShapeError(
+            f"graph: expected distances and indices ({n}, k) of the different points, got "
+            f"{np.shape(distances)} and {np.shape(indices)}"
+        )
+    if not (np.asarray(distances)[:, 0] > 0).all():
+        raise LyapmapError("graph: some neighbours are at distance 0; make it of drop_duplicates(points)[0]")
+
+
+def _by_correlation(rows: NDArray[np.float64], seed: int) -> dict[str, Any]:
+    from lyapmap.analysis.dimension.correlation import correlation_dimension
+
+    result = correlation_dimension(rows, theiler=0, seed=seed, throw=False)
+    low, high = result.window
+    seen = result.pairs > 0
+    path = "" if result.failed else along_a_path(neighbor_graph(rows, 1)[1], result.dimension, result.stderr)
+    none = result.failed or bool(path)
+    return nothing(0) | {
+        "status": Status.NOT_CONVERGED if none else Status.OK,
+        "message": path or result.message,
+        "dimension": math.nan if none else result.dimension,
+        "stderr": math.nan if none else result.stderr,
+        "statistical": math.nan if none else result.statistical,
+        "systematic": math.nan if none else result.systematic,
+        "scale": math.sqrt(low * high),
+        "drift": result.systematic,
+        "scales": result.radii[seen],
+        "dimension_by_scale": result.local_slope[seen],
+        "stderr_by_scale": np.full(int(seen.sum()), np.nan),
+        "neighbors_by_scale": np.zeros(int(seen.sum()), dtype=np.int64),
+        "plateau": result.window,
+    }

@@ -1,0 +1,1 @@
+"""How fast neighbours part: spectra, finite times, covariant vectors, entropy, series, sweeps."""

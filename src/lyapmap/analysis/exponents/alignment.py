@@ -1,0 +1,316 @@
+"""Alignment of deviation vectors: SALI and GALI, which tell chaotic from regular orbits early.
+
+Ch. Skokos (2001); Ch. Skokos, T. Bountis, Ch. Antonopoulos (2007). The vectors are normalized but
+never orthogonalized, so that chaos turns all of them to the same direction and the volume that
+they span vanishes; on a regular orbit of a conservative map it stays, or falls like a power.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.exponents.grid import Grid
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.ops import Array
+from lyapmap.core.propagate import quiet, random_frame, step_states
+from lyapmap.core.results import Cause, Result, Status, provenance
+
+Values = NDArray[np.float64]
+
+CHAOTIC, REGULAR, UNDETERMINED = "chaotic", "regular", "undetermined"
+RECORDS = 400
+BATCHES = 16
+LEAST_STEPS = 64
+"""Steps below which no verdict is given: power laws and exponentials look alike."""
+CLEARLY, HARDLY = 3.0, 1.5
+"""Multiples of the steepest power law of a regular orbit that mean chaos, and no chaos."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignment(Result):
+    """How deviation vectors align.
+
+    Attributes
+    ----------
+    log_gali : (b, r)
+        Natural logarithm of GALI_k, the volume spanned by the k unit vectors; known far below
+        the smallest positive float.
+    log_sali : (b, r)
+        Of SALI, from the first two vectors.
+    log_stretch : (b, r)
+        Of the length of the first vector.
+    steps : (r,)
+        Steps since the vectors were chosen.
+    verdicts : (b,) int
+        1 chaotic, 0 regular, -1 undetermined; `verdict` has the words.
+    decay_rate, decay_stderr : (b,)
+        Rate at which log GALI falls over the second half of the run, in nats, and its standard
+        error. For chaos it tends to (l1 - l2) + ... + (l1 - lk).
+    k : int
+    grid : dict
+        "shape", "axes", "low", "high" where the initial states lie on a grid, else empty.
+    unit : str
+        "per step", or "per unit time" of a flow.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "log_gali": ("trajectory", "record"),
+        "log_sali": ("trajectory", "record"),
+        "log_stretch": ("trajectory", "record"),
+        "steps": ("record",),
+        "verdicts": ("trajectory",),
+        "decay_rate": ("trajectory",),
+        "decay_stderr": ("trajectory",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_alignment.draw_alignment"
+    REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
+
+    log_gali: Values
+    log_sali: Values
+    log_stretch: Values
+    steps: NDArray[np.int64]
+    verdicts: NDArray[np.int64]
+    decay_rate: Values
+    decay_stderr: Values
+    k: int
+    grid: dict[str, Any] = field(default_factory=dict)
+    unit: str = "per step"
+
+    @property
+    def verdict(self) -> list[str]:
+        """For each trajectory "chaotic", "regular" or "undetermined"."""
+        return [{1: CHAOTIC, 0: REGULAR}.get(int(v), UNDETERMINED) for v in self.verdicts]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many trajectories are which."""
+        found = Counter(self.verdict)
+        return {name: found[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
+
+    @property
+    def sali(self) -> Values:
+        """SALI, (b, r); 0 where it is smaller than any float."""
+        sali: Values = np.exp(self.log_sali)
+        return sali
+
+
+def alignment(
+    map: Map,  # noqa: A002  # the field's own word
+    x0: Any,
+    *,
+    n_steps: int,
+    k: int = 2,
+    transient: int = 0,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Alignment:
+    """GALI_k and SALI along trajectories, and what they say of each.
+
+    Parameters
+    ----------
+    map : Map
+    x0 : (n,), (b, n), state_shape, (b, *state_shape), or Grid
+        Initial states, or those of `lyapmap.grid`, whose result is drawn as an image.
+    n_steps : int
+        Steps; verdicts need at least 64.
+    k : int
+        Deviation vectors, 2 to n. GALI_2 is equivalent to SALI.
+    transient : int
+        Steps before the vectors are chosen.
+    seed : int, optional
+        Of the initial vectors, which are orthonormal.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (steps done, steps in all).
+    throw : bool
+        Raise if states escape; else return what there is, with NaN for those.
+
+    Returns
+    -------
+    Alignment
+
+    Raises
+    ------
+    LyapmapError
+        If an argument cannot be used.
+    RunError
+        If a state becomes infinite or NaN and `throw`.
+    Interrupted
+        On Ctrl-C, with what was computed until then as its `result`.
+
+    Notes
+    -----
+    The verdict. On a regular orbit of a conservative map GALI_k falls no faster than t^-k, and a
+    deviation grows no faster than t: from half of the run to its end log GALI falls by at most
+    k log 2, and the log length grows by at most log 2 (both averaged over the last fifth of the time until then).
+    Chaotic: both changes exceed three times that. Regular: the vector grows by less than 1.5
+    times that, and GALI falls by less, too, or the vector does not grow at all (on an attracting
+    cycle vectors align without chaos). Everything else is undetermined. Chaos slower than about
+    2 / n_steps cannot be seen, nor can sticky orbits that become chaotic later.
+
+    The volume follows from QR factors, V = Q C with C upper triangular, as the product of C's
+    diagonal; its logarithm is a sum and does not underflow.
+
+    References
+    ----------
+    Ch. Skokos, J. Phys. A 34 (2001) 10029.
+    Ch. Skokos, T. Bountis, Ch. Antonopoulos, Physica D 231 (2007) 30, Eqs. 10 and 22.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> standard = lm.systems.standard(k=1.0)
+    >>> lm.alignment(standard, [[0.1, 0.1], [3.0, 0.1]], n_steps=1000, seed=0).verdict
+    ['chaotic', 'regular']
+    """
+    tangent_map = as_tangent_map(map)
+    x, _ = as_states(x0.states if isinstance(x0, Grid) else x0, tangent_map)
+    n, b = dimension(tangent_map.state_shape), int(x.shape[0])
+    if not 2 <= whole("k", k, 0) <= n:
+        wanted = f"2 to {n}" if n > 1 else "a map of at least 2 dimensions (one direction cannot align)"
+        raise LyapmapError(f"k: expected {wanted}, got {k}")
+    seed, rng = seeded(seed)
+    settings = {
+        "n_steps": whole("n_steps", n_steps, 1),
+        "k": int(k),
+        "transient": whole("transient", transient, 0),
+        "n_trajectories": b,
+    }
+    begin = time.perf_counter()
+    run = _Run(tangent_map, x, settings, rng)
+    interrupted = False
+    with reporting(progress, "alignment") as report:
+        try:
+            run.go(report)
+        except KeyboardInterrupt:
+            if run.done < 1:
+                raise Interrupted(None) from None
+            interrupted = True
+    steps, gali, sali, stretch = run.curves()
+    verdicts, rate, error = _judged(steps, gali, stretch, int(k))
+    escaped = np.isnan(gali[:, -1]) & ~tangent_map.ops.all_finite(run.x)
+    status, cause, message = Status.OK, Cause.NONE, ""
+    if escaped.any():
+        status, message = Status.ESCAPED, f"{int(escaped.sum())} of {b} trajectories became infinite or NaN"
+    elif interrupted:
+        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {run.done} steps"
+    elif run.done < LEAST_STEPS:
+        status, cause = Status.UNRESOLVED, Cause.TOO_SHORT
+        message = f"{run.done} steps tell nothing of chaos; {LEAST_STEPS} at least give a verdict"
+    per_time = 1 / time_per_step(tangent_map)
+    result = Alignment(
+        status=status,
+        cause=cause,
+        message=message,
+        settings=settings,
+        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
+        log_gali=gali,
+        log_sali=sali,
+        log_stretch=stretch,
+        steps=steps,
+        verdicts=verdicts,
+        decay_rate=rate * per_time,
+        decay_stderr=error * per_time,
+        k=int(k),
+        grid=x0.plain() if isinstance(x0, Grid) else {},
+        unit=rate_unit(tangent_map),
+    )
+    if interrupted:
+        raise Interrupted(result)
+    return result.checked(throw)
+
+
+class _Run:
+    """Deviation vectors V = Q C of every trajectory; Q on the device, C (b, k, k) in float64."""
+
+    def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
+        self.map, self.ops, self.x = tangent_map, tangent_map.ops, x
+        self.b, self.k = int(x.shape[0]), settings["k"]
+        self.n_steps, self.transient = settings["n_steps"], settings["transient"]
+        self.frame = random_frame(tangent_map, self.b, self.k, rng, self.ops.dtype)
+        self.coefficients: Values = np.broadcast_to(np.eye(self.k), (self.b, self.k, self.k)).copy()
+        self.log_r: Values = np.zeros((self.b, self.k))
+        self.log_lengths: Values = np.zeros((self.b, self.k))
+        self.done = 0
+        self._records: list[tuple[int, Values, Values, Values]] = []
+
+    def go(self, report: Report) -> None:
+        """Carry everything over the transient and all steps."""
+        self.x = step_states(self.map, self.x, n_steps=self.transient)
+        self._record()
+        thin = max(1, self.n_steps // RECORDS)
+        at = getattr(self.map, "at", None)
+        for step in range(self.n_steps):
+            with quiet():
+                now = at(self.transient + step) if at else self.map
+                x, tangents = now.jvp(self.x, self.frame)
+                frame, r = self.ops.qr(tangents)
+                product = np.triu(self.ops.to_numpy(r).astype(np.float64)) @ self.coefficients
+                lengths = np.linalg.norm(product, axis=1)
+                log_r, log_lengths = self.log_r + self.ops.log_abs_diagonal(r), self.log_lengths + np.log(lengths)
+                coefficients = product / lengths[:, None, :]
+            self.x, self.frame, self.coefficients = x, frame, coefficients
+            self.log_r, self.log_lengths = log_r, log_lengths
+            self.done = step + 1
+            if self.done % thin == 0 or self.done == self.n_steps:
+                self._record()
+                report(self.transient + self.done, self.transient + self.n_steps)
+
+    def _record(self) -> None:
+        with np.errstate(invalid="ignore"):
+            gali = self.log_r.sum(axis=1) - self.log_lengths.sum(axis=1)
+            pair = self.log_r[:, :2].sum(axis=1) - self.log_lengths[:, :2].sum(axis=1)
+        # GALI_2 is the sine of the angle, SALI twice the sine of its half.
+        pair = np.minimum(pair, 0.0)
+        sali = pair + 0.5 * np.log(2 / (1 + np.sqrt(np.maximum(-np.expm1(2 * pair), 0.0))))
+        self._records.append((self.done, np.minimum(gali, 0.0), sali, self.log_lengths[:, 0]))
+
+    def curves(self) -> tuple[NDArray[np.int64], Values, Values, Values]:
+        """Recorded steps (r,) and log GALI, log SALI, log stretch, each (b, r)."""
+        steps, *rest = zip(*self._records, strict=True)
+        gali, sali, stretch = (np.array(values).T for values in rest)
+        return np.array(steps, np.int64), gali, sali, stretch
+
+
+def _judged(
+    steps: NDArray[np.int64], gali: Values, stretch: Values, k: int
+) -> tuple[NDArray[np.int64], Values, Values]:
+    """Verdicts (b,), decay rates (b,) and their errors (b,)."""
+    b, last = len(gali), int(steps[-1])
+    with np.errstate(invalid="ignore"):
+        rate, error = _decay(steps, gali)
+        if last < LEAST_STEPS:
+            return np.full(b, -1), rate, error
+        # The same fractions of T / 2 and T: a power t^-p falls by p log 2 between them.
+        middle, end = (steps > 0.4 * last) & (steps <= 0.5 * last), steps > 0.8 * last
+        fall = (gali[:, middle].mean(axis=1) - gali[:, end].mean(axis=1)) / (k * np.log(2))
+        growth = (stretch[:, end].mean(axis=1) - stretch[:, middle].mean(axis=1)) / np.log(2)
+        verdicts = np.full(b, -1)
+        verdicts[(growth <= 0) | ((growth < HARDLY) & (fall < HARDLY))] = 0
+        verdicts[(growth > CLEARLY) & (fall > CLEARLY)] = 1
+    verdicts[~np.isfinite(stretch[:, -1])] = -1
+    return verdicts, rate, error
+
+
+def _decay(steps: NDArray[np.int64], gali: Values) -> tuple[Values, Values]:
+    """Rate of decay over the second half, and its error from batch means."""
+    half = np.flatnonzero(steps >= steps[-1] / 2)
+    first, last = int(half[0]), len(steps) - 1
+    if last == first:
+        return np.full(len(gali), np.nan), np.full(len(gali), np.nan)
+    rate = (gali[:, first] - gali[:, last]) / (steps[last] - steps[first])
+    if last - first < BATCHES:
+        return rate, np.full(len(gali), np.inf)
+    marks = np.linspace(first, last, BATCHES + 1).astype(int)
+    rates = -np.diff(gali[:, marks], axis=1) / np.diff(steps[marks])
+    error: Values = rates.std(axis=1, ddof=1) / np.sqrt(BATCHES)
+    return rate, error

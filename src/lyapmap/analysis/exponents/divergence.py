@@ -1,0 +1,235 @@
+"""Largest Lyapunov exponent from pairs of trajectories that start close together.
+
+No derivative is needed. Two ways: a line is fitted to the mean log distance before it saturates
+(Y. Tanaka et al., Eqs. 13 and 14 of "Cyclic image generation using chaotic dynamics"), or the
+distance is set back every few steps and its growth averaged (G. Benettin, L. Galgani,
+J.-M. Strelcyn 1976).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.exponents.divergence_runs import FitRun, RescaledRun, Run
+from lyapmap.analysis.exponents.pairs import Escape
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.map import Map, as_states, as_tangent_map, rate_unit, time_per_step
+from lyapmap.core.results import Cause, Result, Status, provenance
+
+DIRECTIONS, METHODS = ("neighbour", "random", "tangent"), ("fit", "rescaled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence(Result):
+    """Largest exponent in nats from the divergence of pairs of trajectories.
+
+    Attributes
+    ----------
+    exponent, stderr : float
+        Mean over pairs and its standard error; the error is infinite where a single pair was
+        followed over too few steps to tell.
+    per_trajectory : (b,)
+        Of each pair.
+    log_distance : (b, r)
+        Log distance of each pair after `steps`; -inf where twins became one. For "rescaled", what
+        it would be without an end to the growth.
+    steps : (r,)
+        Steps since the pairs were placed.
+    window : (int, int)
+        First and last step used; empty where there is no such window.
+    method : "fit" or "rescaled"
+    size : float
+        Initial distance.
+    log_saturation : float
+        Log distance between unrelated states of the attractor; infinite where unknown.
+    unit : str
+        "per step", or "per unit time" of a flow.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "per_trajectory": ("trajectory",),
+        "log_distance": ("trajectory", "record"),
+        "steps": ("record",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_divergence.draw_divergence"
+    REMEDIES: ClassVar[dict[Status | Cause, str]] = {
+        Cause.TOO_SHORT: "give more initial states, or more steps",
+        Status.NOT_CONVERGED: "start on the attractor (transient), or give a window; growth may be no exponential",
+        Status.UNRESOLVED: "another size, a map in float64, or lyapunov_spectrum, which needs no second trajectory",
+    }
+
+    exponent: float
+    stderr: float
+    per_trajectory: NDArray[np.float64]
+    log_distance: NDArray[np.float64]
+    steps: NDArray[np.int64]
+    window: tuple[int, ...]
+    method: str
+    size: float
+    log_saturation: float
+    unit: str = "per step"
+
+    @property
+    def failed(self) -> bool:
+        """Also where there is no exponent at all."""
+        return self.status.failed or bool(np.isnan(self.exponent))
+
+    @property
+    def mean_log_distance(self) -> NDArray[np.float64]:
+        """Mean over pairs, (r,): Eq. 14 of the paper."""
+        mean: NDArray[np.float64] = self.log_distance.mean(axis=0)
+        return mean
+
+
+def divergence(
+    map: Map,  # noqa: A002  # the field's own word
+    x0: Any,
+    *,
+    n_steps: int | str = "auto",
+    transient: int = 0,
+    direction: str = "neighbour",
+    size: float | None = None,
+    window: tuple[int, int] | str = "auto",
+    method: str = "fit",
+    renormalize_every: int = 1,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Divergence:
+    """Largest Lyapunov exponent from two trajectories that start close together, b times.
+
+    Parameters
+    ----------
+    map : Map
+    x0 : (n,), (b, n), state_shape or (b, *state_shape)
+        Initial states; each gets a twin after the transient.
+    n_steps : int or "auto"
+        Steps to follow the pairs. "auto": for "fit" until the distance saturates or shrinks to
+        rounding, at most 1000; for "rescaled" 2000.
+    transient : int
+        Steps before, for states to reach the attractor.
+    direction : "neighbour", "random" or "tangent"
+        Where twins are placed: towards the nearest other state, which lies on the attractor as
+        well (at least 2 distinct states are needed); anywhere; along the tangent that grows
+        fastest, which is carried over the end of the transient and at least 50 steps.
+    size : float, optional
+        Initial distance; eps^(2/3) of the states' norm by default (2e-5 in float32, 4e-11 in
+        float64).
+    window : (first, last) or "auto"
+        Steps that the line is fitted to, both included. "auto" ends it e^2 below saturation (or
+        above rounding) and starts it where the slope has settled.
+    method : "fit" or "rescaled"
+    renormalize_every : int
+        Steps between rescalings; "rescaled" only. Its first 50 rescalings align the twins and
+        are not counted.
+    seed : int, optional
+        Of random directions.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (steps done, steps in all).
+    throw : bool
+        Raise if there is no exponent; else return the result with its status.
+
+    Returns
+    -------
+    Divergence
+
+    Raises
+    ------
+    LyapmapError
+        If an argument cannot be used: a size that rounding eats, states without neighbour.
+    RunError
+        If states escape, the orbit died of rounding, no part of the curve is straight, or it is
+        too short to fit, and `throw`.
+    Interrupted
+        On Ctrl-C, with what was computed until then as its `result`.
+
+    References
+    ----------
+    G. Benettin, L. Galgani, J.-M. Strelcyn, Phys. Rev. A 14 (1976) 2338.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapmap as lm
+    >>> logistic = lm.wrap(lambda x: 4 * x * (1 - x), state_shape=1)
+    >>> found = lm.divergence(logistic, np.linspace(0.1, 0.9, 50)[:, None], transient=100, seed=0)
+    >>> bool(abs(found.exponent - np.log(2)) < 3 * found.stderr < 0.1)
+    True
+    """
+    for name, value, allowed in (("direction", direction, DIRECTIONS), ("method", method, METHODS)):
+        if value not in allowed:
+            raise LyapmapError(f"{name}: expected one of {', '.join(repr(one) for one in allowed)}, got {value!r}")
+    steps = None if isinstance(n_steps, str) and n_steps == "auto" else whole("n_steps", n_steps, 1)
+    chosen = None if isinstance(window, str) and window == "auto" else _window(window, steps)
+    if chosen is not None and method == "rescaled":
+        raise LyapmapError("window: only method='fit' takes one")
+    tangent_map = as_tangent_map(map)
+    x, _ = as_states(x0, tangent_map)
+    seed, rng = seeded(seed)
+    settings = {
+        "n_steps": n_steps if steps is None else steps,
+        "transient": whole("transient", transient, 0),
+        "direction": direction,
+        "size": None if size is None else positive("size", size),
+        "window": window if chosen is None else chosen,
+        "renormalize_every": whole("renormalize_every", renormalize_every, 1),
+        "n_trajectories": int(x.shape[0]),
+    }
+    run: Run = FitRun(tangent_map, steps, chosen) if method == "fit" else RescaledRun(tangent_map, steps, settings)
+    begin = time.perf_counter()
+    interrupted = False
+    lost = ""
+    with reporting(progress, "divergence") as report:
+        try:
+            run.place(x, settings, rng)
+            run.follow(report)
+        except Escape as event:
+            lost = str(event)
+        except KeyboardInterrupt:
+            if run.done < 1:
+                raise Interrupted(None) from None
+            interrupted = True
+    found = run.conclude(lost)
+    status, cause, message = found.status, found.cause, found.message
+    if interrupted:
+        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {run.done} steps"
+    rate = 1 / time_per_step(tangent_map)
+    result = Divergence(
+        status=status,
+        cause=cause,
+        message=message,
+        settings=settings,
+        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
+        exponent=found.exponent * rate,
+        stderr=found.stderr * rate,
+        per_trajectory=found.per_trajectory * rate,
+        log_distance=found.log_distance,
+        steps=found.steps,
+        window=found.window,
+        method=method,
+        size=run.size,
+        log_saturation=found.log_saturation,
+        unit=rate_unit(tangent_map),
+    )
+    if interrupted:
+        raise Interrupted(result)
+    return result.checked(throw)
+
+
+def _window(window: Any, n_steps: int | None) -> tuple[int, int]:
+    try:
+        first, last = (whole("window", bound, 0) for bound in window)
+    except (TypeError, ValueError):
+        first, last = 0, 0
+    if last - first < 2:
+        raise LyapmapError(f"window: expected 'auto' or (first, last) with last >= first + 2, got {window!r}")
+    if n_steps is not None and last > n_steps:
+        raise LyapmapError(f"window: expected steps from 0 to n_steps = {n_steps}, got {(first, last)}")
+    return first, last

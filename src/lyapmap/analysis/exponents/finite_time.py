@@ -1,0 +1,367 @@
+"""Finite-time Lyapunov exponents: growth over windows, along trajectories or over a plane of states.
+
+Two different numbers go by this name. "local": growth along the tangent frame that the past has
+aligned, whose mean over windows is the Lyapunov spectrum (H. D. I. Abarbanel, R. Brown,
+M. B. Kennel 1991). "stretching": the largest growth that any direction can have over the window,
+the logarithm of the singular values of D f^n; its fields show barriers and manifolds
+(G. Haller 2001).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.exponents.grid import Grid
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.ops import Array
+from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
+from lyapmap.core.results import Cause, Result, Status, provenance
+
+Values = NDArray[np.float64]
+
+MEASURES = ("local", "stretching")
+LARGEST = 1024
+"""Largest dimension whose D f^n is held as a matrix."""
+CHUNK_VALUES = 8_000_000
+"""Values of D f^n held at once, over all trajectories of a chunk."""
+_BLOCK = 256  # steps carried between two looks at Ctrl-C and the progress bar
+_RESCALE_EVERY = 4
+_LARGEST_LOG = 60.0  # nats between two rescalings: float32 ends at 87
+_FEWEST_VALUES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class FiniteTimeExponents(Result):
+    """Exponents in nats over windows of time.
+
+    Attributes
+    ----------
+    exponents : (b, w, k)
+        Of each trajectory and window. -inf where a direction dies, NaN where it is not resolved
+        or the trajectory escaped.
+    window_starts : (w,)
+        Steps from the initial states to the beginning of each window.
+    n_steps : int
+        Steps in a window.
+    measure : "local" or "stretching"
+    grid : dict
+        "shape", "axes", "low", "high" where the initial states lie on a grid, else empty.
+    unit : str
+        "per step", or "per unit time" of a flow.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "exponents": ("trajectory", "window", "exponent"),
+        "window_starts": ("window",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_finite_time.draw_finite_time"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
+    }
+
+    exponents: Values
+    window_starts: NDArray[np.int64]
+    n_steps: int
+    measure: str
+    grid: dict[str, Any] = field(default_factory=dict)
+    unit: str = "per step"
+
+    def values(self, i: int = 0) -> Values:
+        """The finite values of exponent i over all trajectories and windows."""
+        k = self.exponents.shape[2]
+        if not 0 <= i < k:
+            raise LyapmapError(f"i: expected 0 to {k - 1}, got {i}")
+        chosen = self.exponents[:, :, i].ravel()
+        return chosen[np.isfinite(chosen)]
+
+    def histogram(self, i: int = 0, bins: int | str = "auto") -> tuple[Values, Values]:
+        """Probability density of exponent i, (bins,), and the edges of the bins, (bins + 1,)."""
+        values = self.values(i)
+        if values.size == 0:
+            raise LyapmapError(f"i: exponent {i} has no finite value")
+        width = np.ptp(values)
+        # Values that differ by rounding only are one value, which needs a bin around it.
+        if width <= 1e-12 * max(1.0, float(np.abs(values).max())):
+            centre, half = float(values.mean()), max(1e-6, 1e-3 * abs(float(values.mean())))
+            return np.array([0.5 / half]), np.array([centre - half, centre + half])
+        density, edges = np.histogram(values, bins=bins, density=True)
+        return density, edges
+
+    def modes(self, i: int = 0) -> int:
+        """Maxima of the kernel density of exponent i: 1 says unimodal; 0 where fewer than 10 values cannot tell.
+
+        Gaussian kernel, bandwidth by Silverman's rule; maxima below 5 % of the highest are noise.
+        """
+        values = self.values(i)
+        if values.size < _FEWEST_VALUES:
+            return 0
+        spread = float(values.std())
+        if spread <= 1e-12 * max(1.0, float(np.abs(values).max(initial=0.0))):
+            return 1
+        from scipy.stats import gaussian_kde
+
+        x = np.linspace(values.min() - spread, values.max() + spread, 512)
+        density = gaussian_kde(values, "silverman")(x)
+        inner = density[1:-1]
+        peaks = (inner > density[:-2]) & (inner >= density[2:]) & (inner > 0.05 * density.max())
+        return int(peaks.sum())
+
+    def image(self, i: int = 0, window: int = 0) -> Values:
+        """Exponent i as a field over the grid, of its shape."""
+        if not self.grid:
+            raise LyapmapError("image: the initial states do not lie on a grid; make them with lyapmap.grid")
+        picture: Values = self.exponents[:, window, i].reshape(tuple(self.grid["shape"]))
+        return picture
+
+
+def finite_time_exponents(
+    map: Map,  # noqa: A002  # the field's own word
+    x0: Any,
+    *,
+    n_steps: int,
+    n_windows: int = 1,
+    n_exponents: int = 1,
+    transient: int = 0,
+    measure: str = "local",
+    qr_every: int = 1,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> FiniteTimeExponents:
+    """Exponents over windows of `n_steps` steps, one window after the other.
+
+    Parameters
+    ----------
+    map : Map
+    x0 : (n,), (b, n), state_shape, (b, *state_shape), or Grid
+        Initial states, or those of `lyapmap.grid`, whose result is drawn as an image.
+    n_steps : int
+        Steps in a window.
+    n_windows : int
+        Windows, one after the other, along each trajectory.
+    n_exponents : int
+        How many, counted from the largest.
+    transient : int
+        Steps before the first window. With "local" the frames align meanwhile; without a
+        transient they start in random directions.
+    measure : "local" or "stretching"
+        Growth along the aligned frame, or the logarithm of the singular values of D f^n_steps,
+        exact for up to 1024 dimensions. Stretching is never smaller than local growth.
+    qr_every : int
+        Steps between re-orthonormalizations; "local" only.
+    seed : int, optional
+        Of the initial frames; "local" only.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (steps done, steps in all).
+    throw : bool
+        Raise if states escape; else return what there is, with NaN for those.
+
+    Returns
+    -------
+    FiniteTimeExponents
+
+    Raises
+    ------
+    LyapmapError
+        If an argument cannot be used.
+    RunError
+        If a state becomes infinite or NaN and `throw`.
+    Interrupted
+        On Ctrl-C, with the windows that were done as its `result`.
+
+    Notes
+    -----
+    Singular values below the largest times n rounding errors are lost in the product: NaN, with
+    status "unresolved". Shorter windows resolve more of them.
+
+    References
+    ----------
+    H. D. I. Abarbanel, R. Brown, M. B. Kennel, J. Nonlinear Sci. 1 (1991) 175.
+    G. Haller, Physica D 149 (2001) 248.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plane = lm.grid([0, 0], [6.28, 6.28], (20, 20))
+    >>> field = lm.finite_time_exponents(lm.systems.standard(), plane, n_steps=20, measure="stretching")
+    >>> field.image().shape, bool(field.image().min() > 0)
+    ((20, 20), True)
+    """
+    tangent_map = as_tangent_map(map)
+    x, _ = as_states(x0.states if isinstance(x0, Grid) else x0, tangent_map)
+    n, b = dimension(tangent_map.state_shape), int(x.shape[0])
+    if measure not in MEASURES:
+        raise LyapmapError(f"measure: expected 'local' or 'stretching', got {measure!r}")
+    if measure == "stretching" and n > LARGEST:
+        raise LyapmapError(
+            f"measure: 'stretching' holds n x n matrices, for up to n = {LARGEST}, got {n}; take 'local'"
+        )
+    k = whole("n_exponents", n_exponents, 1)
+    if k > n:
+        raise LyapmapError(f"n_exponents: expected 1 to {n}, got {k}")
+    seed, rng = seeded(seed)
+    settings: dict[str, Any] = {
+        "n_steps": whole("n_steps", n_steps, 1),
+        "n_windows": whole("n_windows", n_windows, 1),
+        "n_exponents": k,
+        "transient": whole("transient", transient, 0),
+        "measure": measure,
+        "qr_every": whole("qr_every", qr_every, 1),
+        "n_trajectories": b,
+    }
+    n_windows = settings["n_windows"]
+    begin = time.perf_counter()
+    windows: list[Values] = []
+    run = _Run(tangent_map, x, settings, rng)
+    interrupted = False
+    with reporting(progress, "finite time") as report:
+        run.report = report
+        try:
+            run.transient()
+            while len(windows) < n_windows:
+                windows.append(run.window())
+        except KeyboardInterrupt:
+            if not windows:
+                raise Interrupted(None) from None
+            interrupted = True
+    exponents = np.stack(windows, axis=1)
+    escaped = ~tangent_map.ops.all_finite(run.x)
+    status, cause, message = _verdict(exponents, escaped, interrupted, n_windows)
+    result = FiniteTimeExponents(
+        status=status,
+        cause=cause,
+        message=message,
+        settings=settings,
+        provenance=provenance(
+            tangent_map, seed=seed if measure == "local" else None, seconds=time.perf_counter() - begin
+        ),
+        exponents=exponents / time_per_step(tangent_map),
+        window_starts=settings["transient"] + settings["n_steps"] * np.arange(len(windows)),
+        n_steps=settings["n_steps"],
+        measure=measure,
+        grid=x0.plain() if isinstance(x0, Grid) else {},
+        unit=rate_unit(tangent_map),
+    )
+    if interrupted:
+        raise Interrupted(result)
+    return result.checked(throw)
+
+
+def _verdict(
+    exponents: Values, escaped: NDArray[np.bool_], interrupted: bool, n_windows: int
+) -> tuple[Status, Cause, str]:
+    if escaped.any():
+        return Status.ESCAPED, Cause.NONE, f"{int(escaped.sum())} of {len(escaped)} trajectories became infinite or NaN"
+    if interrupted:
+        return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {exponents.shape[1]} of {n_windows} windows"
+    lost = np.isnan(exponents)
+    if lost.any():
+        first = int(lost.any(axis=(0, 1)).argmax())
+        share = f"{100 * lost[..., first].mean():.3g} % of the windows"
+        message = f"exponents from number {first + 1} on lie under what rounding leaves in {share}"
+        return Status.UNRESOLVED, Cause.NONE, message
+    return Status.OK, Cause.NONE, ""
+
+
+class _Run:
+    """Trajectories, with an aligned frame where local growth is wanted."""
+
+    report: Report
+
+    def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
+        self.map, self.ops, self.x = tangent_map, tangent_map.ops, x
+        self.settings = settings
+        self.n, self.b = dimension(tangent_map.state_shape), int(x.shape[0])
+        self.step = 0
+        self.total = settings["transient"] + settings["n_windows"] * settings["n_steps"]
+        self.frame: Array | None = None
+        if settings["measure"] == "local":
+            self.frame = random_frame(tangent_map, self.b, settings["n_exponents"], rng, self.ops.dtype)
+
+    def transient(self) -> None:
+        """Bring the states to the attractor, and align the frames."""
+        if self.frame is None:
+            self.x = step_states(self.map, self.x, n_steps=self.settings["transient"])
+            self.step = self.settings["transient"]
+        else:
+            self._carry(self.settings["transient"])
+
+    def window(self) -> Values:
+        """Exponents (b, k) per step over the next window."""
+        n_steps = self.settings["n_steps"]
+        growth = self._stretch(n_steps) if self.frame is None else self._carry(n_steps)
+        growth[~self.ops.all_finite(self.x)] = np.nan
+        rates: Values = growth / n_steps
+        return rates
+
+    def _carry(self, n_steps: int) -> Values:
+        """Growth (b, k) of the frame, in blocks that keep to the rhythm of re-orthonormalization."""
+        every = self.settings["qr_every"]
+        block = -(-_BLOCK // every) * every
+        growth: Values = np.zeros((self.b, self.settings["n_exponents"]))
+        for start in range(0, n_steps, block):
+            length = min(block, n_steps - start)
+            carried = propagate(self.map, self.x, self.frame, n_steps=length, qr_every=every, first_step=self.step)
+            if every > 1 and np.isneginf(carried.log_growth).any():
+                # A tangent that left the range of floating point looks like one that the map kills: look again.
+                carried = propagate(self.map, self.x, self.frame, n_steps=length, first_step=self.step)
+            self.x, self.frame = carried.x, carried.frame
+            growth += carried.log_growth
+            self.step += length
+            self.report(self.step, self.total)
+        return growth
+
+    def _stretch(self, n_steps: int) -> Values:
+        """Logarithms (b, k) of the largest singular values of D f^n_steps."""
+        # A map of the step may depend on the number of the row: its batch is not cut.
+        rows = self.b if hasattr(self.map, "at") else max(1, CHUNK_VALUES // self.n**2)
+        parts, states = [], []
+        for start in range(0, self.b, rows):
+            x, logs = self._stretch_of(self.x[start : start + rows], n_steps)
+            states.append(x)
+            parts.append(logs)
+            done = min(start + rows, self.b) / self.b
+            self.report(self.step + int(n_steps * done), self.total)
+        self.x = self.ops.concatenate(states, 0)
+        self.step += n_steps
+        return np.concatenate(parts)
+
+    def _stretch_of(self, x: Array, n_steps: int) -> tuple[Array, Values]:
+        k, eps = self.settings["n_exponents"], float(np.finfo(self.ops.dtype).eps)
+        b = int(x.shape[0])
+        product = self.ops.from_numpy(np.broadcast_to(np.eye(self.n), (b, self.n, self.n)).copy())
+        scale = np.zeros(b)
+        every, since = 1, 0  # often enough that products stay within the range of floating point
+        at = getattr(self.map, "at", None)
+        with quiet():
+            for step in range(1, n_steps + 1):
+                now = at(self.step + step - 1) if at else self.map
+                x, product = now.jvp(x, product)
+                since += 1
+                if since >= every or step == n_steps:
+                    size = self.ops.norm(product)
+                    if not (size > 0).all():  # squares of small numbers are zero long before the numbers
+                        size = np.abs(self.ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
+                    usable = np.isfinite(size) & (size > 0)
+                    size = np.where(usable, size, 1.0)
+                    product = product * self.ops.from_numpy((1 / size)[:, None, None])
+                    scale += np.log(size)
+                    steepest = float(np.abs(np.log(size)).max()) / since
+                    every, since = int(np.clip(_LARGEST_LOG / max(steepest, 1.0), 1, _RESCALE_EVERY)), 0
+            matrices = self.ops.to_numpy(product).astype(np.float64)
+            finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
+            matrices[~finite] = 0.0
+            singular = np.linalg.svd(matrices, compute_uv=False)[:, :k]
+            logs: Values = np.log(singular) + scale[:, None]
+        # What is left of a small singular value beside rounding of the largest is noise.
+        lost = (singular < self.n * eps * singular[:, :1]) & (singular[:, :1] > 0)
+        logs[lost | ~finite[:, None]] = np.nan
+        return x, logs

@@ -1,0 +1,160 @@
+"""Covariant vectors: growth, angles, and the directions themselves, as images where states are images."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lyapmap.core.images import channels_first, image_shape
+from lyapmap.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lyapmap.analysis.exponents.covariant import CovariantVectors
+
+MOST_ROWS, MOST_VECTORS = 4, 5
+MOST_ARROWS = 250
+
+
+def draw_covariant(result: CovariantVectors) -> Figure:
+    """Draw covariant vectors.
+
+    Where states are images: some of them beside their first vectors, red where the vector brightens
+    a pixel and blue where it darkens it (or the other way round: the sign is free). Else the first
+    two components of the first and the last vector along the attractor. Below or beside: exponents
+    of the vectors against those of the frames, and the angles between the two subspaces.
+
+    Parameters
+    ----------
+    result : CovariantVectors
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    if image_shape(tuple(result.state_shape)) is not None:
+        figure = _with_images(result)
+    else:
+        figure = style.new_figure(13.0, 4.6)
+        left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.25, 1, 1]})
+        _draw_portrait(left, result)
+        _draw_exponents(middle, result)
+        _draw_angles(right, result)
+    name = str(result.provenance.get("model") or result.provenance.get("map") or "covariant vectors")
+    smallest = np.degrees(result.smallest_angle)
+    b, samples = result.angles.shape
+    parts = [
+        f"{len(result.exponents)} covariant vectors",
+        f"{b} {'trajectory' if b == 1 else 'trajectories'}, {samples} samples each",
+        *([f"smallest angle {smallest:.2g}°"] if np.isfinite(smallest) else []),
+        f"status {str(result.status).replace('_', ' ')}",
+    ]
+    notes = textwrap.wrap(str(result.message), 140) if result.message else []
+    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+    return figure
+
+
+def _with_images(result: CovariantVectors) -> Figure:
+    shown, k = min(MOST_ROWS, result.vectors.shape[1]), min(MOST_VECTORS, result.vectors.shape[3])
+    columns = 1 + k
+    figure = style.new_figure(1.45 * columns + 4.6, max(1.55 * shown + 0.9, 4.8))
+    pictures, others = figure.subfigures(1, 2, width_ratios=[1.45 * columns, 4.4], squeeze=False)[0]
+    cells = pictures.subplots(shown, columns, squeeze=False, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
+    chosen = np.linspace(0, result.vectors.shape[1] - 1, shown).astype(int)
+    shape, vectors = tuple(result.state_shape), channels_first(result.images())
+    for row, sample in zip(cells, chosen, strict=True):
+        state = np.moveaxis(channels_first(result.states[0, sample].reshape(shape)), 0, -1).squeeze()
+        low, high = float(np.nanmin(state)), float(np.nanmax(state))
+        row[0].imshow((state - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
+        row[0].set_ylabel(f"step {result.steps[sample]}", fontsize=style.SMALL, color=style.INK)
+        for j, axes in enumerate(row[1:]):
+            # Colour images show the mean change over channels.
+            picture = vectors[0, sample, j].mean(axis=0)
+            reach = float(np.nanmax(np.abs(picture))) if np.isfinite(picture).any() else 1.0
+            axes.imshow(picture, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    for axes in cells.ravel():
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set(color=style.PALE, linewidth=0.6)
+    cells[0, 0].set_title("state", fontsize=style.LABEL, color=style.INK)
+    for j in range(k):
+        title = rf"$v_{{{j + 1}}}$   {result.exponents[j]:+.3f}".replace("-", "−")
+        cells[0, j + 1].set_title(title, fontsize=style.LABEL, color=style.INK)
+    top, bottom = others.subplots(2, 1)
+    _draw_exponents(top, result)
+    _draw_angles(bottom, result)
+    return figure
+
+
+def _draw_portrait(axes: Axes, result: CovariantVectors) -> None:
+    n = result.states.shape[2]
+    if n < 2:
+        style.dress(axes, title="First vector", x="x", y="v")
+        axes.plot(result.states[..., 0].ravel(), result.vectors[:, :, 0, 0].ravel(), ".", color=style.VERMILLION)
+        return
+    names = ("x", "y") if n < 4 else ("component 1", "component 2")
+    style.dress(axes, title="Directions along the first trajectory", x=names[0], y=names[1])
+    states = result.states.reshape(-1, n)[:, :2]
+    axes.plot(*states.T, ".", markersize=1.5, color=style.GREY, alpha=0.5, markeredgewidth=0, rasterized=True)
+    every = max(1, result.states.shape[1] // MOST_ARROWS)
+    places = result.states[0, ::every, :2]
+    k = result.vectors.shape[3]
+    for j, colour in [(0, style.VERMILLION), *([(k - 1, style.BLUE)] if k > 1 else [])]:
+        arrows = result.vectors[0, ::every, :2, j]
+        axes.quiver(
+            *places.T,
+            *arrows.T,
+            color=colour,
+            pivot="middle",
+            angles="xy",
+            headlength=0,
+            headaxislength=0,
+            headwidth=1,
+            scale=22,
+            width=0.0035,
+            label=f"vector {j + 1}",
+        )
+    axes.margins(0.08)
+    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+
+
+def _draw_exponents(axes: Axes, result: CovariantVectors) -> None:
+    style.dress(axes, title="Growth", x="index", y=f"exponent  (nats {result.unit})")
+    index = np.arange(1, len(result.exponents) + 1)
+    style.zero_line(axes)
+    axes.plot(index, result.qr_exponents, "o", markersize=9, markerfacecolor="none", color=style.BLUE, label="frames")
+    reach = 2 * np.where(np.isfinite(result.stderr), result.stderr, np.nan)
+    axes.errorbar(
+        index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.VERMILLION, label="covariant vectors"
+    )
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.margins(x=0.12)
+    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+
+
+def _draw_angles(axes: Axes, result: CovariantVectors) -> None:
+    k, split = len(result.exponents), result.split
+    others = f"{split + 1} to {k}" if split + 1 < k else f"{k}"
+    first = f"1 to {split}" if split > 1 else "1"
+    style.dress(axes, title=f"Angle between vectors {first} and {others}", x="degrees", y="samples")
+    known = np.degrees(result.angles[np.isfinite(result.angles)])
+    if known.size == 0:
+        axes.set_title("Angles", loc="left", fontsize=style.TITLE, color=style.INK)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=style.GREY)
+        return
+    from matplotlib.ticker import MaxNLocator
+
+    axes.hist(known, bins=np.linspace(0, 90, 46).tolist(), color=style.PURPLE, alpha=0.75)
+    axes.set_xlim(0, 90)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.axvline(known.min(), color=style.INK, linewidth=1.0, linestyle="--", label=f"smallest {known.min():.2g}°")
+    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")

@@ -1,0 +1,325 @@
+"""Along a parameter: bifurcation diagrams and exponents, value by value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.exponents.sweep_point import Point, Task, measure
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, rate_unit
+from lyapmap.core.results import Cause, Result, Status, provenance
+
+SPECTRUM, BIFURCATION = "spectrum", "bifurcation"
+Measure = Callable[[Any, Any], Any]
+"""Takes a map and states (b, n); gives a number or several."""
+
+_Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Result):
+    """What a map does along a parameter. NaN where the run at a value failed, or was not asked for.
+
+    Attributes
+    ----------
+    values : (v,)
+        Of the parameter, in the order given.
+    exponents, stderr : (v, k)
+        Lyapunov exponents and their standard errors; k = 0 where they were not asked for.
+    kaplan_yorke, kaplan_yorke_stderr : (v,)
+    states : (v, s, n)
+        States after the transient, those of one trajectory after those of another; s = 0 where
+        they were not asked for.
+    measured : (v, c)
+        What a function of the caller's gave; c = 0 without one.
+    parameter : str
+    statuses : tuple of str
+        How the run at each value ended; "not_run" after Ctrl-C.
+    attractors : tuple of str
+        In words, where exponents were asked for.
+    unit : str
+        Of the exponents.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "values": ("value",),
+        "exponents": ("value", "exponent"),
+        "stderr": ("value", "exponent"),
+        "kaplan_yorke": ("value",),
+        "kaplan_yorke_stderr": ("value",),
+        "states": ("value", "sample", "component"),
+        "measured": ("value", "measure"),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_sweep.draw_sweep"
+
+    values: _Values
+    exponents: _Values
+    stderr: _Values
+    kaplan_yorke: _Values
+    kaplan_yorke_stderr: _Values
+    states: _Values
+    measured: _Values
+    parameter: str
+    statuses: tuple[str, ...]
+    attractors: tuple[str, ...]
+    unit: str = "per step"
+
+
+def sweep(
+    factory: Callable[..., Map],
+    parameter: str,
+    values: Any,
+    x0: Any = None,
+    *,
+    analysis: str | Measure | Sequence[str | Measure] = (BIFURCATION, SPECTRUM),
+    n_steps: int = 1000,
+    transient: int = 500,
+    n_kept: int = 100,
+    n_exponents: int | None = None,
+    n_trajectories: int = 1,
+    carry: bool = False,
+    workers: int = 1,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Sweep:
+    """Analyse a family of maps along a parameter.
+
+    Parameters
+    ----------
+    factory : callable
+        Makes the map, e.g. ``lm.systems.logistic``; `functools.partial` fixes its other parameters.
+    parameter : str
+        Keyword of the factory.
+    values : (v,)
+        Of the parameter.
+    x0 : (n,), (b, n), state_shape or (b, *state_shape), optional
+        Where every run starts. Without it, `n_trajectories` of the map's own `initial_states`.
+    analysis : "bifurcation", "spectrum", callable, or several of them
+        "bifurcation" keeps states after the transient; "spectrum" computes Lyapunov exponents; a
+        function of (map, states) gives a number, or always as many, for each value.
+    n_steps : int
+        Steps that exponents are averaged over.
+    transient : int
+        Steps before; from the same start for each analysis. A function gets the states after it.
+    n_kept : int
+        Steps of each trajectory that are kept for the bifurcation diagram.
+    n_exponents : int, optional
+        How many, all by default.
+    n_trajectories : int
+        Number of initial states, where none are given.
+    carry : bool
+        Start each run where the one before ended, so that the attractor is followed: sweeps up
+        and down then differ where attractors coexist (hysteresis). After a failed run, start anew.
+    workers : int
+        Threads. They help where steps are long (networks, large lattices); short compiled runs
+        wait for Python.
+    seed : int, optional
+        Of initial states and frames, the same at every value. Without it drawn from the operating
+        system and recorded.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (values done, values in all).
+    throw : bool
+        Raise if the runs at all values failed.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    LyapmapError
+        If an argument cannot be used, or the factory refuses a value.
+    RunError
+        If every run failed, and `throw`. A run that fails alone is recorded in `statuses`.
+    Interrupted
+        On Ctrl-C, with the values done until then.
+
+    References
+    ----------
+    R. M. May, Nature 261 (1976) 459, for the diagram of the logistic map.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> s = lm.sweep(lm.systems.logistic, "r", [3.2, 3.5, 4.0], [0.3], n_steps=2000, seed=0)
+    >>> s.attractors
+    ('cycle of period 2', 'cycle of period 4', 'chaotic')
+    """
+    given = _as_values(values)
+    task = Task(
+        analyses=_as_analyses(analysis),
+        n_steps=whole("n_steps", n_steps, 1),
+        transient=whole("transient", transient, 0),
+        n_kept=whole("n_kept", n_kept, 1),
+        n_exponents=None if n_exponents is None else whole("n_exponents", n_exponents, 1),
+        n_trajectories=whole("n_trajectories", n_trajectories, 1),
+    )
+    workers = whole("workers", workers, 1)
+    if carry and workers > 1:
+        raise LyapmapError(f"workers: expected 1 together with carry, whose runs follow each other, got {workers}")
+    make = _Family(factory, parameter)
+    for extreme in (given.min(), given.max()):
+        first = make(extreme)  # a bad range is told before the work
+    seed, _ = seeded(seed)
+    begin = time.perf_counter()
+    points: list[Point | None] = [None] * len(given)
+    interrupted = False
+    with reporting(progress, "sweep") as report:
+        try:
+            for done, (index, point) in enumerate(_run(make, given, x0, task, carry, workers, seed), 1):
+                points[index] = point
+                report(done, len(given))
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted and not any(points):
+        raise Interrupted(None)
+    names = [a if isinstance(a, str) else getattr(a, "__name__", type(a).__name__) for a in task.analyses]
+    settings = {
+        "analysis": names,
+        "n_steps": task.n_steps,
+        "transient": task.transient,
+        "n_kept": task.n_kept,
+        "n_exponents": n_exponents,
+        "n_trajectories": task.n_trajectories if x0 is None else len(as_states(x0, first)[0]),
+        "carry": bool(carry),
+    }
+    result = _collected(make, given, points, first, settings, seed, time.perf_counter() - begin, interrupted)
+    if interrupted:
+        raise Interrupted(result)
+    return result.checked(throw)
+
+
+class _Family:
+    """Makes the map of a value; an error of the factory names the value."""
+
+    def __init__(self, factory: Callable[..., Map], parameter: str) -> None:
+        if not callable(factory):
+            raise LyapmapError(f"factory: expected a function that makes a map, got {type(factory).__name__}")
+        self.factory = factory
+        self.parameter = parameter
+
+    def __call__(self, value: float) -> TangentMap:
+        try:
+            return as_tangent_map(self.factory(**{self.parameter: float(value)}))
+        except LyapmapError as error:
+            raise LyapmapError(f"values: no map at {self.parameter} = {value:g} ({error})") from None
+        except TypeError as error:
+            raise LyapmapError(f"parameter: the factory does not take {self.parameter!r} ({error})") from None
+
+
+def _run(
+    make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int
+) -> Iterator[tuple[int, Point]]:
+    """Points as they are done, with their numbers."""
+    if workers == 1:
+        last = None
+        for index, value in enumerate(values):
+            point = _measured_at(make, value, x0 if last is None else last, task, seed)
+            last = point.final if carry else None
+            yield index, point
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        waiting: dict[Future[Point], int] = {
+            pool.submit(_measured_at, make, value, x0, task, seed): index for index, value in enumerate(values)
+        }
+        while waiting:
+            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                yield waiting.pop(future), future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _measured_at(make: _Family, value: float, x0: Any, task: Task, seed: int) -> Point:
+    return measure(make(value), x0, task, seed)
+
+
+def _as_values(values: Any) -> _Values:
+    try:
+        given = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise LyapmapError(f"values: expected numbers, got {values!r}") from None
+    if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
+        raise LyapmapError(f"values: expected a row of finite numbers, got shape {given.shape}")
+    return given
+
+
+def _as_analyses(analysis: Any) -> tuple[str | Measure, ...]:
+    several = tuple(analysis) if isinstance(analysis, list | tuple) else (analysis,)
+    for one in several:
+        if not callable(one) and one not in (SPECTRUM, BIFURCATION):
+            raise LyapmapError(f"analysis: expected 'spectrum', 'bifurcation' or a function, got {one!r}")
+    if not several or sum(callable(one) for one in several) > 1:
+        raise LyapmapError("analysis: expected at least one analysis, and at most one function")
+    return several
+
+
+def _collected(
+    make: _Family,
+    values: _Values,
+    points: list[Point | None],
+    example: TangentMap,
+    settings: dict[str, Any],
+    seed: int,
+    seconds: float,
+    interrupted: bool,
+) -> Sweep:
+    statuses = tuple("not_run" if point is None else str(point.status) for point in points)
+    bad = [i for i, point in enumerate(points) if point is not None and point.status.failed]
+    ran = sum(point is not None for point in points)
+    status, cause, message = Status.OK, Cause.NONE, ""
+    if bad:
+        first = points[bad[0]]
+        value = f"{make.parameter} = {values[bad[0]]:g}"
+        message = f"{len(bad)} of {ran} runs failed, the first at {value}: {first.message if first else ''}"
+        if len(bad) == ran and first is not None:
+            status, cause = first.status, first.cause
+    if interrupted:
+        status, cause, message = (
+            Status.NOT_CONVERGED,
+            Cause.INTERRUPTED,
+            f"interrupted after {ran} of {len(points)} values",
+        )
+    origin = provenance(example, seed=seed, seconds=seconds)
+    fixed = {name: value for name, value in dict(origin.get("parameters", {})).items() if name != make.parameter}
+    if "parameters" in origin:
+        origin["parameters"] = fixed
+    return Sweep(
+        status=status,
+        cause=cause,
+        message=message,
+        settings=settings,
+        provenance=origin,
+        values=values,
+        exponents=_stacked([p and p.exponents for p in points], 1),
+        stderr=_stacked([p and p.stderr for p in points], 1),
+        kaplan_yorke=np.array([np.nan if p is None else p.kaplan_yorke for p in points]),
+        kaplan_yorke_stderr=np.array([np.nan if p is None else p.kaplan_yorke_stderr for p in points]),
+        states=_stacked([p and p.states for p in points], 2),
+        measured=_stacked([p and p.measured for p in points], 1),
+        parameter=make.parameter,
+        statuses=statuses,
+        attractors=tuple("" if p is None else p.attractor for p in points),
+        unit=rate_unit(example),
+    )
+
+
+def _stacked(parts: list[Any], ndim: int) -> _Values:
+    """Arrays of the points side by side; NaN where one has fewer values or is missing."""
+    shapes = [part.shape for part in parts if part is not None]
+    shape = tuple(int(max(sizes)) for sizes in zip(*shapes, strict=True)) if shapes else (0,) * ndim
+    out = np.full((len(parts), *shape), np.nan)
+    for row, part in zip(out, parts, strict=True):
+        if part is not None:
+            row[tuple(slice(size) for size in part.shape)] = part
+    return out

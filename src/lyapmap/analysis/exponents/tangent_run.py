@@ -1,0 +1,361 @@
+"""One run of tangent frames along trajectories: carried block by block, watched, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.exponents.ended_orbit import RepeatWatch
+from lyapmap.analysis.exponents.growth import GrowthStatistics
+from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.progress import Report
+from lyapmap.core.map import TangentMap, dimension, time_per_step
+from lyapmap.core.ops import Array
+from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
+
+FULL_UP_TO = 64
+"""Largest dimension for which the full spectrum is the default and determinants are sampled."""
+BLOCKS = 128
+"""Blocks into which a run is cut, about: the resolution of its error statistics."""
+DETERMINANT_STEPS = 8
+"""Steps of each block along which determinants are taken, where the map does not do it itself."""
+DEAR_EVERY = 4
+"""Groups of blocks of which one has its determinants taken, where that is dear."""
+ILL_CONDITIONED = 0.4
+"""Power of the precision to which a frame may become ill-conditioned before it is orthonormalized."""
+LONGEST_QR = 64
+"""Most steps between re-orthonormalizations that are chosen by themselves."""
+SMALL = 100_000
+"""Values carried (steps x trajectories x tangent components), about, below which blocks are looked at together."""
+TOGETHER = 16
+"""Most blocks that are looked at together, so that progress shows."""
+LATE_PERIOD = 16
+"""Longest period that is looked for at the end of a run."""
+FORETOLD = 4.0
+"""Standard errors below zero that a sum should have at the end, as foretold; 3 will be asked for."""
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What a block of steps brought: the end of it, and log|det J| (b,) over its first steps, if measured."""
+
+    carried: Carried
+    steps: int = 0
+    determinants: NDArray[np.float64] | None = None
+    beside: NDArray[np.float64] | None = None
+    """Growth of all directions over the steps along which determinants were taken, (b,)."""
+
+
+class TangentRun:
+    """States, frames and statistics of one run."""
+
+    def __init__(
+        self,
+        tangent_map: TangentMap,
+        x: Array,
+        k: int,
+        rng: np.random.Generator,
+        settings: dict[str, Any],
+        report: Report,
+    ) -> None:
+        self.map = tangent_map
+        self.ops = tangent_map.ops
+        self.n = dimension(tangent_map.state_shape)
+        self.b = int(x.shape[0])
+        self.x0 = x
+        self.x = x
+        self.rng = rng
+        self.report = report
+        self.n_steps: int = settings["n_steps"]
+        self.transient_steps: int = settings["transient"]
+        self.chooses_qr = settings["qr_every"] == "auto"
+        self.qr_every: int = 1 if self.chooses_qr else settings["qr_every"]
+        self.tolerance: float | None = settings["tolerance"]
+        self.bounds: tuple[float, float] | None = settings["bounds"]
+        self.frame_dtype: str = settings["frame_dtype"]
+        self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
+        self.step = 0
+        self.planned = self.n_steps + self.transient_steps
+        self.autonomous = not hasattr(tangent_map, "at")
+        self.statistics = GrowthStatistics(self.b, k)
+        self.watch = RepeatWatch(tangent_map, x, k)
+        self.determinants = GrowthStatistics(self.b, 1)
+        self.beside_determinants = np.zeros(self.b)
+        """Growth of all directions over the steps along which determinants were taken, (b,)."""
+        self._looks = 0
+        self._spread = 0.0
+        self._size = 0.0
+        self.escaped = np.zeros(self.b, bool)
+        self.escaped_at = -1
+        self.overflowed = False
+
+    @property
+    def k(self) -> int:
+        return int(self.frame.shape[2])
+
+    def transient(self, auto: bool) -> None:
+        """Run the transient; with `auto`, use its second half to choose how many exponents to carry."""
+        if not auto:
+            self._advance(self.transient_steps, None)
+            return
+        first = self.transient_steps // 2
+        self._advance(first, None)
+        self._adapt(self.transient_steps - first)
+
+    def measure(self, auto: bool) -> None:
+        """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
+        self._advance(self.n_steps, self.statistics)
+        while auto and self.k < self.n and self._wants_more():
+            self._resize(min(self.n, self._half_as_many_again()))
+            align = max(self.transient_steps // 2, self.n_steps // 4)
+            self.planned += align + self.n_steps
+            self._advance(align, None)
+            self.statistics = GrowthStatistics(self.b, self.k)
+            self._advance(self.n_steps, self.statistics)
+
+    def _wants_more(self) -> bool:
+        """Whether more exponents would bring a certificate; without error bars none would."""
+        if self.lost() is not None or np.isposinf(self.statistics.stderr()).any():
+            return False
+        return self.dimension().verdict in (NEEDS_MORE, UNCERTAIN)
+
+    def look_for_late_repeat(self) -> None:
+        """Notice orbits that died within the last block, which the watch could not see repeat."""
+        if not self.autonomous or self.lost() is not None:
+            return
+        y = self.x
+        for period in range(1, LATE_PERIOD + 1):
+            y = step_states(self.map, y, n_steps=1)
+            late = self.ops.rows_equal(y, self.x) & ~self.watch.repeats
+            if late.any():
+                around = propagate(self.map, self.x, self.frame, n_steps=period, frame_dtype=self.frame_dtype)
+                self.watch.repeats |= late
+                self.watch.growth = np.where(late, around.log_growth.max(axis=1) / period, self.watch.growth)
+
+    def _adapt(self, steps: int) -> None:
+        """Carry as many exponents as a look at the growth says will be needed."""
+        while steps > 0 and self.lost() is None:
+            look = GrowthStatistics(self.b, self.k)
+            self._advance(steps, look)
+            needed = self._needed(look)
+            if needed <= self.k:
+                self._resize(needed)
+                return
+            self._resize(needed)
+            self.planned += steps
+
+    def _needed(self, look: GrowthStatistics) -> int:
+        """Exponents whose sum will be negative for certain, judged from a look at the growth.
+
+        The error of the sums after the whole run is foretold from that of the look.
+        """
+        order = np.argsort(-look.mean(), kind="stable")
+        sums = np.cumsum(look.mean()[order])
+        covariance = look.covariance()[np.ix_(order, order)].cumsum(axis=0).cumsum(axis=1)
+        shrink = np.sqrt(look.steps / self.n_steps)
+        errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)) * shrink
+        # A look too short for errors still shows about where the sum turns negative.
+        errors = np.where(np.isfinite(errors), errors, 0.05 * np.abs(look.mean()[order]).cumsum())
+        certain = np.flatnonzero(-sums > FORETOLD * errors)
+        if certain.size:
+            return min(self.k, int(certain[0]) + 2)
+        guess = self._extrapolated(look.mean()[order], sums, errors)
+        return min(self.n, max(self._half_as_many_again(), guess))
+
+    def _half_as_many_again(self) -> int:
+        return max(self.k + 4, self.k * 3 // 2)
+
+    def _extrapolated(self, growth: NDArray[np.float64], sums: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
+        """Where the sum would turn negative for certain if the exponents went on falling evenly.
+
+        At most three times as many as there are: a guess to be looked at again, which spares looks.
+        """
+        middle = self.k // 2
+        fall = (growth[middle] - growth[-1]) / max(self.k - 1 - middle, 1)
+        if not fall > 0:
+            return 0
+        more = np.arange(1, 2 * self.k + 1)
+        guessed = sums[-1] + np.cumsum(growth[-1] - fall * more)
+        certain = np.flatnonzero(-guessed > FORETOLD * errors[-1] * (self.k + more) / self.k)
+        return self.k + int(certain[0]) + 2 if certain.size else 3 * self.k
+
+    def _resize(self, k: int) -> None:
+        """Keep the first k directions of every frame, or add random ones."""
+        if k > self.k:
+            extra = random_frame(self.map, self.b, k - self.k, self.rng, self.frame_dtype)
+            self.frame, _ = self.ops.qr(self.ops.concatenate([self.frame, extra], 2))
+        else:
+            self.frame = self.ops.copy(self.frame[:, :, :k])
+        self.watch = RepeatWatch(self.map, self.x, k)
+        if self.statistics.steps == 0:
+            self.statistics = GrowthStatistics(self.b, k)
+
+    def _advance(self, n_steps: int, statistics: GrowthStatistics | None) -> None:
+        """Carry everything forward, block by block, until done, converged or lost."""
+        every = 1 if self.chooses_qr else self.qr_every
+        length = -(-max(n_steps // BLOCKS, 1) // every) * every
+        left, group = n_steps, 1
+        # Where a block is done in no time, looking at it is what takes time: more and more together.
+        most = SMALL // (length * self.b * self.n * (self.k + 1)) if self.tolerance is None else 1
+        while left > 0 and self.lost() is None:
+            length = min(length, left)
+            together = max(1, min(group, most, left // length))
+            blocks = self._blocks(length, together, statistics)
+            good = self._look(blocks, length)
+            left -= length * good
+            if good:
+                self._take(blocks[:good], length, statistics)
+            if self.lost() is not None or (statistics is not None and self._converged(statistics)):
+                return
+            self.report(self.step, self.planned)
+            group = min(2 * group, TOGETHER)
+
+    def _blocks(self, length: int, count: int, statistics: GrowthStatistics | None) -> list[_Block]:
+        """Carry states and frames over blocks of steps, from where the run stands."""
+        measured = statistics is not None and self._wants_determinants()
+        cheap = getattr(self.map, "log_abs_det_in_blocks", True)
+        compiled = self.autonomous and hasattr(self.map, "log_abs_det") and cheap
+        if measured and not cheap:
+            measured, self._looks = self._looks % DEAR_EVERY == 0, self._looks + 1
+        if measured and not compiled:
+            blocks: list[_Block] = []
+            x, frame = self.x, self.frame
+            for i in range(count):
+                blocks.append(self._beside_determinants(x, frame, length, i * length))
+                x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
+            return blocks
+        carried = self._carried_blocks(count, length)
+        if self.qr_every > 1 and np.array([one.log_growth for one in carried]).min() == -np.inf:
+            # A tangent that left the range of floating point looks like one that the map kills: look again.
+            self.qr_every = 1
+            carried = self._carried_blocks(count, length)
+        if not measured:
+            return [_Block(one) for one in carried]
+        # Determinants of all blocks in one go, each from the states where it began.
+        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
+        logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
+        with np.errstate(invalid="ignore"):
+            pairs = zip(carried, logs, strict=True)
+            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
+
+    def _carried_blocks(self, count: int, length: int) -> list[Carried]:
+        return propagate_blocks(
+            self.map,
+            self.x,
+            self.frame,
+            n_blocks=count,
+            n_steps=length,
+            qr_every=self.qr_every,
+            frame_dtype=self.frame_dtype,
+            first_step=self.step,
+        )
+
+    def _take(self, blocks: list[_Block], length: int, statistics: GrowthStatistics | None) -> None:
+        """Stand where blocks have led, and count what they brought."""
+        growths = np.array([block.carried.log_growth for block in blocks])
+        self.step += length * len(blocks)
+        self.x, self.frame = blocks[-1].carried.x, blocks[-1].carried.frame
+        if self.autonomous:
+            for block, growth in zip(blocks, growths, strict=True):
+                self.watch.see(block.carried.x, growth, length)
+        if self.chooses_qr:
+            self._choose_qr(growths / length)
+        if statistics is not None:
+            statistics.extend(growths, length)
+        if blocks[0].determinants is not None:
+            determinants = np.array([block.determinants for block in blocks])
+            self.determinants.extend(determinants[:, :, None], blocks[0].steps)
+            self.beside_determinants += np.array([block.beside for block in blocks]).sum(axis=0)
+
+    def _carried(self, x: Array, frame: Array, n_steps: int, done: int) -> Carried:
+        return propagate(
+            self.map,
+            x,
+            frame,
+            n_steps=n_steps,
+            qr_every=self.qr_every,
+            frame_dtype=self.frame_dtype,
+            first_step=self.step + done,
+        )
+
+    def _wants_determinants(self) -> bool:
+        return self.k == self.n <= FULL_UP_TO and getattr(self.map, "mean_log_abs_det", None) is None
+
+    def _beside_determinants(self, x: Array, frame: Array, n_steps: int, done: int) -> _Block:
+        """A block, with log|det J| taken along its first steps beside the growth over the same steps."""
+        stretch = min(n_steps, DETERMINANT_STEPS)
+        first = self._carried(x, frame, stretch, done)
+        if not self.ops.all_finite(first.x).all():
+            return _Block(first)
+        determinants = log_abs_det(self.map, x, n_steps=stretch, first_step=self.step + done)
+        with np.errstate(invalid="ignore"):
+            beside = first.log_growth.sum(axis=1)
+        if stretch < n_steps:
+            rest = self._carried(first.x, first.frame, n_steps - stretch, done + stretch)
+            first = Carried(rest.x, rest.frame, first.log_growth + rest.log_growth)
+        return _Block(first, stretch, determinants, beside)
+
+    def _choose_qr(self, rates: NDArray[np.float64]) -> None:
+        """Re-orthonormalize as seldom as the growth (m, b, k) per step seen so far allows.
+
+        Between two decompositions the frame becomes ill-conditioned, so far that rounding stays
+        well below what the exponents are known to; vectors must not leave the range of floating
+        point.
+        """
+        size = float(np.abs(rates).max())
+        if not np.isfinite(size):
+            self.qr_every = 1
+            return
+        by_direction = np.moveaxis(rates, -1, 0).copy()  # the largest of a few is found faster so
+        self._spread = max(self._spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
+        self._size = max(self._size, size)
+        precision = -np.log(np.finfo(min(self.ops.dtype, self.frame_dtype)).eps)  # "float32" < "float64"
+        most = precision / max(self._spread / ILL_CONDITIONED, self._size, 1e-9)
+        # Frames that are not aligned yet grow alike: trust what is seen by and by.
+        self.qr_every = int(np.clip(most, 1, min(2 * self.qr_every, LONGEST_QR)))
+
+    def _look(self, blocks: list[_Block], length: int) -> int:
+        """How many blocks from the first on are in order; why no more is noted."""
+        m = len(blocks)
+        x = blocks[0].carried.x if m == 1 else self.ops.concatenate([block.carried.x for block in blocks], 0)
+        out = ~self.ops.all_finite(x)
+        if self.bounds is not None:
+            host = self.ops.to_numpy(x)
+            out |= ((host < self.bounds[0]) | (host > self.bounds[1])).any(axis=1)
+        growths = np.array([block.carried.log_growth for block in blocks])
+        if growths.max() < np.inf and not out.any():
+            return m
+        odd = np.isnan(growths) | np.isposinf(growths)
+        rows = out.reshape(m, self.b)
+        good = int(np.argmax(rows.any(axis=1) | odd.any(axis=(1, 2))))
+        if rows[good].any():
+            self.escaped, self.escaped_at = rows[good], self.step + (good + 1) * length
+        else:
+            self.overflowed = True
+        return good
+
+    def lost(self) -> str | None:
+        """Why it makes no sense to go on; None if it does."""
+        if self.escaped.any():
+            many = f"{int(self.escaped.sum())} of {self.b} trajectories" if self.b > 1 else "the state"
+            where = "left the bounds or is not finite" if self.bounds else "is not finite"
+            return f"{many} {where} after step {self.escaped_at}"
+        if self.overflowed:
+            return f"tangents overflowed within {self.qr_every} steps of step {self.step}; lower qr_every"
+        return None
+
+    def _converged(self, statistics: GrowthStatistics) -> bool:
+        if self.tolerance is None:
+            return False
+        error = statistics.stderr()[np.argmax(statistics.mean())] / time_per_step(self.map)
+        return bool(error <= self.tolerance)
+
+    def dimension(self) -> KaplanYorke:
+        """Kaplan-Yorke dimension of what was gathered so far."""
+        mean, covariance = self.statistics.mean(), self.statistics.covariance()
+        order = np.argsort(-mean, kind="stable")
+        complete = self.k == self.n
+        return kaplan_yorke_with_error(mean[order], covariance[np.ix_(order, order)], complete=complete)

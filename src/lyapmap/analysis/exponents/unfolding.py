@@ -1,0 +1,271 @@
+"""How a series is unfolded into points, and how far its neighbours are followed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.exponents.delays import cao, choose_delay, choose_dimension, decorrelation_time, embed_delay
+from lyapmap.analysis.exponents.divergence_curve import Curve, divergence_curve
+from lyapmap.analysis.exponents.series_noise import LIKE_NOISE, Prediction, beside_linear, grain, isolated, roughness
+from lyapmap.core.errors import LyapmapError
+
+Values = NDArray[np.float64]
+
+FEWEST_VALUES = 200
+DECORRELATION_TIMES = 3
+FEWEST_TIMES = 20
+"""Decorrelation times that a series must hold for neighbours outside the Theiler window."""
+CAO_VALUES, CAO_TIMES = 3000, 100
+"""The dimension is chosen on so many values, or decorrelation times if that is more."""
+FIRST_STEPS = 16
+"""Steps followed at first in a map; in a flow so many delays."""
+CURVE_POINTS = 60
+PREDICTING_DIMENSIONS = 6
+"""Dimensions in which neighbours are given a chance to predict."""
+MOST_VARIABLES = 8
+"""Variables measured together of which one must be predictable."""
+TOGETHER = 4
+"""Decorrelation times for which neighbours stay so."""
+DRIFT = 5.0
+"""Standard errors by which neighbours may be more recent than chance has it."""
+REPEATED = 0.005
+"""Share of the values that one number may be, where nothing is rounded."""
+RANKS = (1, 10, 40)
+"""Which neighbours of a point are followed, in order of distance: further ones are clear of noise."""
+CLEAR = 1.0
+"""By how much log distance must exceed the noise at the start to be so."""
+LEAST_SHARE = 10
+"""A neighbour is none any more if there are less than so many times as many points as closer ones."""
+AS_GOOD, AS_GOOD_IN_STEPS = 1.1, 1.3
+"""A dimension will do if its predictions err, in variance, up to so many times as much as the best ones."""
+
+
+@dataclass(frozen=True)
+class Unfolding:
+    """Recordings with what their delay vectors are made by.
+
+    Attributes
+    ----------
+    recordings : list of (N, m)
+        Rounded values are spread over the grain of their rounding, or else neighbours coincide.
+    delay, dimension, theiler : int
+    e1, e2 : (d,)
+        Cao's quantities.
+    decorrelation : int
+    noise : float
+        Standard deviation of the noise, root of the sum over variables.
+    hopeless : str
+        Why neighbours need not be followed at all, in words.
+    left_out : int
+        Values far from all others, which were made gaps.
+    """
+
+    recordings: list[Values]
+    delay: int
+    dimension: int
+    theiler: int
+    e1: Values
+    e2: Values
+    decorrelation: int
+    noise: float
+    hopeless: str
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, pieces: list[Values], settings: dict[str, Any]) -> Unfolding:
+        pieces, left_out = _without_spikes(pieces)
+        measured = np.concatenate(pieces)
+        grains = np.array([grain(column) for column in measured.T])
+        hopeless = _still(measured, grains)
+        if grains.any():
+            rng = np.random.default_rng(0)
+            pieces = [piece + grains * rng.uniform(-0.5, 0.5, piece.shape) for piece in pieces]
+        longest = max(pieces, key=len)
+        n, several = len(longest), longest.shape[1] > 1
+        slowest = max(decorrelation_time(column) for column in longest.T)
+        theiler = settings["theiler"]
+        if theiler == "auto":
+            theiler = min(DECORRELATION_TIMES * slowest, n // FEWEST_TIMES)
+        delay = settings["delay"]
+        if delay == "auto":
+            delay = 1 if several else max(1, min(choose_delay(longest[:, 0]), n // FEWEST_TIMES))
+        if not hopeless and slowest * FEWEST_TIMES > n:
+            hopeless = f"the series decorrelates in {slowest} steps of {n}: it drifts, or is too short"
+        if not hopeless:
+            hopeless = _unpredictable(longest[:, :MOST_VARIABLES], delay, slowest, theiler, settings["dimension"])
+        e1 = e2 = np.empty(0)
+        dimension = settings["dimension"]
+        if dimension == "auto" and (several or hopeless):
+            dimension = 1
+        elif dimension == "auto":
+            some = longest[: max(CAO_VALUES, CAO_TIMES * slowest), 0]
+            e1, e2 = cao(some, delay=delay, theiler=min(theiler, len(some) // FEWEST_TIMES))
+            dimension = choose_dimension(e1)
+        needed = dimension * delay + 2 * theiler + FEWEST_VALUES // 2
+        if needed > n:
+            raise LyapmapError(
+                f"series: dimension {dimension}, delay {delay} and theiler {theiler} need {needed} values "
+                f"without a gap, got {n}"
+            )
+        variance = 0.0
+        if not hopeless:
+            least = 1 if settings["dimension"] == "auto" else dimension
+            tried = {d: Prediction.of(pieces, delay, d, theiler) for d in range(least, dimension + 1)}
+            most = (AS_GOOD_IN_STEPS if slowest <= 1 else AS_GOOD) * min(p.error for p in tried.values())
+            dimension, told = next((d, p) for d, p in tried.items() if p.error <= most)
+            variance = sum(map(min, told.noise, map(roughness, longest.T)))
+            hopeless = _drifting(told, slowest)
+        noise = float(np.sqrt(max(variance, np.square(grains).sum() / 6)))
+        return cls(pieces, delay, dimension, theiler, e1, e2, slowest, noise, hopeless, left_out)
+
+    def points(self, more: int) -> list[Values]:
+        dimension = self.dimension + more
+        long = [r for r in self.recordings if len(r) > (dimension - 1) * self.delay]
+        return [embed_delay(r, dimension=dimension, delay=self.delay) for r in long]
+
+    def floor(self, more: int) -> float:
+        """Distance of two points that the noise alone makes, root mean square."""
+        return float(np.sqrt(2 * (self.dimension + more))) * self.noise
+
+    @property
+    def relative_noise(self) -> float:
+        """Noise relative to the spread of the values."""
+        spread = float(np.sqrt(np.concatenate(self.recordings).var(axis=0).sum()))
+        return self.noise / spread if spread > 0 else math.nan
+
+    @property
+    def pace(self) -> int:
+        """Steps in which the series moves on."""
+        return 1 if self.in_steps else max(self.delay, self.decorrelation)
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the series moves in steps, like that of a map, rather than smoothly."""
+        return self.decorrelation <= 1
+
+
+def _without_spikes(pieces: list[Values]) -> tuple[list[Values], int]:
+    """Recordings that end before each value far from all others, and how many those are."""
+    measured = np.concatenate(pieces)
+    bad = np.asarray(np.array([isolated(column) for column in measured.T]).any(axis=0))
+    if not bad.any():
+        return pieces, 0
+    out, start = [], 0
+    for piece in pieces:
+        cut = np.flatnonzero(bad[start : start + len(piece)])
+        out += [part[1:] if i else part for i, part in enumerate(np.split(piece, cut))]
+        start += len(piece)
+    return [part for part in out if len(part)], int(bad.sum())
+
+
+def _still(measured: Values, grains: Values) -> str:
+    """Why values that repeat tell nothing, in words; empty where they do not."""
+    if not np.ptp(measured, axis=0).any():
+        return "the series is constant: its neighbours are at no distance"
+    different, counts = np.unique(measured, axis=0, return_counts=True)
+    if len(different) < FEWEST_TIMES:
+        return f"the series takes only {len(different)} different values: it repeats exactly, or was rounded"
+    if grains.any():
+        return ""
+    if len(different) < len(measured) / 2:
+        return f"the series takes only {len(different)} different values in {len(measured)}: it repeats exactly"
+    often = int(counts.max())
+    if often > max(5, REPEATED * len(measured)):
+        value = ", ".join(f"{v:.6g}" for v in different[counts.argmax()])
+        return f"the value {value} occurs {often} times: dropped or clipped values; make them NaN, which is a gap"
+    return ""
+
+
+def _unpredictable(longest: Values, delay: int, slowest: int, theiler: int, dimension: int | str) -> str:
+    """Why the series cannot be told from noise, in words; empty where one of its variables can."""
+    some = longest[: max(CAO_VALUES, CAO_TIMES * slowest)]
+    most = max(PREDICTING_DIMENSIONS, 0 if dimension == "auto" else int(dimension))
+    window = min(theiler, len(some) // FEWEST_TIMES)
+    share = min(
+        beside_linear(column, delay=delay, dimension=most, ahead=max(1, slowest), theiler=window) for column in some.T
+    )
+    if share <= LIKE_NOISE:
+        return ""
+    return (
+        f"neighbours tell the next values no better than a linear rule does ({share:.2g} of its error): "
+        "noise, or a regular signal"
+    )
+
+
+def _drifting(told: Prediction, slowest: int) -> str:
+    """Why the series cannot be one attractor's, in words; empty where it can."""
+    # Neighbours stay neighbours for a while, and count as one.
+    different = told.n_points / (TOGETHER * max(1, slowest))
+    chance = told.by_chance
+    if told.recent - chance < DRIFT * math.sqrt(chance * (1 - chance) / different):
+        return ""
+    return (
+        f"{100 * told.recent:.0f} % of the neighbours are within a quarter of the record, {100 * chance:.0f} % by "
+        "chance: the series drifts; take the drift off, or give a stationary stretch"
+    )
+
+
+def _curve(
+    unfolded: Unfolding,
+    settings: dict[str, Any],
+    steps: NDArray[np.int64],
+    *,
+    rank: int = 1,
+    more: int = 0,
+    across: bool = False,
+) -> Curve:
+    return divergence_curve(
+        unfolded.points(more),
+        steps=steps,
+        theiler=unfolded.theiler,
+        n_neighbors=settings["n_neighbors"],
+        radius=settings["radius"],
+        together=settings["method"] == "kantz",
+        across=across,
+        rank=rank,
+    )
+
+
+def followed(unfolded: Unfolding, settings: dict[str, Any]) -> dict[int, Curve]:
+    """Curves of the nearest neighbours and of further ones, by rank; each until it stops growing.
+
+    The last is the first that begins clear of the noise, or one after the nearest.
+    """
+    curves = {1: _nearest(unfolded, settings)}
+    steps = curves[1].steps
+    room = sum(max(len(p) - int(steps[-1]), 0) for p in unfolded.points(0)) - 2 * unfolded.theiler
+    clear = math.log(max(unfolded.floor(0), 1e-300)) + CLEAR
+    n_neighbors = settings["n_neighbors"]
+    for rank in sorted({-(-place // n_neighbors) for place in RANKS} - {1}):
+        if rank * n_neighbors > room // LEAST_SHARE or (len(curves) > 1 and curves[max(curves)].mean[0] > clear):
+            break
+        curves[rank] = _curve(unfolded, settings, steps, rank=rank)
+    return curves
+
+
+def _nearest(unfolded: Unfolding, settings: dict[str, Any]) -> Curve:
+    longest = max(len(points) for points in unfolded.points(1))
+    room = longest - 2 * unfolded.theiler - settings["n_neighbors"] - 2
+    most = room // 4
+    length = settings["n_steps"] or min(FIRST_STEPS * unfolded.pace, most)
+    if not 4 <= length < room:
+        raise LyapmapError(f"n_steps: expected 4 to {room - 1} with this series and theiler, got {length}")
+    while True:
+        curve = _curve(unfolded, settings, np.arange(0, length + 1, max(1, length // CURVE_POINTS)))
+        half = len(curve.steps) // 2
+        still = curve.mean[-1] - curve.mean[half] > 0.2 * (curve.mean[half] - curve.mean[0])
+        if settings["n_steps"] or not curve.n_pairs or not still or 2 * length > most:
+            return curve
+        length *= 2
+
+
+def second(unfolded: Unfolding, steps: NDArray[np.int64], rank: int, settings: dict[str, Any]) -> Curve:
+    """The same with one dimension more; of a smooth series, with distances across the orbit."""
+    if unfolded.in_steps:
+        return _curve(unfolded, settings, steps, rank=rank, more=1)
+    return _curve(unfolded, settings, steps, rank=rank, across=True)

@@ -1,0 +1,280 @@
+"""Precision and recall of what a map generates: step by step, or of whole trajectories."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.manifold.metrics import Features, RealManifold
+from lyapmap.analysis.manifold.result import ManifoldMetrics
+from lyapmap.analysis.orbits.trajectory import Trajectory
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
+from lyapmap.core.ops import Array
+from lyapmap.core.propagate import step_states
+from lyapmap.core.results import Result, Status, provenance
+
+METRICS = ("precision", "recall", "density", "coverage")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifoldAlong(Result):
+    """Manifold metrics at every step of an ensemble, or of every trajectory.
+
+    Attributes
+    ----------
+    over : "steps" or "trajectories"
+    at : (p,)
+        Numbers of the steps, or of the trajectories.
+    k : (K,)
+        Numbers of neighbours.
+    precision, recall, density, coverage, probabilistic_precision, probabilistic_recall : (p, K)
+    precision_interval, recall_interval, density_interval, coverage_interval : (p, K, 2)
+        As of `ManifoldMetrics`. States of one trajectory are no independent samples: over
+        trajectories it is the spread between them that tells how sure the mean is.
+    reference_precision, reference_recall, reference_density, reference_coverage : (q, K)
+        Of other real samples in the place of generated ones; q is 0 where none were given, else 1.
+    n_real, n_generated : int
+        Samples on each side of one comparison.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "at": ("place",),
+        "k": ("neighbors",),
+        **dict.fromkeys(METRICS, ("place", "neighbors")),
+        "probabilistic_precision": ("place", "neighbors"),
+        "probabilistic_recall": ("place", "neighbors"),
+        **{f"{name}_interval": ("place", "neighbors", "limit") for name in METRICS},
+        **{f"reference_{name}": ("reference", "neighbors") for name in METRICS},
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_manifold_along"
+
+    over: str
+    at: NDArray[np.int64]
+    k: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    density: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    probabilistic_precision: NDArray[np.float64]
+    probabilistic_recall: NDArray[np.float64]
+    precision_interval: NDArray[np.float64]
+    recall_interval: NDArray[np.float64]
+    density_interval: NDArray[np.float64]
+    coverage_interval: NDArray[np.float64]
+    reference_precision: NDArray[np.float64]
+    reference_recall: NDArray[np.float64]
+    reference_density: NDArray[np.float64]
+    reference_coverage: NDArray[np.float64]
+    n_real: int
+    n_generated: int
+
+    @property
+    def failed(self) -> bool:
+        """Also where not one comparison could be made."""
+        return self.status.failed or not len(self.at)
+
+
+def manifold_along(
+    real: Any,
+    map: Map | Trajectory,  # noqa: A002  # the field's own word
+    x0: Any = None,
+    *,
+    n_steps: int | None = None,
+    transient: int = 0,
+    over: str = "steps",
+    k: Any = (3, 5, 10),
+    features: Features | None = None,
+    reference: Any = None,
+    compare: str = "<=",
+    level: float = 0.95,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> ManifoldAlong:
+    """Precision and recall of the states of a map against real samples.
+
+    Over "steps", the states of all trajectories at one step are the generated samples: how an
+    ensemble that starts on the data loses variety (Tanaka and Yamaguti, Fig. 7). Over
+    "trajectories", the states of each trajectory are (their Fig. 6).
+
+    Parameters
+    ----------
+    real : (r, d), (r, *state_shape) or RealManifold
+        Of a `RealManifold`, `k` and `features` are taken, and nothing is computed again.
+    map : Map or Trajectory
+    x0 : (b, n) or (b, *state_shape)
+        Initial states; none for a `Trajectory`.
+    n_steps : int
+        Steps; none for a `Trajectory`.
+    transient : int
+        Steps before.
+    over : "steps" or "trajectories"
+    k : int or sequence of int
+    features : callable, optional
+        Takes real samples as given, and states of shape (b, *state_shape).
+    reference : (q, d) or (q, *state_shape), optional
+        Other real samples, compared in the place of generated ones: what a perfect generator gets.
+    compare, level, seed, progress
+        As of `manifold_metrics`.
+    throw : bool
+        Raise if a state escapes before anything could be compared.
+
+    Returns
+    -------
+    ManifoldAlong
+        Over steps, of step 0 to `n_steps`; with status "escaped" of those before an escape.
+
+    Raises
+    ------
+    LyapmapError
+        If arguments do not belong together, or there are not more states than neighbours.
+    RunError
+        If the run failed and `throw`.
+    Interrupted
+        On Ctrl-C, with what was compared until then.
+
+    References
+    ----------
+    T. Tanaka, Y. Yamaguti, "Cyclic image generation using chaotic dynamics", Fig. 6 and 7.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapmap as lm
+    >>> real = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    >>> shrink = lm.wrap(lambda x: 0.5 * x, state_shape=2)
+    >>> along = lm.manifold_along(real, shrink, real, n_steps=3, k=3, seed=0)
+    >>> along.recall[:, 0].round(1).tolist()
+    [1.0, 0.2, 0.1, 0.0]
+    """
+    if over not in ("steps", "trajectories"):
+        raise LyapmapError(f"over: expected 'steps' or 'trajectories', got {over!r}")
+    seed, _ = seeded(seed)
+    begin = time.perf_counter()
+    tangent_map: TangentMap | None = None
+    states: Iterator[NDArray[Any]]
+    origin: dict[str, Any]
+    if isinstance(map, Trajectory):
+        if x0 is not None or n_steps is not None:
+            raise LyapmapError("map: a Trajectory has its own states; x0 and n_steps are for a map")
+        shape = tuple(map.state_shape)
+        count, origin = len(map.states), dict(map.provenance)
+        recorded = map.states.swapaxes(0, 1)[whole("transient", transient, 0) :]
+        states, total = iter(recorded), len(recorded) - 1
+    else:
+        if x0 is None or n_steps is None:
+            raise LyapmapError("x0 and n_steps: expected both for a map")
+        tangent_map = as_tangent_map(map)
+        total, shape = whole("n_steps", n_steps, 0), tuple(tangent_map.state_shape)
+        x, _ = as_states(x0, tangent_map)
+        count, origin = int(x.shape[0]), {}
+        states = _stepped(tangent_map, x, whole("transient", transient, 0), total)
+    manifold = real if isinstance(real, RealManifold) else RealManifold(real, k=k, features=features)
+    size = count if over == "steps" else total + 1
+    if size <= manifold.k[-1]:
+        what = "trajectories" if over == "steps" else "states of each trajectory"
+        raise LyapmapError(f"k: {manifold.k[-1]} neighbours need {manifold.k[-1] + 1} {what}, got {size}")
+
+    def measure(samples: Any) -> ManifoldMetrics:
+        given = samples.reshape(-1, *shape) if manifold.features is not None else samples
+        return manifold.compare(given, compare=compare, level=level, seed=seed, throw=False)
+
+    reached = None if reference is None else manifold.compare(reference, compare=compare, level=level, seed=seed)
+    found: list[tuple[int, ManifoldMetrics]] = []
+    escaped, interrupted = "", False
+    with reporting(progress, "manifold") as report:
+        try:
+            groups = states if over == "steps" else _by_trajectory(states)
+            for number, samples in enumerate(groups):
+                if not np.isfinite(samples).all():
+                    escaped = f"{'step' if over == 'steps' else 'trajectory'} {number} has a state that is not finite"
+                    if over == "steps":
+                        break
+                    continue
+                found.append((number, measure(samples)))
+                report(number + 1, total + 1 if over == "steps" else count)
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted and not found:
+        raise Interrupted(None)
+    settings = {
+        "over": over,
+        "n_steps": total,
+        "transient": transient,
+        "k": list(manifold.k),
+        "compare": compare,
+        "level": level,
+        "features": found[0][1].settings["features"] if found else None,
+        "n_trajectories": count,
+    }
+    spent = time.perf_counter() - begin
+    if tangent_map is not None:
+        origin = provenance(tangent_map, seed=seed, seconds=spent)
+    first = transient if over == "steps" else 0
+    result = _gathered(
+        found,
+        reached,
+        manifold.k,
+        first,
+        status=Status.ESCAPED if escaped else Status.OK,
+        message="interrupted" if interrupted else escaped,
+        settings=settings,
+        provenance=origin | {"seed": seed, "seconds": round(spent, 4)},
+        over=over,
+        n_real=manifold.n,
+        n_generated=size,
+    )
+    if interrupted:
+        raise Interrupted(result)
+    return result.checked(throw and not found)
+
+
+def _stepped(tangent_map: TangentMap, x: Array, transient: int, n_steps: int) -> Iterator[NDArray[Any]]:
+    """States (b, n) after the transient, then after every step."""
+    x = step_states(tangent_map, x, n_steps=transient)
+    yield tangent_map.ops.to_numpy(x)
+    for step in range(n_steps):
+        x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
+        yield tangent_map.ops.to_numpy(x)
+
+
+def _by_trajectory(states: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    yield from np.stack(list(states), axis=1)
+
+
+def _gathered(
+    found: list[tuple[int, ManifoldMetrics]],
+    reference: ManifoldMetrics | None,
+    ks: tuple[int, ...],
+    first: int,
+    **others: Any,
+) -> ManifoldAlong:
+    K = len(ks)
+
+    def column(name: str, *shape: int) -> NDArray[np.float64]:
+        return np.array([getattr(metrics, name) for _, metrics in found]).reshape(len(found), K, *shape)
+
+    values: dict[str, Any] = {
+        name: column(name) for name in (*METRICS, "probabilistic_precision", "probabilistic_recall")
+    }
+    limits: dict[str, Any] = {f"{name}_interval": column(f"{name}_interval", 2) for name in METRICS}
+    references: dict[str, Any] = {
+        f"reference_{name}": np.empty((0, K)) if reference is None else getattr(reference, name)[None]
+        for name in METRICS
+    }
+    return ManifoldAlong(
+        at=np.array([first + number for number, _ in found], np.int64),
+        k=np.array(ks, np.int64),
+        **values,
+        **limits,
+        **references,
+        **others,
+    )

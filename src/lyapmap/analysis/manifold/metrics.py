@@ -1,0 +1,367 @@
+"""Precision, recall, density and coverage of generated samples, by spheres around nearest neighbours.
+
+T. Kynkäänniemi, T. Karras, S. Laine, J. Lehtinen, T. Aila (2019); M. F. Naeem, S. J. Oh, Y. Uh,
+Y. Choi, J. Yoo (2020); D. Park, S. Kim (2023).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.manifold.blocks import Pass, Side, compare_all
+from lyapmap.analysis.manifold.cloud import Cloud
+from lyapmap.analysis.manifold.radii import radii
+from lyapmap.analysis.manifold.result import ManifoldMetrics, intervals
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import same_samples
+from lyapmap.core.results import Status, provenance
+from lyapmap.core.tiles import tiles_for
+
+__all__ = ["ManifoldMetrics", "RealManifold", "manifold_metrics"]
+
+Features = Callable[[Any], Any]
+"""Takes samples as they are given, returns one row of features for each."""
+
+MOST_DIMENSIONS = 1_000_000
+"""Beyond, the bound of float32 rounding says nothing any more."""
+SMALLEST_RADIUS = 1e-14
+"""In units of the frame: what a mean radius of zero is taken for, where its logarithm is needed."""
+
+
+def manifold_metrics(
+    real: Any,
+    generated: Any,
+    *,
+    k: Any = (3, 5, 10),
+    compare: str = "<=",
+    features: Features | None = None,
+    reach: float = 1.2,
+    level: float = 0.95,
+    n_boot: int = 500,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> ManifoldMetrics:
+    """How real generated samples look, and how much of the real ones they cover.
+
+    Around every sample lies a sphere that reaches to its k-th neighbour of the same side. A
+    generated sample within a real sphere counts for precision, a real one within a generated
+    sphere for recall. All comparisons are those of float64; all k are done in one pass over
+    blocks, so that memory grows with the number of samples only.
+
+    Parameters
+    ----------
+    real, generated : (r, d), (g, d) or (r, ...), (g, ...)
+        Samples, or their features; images are taken as rows of pixels. NumPy arrays, or torch
+        tensors, which are compared on their device.
+    k : int or sequence of int
+        Numbers of neighbours, below the number of samples.
+    compare : "<=" or "<"
+        Whether a sample on the surface of a sphere lies within: "<=" in Kynkäänniemi et al. and
+        torch-fidelity, "<" in prdc. They differ where samples repeat.
+    features : callable, optional
+        Applied to both sides first, e.g. ``lyapmap.training.features("classifier-mnist")``.
+    reach : float
+        Of probabilistic precision and recall: times the mean radius it is the distance up to which
+        a sample stands for others (1.2 in Park and Kim, with k = 4).
+    level : float
+        Of the confidence limits.
+    n_boot : int
+        Bootstrap draws for the limits of density and the probabilistic metrics.
+    seed : int, optional
+        Of the bootstrap.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (rows done, rows in all).
+    throw : bool
+        As everywhere; no status of this analysis is a failure.
+
+    Returns
+    -------
+    ManifoldMetrics
+        With status "unresolved" where most spheres of a side have no extent because samples
+        repeat.
+
+    Raises
+    ------
+    ShapeError, LyapmapError
+        If samples are no rows of the same length, hold NaN, are too few for k, or the real ones
+        are all equal.
+    Interrupted
+        On Ctrl-C.
+
+    Notes
+    -----
+    All of these depend on the numbers of samples: spheres shrink as samples are added, so compare
+    only runs of equal numbers. Of unequal numbers, the side with fewer samples has larger spheres.
+
+    References
+    ----------
+    T. Kynkäänniemi et al., NeurIPS 32 (2019), Eq. 1 to 3 (precision, recall, realism).
+    M. F. Naeem et al., ICML 37 (2020), Eq. 4 and 5 (density, coverage).
+    D. Park, S. Kim, ICCV (2023) 20099, Eq. 5 to 8 (probabilistic precision and recall).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapmap as lm
+    >>> rng = np.random.default_rng(0)
+    >>> real, generated = rng.standard_normal((500, 2)), 0.3 * rng.standard_normal((500, 2))
+    >>> metrics = lm.manifold_metrics(real, generated, k=5, seed=0)
+    >>> bool(metrics.precision[0] > 0.97), bool(metrics.recall[0] < 0.7)
+    (True, True)
+    """
+    with reporting(progress, "manifold") as report:
+        manifold = RealManifold(real, k=k, features=features, progress=report)
+        return manifold.compare(
+            generated,
+            compare=compare,
+            reach=reach,
+            level=level,
+            n_boot=n_boot,
+            seed=seed,
+            progress=report,
+            throw=throw,
+        )
+
+
+class RealManifold:
+    """The real side of the comparison, computed once for any number of generated sets.
+
+    Parameters
+    ----------
+    real : (r, d) or (r, ...)
+    k : int or sequence of int
+    features : callable, optional
+        Applied to the real samples now, and to all generated ones.
+    progress : bool or callable
+
+    Attributes
+    ----------
+    k : tuple of int
+        Ascending.
+    n : int
+        Real samples.
+    radii : (r, K)
+        Distance of each real sample to its k-th neighbour.
+    seconds : float
+        What features and radii of the real side took.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> manifold = RealManifold(rng.standard_normal((300, 3)), k=3)
+    >>> [round(float(manifold.compare(s * rng.standard_normal((300, 3)), seed=0).recall[0]), 1) for s in (0.3, 1.0)]
+    [0.2, 0.9]
+    """
+
+    def __init__(
+        self, real: Any, *, k: Any = (3, 5, 10), features: Features | None = None, progress: bool | Report = False
+    ) -> None:
+        begin = time.perf_counter()
+        self.k = _neighbors(k)
+        self.features = features
+        # The real side of a run rarely changes: features that can be kept on disk are.
+        samples = _featured(real, getattr(features, "cached", features), "real")
+        self.ops = tiles_for(samples)
+        self._cloud = self._as_cloud(samples, "real")
+        if len(self._cloud) == 1:
+            raise LyapmapError(f"real: all {self._cloud.n} samples are equal, there is no manifold to compare with")
+        self._radii = self._measured(self._cloud, progress)
+        self.seconds = time.perf_counter() - begin
+
+    @property
+    def n(self) -> int:
+        return self._cloud.n
+
+    @property
+    def radii(self) -> NDArray[np.float64]:
+        return self._radii[self._cloud.inverse]
+
+    def compare(
+        self,
+        generated: Any,
+        *,
+        compare: str = "<=",
+        reach: float = 1.2,
+        level: float = 0.95,
+        n_boot: int = 500,
+        seed: int | None = None,
+        progress: bool | Report = False,
+        throw: bool = True,
+    ) -> ManifoldMetrics:
+        """Metrics of generated samples; arguments and errors as of `manifold_metrics`."""
+        if compare not in ("<=", "<"):
+            raise LyapmapError(f"compare: expected '<=' or '<', got {compare!r}")
+        reach, n_boot = positive("reach", reach), whole("n_boot", n_boot, 1)
+        if not 0 < positive("level", level) < 1:
+            raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
+        seed, rng = seeded(seed)
+        begin = time.perf_counter()
+        cloud = self._as_cloud(_featured(generated, self.features, "generated"), "generated")
+        if not same_samples(cloud.sample_shape, self._cloud.sample_shape):
+            if cloud.d != self._cloud.d:
+                raise ShapeError(
+                    f"generated: expected {self._cloud.d} values for each sample like the real ones, got {cloud.d}"
+                )
+            raise ShapeError(
+                f"generated: expected samples of shape {self._cloud.sample_shape} like the real ones, "
+                f"got {cloud.sample_shape}"
+            )
+        with reporting(progress, "manifold") as report:
+            own = self._measured(cloud, report)
+            found = self._pass(cloud, own, compare == "<=", reach, report)
+        zero = {
+            "real": float((self.radii[:, -1] == 0).mean()),
+            "generated": float((own[cloud.inverse, -1] == 0).mean()),
+        }
+        settings = {
+            "k": list(self.k),
+            "compare": compare,
+            "features": None if self.features is None else _name(self.features),
+            "reach": reach,
+            "level": float(level),
+            "n_boot": n_boot,
+            "n_features": cloud.d,
+        }
+        origin = provenance(None, seed=seed, seconds=self.seconds + time.perf_counter() - begin)
+        copies = int(cloud.weights[found.copies].sum())
+        result = ManifoldMetrics(
+            status=Status.UNRESOLVED if max(zero.values()) > 0.5 else Status.OK,
+            message=self._message(cloud, zero, copies),
+            settings=settings,
+            provenance=origin | {"library": self.ops.library, "device": self.ops.device},
+            k=np.array(self.k, np.int64),
+            n_real=self.n,
+            n_generated=cloud.n,
+            duplicates_real=self.n - len(self._cloud),
+            duplicates_generated=cloud.n - len(cloud),
+            copies=copies,
+            remeasured=found.remeasured,
+            **self._summary(found, cloud, float(level), n_boot, rng),
+        )
+        return result.checked(throw)
+
+    def _as_cloud(self, samples: Any, name: str) -> Cloud:
+        cloud = Cloud(samples, self.ops, name)
+        if cloud.d > MOST_DIMENSIONS:
+            raise LyapmapError(f"{name}: {cloud.d} values for each sample are too many; compare features instead")
+        if cloud.n <= self.k[-1]:
+            raise LyapmapError(f"k: {self.k[-1]} neighbours need {self.k[-1] + 1} {name} samples, got {cloud.n}")
+        return cloud
+
+    def _measured(self, cloud: Cloud, progress: bool | Report) -> NDArray[np.float64]:
+        try:
+            with reporting(progress, "radii") as report:
+                return radii(cloud, self.k, _counter(report, len(cloud)))
+        except KeyboardInterrupt:
+            raise Interrupted(None) from None
+        finally:
+            cloud.release()
+
+    def _pass(self, cloud: Cloud, own: NDArray[np.float64], or_equal: bool, reach: float, report: Report) -> Pass:
+        frame = self._cloud.frame.joined(cloud.frame)
+        real = Side.of(self._cloud, self._radii, frame)
+        mean = [(c.weights @ r / c.n).tolist() for c, r in ((self._cloud, self._radii), (cloud, own))]
+        least = SMALLEST_RADIUS / frame.scale
+        ceilings = tuple([max(reach * value, least) for value in side] for side in mean)
+        try:
+            return compare_all(
+                real,
+                Side.of(cloud, own, frame),
+                frame,
+                or_equal=or_equal,
+                trusted=self._radii <= np.median(self.radii, axis=0),
+                ceilings=(ceilings[0], ceilings[1]),
+                report=_counter(report, len(cloud)),
+            )
+        except KeyboardInterrupt:
+            raise Interrupted(None) from None
+        finally:
+            self._cloud.release()
+
+    def _summary(
+        self, found: Pass, cloud: Cloud, level: float, n_boot: int, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        ks = np.array(self.k, np.float64)[:, None]
+        values = {
+            "precision": found.inside,
+            "recall": found.reached,
+            "density": found.spheres / ks,
+            "coverage": found.covered,
+            "probabilistic_precision": -np.expm1(np.minimum(found.log_missed_real, 0)),
+            "probabilistic_recall": -np.expm1(np.minimum(found.log_missed_generated, 0)),
+        }
+        of_real = {"recall", "coverage", "probabilistic_recall"}
+        counts = {name: (self._cloud if name in of_real else cloud).weights for name in values}
+        means = {name: each @ counts[name] / counts[name].sum() for name, each in values.items()}
+        limits = intervals(values, counts, level=level, n_boot=n_boot, rng=rng)
+        return {
+            **means,
+            **limits,
+            "inside": found.inside[:, cloud.inverse],
+            "spheres": found.spheres[:, cloud.inverse],
+            "realism": found.realism[:, cloud.inverse],
+            "reached": found.reached[:, self._cloud.inverse],
+            "covered": found.covered[:, self._cloud.inverse],
+        }
+
+    def _message(self, cloud: Cloud, zero: dict[str, float], copies: int) -> str:
+        notes = []
+        for name, part in zero.items():
+            if part > 0.5:
+                notes.append(f"{part:.0%} of the {name} spheres have radius 0")
+        for each in (self._cloud, cloud):
+            if each.n > len(each):
+                notes.append(f"{each.n - len(each)} of {each.n} {each.name} samples repeat others")
+        if copies:
+            notes.append(f"{copies} generated samples equal real ones")
+        if cloud.n != self.n:
+            fewer, size = ("generated", cloud.n) if cloud.n < self.n else ("real", self.n)
+            notes.append(
+                f"{self.n} real and {cloud.n} generated samples: the {fewer} spheres, of {size} samples, "
+                "are larger than those of equal numbers"
+            )
+        return "; ".join(notes)
+
+
+def _neighbors(k: Any) -> tuple[int, ...]:
+    given = list(np.atleast_1d(np.asarray(k, dtype=object)))
+    if not given:
+        raise LyapmapError("k: expected at least one number of neighbours")
+    return tuple(sorted({whole("k", value, 1) for value in given}))
+
+
+def _featured(samples: Any, features: Features | None, name: str) -> Any:
+    if features is None:
+        return samples
+    found = features(samples)
+    if not hasattr(found, "shape") or len(found) != len(samples):
+        raise ShapeError(f"features: expected one row for each of {len(samples)} {name} samples, got {_shape(found)}")
+    return found
+
+
+def _shape(found: Any) -> str:
+    return str(tuple(found.shape)) if hasattr(found, "shape") else type(found).__name__
+
+
+def _name(features: Features) -> str:
+    return str(getattr(features, "name", getattr(features, "__name__", type(features).__name__)))
+
+
+def _counter(report: Report, total: int) -> Callable[[int], None]:
+    done = 0
+
+    def count(rows: int) -> None:
+        nonlocal done
+        done += rows
+        report(done, total)
+
+    return count

@@ -1,0 +1,166 @@
+"""Distance of every point of a cloud to its k-th nearest neighbour: the radii of the spheres.
+
+Found in two steps: float32 products, whose rounding error is bounded, leave few pairs that could
+matter; those are measured in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.manifold.cloud import Cloud, rounded_up
+from lyapmap.core.tiles import SMALLEST
+
+KEPT_NEIGHBORS = 2**22
+"""Up to this many the neighbours of all points are gathered at once, from half of the tiles."""
+
+
+def radii(cloud: Cloud, ks: tuple[int, ...], report: Callable[[int], None] = lambda rows: None) -> NDArray[np.float64]:
+    """Distance of every different point to its k-th nearest other sample, (u, K).
+
+    A copy of the point is another sample, at distance 0.
+    """
+    search = _Search(cloud, max(ks))
+    found = np.empty((len(cloud), len(ks)))
+    for rows, left in cloud.parts(cloud.frame, left=True):
+        # A distance serves both of its points, where those behind are remembered until their turn.
+        first = rows.start if search.both else 0
+        for cols, right in cloud.parts(cloud.frame, left=False, first=first):
+            search.tile(rows, cols, cloud.ops.squares(left, right))
+        found[rows] = _counted(search.finished(rows), cloud.weights, rows, ks)
+        report(rows.stop - rows.start)
+    return found
+
+
+class _Search:
+    """The nearest neighbours of all points, as far as the tiles have shown them.
+
+    Attributes
+    ----------
+    both : bool
+        Whether a tile is searched for neighbours of its columns too.
+    limit : (u,)
+        Squared distance, in units of the frame, that a further neighbour must not exceed.
+    """
+
+    def __init__(self, cloud: Cloud, k: int) -> None:
+        self.cloud, self.k = cloud, k
+        self.both = len(cloud) * k <= KEPT_NEIGHBORS
+        self.limit = np.full(len(cloud), np.inf)
+        self.slack = 3 * cloud.rounding * cloud.norms(cloud.frame) + SMALLEST
+        self._blocks: dict[int, _Nearest] = {}
+        self._size = 0
+
+    def tile(self, rows: slice, cols: slice, squares: object) -> None:
+        cloud, ops = self.cloud, self.cloud.ops
+        self._size = self._size or rows.stop
+        shared = np.arange(max(rows.start, cols.start), min(rows.stop, cols.stop))
+        if len(shared):
+            ops.exclude(squares, shared - rows.start, shared - cols.start)
+        # Columns that are rows as well find their neighbours as rows.
+        behind = slice(max(cols.start, rows.stop), cols.stop) if self.both else slice(cols.stop, cols.stop)
+        self._tighten(rows, ops.row_bound, squares)
+        by_row, by_column = self._limits(rows), None
+        if behind.start < behind.stop:
+            self._tighten(behind, ops.column_bound, squares, behind.start - cols.start)
+            by_column = np.full(cols.stop - cols.start, -np.inf, np.float32)
+            by_column[behind.start - cols.start :] = self._limits(behind)
+        i, j, values = ops.within(squares, by_row, by_column)
+        distance = ops.distances(cloud.points, i + rows.start, cloud.points, j + cols.start, cloud.frame.scale)
+        if by_column is None:
+            self._add(rows, i + rows.start, j + cols.start, distance)
+            return
+        for near, block, one, other in (
+            (values <= by_row[i], rows, i + rows.start, j + cols.start),
+            (values <= by_column[j], behind, j + cols.start, i + rows.start),
+        ):
+            self._add(block, one[near], other[near], distance[near])
+
+    def finished(self, rows: slice) -> _Nearest:
+        """The neighbours of a block of rows, once every tile with them has been seen."""
+        nearest = self._blocks.pop(rows.start // self._size)
+        nearest.merge()
+        return nearest
+
+    def _tighten(self, some: slice, bound: Callable[..., NDArray[np.float32]], squares: object, skip: int = 0) -> None:
+        """Bounds from the tile itself, where no neighbours bound better yet."""
+        if np.isfinite(self.limit[some]).all():
+            return
+        c = self.cloud.rounding
+        rough = bound(squares, self.k)[skip:].astype(np.float64)
+        self.limit[some] = np.minimum(self.limit[some], (rough + self.slack[some]) / (1 - 2 * c))
+
+    def _limits(self, some: slice) -> NDArray[np.float32]:
+        """What the float32 square of a neighbour may be at most."""
+        limit = self.limit[some] * (1 + 2 * self.cloud.rounding) + self.slack[some]
+        return rounded_up(np.minimum(limit, np.finfo(np.float32).max / 2))
+
+    def _add(
+        self, some: slice, one: NDArray[np.int64], other: NDArray[np.int64], distance: NDArray[np.float64]
+    ) -> None:
+        """Points `other` as neighbours of points `one`, which are among `some`."""
+        size, scale = self._size, self.cloud.frame.scale
+        for number in range(some.start // size, (some.stop - 1) // size + 1):
+            block = slice(number * size, min((number + 1) * size, len(self.cloud)))
+            if number not in self._blocks:
+                self._blocks[number] = _Nearest(block.stop - block.start, self.k)
+            nearest = self._blocks[number]
+            here: Any = slice(None)
+            if block.start > some.start or block.stop < some.stop:
+                here = (one >= block.start) & (one < block.stop)
+            if nearest.add(one[here] - block.start, other[here], distance[here]):
+                known = (nearest.distance[:, -1] * scale) ** 2 * (1 + 1e-15)
+                self.limit[block] = np.minimum(self.limit[block], known)
+
+
+class _Nearest:
+    """The k nearest points of each of some rows, gathered from pairs in any order."""
+
+    def __init__(self, rows: int, k: int) -> None:
+        self.k = k
+        self.distance = np.full((rows, k), np.inf)
+        self.index = np.zeros((rows, k), np.int64)
+        self._pending: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = []
+        self._count = 0
+
+    def add(self, row: NDArray[np.int64], column: NDArray[np.int64], distance: NDArray[np.float64]) -> bool:
+        """Take pairs; whether the nearest have been chosen anew, as they are once enough have come."""
+        self._pending.append((row, column, distance))
+        self._count += len(row)
+        enough = self._count >= self.distance.size
+        if enough:
+            self.merge()
+        return enough
+
+    def merge(self) -> None:
+        if not self._count:
+            return
+        r, k = self.distance.shape
+        row, column, distance = (np.concatenate(part) for part in zip(*self._pending, strict=True))
+        self._pending, self._count = [], 0
+        row = np.concatenate([np.repeat(np.arange(r), k), row])
+        column = np.concatenate([self.index.ravel(), column])
+        distance = np.concatenate([self.distance.ravel(), distance])
+        # By distance, then stably by row: short integers are sorted in linear time.
+        order = np.argsort(distance)
+        short = row[order].astype(np.uint16) if r < 2**16 else row[order]
+        order = order[np.argsort(short, kind="stable")]
+        begin = np.searchsorted(row[order], np.arange(r))
+        best = order[begin[:, None] + np.arange(k)]
+        self.distance, self.index = distance[best], column[best]
+
+
+def _counted(nearest: _Nearest, weights: NDArray[np.float64], rows: slice, ks: tuple[int, ...]) -> NDArray[np.float64]:
+    """Distances to the k-th sample from those to the nearest points, copies counted."""
+    known = np.isfinite(nearest.distance)
+    copies = np.where(known, weights[nearest.index], 0)
+    reached = (weights[rows] - 1)[:, None] + copies.cumsum(axis=1)  # samples up to each neighbour
+    found = np.empty((len(reached), len(ks)))
+    for place, k in enumerate(ks):
+        which = np.minimum((reached < k).sum(axis=1), nearest.k - 1)
+        found[:, place] = np.where(weights[rows] > k, 0.0, nearest.distance[np.arange(len(reached)), which])
+    return found

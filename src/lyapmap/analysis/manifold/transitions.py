@@ -1,0 +1,359 @@
+"""The sequence of categories along a trajectory: which follows which, how surely, how freely."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.manifold import label_sequences as labelled
+from lyapmap.analysis.orbits.trajectory import Trajectory
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.analysis.proportions import variance_of_mean, wilson
+from lyapmap.core.arguments import positive, whole
+from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.points import real_array
+from lyapmap.core.results import Result, Status, provenance
+
+Classify = Callable[[Any], Any]
+"""Takes states (m, *state_shape), returns a category 0, 1, ... for each."""
+
+ROWS = 2048
+"""States that are classified at once."""
+LARGEST = 10_000
+"""Categories beyond are no categories."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transitions(Result):
+    """Categories along trajectories.
+
+    Attributes
+    ----------
+    labels : (b, steps)
+        Category of every state; -1 after an escape.
+    categories : (k,)
+        Those that occurred or were asked for, ascending; rows and columns below.
+    counts : (k, k)
+        How often a category (row) was followed by another (column).
+    matrix : (k, k)
+        Probabilities; rows sum to one, and are NaN for a category from which no step was seen.
+    matrix_stderr : (k, k)
+        Standard deviations of the Dirichlet distribution that counts and Jeffreys' prior give.
+    matrix_interval : (k, k, 2)
+        Wilson's limits at the level `settings["level"]`.
+    order : (m,)
+        The cycle that was asked for, or the commonest one (`settings["order"]` says which); empty
+        where none was asked for and none is followed more often than chance would, draws from `occupation`.
+    accuracy : float
+        Part of all steps that go from a category of the order to the next one; NaN without an order.
+    accuracy_interval : (2,)
+        Wilson's limits, for as many independent steps as the correlated ones amount to.
+    runs : (r,)
+        Lengths in steps of the stretches over which the order held.
+    runs_cut : (r,) bool
+        Which of them the beginning or the end of a trajectory cut.
+    dwell_counts : (k, L)
+        How often each category was kept for 1, ..., L steps, stays cut by beginning or end left out.
+    dwell_mean : (k,)
+        Steps in a category for each departure from it; NaN where none was seen.
+    occupation : (k,)
+        Part of all states in each category.
+    stationary : (k,)
+        The distribution that `matrix` leaves as it is; NaN if there are several, or rows unknown.
+    entropy_rate : float
+        Of the Markov chain with these transitions, in nats per step, the bias of the sample removed.
+    entropy_stderr : float
+    memory_rates : (M,)
+        Entropy of the next category given the 0, 1, 2, ... before it. That of 1 is `entropy_rate`;
+        where more memory lowers it, the sequence is no Markov chain of the first order.
+    memory_bias : (M,)
+        What was added to each to remove the bias.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "labels": ("trajectory", "step"),
+        "categories": ("category",),
+        "counts": ("category", "next"),
+        "matrix": ("category", "next"),
+        "matrix_stderr": ("category", "next"),
+        "matrix_interval": ("category", "next", "limit"),
+        "order": ("place",),
+        "accuracy_interval": ("limit",),
+        "runs": ("run",),
+        "runs_cut": ("run",),
+        "dwell_counts": ("category", "length"),
+        "dwell_mean": ("category",),
+        "occupation": ("category",),
+        "stationary": ("category",),
+        "memory_rates": ("memory",),
+        "memory_bias": ("memory",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_transitions.draw_transitions"
+    REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "record more steps, or more trajectories"}
+
+    labels: NDArray[np.int64]
+    categories: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    matrix: NDArray[np.float64]
+    matrix_stderr: NDArray[np.float64]
+    matrix_interval: NDArray[np.float64]
+    order: NDArray[np.int64]
+    accuracy: float
+    accuracy_interval: NDArray[np.float64]
+    runs: NDArray[np.int64]
+    runs_cut: NDArray[np.bool_]
+    dwell_counts: NDArray[np.int64]
+    dwell_mean: NDArray[np.float64]
+    occupation: NDArray[np.float64]
+    stationary: NDArray[np.float64]
+    entropy_rate: float
+    entropy_stderr: float
+    memory_rates: NDArray[np.float64]
+    memory_bias: NDArray[np.float64]
+    unit: str = "per step"
+
+    @property
+    def cycles(self) -> NDArray[np.int64]:
+        """Whole cycles in each of the `runs`."""
+        return self.runs // max(len(self.order), 1)
+
+
+def transitions(
+    states: Trajectory | Any,
+    classify: Classify | None = None,
+    *,
+    order: Any = None,
+    categories: Any = None,
+    level: float = 0.95,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Transitions:
+    """Transitions between categories along trajectories.
+
+    Parameters
+    ----------
+    states : Trajectory, (b, steps, ...) or, without `classify`, (b, steps) or (steps,)
+        States in the order of time; without `classify`, their categories 0, 1, ...
+    classify : callable, optional
+        Takes states (m, *state_shape), returns a category for each, e.g.
+        ``lyapmap.training.classifier("classifier-mnist")``.
+    order : sequence of int, optional
+        The cycle that should hold, e.g. (0, 1, 2) for 0 -> 1 -> 2 -> 0. By default the commonest
+        one is taken, if there is one, whose accuracy is then a little too good: it was chosen by the same data.
+    categories : sequence of int, optional
+        Categories that shall have a row even if they never occur.
+    level : float
+        Of the confidence limits.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (states done, states in all).
+    throw : bool
+        Raise if a state escaped; else use those before.
+
+    Returns
+    -------
+    Transitions
+        With status "unresolved" where rows, dwell times or the stationary distribution are not
+        determined by what was seen; those are NaN.
+
+    Raises
+    ------
+    ShapeError, LyapmapError
+        If there are no two states in a row, or labels that are no categories.
+    RunError
+        If a state escaped and `throw`.
+    Interrupted
+        On Ctrl-C.
+
+    References
+    ----------
+    T. W. Anderson, L. A. Goodman, Ann. Math. Stat. 28 (1957) 89 (estimated transition matrices).
+    G. A. Miller, in "Information Theory in Psychology" (1955) 95 (the bias of entropies).
+    C. E. Shannon, Bell Syst. Tech. J. 27 (1948) 379, Sect. 7 (entropy given what came before).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = transitions(np.tile([0, 1, 2], 50), order=(0, 1, 2))
+    >>> found.accuracy, found.entropy_rate, found.dwell_mean.tolist()
+    (1.0, 0.0, [1.0, 1.0, 1.0])
+
+    The left and right halves of the logistic map's interval follow each other like heads and tails:
+
+    >>> import lyapmap as lm
+    >>> orbit = lm.trajectory(lm.systems.logistic(r=4.0), [0.3], n_steps=5000)
+    >>> round(lm.transitions(orbit, lambda x: (x[:, 0] > 0.5).astype(int)).entropy_rate, 2)
+    0.69
+    """
+    if not 0 < positive("level", level) < 1:
+        raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
+    begin = time.perf_counter()
+    origin: dict[str, Any] = {}
+    if isinstance(states, Trajectory):
+        origin, states = dict(states.provenance), states.images()
+        if classify is None:
+            raise LyapmapError("classify: expected a function that gives the states of a trajectory their categories")
+    try:
+        with reporting(progress, "categories") as report:
+            labels = _given(states) if classify is None else _classified(states, classify, report)
+    except KeyboardInterrupt:
+        raise Interrupted(None) from None
+    cycle = [] if order is None else _numbers("order", order)
+    if len(set(cycle)) < len(cycle):
+        raise LyapmapError(f"order: expected every category once, got {cycle}")
+    asked = [] if categories is None else _numbers("categories", categories)
+    known = np.unique(np.concatenate([labels[labels >= 0], np.array(cycle + asked, np.int64)]))
+    # What an escaped trajectory went through before is still in order; a single state makes no step.
+    lengths = (labels >= 0).sum(axis=1)
+    sequences = [np.searchsorted(known, row[:n]) for row, n in zip(labels, lengths, strict=True) if n > 1]
+    if not sequences:
+        raise LyapmapError("states: no trajectory has two finite states in a row, there is no transition")
+    k = len(known)
+    counts = labelled.transition_counts(sequences, k)
+    places = labelled.usual_order(counts) if order is None else np.searchsorted(known, cycle).tolist()
+    summary = _summary(sequences, counts, places, float(level))
+    if order is None and not _followed(summary, places):
+        places = []
+        summary |= {"accuracy": float("nan"), "accuracy_interval": np.full(2, np.nan)}
+        summary |= {"runs": np.zeros(0, np.int64), "runs_cut": np.zeros(0, bool)}
+    notes = _notes(known, counts, summary)
+    lost = int((lengths < labels.shape[1]).sum())
+    status = Status.ESCAPED if lost else Status.UNRESOLVED if notes else Status.OK
+    if lost:
+        notes.insert(0, f"{lost} of {len(labels)} trajectories have a state that is not finite")
+    settings = {
+        "order": "found" if order is None else "given",
+        "level": float(level),
+        "classify": None if classify is None else str(getattr(classify, "name", getattr(classify, "__name__", ""))),
+        "n_trajectories": len(labels),
+        "n_states": labels.shape[1],
+    }
+    spent = provenance(None, seed=None, seconds=time.perf_counter() - begin)
+    return Transitions(
+        status=status,
+        message="; ".join(notes),
+        settings=settings,
+        provenance=spent | origin | {"seconds": spent["seconds"]},
+        labels=labels,
+        categories=known,
+        counts=counts,
+        order=known[places],
+        **summary,
+    ).checked(throw)
+
+
+def _summary(
+    sequences: list[NDArray[np.int64]], counts: NDArray[np.int64], places: list[int], level: float
+) -> dict[str, Any]:
+    k, left, n = len(counts), counts.sum(axis=1, keepdims=True), int(counts.sum())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        matrix = counts / left
+        gone = left[:, 0] - counts.diagonal()
+        dwell = np.where(gone > 0, left[:, 0] / gone, np.nan)
+    expected = (counts + 0.5) / (left + k / 2)
+    successor = np.full(k, -1)
+    successor[places] = places[1:] + places[:1]
+    kept, runs, cut = labelled.holding(sequences, successor)
+    accuracy = float(np.concatenate(kept).mean())
+    correlated, independent = variance_of_mean(kept)
+    rates, bias = labelled.conditional_entropies(sequences, k)
+    # What is left of a constant surprise is the spread of the entropy itself, a chi-square.
+    free = int((counts > 0).sum() - (left > 0).sum())
+    surprise = labelled.surprises(sequences, matrix)
+    entropy = float(np.concatenate(surprise).mean()) + free / (2 * n)
+    return {
+        "matrix": matrix,
+        "matrix_stderr": np.sqrt(expected * (1 - expected) / (left + k / 2 + 1)),
+        "matrix_interval": wilson(matrix, np.broadcast_to(left, matrix.shape), level),
+        "accuracy": accuracy,
+        "accuracy_interval": wilson(accuracy, n * independent / correlated if correlated else n, level),
+        "runs": runs,
+        "runs_cut": cut,
+        "dwell_counts": labelled.stays(sequences, k),
+        "dwell_mean": dwell,
+        "occupation": np.bincount(np.concatenate(sequences), minlength=k) / sum(map(len, sequences)),
+        "stationary": labelled.stationary(matrix),
+        "entropy_rate": entropy + 0.0,
+        "entropy_stderr": math.sqrt(variance_of_mean(surprise)[0] + free / (2 * n**2)),
+        "memory_rates": rates,
+        "memory_bias": bias,
+    }
+
+
+def _followed(summary: dict[str, Any], places: list[int]) -> bool:
+    """Whether categories follow a cycle of at least two more often than independent draws would."""
+    part = summary["occupation"][places]
+    return len(places) > 1 and bool(summary["accuracy_interval"][0] > part @ np.roll(part, -1))
+
+
+def _notes(known: NDArray[np.int64], counts: NDArray[np.int64], summary: dict[str, Any]) -> list[str]:
+    """What was not determined, in words."""
+    left = counts.sum(axis=1)
+    notes = []
+    if (left == 0).any():
+        notes.append(f"no step from {_words(known[left == 0])} was seen")
+    stuck = (left > 0) & np.isnan(summary["dwell_mean"])
+    if stuck.any():
+        notes.append(f"{_words(known[stuck])} was never left")
+    if (left > 0).all() and np.isnan(summary["stationary"]).any():
+        notes.append("several sets of categories are never left, the stationary distribution depends on the start")
+    return notes
+
+
+def _words(numbers: NDArray[np.int64]) -> str:
+    return f"categor{'y' if len(numbers) == 1 else 'ies'} {', '.join(map(str, numbers))}"
+
+
+def _given(labels: Any) -> NDArray[np.int64]:
+    found = _categories(labels, "states")
+    if found.ndim == 1:
+        found = found[None]
+    if found.ndim != 2 or len(found) == 0 or found.shape[1] < 2:
+        raise ShapeError(
+            f"states: expected categories (b, steps) of at least two steps, or a function classify, got {found.shape}"
+        )
+    return found
+
+
+def _classified(states: Any, classify: Classify, report: Report) -> NDArray[np.int64]:
+    if not callable(classify):
+        raise LyapmapError(f"classify: expected a function of states, got {type(classify).__name__}")
+    given = real_array(states, "states")
+    if given.ndim < 3 or given.shape[1] < 2 or given.size == 0:
+        raise ShapeError(f"states: expected (b, steps, ...) of at least two steps, got {given.shape}")
+    rows = given.reshape(-1, *given.shape[2:])
+    alive = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1).reshape(given.shape[:2])
+    alive = np.logical_and.accumulate(alive, axis=1)  # what follows an escape is no orbit
+    places = np.flatnonzero(alive)
+    labels = np.full(len(rows), -1, np.int64)
+    for start in range(0, len(places), ROWS):
+        some = places[start : start + ROWS]
+        found = _categories(classify(rows[some]), "classify")
+        if found.shape != some.shape:
+            raise ShapeError(f"classify: expected one category for each of {len(some)} states, got shape {found.shape}")
+        labels[some] = found
+        report(start + len(some), len(places))
+    return labels.reshape(given.shape[:2])
+
+
+def _categories(values: Any, name: str) -> NDArray[np.int64]:
+    found = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if found.dtype.kind not in "iub":
+        raise LyapmapError(f"{name}: expected categories as integers, got dtype {found.dtype}")
+    if found.size and not 0 <= int(found.min()) <= int(found.max()) < LARGEST:
+        raise LyapmapError(
+            f"{name}: expected categories from 0 to {LARGEST - 1}, got {int(found.min())} to {int(found.max())}"
+        )
+    return found.astype(np.int64)
+
+
+def _numbers(name: str, values: Any) -> list[int]:
+    found = [whole(name, value.item() if isinstance(value, np.generic) else value, 0) for value in values]
+    if not found or max(found) >= LARGEST:
+        raise LyapmapError(f"{name}: expected categories from 0 to {LARGEST - 1}, got {found or 'none'}")
+    return found

@@ -1,0 +1,255 @@
+"""Nearest neighbours of points: the one graph that every method on points stands on.
+
+Exact by default: a KD-tree where the space has few dimensions, blocks of matrix products where it
+has many. The products round; what they choose is measured again by differences, and a row whose
+choice the rounding could have changed is done again exactly. Memory grows as the number of points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.neighbors.search import (
+    BLOCK_VALUES,
+    METRICS,
+    TREE_DIMENSIONS,
+    ApproximateSearch,
+    Graph,
+    Points,
+    Search,
+    exact_search,
+    lengths,
+)
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import positive, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import as_points
+
+__all__ = ["METRICS", "Graph", "Points", "as_points", "drop_duplicates", "neighbor_graph", "pairs_within", "tell_apart"]
+
+QUERIES = 4096
+"""Points after which progress is reported."""
+
+
+def neighbor_graph(
+    points: Any,
+    k: int,
+    *,
+    queries: Any = None,
+    exclude: int = 0,
+    metric: str = "euclidean",
+    approximate: bool = False,
+    seed: int = 0,
+    progress: bool | Report = False,
+) -> Graph:
+    """The k nearest neighbours of every point, nearest first.
+
+    Parameters
+    ----------
+    points : (N, d) or (N, ...)
+        Where neighbours are looked for; in time order if `exclude` is to mean anything.
+    k : int
+        Neighbours of each.
+    queries : (M, d) or (M, ...), optional
+        Whose neighbours; the points' own by default. A point is not its own neighbour, but a
+        query that coincides with a point has it as neighbour at distance 0.
+    exclude : int
+        Theiler window: point j is no neighbour of point i if |i - j| <= exclude. Without `queries`
+        only.
+    metric : "euclidean", "chebyshev" or "cityblock"
+    approximate : bool
+        Let pynndescent find them, which is faster for a hundred thousand points in many
+        dimensions and misses a few.
+    seed : int
+        Of the approximate search.
+    progress : bool or function
+        Show how many points are done.
+
+    Returns
+    -------
+    distances : (N, k) float64
+    indices : (N, k) int64
+        Into `points`. Which of several points at the same distance are taken is not defined.
+
+    Raises
+    ------
+    LyapmapError, ShapeError
+        If the arrays do not fit, hold NaN, or have too few points.
+    MissingExtraError
+        If pynndescent is asked for and absent.
+
+    References
+    ----------
+    J. Theiler, Phys. Rev. A 34 (1986) 2427, for the window.
+
+    Examples
+    --------
+    >>> distances, indices = neighbor_graph([[0.0], [1.0], [3.0], [3.5]], 2)
+    >>> indices.tolist()
+    [[1, 2], [0, 2], [3, 1], [2, 1]]
+    >>> neighbor_graph([[0.0], [1.0], [3.0], [3.5]], 1, exclude=1)[1].ravel().tolist()
+    [2, 3, 0, 1]
+    """
+    found = as_points(points)
+    k, exclude = whole("k", k, 1), whole("exclude", exclude, 0)
+    if metric not in METRICS:
+        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
+    asked = None if queries is None else as_points(queries, "queries")
+    if asked is not None and asked.shape[1] != found.shape[1]:
+        raise ShapeError(f"queries: expected {found.shape[1]} columns like the points, got {asked.shape[1]}")
+    if asked is not None and exclude:
+        raise LyapmapError("exclude: a window in time needs the points' own neighbours, not those of queries")
+    # The point in the middle has most others within its window.
+    enough = k if asked is not None else k + 1 + min(2 * exclude, len(found) - 1)
+    if enough > len(found):
+        raise LyapmapError(f"k: {k} neighbours outside a window of {exclude} need {enough} points, got {len(found)}")
+    search: Search
+    if approximate:
+        search = ApproximateSearch(found, metric, k + 2 * exclude, seed)
+        if asked is None and not exclude:
+            return search.among_themselves(k)
+    else:
+        search = exact_search(found, metric)
+    if asked is not None:
+        return search(asked, k)
+    with reporting(progress, "neighbours") as report:
+        return _own(search, found, k, exclude, report)
+
+
+def drop_duplicates(points: Any) -> tuple[Points, NDArray[np.int64]]:
+    """Different points in the order of their first appearance, and how often each was given.
+
+    Examples
+    --------
+    >>> points, counts = drop_duplicates([[2.0], [1.0], [2.0]])
+    >>> points.ravel().tolist(), counts.tolist()
+    ([2.0, 1.0], [2, 1])
+    """
+    rows, inverse = tell_apart(points)
+    return rows, np.bincount(inverse).astype(np.int64)
+
+
+def tell_apart(points: Any) -> tuple[Points, NDArray[np.int64]]:
+    """Different points in the order of their first appearance, and which of them each given one is.
+
+    Examples
+    --------
+    >>> points, which = tell_apart([[2.0], [1.0], [2.0]])
+    >>> points.ravel().tolist(), which.tolist()
+    ([2.0, 1.0], [0, 1, 0])
+    """
+    rows = as_points(points) + 0.0  # -0.0 is 0.0
+    # Equal rows have equal bits. A hash of them is much faster to sort than the rows.
+    with np.errstate(over="ignore"):
+        odd = np.random.default_rng(0).integers(0, 2**63, rows.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+        bits = rows.view(np.uint64)
+        keys = (bits ^ (bits >> np.uint64(29))) @ odd
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    if len(first) == len(rows):
+        return rows, np.arange(len(rows))
+    if not all(np.array_equal(rows[i], rows[first[j]]) for i, j in enumerate(inverse) if i != first[j]):
+        _, first, inverse = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    return rows[first[order]], place[inverse.ravel()]
+
+
+def pairs_within(points: Any, radius: float, *, metric: str = "euclidean") -> tuple[NDArray[np.int64], Points]:
+    """All pairs of points at most `radius` apart.
+
+    Parameters
+    ----------
+    points : (N, d) or (N, ...)
+    radius : float
+    metric : "euclidean", "chebyshev" or "cityblock"
+
+    Returns
+    -------
+    pairs : (m, 2) int64
+        With i < j; their number alone decides on the memory needed.
+    distances : (m,) float64
+
+    Examples
+    --------
+    >>> pairs, distances = pairs_within([[0.0], [1.0], [1.5]], 1.0)
+    >>> sorted(zip(pairs.tolist(), distances.tolist()))
+    [([0, 1], 1.0), ([1, 2], 0.5)]
+    """
+    rows = as_points(points)
+    radius = positive("radius", radius)
+    if metric not in METRICS:
+        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
+    if rows.shape[1] <= TREE_DIMENSIONS:
+        from scipy.spatial import cKDTree
+
+        tree = cKDTree(rows, balanced_tree=False, compact_nodes=False)
+        pairs = tree.query_pairs(radius, p=METRICS[metric], output_type="ndarray").astype(np.int64, copy=False)
+        return pairs, _distances(rows, pairs, metric)
+    candidates = np.concatenate(list(_close_in_blocks(rows, radius, metric)))
+    distances = _distances(rows, candidates, metric)
+    close = distances <= radius
+    return candidates[close], distances[close]
+
+
+def _close_in_blocks(points: Points, radius: float, metric: str) -> Iterator[NDArray[np.int64]]:
+    """Pairs that are at most `radius` apart, and some that are so but for rounding."""
+    from scipy.spatial.distance import cdist
+
+    centred = points - points.mean(axis=0)
+    squares = np.einsum("ij,ij->i", centred, centred)
+    slack = 8 * np.finfo(float).eps * (points.shape[1] + 4) * squares.max()
+    size = max(1, BLOCK_VALUES // len(points))
+    for start in range(0, len(points), size):
+        some = slice(start, start + size)
+        if metric == "euclidean":
+            rough = squares[some, None] + squares[start:] - 2 * centred[some] @ centred[start:].T
+            i, j = np.nonzero(rough <= radius**2 + slack)
+        else:
+            i, j = np.nonzero(cdist(points[some], points[start:], metric) <= radius * (1 + 1e-12))
+        above = i < j
+        yield np.stack([i[above], j[above]], axis=1) + start
+
+
+def _distances(points: Points, pairs: NDArray[np.int64], metric: str) -> Points:
+    """Distances of pairs, by differences."""
+    distances = np.empty(len(pairs))
+    size = max(1, BLOCK_VALUES // points.shape[1])
+    for start in range(0, len(pairs), size):
+        i, j = pairs[start : start + size].T
+        distances[start : start + size] = lengths(points[i] - points[j], metric)
+    return distances
+
+
+def _own(search: Search, points: Points, k: int, exclude: int, report: Report | None = None) -> Graph:
+    """Neighbours of the points among themselves, those within the window left out.
+
+    Few rows lose all their first candidates to the window, so the number asked for grows for
+    those rows only; k + 2 exclude + 1 are always enough.
+    """
+    n = len(points)
+    most = min(k + 2 * exclude + 1, n)
+    distances = np.empty((n, k))
+    indices = np.empty((n, k), dtype=np.int64)
+    rows, asked = np.arange(n), min(k + 1 + min(2 * exclude, 8), most)
+    while len(rows):
+        step = min(max(1, BLOCK_VALUES // asked), QUERIES)
+        left = []
+        for start in range(0, len(rows), step):
+            if report is not None:
+                report(n - len(rows) + start, n)
+            chosen = rows[start : start + step]
+            near, where = search(points[chosen], asked)
+            allowed = np.abs(where - chosen[:, None]) > exclude
+            # A point outside its own candidates (many duplicates) changes nothing: it is not allowed anyway.
+            full = allowed.sum(axis=1) >= k
+            order = np.argsort(~allowed[full], axis=1, kind="stable")[:, :k]
+            distances[chosen[full]] = np.take_along_axis(near[full], order, axis=1)
+            indices[chosen[full]] = np.take_along_axis(where[full], order, axis=1)
+            left.append(chosen[~full])
+        rows, asked = np.concatenate(left), min(2 * asked, most)
+    return distances, indices

@@ -1,0 +1,1 @@
+"""Where states go: trajectories, cycles, coming to rest, burn-in."""

@@ -1,0 +1,168 @@
+"""Trajectories: the states of a map, one after the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.progress import Report, reporting
+from lyapmap.core.arguments import whole
+from lyapmap.core.errors import Interrupted
+from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.periodic_states import as_periods, within
+from lyapmap.core.propagate import step_states
+from lyapmap.core.results import Result, Status, provenance
+
+SHORTEST_DRIFT, STEEP = 64, 4.0
+"""Steps from which a drift can be told, and the way between the first and the last quarter of a run, in units of
+the range that either covers beside its own trend, above which a coordinate drifts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory(Result):
+    """States along trajectories.
+
+    Attributes
+    ----------
+    states : (b, n_steps + 1, n)
+        The state after the transient, then that after each step. NaN after an escape.
+    state_shape : tuple of int
+        Shape of one state.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_trajectory.draw_trajectory"
+    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it again, or with fewer steps"}
+
+    states: NDArray[Any]
+    state_shape: tuple[int, ...]
+
+    def images(self) -> NDArray[Any]:
+        """States in their own shape, (b, n_steps + 1, *state_shape)."""
+        return self.states.reshape(*self.states.shape[:2], *self.state_shape)
+
+
+def trajectory(
+    map: Map,  # noqa: A002  # the field's own word
+    x0: Any,
+    *,
+    n_steps: int,
+    transient: int = 0,
+    periods: Any = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Trajectory:
+    """Iterate a map.
+
+    Parameters
+    ----------
+    map : Map
+    x0 : (n,), (b, n), state_shape or (b, *state_shape)
+        One initial state or a batch.
+    n_steps : int
+        Steps to record.
+    transient : int
+        Steps before, not recorded.
+    periods : dict of int to float, or n floats and None, optional
+        Coordinates that come round, such as angles, with their periods: recorded states have them in
+        [0, period). A coordinate that drifts without bound spoils dimensions; the message names it.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (steps done, steps in all).
+    throw : bool
+        Raise if a state escapes; else return what there is with status "escaped".
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    RunError
+        If a state becomes infinite or NaN and `throw`.
+    Interrupted
+        On Ctrl-C, with the states until then as its `result`.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> double = lm.wrap(lambda x: (2 * x) % 1, state_shape=1)
+    >>> lm.trajectory(double, [0.125], n_steps=3).states[0, :, 0]
+    array([0.125, 0.25 , 0.5  , 0.   ])
+    """
+    n_steps, transient = whole("n_steps", n_steps, 0), whole("transient", transient, 0)
+    tangent_map = as_tangent_map(map)
+    ops = tangent_map.ops
+    x, _ = as_states(x0, tangent_map)
+    rounds = None if periods is None else as_periods(periods, x.shape[1])
+    begin = time.perf_counter()
+    escaped_at = -1
+    done = -1
+    with reporting(progress, "trajectory") as report:
+        try:
+            x = step_states(tangent_map, x, n_steps=transient)
+            first = ops.to_numpy(x)
+            states = np.full((first.shape[0], n_steps + 1, first.shape[1]), np.nan, first.dtype)
+            states[:, 0] = first
+            done = 0
+            for step in range(n_steps):
+                x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
+                states[:, step + 1] = ops.to_numpy(x)
+                done = step + 1
+                if done % 64 == 0 or done == n_steps:
+                    report(done, n_steps)
+        except KeyboardInterrupt:
+            if done < 0:
+                raise Interrupted(None) from None
+            states = states[:, : done + 1]
+    lost = np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
+    if lost.any():
+        escaped_at = int(lost.any(axis=0).argmax())
+        states[lost] = np.nan
+    status, message = Status.OK, ""
+    if escaped_at >= 0:
+        status, message = Status.ESCAPED, f"a state is not finite after step {transient + escaped_at}"
+    elif done < n_steps:
+        status, message = Status.NOT_CONVERGED, f"interrupted after {done} of {n_steps} steps"
+    if rounds is not None:
+        states = within(states, rounds)
+    if status is Status.OK:
+        message = drift(states)
+    result = Trajectory(
+        status=status,
+        message=message,
+        settings={"n_steps": n_steps, "transient": transient, "n_trajectories": len(states)},
+        provenance=provenance(tangent_map, seed=None, seconds=time.perf_counter() - begin),
+        states=states,
+        state_shape=tuple(tangent_map.state_shape),
+    )
+    if done < n_steps:
+        raise Interrupted(result)
+    return result.checked(throw)
+
+
+def drift(states: NDArray[Any]) -> str:
+    """A sentence on the components of states (b, T, n) that grow without bound; empty where none is seen to."""
+    quarter = states.shape[1] // 4
+    if 4 * quarter < SHORTEST_DRIFT:
+        return ""
+    values = states[:, : 4 * quarter].astype(np.float64)
+    means = values.reshape(len(values), 4, quarter, -1).mean(axis=2)  # (b, 4, n)
+    ways = np.diff(means, axis=1)
+    # Steadily one way, and as far in each quarter as in the others: what settles slows down.
+    way = np.abs(ways).min(axis=1)
+    steady = (np.abs(ways.sum(axis=1)) == np.abs(ways).sum(axis=1)) & (way > 0.5 * np.abs(ways).max(axis=1))
+    middle = np.arange(quarter) - (quarter - 1) / 2
+    beside = values.reshape(len(values), 4, quarter, -1) - means[:, :, None]
+    slope = np.einsum("bqtn,t->bqn", beside, middle) / max(float(middle @ middle), 1e-300)
+    beside -= slope[:, :, None] * middle[:, None]
+    size = np.abs(beside).max(axis=(1, 2))
+    moving = steady & (3 * way > STEEP * size) & (way > 1e-6 * (1 + np.abs(means).max(axis=1)))
+    drifting = np.flatnonzero(moving.any(axis=0))
+    if not drifting.size:
+        return ""
+    which = ", ".join(str(i) for i in drifting[:4]) + (", ..." if drifting.size > 4 else "")
+    return f"component {which} drifts without bound, which spoils dimensions; if it comes round, declare periods="

@@ -1,0 +1,128 @@
+"""Maps made of TensorFlow functions, modules and loaded SavedModels.
+
+Requires tensorflow >= 2.18.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lyapmap.backends.keras.graph_map import DEFAULT_MEMORY_LIMIT, TensorFlowMap, checked_options, dtype_name
+from lyapmap.backends.keras.ops import resolved_device
+from lyapmap.backends.keras.precision import require_float64
+from lyapmap.backends.keras.start import tensorflow
+from lyapmap.core.errors import MapError, ShapeError
+
+SERVED = "serving_default"
+"""The signature of a SavedModel that serving programs call."""
+
+
+def wrap_tensorflow(
+    function: Any,
+    *,
+    state_shape: tuple[int, ...] | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    xla: bool = False,
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    provenance: dict[str, Any] | None = None,
+) -> TensorFlowMap:
+    """Make a map of a TensorFlow function, a `tf.Module` or a loaded SavedModel.
+
+    Parameters
+    ----------
+    function : callable, tf.Module, tf.function, or what tf.saved_model.load gives
+        Takes a batch (b, *state_shape) for any b and returns one of the same shape. It may use Python's
+        control flow and have side effects, which happen when it is called and traced here, not in
+        every step. Variables are read in every step: training them changes the map. Of a SavedModel that
+        cannot be called, its signature "serving_default" (or the only one) is taken.
+    state_shape : tuple of int
+        Shape of one state; a signature of a SavedModel knows its own.
+    dtype : "float32" or "float64", optional
+        Of the states and of the function's arithmetic; float32 by default.
+    device : str, optional
+        "cpu", "gpu:0"; a GPU by default if there is one.
+    xla : bool
+        Compile with XLA: faster steps, seconds more to begin with, and for every new number of
+        states or directions.
+    memory_limit : int
+        Bytes that one pass of tangents may take, about.
+    provenance : dict, optional
+        Plain values that results will record.
+
+    Returns
+    -------
+    TensorFlowMap
+        Its `derivative` says how tangents are carried; see there.
+
+    Raises
+    ------
+    LyapmapError
+        If what comes back has another shape or dtype or differs between two calls, if float64 is
+        lost on the way, or no derivative comes out.
+
+    Examples
+    --------
+    >>> import tensorflow as tf
+    >>> m = wrap_tensorflow(lambda x: 3.9 * x * (1 - x), state_shape=(1,), dtype="float64")
+    >>> y, tangents = m.jvp(tf.constant([[0.5]], tf.float64), tf.constant([[[1.0]]], tf.float64))
+    >>> y.numpy().item(), tangents.numpy().item(), m.derivative
+    (0.975, 0.0, 'forward mode')
+    """
+    tensorflow()
+    name = getattr(function, "__name__", type(function).__name__)
+    if not callable(function):
+        function, name = _signature(function), "SavedModel"
+    shape = tuple(int(s) for s in state_shape) if state_shape is not None else None
+    function, known = _of_one_array(function)
+    shape = shape or known
+    if shape is None:
+        raise ShapeError("state_shape: expected the shape of one state, e.g. (2,) or (28, 28, 1), got None")
+    checked_options(shape, memory_limit)
+    made = TensorFlowMap(
+        function,
+        shape,
+        dtype_name(dtype) or "float32",
+        resolved_device(device),
+        xla=xla,
+        memory_limit=memory_limit,
+        provenance={"map": name} | (provenance or {}),
+    )
+    if made.ops.dtype == "float64":
+        require_float64(made)
+    return made
+
+
+def _signature(loaded: Any) -> Any:
+    signatures = dict(getattr(loaded, "signatures", None) or {})
+    if SERVED in signatures:
+        return signatures[SERVED]
+    if len(signatures) == 1:
+        return next(iter(signatures.values()))
+    names = ", ".join(sorted(signatures)) or "none"
+    raise MapError(
+        f"function: {type(loaded).__name__} cannot be called; of a SavedModel give the signature to use, "
+        f"loaded.signatures[...] (it has {names})"
+    )
+
+
+def _of_one_array(function: Any) -> tuple[Callable[[Any], Any], tuple[int, ...] | None]:
+    """A signature, which takes named arrays and returns a dict, as a function of one; its state shape."""
+    arguments = getattr(function, "structured_input_signature", None)
+    if not arguments or not arguments[1] or arguments[0]:
+        return function, None
+    outputs = function.structured_outputs
+    for what, found in (("input", arguments[1]), ("output", outputs)):
+        if len(found) != 1:
+            raise MapError(
+                f"function: expected a signature with one {what}, got {', '.join(sorted(found))}; "
+                "wrap a function of one state that calls it"
+            )
+    (given, spec), (returned,) = next(iter(arguments[1].items())), outputs
+
+    def called(x: Any) -> Any:
+        return function(**{given: x})[returned]
+
+    sizes = spec.shape.as_list()[1:] if spec.shape.rank else []
+    return called, tuple(sizes) if sizes and None not in sizes else None

@@ -1,0 +1,12 @@
+"""Maps compiled with Numba."""
+
+from __future__ import annotations
+
+from lyapmap._late import late
+
+__getattr__, __dir__ = late(
+    __name__,
+    {
+        "wrap_numba": ".map",
+    },
+)

@@ -1,0 +1,303 @@
+"""Maps compiled with Numba, which carry whole blocks of steps themselves.
+
+Requires numba >= 0.61; it is imported when a map is first used, and compiled code is kept on disk
+where that is possible (see `numba_compile`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.backends.numba.compile import FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
+from lyapmap.backends.numba.lane_kernels import LANES
+from lyapmap.backends.numba.threads import in_parts
+from lyapmap.core.differences import CENTRAL_DIFFERENCES, slopes_along
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.map import dimension, jacobian_from_jvp
+from lyapmap.core.ops import ArrayOps, NumpyOps
+
+ANALYTIC = "analytic"
+GIVEN = "jacobian given"
+
+WRITTEN_OUT = 4
+"""Largest dimension in which compiled code spells out a determinant."""
+
+PROBES = 8
+"""States at which differences of a user's function are tried."""
+
+__all__ = ["LaneRule", "NumbaMap", "RowRule", "wrap_numba"]
+
+
+@final
+class NumbaMap:
+    """A compiled map. Users get one from `wrap_numba`, the catalogue builds its own from rules.
+
+    Parameters
+    ----------
+    rule : LaneRule, RowRule, FunctionRule or FlowRule
+    state_shape : tuple of int
+    parameters : tuple of float
+        Given to the compiled code when it runs; other values need no other code.
+    derivative : str
+    provenance : dict
+    threads : int, optional
+        Most threads that carry a batch in `propagate`, where there is enough to do. By default
+        `numba.config.NUMBA_NUM_THREADS`: the cores that the process may use, or the environment
+        variable of that name. Always 1 for a user's functions, which may not be made for several.
+        Results are the same to the last bit for any number.
+
+    Notes
+    -----
+    Images are computed in strict IEEE arithmetic in the order written, so `apply`, `jvp` and
+    `propagate` give the same states to the last bit. Frames from `propagate` have a positive
+    diagonal of R.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        *,
+        state_shape: tuple[int, ...],
+        parameters: tuple[float, ...] = (),
+        derivative: str = ANALYTIC,
+        provenance: dict[str, Any] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.state_shape = state_shape
+        self.ops: ArrayOps = NumpyOps("float64")
+        self.derivative = derivative
+        self.provenance: dict[str, Any] = {"numba": _numba_version()} | (provenance or {})
+        self.rule = rule
+        self.parameters = tuple(float(value) for value in parameters)
+        self.threads = threads
+        self._threads = 0  # as many as are used, once it is known
+        self._n = dimension(state_shape)
+        self._kernels: dict[tuple[str, int], Callable[..., None]] = {}
+        # Of a flow it is the integral of the divergence, which needs no determinant.
+        if isinstance(basis(rule), LaneRule) and (self._n <= WRITTEN_OUT or isinstance(rule, FlowRule)):
+            self.log_abs_det = self._log_abs_det  # absent where core's own way is the better one
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled code stays behind when a map travels to another process.
+        return vars(self) | {"_kernels": {}}
+
+    def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        x = self._states(x)
+        if isinstance(basis(self.rule), LaneRule):
+            # Its derivative costs next to nothing, so no code is made for images alone.
+            return self.jvp(x, np.empty((*x.shape, 0)))[0]
+        y = np.empty_like(x)
+        self._kernel("apply")(self.parameters, x, y)
+        return y
+
+    def jvp(self, x: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        x = self._states(x)
+        v = self._tangents(v, x, "v")
+        y, u = np.empty_like(x), np.empty_like(v)
+        self._kernel("jvp")(self.parameters, x, v, y, u)
+        return y, u
+
+    def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        matrices: NDArray[np.float64] = jacobian_from_jvp(self, self._states(x))
+        return matrices
+
+    def propagate(
+        self, x: NDArray[np.float64], frame: NDArray[np.float64], n_steps: int, qr_every: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """States, frames and log growth (b, k) after a block of steps; see `lyapmap.core.propagate`."""
+        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every)
+        return states[0], frames[0], totals[0]
+
+    def propagate_blocks(
+        self, x: NDArray[np.float64], frame: NDArray[np.float64], n_blocks: int, n_steps: int, qr_every: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """States (m, b, n), frames (m, b, n, k) and log growth (m, b, k) after each of m blocks of steps."""
+        if qr_every < 1:
+            raise LyapmapError(f"qr_every: expected at least 1 step, got {qr_every}")
+        x = self._states(x)
+        frame = self._tangents(frame, x, "frame")
+        k = frame.shape[2]
+        if k > self._n:
+            raise ShapeError(f"frame: expected at most {self._n} vectors of {self._n} values, got {k}")
+        states, frames = np.empty((n_blocks, *x.shape)), np.empty((n_blocks, *frame.shape))
+        totals = np.zeros((n_blocks, len(x), k))
+        kernel = self._kernel("propagate", k)
+
+        def carry(first: int, last: int) -> None:
+            # The kernel works in place: every block begins as a copy of where the one before ended.
+            now, tangents = x[first:last], frame[first:last]
+            for state, vectors, total in zip(states, frames, totals, strict=True):
+                state[first:last], vectors[first:last] = now, tangents
+                now, tangents = state[first:last], vectors[first:last]
+                kernel(self.parameters, now, tangents, total[first:last], n_steps, qr_every)
+
+        self._in_threads(carry, len(x), n_blocks * n_steps * self._n * (k + 1))
+        return states, frames, totals
+
+    def _log_abs_det(self, x: NDArray[np.float64], n_steps: int) -> NDArray[np.float64]:
+        """Sum of log|det J| over a block of steps, (b,); see `lyapmap.core.propagate`."""
+        x = self._states(x).copy()
+        total = np.zeros(len(x))
+        kernel = self._kernel("log_det")
+
+        def carry(first: int, last: int) -> None:
+            kernel(self.parameters, x[first:last], total[first:last], n_steps)
+
+        self._in_threads(carry, len(x), n_steps * self._n)
+        return total
+
+    def _in_threads(self, work: Callable[[int, int], None], rows: int, row_work: int) -> None:
+        if self._threads < 1:
+            self._threads = 1 if isinstance(basis(self.rule), FunctionRule) else self.threads or _default_threads()
+        # Lanes stay together, so that a row meets the same instructions however many threads there are.
+        unit = LANES if isinstance(basis(self.rule), LaneRule) else 1
+        in_parts(work, rows, unit=unit, row_work=row_work, threads=self._threads)
+
+    def _kernel(self, task: str, k: int = 0) -> Callable[..., None]:
+        kept = self._kernels.get((task, k))
+        if kept is not None:
+            return kept
+        # What the code does not depend on stays out of its key.
+        base = basis(self.rule)
+        n = 0 if isinstance(base, RowRule) else self._n
+        fixed = k if isinstance(base, LaneRule) else 0
+        found = compiled(self.rule, task, n, fixed, len(self.parameters))
+        self._kernels[task, k] = found
+        return found
+
+    def _states(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        if x.ndim != 2 or x.shape[1] != self._n:
+            raise ShapeError(f"x: expected {self._n} values per row for {self.state_shape}, got shape {x.shape}")
+        return self._float64(x, "x")
+
+    def _tangents(self, v: NDArray[np.float64], x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        if v.ndim != 3 or v.shape[:2] != x.shape:
+            raise ShapeError(f"{name}: expected {(*x.shape, 'k')} for states {x.shape}, got shape {v.shape}")
+        return self._float64(v, name)
+
+    def _float64(self, array: NDArray[Any], name: str) -> NDArray[np.float64]:
+        if array.dtype != np.float64:
+            raise PrecisionError(f"{name}: expected float64, got {array.dtype}")
+        return np.ascontiguousarray(array)
+
+
+@lru_cache(maxsize=1)
+def _numba_version() -> str:
+    return version("numba")
+
+
+def _default_threads() -> int:
+    import numba
+
+    return int(vars(numba.config)["NUMBA_NUM_THREADS"])
+
+
+def wrap_numba(
+    function: Callable[..., Any],
+    *,
+    state_shape: tuple[int, ...],
+    jacobian: Callable[..., Any] | None = None,
+    provenance: dict[str, Any] | None = None,
+) -> NumbaMap:
+    """Make a map of a function that Numba has compiled.
+
+    Parameters
+    ----------
+    function : Numba function
+        Takes one flat state (n,) of float64 and returns its image (n,). For n = 1 it may take and
+        return a float.
+    state_shape : tuple of int
+        Shape of one state; n is the product.
+    jacobian : Numba function, optional
+        Takes the same and returns the (n, n) derivative. Without it columns are taken by
+        differences, good to about 1e-9, central ones except beside a jump, where they stay on
+        the side that the state belongs to; at the cost of 3 n calls for each step.
+    provenance : dict, optional
+        Plain values that results will record.
+
+    Returns
+    -------
+    NumbaMap
+
+    Raises
+    ------
+    LyapmapError
+        If the functions do not take such a state, or return another shape or dtype.
+
+    Examples
+    --------
+    >>> import numba
+    >>> @numba.njit
+    ... def logistic(x):
+    ...     return 4 * x * (1 - x)
+    >>> m = wrap_numba(logistic, state_shape=(1,))
+    >>> m.apply(np.array([[0.25], [0.5]]))
+    array([[0.75],
+           [1.  ]])
+    >>> m.derivative
+    'central differences'
+    """
+    shape = tuple(int(s) for s in state_shape)
+    if not shape or min(shape) < 1:
+        raise ShapeError(f"state_shape: expected positive sizes, got {state_shape}")
+    n = dimension(shape)
+    scalar = _takes_float(function, "function", (n,))
+    scalar_jacobian = jacobian is not None and _takes_float(jacobian, "jacobian", (n, n))
+    described = {"map": getattr(function, "__name__", type(function).__name__)} | (provenance or {})
+    derivative = CENTRAL_DIFFERENCES if jacobian is None else GIVEN
+    if jacobian is None:
+        _require_slopes(function, n, scalar)
+    return NumbaMap(
+        FunctionRule(function, jacobian, scalar, scalar_jacobian),
+        state_shape=shape,
+        derivative=derivative,
+        provenance=described,
+    )
+
+
+def _require_slopes(function: Any, n: int, scalar: bool) -> None:
+    """Differences must be able to tell the derivative at most states: compiled code cannot say where they do not."""
+
+    def images(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([[function(float(row[0]))] if scalar else function(row) for row in x])
+
+    rng = np.random.default_rng(0)
+    states = rng.uniform(0.1, 0.9, (PROBES, n))
+    with np.errstate(all="ignore"):
+        sure = slopes_along(images, states, rng.standard_normal((PROBES, n)))[1]
+        finite = np.isfinite(images(states)).all(axis=1)
+    if (finite & ~sure).sum() > finite.sum() / 2:
+        raise MapError("function: jumps too densely, or is too noisy, for differences; give its jacobian")
+
+
+def _takes_float(function: Any, name: str, wanted: tuple[int, ...]) -> bool:
+    """Call a user's function once; whether it takes and returns a float, as it may for n = 1."""
+    from numba.core.dispatcher import Dispatcher
+    from numba.core.errors import NumbaError
+
+    if not isinstance(function, Dispatcher):
+        raise MapError(f"{name}: expected a function compiled with numba.njit, got {type(function).__name__}")
+    n = wanted[0]
+    probe = np.random.default_rng(0).uniform(0.1, 0.9, n)
+    try:
+        if n == 1:
+            with suppress(NumbaError):
+                if isinstance(function(float(probe[0])), float):
+                    return True
+        found = function(probe)
+    except Exception as error:  # whatever a user's code raises is told in one line
+        reason = " ".join(str(error).split())[:200]
+        raise MapError(f"{name}: failed on one float64 state of shape ({n},) ({reason})") from None
+    if not isinstance(found, np.ndarray) or found.shape != wanted:
+        got = f"shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+        raise ShapeError(f"{name}: expected an array of shape {wanted} for one state of shape ({n},), got {got}")
+    if found.dtype != np.float64:
+        raise PrecisionError(f"{name}: expected float64 back, got {found.dtype}")
+    return False

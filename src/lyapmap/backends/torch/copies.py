@@ -1,0 +1,116 @@
+"""Copies of torch modules in another precision and on another device; the user's own are never changed.
+
+Requires torch >= 2.6.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lyapmap.backends.torch.ops import DTYPES
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError
+
+
+def reason_of(error: Exception) -> str:
+    """What torch complains about, in one line."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if "random operation" in line:
+        return "it draws random numbers; switch dropout and noise off (lyapmap.noisy adds noise that can be repeated)"
+    return line
+
+
+def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    if dtype is None:
+        return None
+    name = str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {name!r}")
+    return DTYPES[name]
+
+
+def resolved_device(device: str | torch.device) -> torch.device:
+    """The device with its index, as tensors on it will report it."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise LyapmapError(f"device: {device} cannot be used ({str(error).splitlines()[0]})") from None
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
+
+
+def copied(
+    module: nn.Module, dtype: torch.dtype | None, device: str | torch.device | None
+) -> tuple[nn.Module, torch.dtype, torch.device]:
+    training = [name or "the module itself" for name, part in module.named_modules() if part.training]
+    if training:
+        raise MapError(
+            f"module: {training[0]} is in training mode, where dropout and batch norm make it no map; "
+            "call module.eval() first"
+        )
+    floating = [t for t in _tensors(module) if t.is_floating_point() or t.is_complex()]
+    dtypes = {_real(t.dtype) for t in floating}
+    devices = {t.device for t in _tensors(module)}
+    if len(dtypes) > 1 and dtype is None:
+        raise PrecisionError(f"module: holds {', '.join(sorted(map(str, dtypes)))}; give the dtype to convert it to")
+    if len(devices) > 1 and device is None:
+        raise PrecisionError(f"module: lives on {', '.join(sorted(map(str, devices)))}; give the device to bring it to")
+    chosen_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
+    chosen_device = resolved_device(device or (devices.pop() if devices else "cpu"))
+    try:
+        duplicate = copy.deepcopy(module)
+    except RuntimeError as error:
+        raise MapError(f"module: cannot be copied: {reason_of(error)}") from error
+    return converted(duplicate, chosen_dtype, chosen_device), chosen_dtype, chosen_device
+
+
+def _real(dtype: torch.dtype) -> torch.dtype:
+    """The precision of a dtype's parts: float32 for complex64."""
+    return dtype.to_real() if dtype.is_complex else dtype
+
+
+def converted(module: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module:
+    """The module itself with all its tensors brought to a precision and a device, also those that are plain attributes.
+
+    Complex ones become complex ones: torch's own `module.to(dtype)` drops imaginary parts.
+    """
+
+    def moved(tensor: Tensor) -> Tensor:
+        if tensor.is_complex():
+            return tensor.to(device, dtype.to_complex())
+        return tensor.to(device, dtype) if tensor.is_floating_point() else tensor.to(device)
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return moved(value.detach())
+        if type(value) in (list, tuple):
+            return type(value)(replaced(part) for part in value)
+        if type(value) is dict:
+            return {key: replaced(part) for key, part in value.items()}
+        return value
+
+    module._apply(moved)
+    for part in module.modules():
+        for name, value in list(vars(part).items()):
+            if name not in MEMBERS and _holds_tensors(value):
+                object.__setattr__(part, name, replaced(value))
+    return module.requires_grad_(False)
+
+
+MEMBERS = frozenset(vars(nn.Module()))
+"""Attributes of every module, which `torch` converts itself."""
+
+
+def _holds_tensors(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return any(_holds_tensors(part) for part in value)
+    if type(value) is dict:
+        return any(_holds_tensors(part) for part in value.values())
+    return isinstance(value, Tensor)
