@@ -62,7 +62,7 @@ FRAMEWORKS = {
     "numba": ["backends/numba/*.py"],
     "tensorflow": KERAS,
     "keras": KERAS,
-    "jax": ["backends/jax_map.py"],
+    "jax": ["backends/jax_*.py"],
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
     "typer": ["cli/*.py", *COMMANDS],
@@ -90,7 +90,8 @@ DOORS = {
 }
 """Files that look upwards, by name and late, and at what."""
 SEEN_YET = {
-    "torch": ["core/latent.py", "backends/structured.py"],
+    "torch": ["core/latent.py", "backends/structured.py", "backends/timed_field.py"],
+    "jax": ["backends/timed_field.py"],
     "tensorflow": ["backends/structured.py"],
     "keras": ["backends/structured.py"],
 }
@@ -99,6 +100,7 @@ CIRCLES_YET = [
     ("lyapmap.cli.common", "lyapmap.cli.source"),
     ("lyapmap.backends.function", "lyapmap.backends.torch.function"),
     ("lyapmap.backends.torch.distances", "lyapmap.core.tiles"),
+    ("lyapmap.core.differences", "lyapmap.core.map", "lyapmap.core.vouching"),
 ]
 """Circles that have to be opened."""
 

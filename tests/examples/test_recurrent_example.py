@@ -38,8 +38,8 @@ def test_the_code_of_the_page_runs(keras: bool) -> None:
         pytest.skip("tensorflow is not installed: pip install 'lyapmap[tensorflow]'")
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert ["keras" in block for block in blocks] == [False, False, True]
-    for block in blocks[: 3 if keras else 2]:
+    assert ["keras" in block for block in blocks] == [False, False, False, True]
+    for block in blocks if keras else blocks[:-1]:
         exec(compile(block, str(PAGE), "exec"), names)
     assert names["h"].shape == names["c"].shape == (1, 8)
     assert names["s"].attractor == "fixed point"

@@ -293,7 +293,7 @@ PERIOD, STIFF_PERIOD = 6.663286859323385, 50.543686482738835  # of van der Pol's
 FLOWS = {
     "focus": _flow(focus, 2.0, [1.0, 0.5], (-0.2, -0.2), "cycle", 300, 50, source="eigenvalues"),
     "three rates": _flow(
-        three_rates, 0.05, [1.0, 1.0, 1.0], (-0.5, -20.0, -300.0), "cycle", 300, 50, source="eigenvalues"
+        three_rates, 0.05, [1.0, 1.0, 1.0], (-0.5, -20.0, -300.0), "cycle", 300, 900, source="eigenvalues"
     ),
     "Lorenz at rest": _flow(lorenz_at_rest, 0.5, [1.0, 1.0, 1.0], REST, "cycle", 300, 100, source="eigenvalues"),
     "harmonic": _flow(harmonic, 0.7, [1.0, 0.0], (0.0, 0.0), "regular", 500, 0, source="isometry"),

@@ -282,7 +282,7 @@ class Counting:
 
 
 def test_a_sum_rule_that_fails_is_said_in_the_status() -> None:
-    s = run(Counting(), [0.1, 0.1], n_steps=400)
+    s = run(lm.wrap(Counting(), verify=False), [0.1, 0.1], n_steps=400)
     assert (s.status, s.cause) == ("not_converged", "cross_check")
     assert s.message.startswith("the exponents add up to -")
     assert "derivative" in s.remedy

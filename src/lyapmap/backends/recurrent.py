@@ -1,85 +1,11 @@
-"""Recurrent cells given bare: the map of the hidden state, with the input held. No framework is imported here.
-
-A cell takes an input and a state. Called like a function of one array it would answer with its input in the place
-of the state, which is no recurrence: so `wrap` knows cells, and never does that.
-"""
+"""Recurrent cells given bare: which framework knows a cell. None is imported here."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from lyapmap.core.errors import LyapmapError, MapError, ShapeError
-from lyapmap.core.structure import as_numpy, structure_of
-
-
-@dataclass(frozen=True)
-class RecurrentCell:
-    """A cell as `wrap` needs it.
-
-    Attributes
-    ----------
-    name : str
-    backend : str
-    n_inputs : int or None
-        Values that it is given at each step; None where it does not say.
-    hidden : int
-        Values of each part of its state.
-    parts : int
-        1, or 2 where the state is (h, c), flax's (c, h).
-    dtype : str
-    held : callable
-        Makes the function of the state of the inputs (m,).
-    """
-
-    name: str
-    backend: str
-    n_inputs: int | None
-    hidden: int
-    parts: int
-    dtype: str
-    held: Callable[[Any], Any]
-
-    def map_of_state(self, inputs: Any) -> Any:
-        """The function of the hidden state under these inputs, zeros where they are None."""
-        if inputs is None and self.n_inputs is None:
-            raise LyapmapError(f"inputs: {self.name} does not say how many it takes; give them, e.g. np.zeros(3)")
-        return self.held(self._checked(inputs))
-
-    def state_example(self, shape: tuple[int, ...] | None, example: Any) -> Any:
-        """An example of the state, after what the user said about its shape has been compared with it."""
-        zeros = np.zeros(self.hidden, self.dtype)
-        own = zeros if self.parts == 1 else (zeros, zeros)
-        if shape is not None and int(np.prod(shape)) != self.parts * self.hidden:
-            state = f"the hidden state of {self.name} has {self.hidden} values"
-            if self.parts > 1:
-                state = f"the state of {self.name} is a pair of {self.hidden} values each, {2 * self.hidden} together"
-            raise ShapeError(f"state_shape: {state}, got {shape}; leave it out")
-        if example is None:
-            return own
-        if [leaf.shape for leaf in structure_of(example).leaves] != [(self.hidden,)] * self.parts:
-            raise ShapeError(f"state_example: expected {structure_of(own)} for {self.name}; leave it out")
-        return example
-
-    def described(self, inputs: Any) -> dict[str, Any]:
-        """What results record."""
-        held = self._checked(inputs)
-        return {"map": self.name, "inputs": held.tolist() if held.any() else f"{len(held)} held at zero"}
-
-    def _checked(self, inputs: Any) -> np.ndarray[Any, Any]:
-        if inputs is None:
-            return np.zeros(self.n_inputs or 0)
-        held = np.asarray(as_numpy(inputs), np.float64)
-        if held.ndim != 1 or self.n_inputs not in (None, len(held)) or not np.isfinite(held).all():
-            raise ShapeError(
-                f"inputs: expected {self.n_inputs or 'm'} finite values, held at every step, got shape {held.shape}; "
-                "for inputs that change see lyapmap.driven"
-            )
-        return held
+from lyapmap.backends.bare_cell import RecurrentCell
 
 
 def recurrent_cell(function: Any) -> RecurrentCell | None:
@@ -100,32 +26,8 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
         from lyapmap.backends.torch.recurrent import torch_cell
 
         return torch_cell(function)
-    return _flax(function) if "flax" in library and kind.__name__.endswith("Cell") else None
+    if "flax" in library and kind.__name__.endswith("Cell"):
+        from lyapmap.backends.jax_recurrent import flax_cell
 
-
-def over_sequences(name: str, cell: str) -> MapError:
-    """The error for a recurrent layer."""
-    return MapError(
-        f"function: {name} goes over sequences and is no map of its state; wrap {cell} for the recurrence of the "
-        "hidden state, or a function of one state that calls it"
-    )
-
-
-def _flax(cell: Any) -> RecurrentCell:
-    """flax's cells take (carry, inputs) and give (carry, output)."""
-    hidden = getattr(cell, "hidden_features", None) or getattr(cell, "features", None)
-    if not isinstance(hidden, int):
-        raise MapError(f"function: {type(cell).__name__} does not say the size of its state; wrap a function of it")
-    parts = 2 if "LSTM" in type(cell).__name__ else 1
-
-    def held(inputs: Any) -> Callable[[Any], Any]:
-        def step(state: Any) -> Any:
-            arrays = sys.modules["jax"].numpy
-            first = state[0] if parts == 2 else state
-            u = arrays.broadcast_to(arrays.asarray(inputs, first.dtype), (first.shape[0], len(inputs)))
-            return cell(state, u)[0]
-
-        return step
-
-    n_inputs = getattr(cell, "in_features", None)
-    return RecurrentCell(type(cell).__name__, "jax", n_inputs, hidden, parts, "float32", held)
+        return flax_cell(function)
+    return None

@@ -159,3 +159,13 @@ def test_save_and_load(suffix, tmp_path):
     loaded = ZeroOneTest.load(result.save(tmp_path / f"r{suffix}"))
     assert loaded.to_dict() == result.to_dict()
     loaded.plot().savefig(tmp_path / "p.png", dpi=40)
+
+
+def test_a_coordinate_that_grows_without_bound_gives_no_verdict() -> None:
+    turning = lm.wrap(lambda s: np.stack([s[:, 0] + s[:, 1], s[:, 1]], axis=1), state_shape=2)
+    z = lm.zero_one_test(turning, [0.0, 1.3], n_steps=2000, seed=0, throw=False)
+    assert (z.verdict, z.status) == ("undetermined", "not_converged")
+    assert "drifts" in z.message
+    assert np.isnan(z.K)
+    kept = lm.wrap(lambda s: np.stack([s[:, 0] + s[:, 1], s[:, 1]], axis=1), state_shape=2, periods={0: 2 * np.pi})
+    assert lm.zero_one_test(kept, [0.0, 1.3], n_steps=2000, seed=0).verdict == "regular"

@@ -90,6 +90,8 @@ def find_endings(
         for t, name in enumerate(names):
             if name == orbit.TORUS and not abs(second[t]) <= certain[t]:
                 names[t] = orbit.LIMIT_CYCLE if second[t] < 0 else orbit.UNDETERMINED
+            elif name.startswith("neutral cycle") and second[t] < -certain[t]:
+                names[t] = orbit.LIMIT_CYCLE  # whose period is a multiple of tau
     wandering = (orbit.CHAOTIC, orbit.TORUS, orbit.LIMIT_CYCLE, orbit.UNDETERMINED)
     settled = np.array([name not in wandering for name in names])
     return Endings(np.where(settled, period, 0), unstable & repeats, exponential, names)

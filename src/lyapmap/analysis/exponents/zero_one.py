@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time
 from lyapmap.analysis.exponents.recordings import measured_rows, one_recording
 from lyapmap.analysis.exponents.series_noise import LIKE_NOISE, beside_linear
-from lyapmap.analysis.orbits.trajectory import Trajectory, trajectory
+from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
@@ -186,18 +186,20 @@ def zero_one_test(
         "measured": not (tangent_map is not None or isinstance(series_or_map, Trajectory)),
     }
     frequencies = np.sort(rng.uniform(LOWEST, HIGHEST, n_frequencies))
-    stride = 1 if escape or _still(series[0]) else _stride(series, every)
+    drifting = "" if escape else _drifting(series)
+    stride = 1 if escape or drifting or _still(series[0]) else _stride(series, every)
     used = series[:, ::stride]
+    usable = not (escape or drifting) and used.shape[1] >= FEWEST_VALUES
     found = np.full((len(used), n_frequencies), np.nan)
     try:
         with reporting(progress, "0-1 test") as report:
-            for i, row in enumerate(used if not escape else ()):
+            for i, row in enumerate(used if usable else ()):
                 found[i] = 0.0 if _still(row) else correlations(row, frequencies)
                 report(i + 1, len(used))
     except KeyboardInterrupt:
         raise Interrupted(None) from None
     origin = provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin)
-    return _result(used, found, frequencies, stride, escape, settings, origin).checked(throw)
+    return _result(used, found, frequencies, stride, escape, drifting, settings, origin).checked(throw)
 
 
 def _series(
@@ -253,6 +255,13 @@ def observed(states: NDArray[Any], observable: int | Callable[[NDArray[Any]], An
     if not -n <= observable < n:
         raise LyapmapError(f"observable: expected a component from 0 to {n - 1}, got {observable}")
     return np.asarray(states[..., observable])
+
+
+def _drifting(series: Values) -> str:
+    """What is said of series (b, N) that grow without bound, for which the test was not made."""
+    if not drift(series[..., None]):
+        return ""
+    return "the series drifts without bound: observe what stays bounded, or declare periods= of what comes round"
 
 
 def _still(row: Values) -> bool:
@@ -316,6 +325,7 @@ def _result(
     frequencies: Values,
     stride: int,
     escape: str,
+    drifting: str,
     settings: dict[str, Any],
     origin: dict[str, Any],
 ) -> ZeroOneTest:
@@ -327,13 +337,13 @@ def _result(
     between = 1.2533 * per_series.std(ddof=1) / np.sqrt(b) if b > 1 else 0.0
     stderr = float(max(between, np.median(within) / np.sqrt(b)))
     walk, moved, lags = np.empty((0, 2)), np.empty(0), np.empty(0, np.int64)
-    if not escape:
+    if np.isfinite(K):
         nearest = int(np.abs(found[0] - per_series[0]).argmin())
         path = _walks(used[0], frequencies[[nearest]])
         lags = np.arange(1, n // 10 + 1)
         moved = displacements(path, len(lags))[0]
         walk = np.stack([path[0, :DRAWN].real, path[0, :DRAWN].imag], axis=1)
-    verdict, status, message = _judged(used, K, stderr, stride, escape, measured=settings["measured"])
+    verdict, status, message = _judged(used, K, stderr, stride, escape, drifting, measured=settings["measured"])
     return ZeroOneTest(
         status=status,
         message=message,
@@ -354,11 +364,13 @@ def _result(
 
 
 def _judged(
-    used: Values, K: float, stderr: float, stride: int, escape: str, *, measured: bool
+    used: Values, K: float, stderr: float, stride: int, escape: str, drifting: str, *, measured: bool
 ) -> tuple[str, Status, str]:
     """The verdict, the status, and what is to be said."""
     if escape:
         return "undetermined", Status.ESCAPED, escape
+    if drifting:
+        return "undetermined", Status.NOT_CONVERGED, drifting
     words = [f"each {stride}th value was used, for the series is sampled finely"] if stride > 1 else []
     still = sum(_still(row) for row in used)
     if still:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from lyapmap.backends.bare_cell import RecurrentCell, over_sequences
 from lyapmap.backends.keras.start import keras
-from lyapmap.backends.recurrent import RecurrentCell, over_sequences
 from lyapmap.core.errors import MapError
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lyapmap.backends.recurrent import RecurrentCell, over_sequences
+from lyapmap.backends.bare_cell import RecurrentCell, over_sequences
 from lyapmap.backends.torch.ops import DTYPES
 
 CELLS = (nn.GRUCell, nn.LSTMCell, nn.RNNCell)
