@@ -169,8 +169,8 @@ class NumpyMap:
             image = np.asarray(self._function(given))
         except LyapmapError:
             raise
-        except (TypeError, ValueError, IndexError) as error:
-            reason = " ".join(str(error).split())
+        except Exception as error:  # whatever a user's code raises is told in one line
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise MapError(f"function: failed on states of shape {batch.shape} ({reason}); {_ADVICE}") from error
         if not np.array_equal(given, batch):
             raise MapError("function: it changes the states it is given; let it work on x.copy()")
