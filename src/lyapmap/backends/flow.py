@@ -230,7 +230,7 @@ def _timed(
     elif jacobian is not None:
         options["jacobian"] = timed_jacobian(jacobian, field)
     options["provenance"] = {"map": field.__name__} | (options.get("provenance") or {})
-    function: Any = field
+    function: Any = field.as_function() if library == "numpy" else field
     if library == "torch" and hasattr(rhs, "parameters"):
         from lyapmap.backends.torch.time import TimedModule
 

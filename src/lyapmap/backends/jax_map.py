@@ -231,7 +231,8 @@ def _made(jaxpr: Any) -> Iterator[tuple[int, Any, str]]:
     for equation in jaxpr.eqns:
         for made in equation.outvars:
             shaped = made.aval
-            if hasattr(shaped, "size") and hasattr(shaped.dtype, "itemsize"):
+            # Keys of random numbers have a dtype that is JAX's own.
+            if hasattr(shaped, "size") and isinstance(shaped.dtype, np.dtype):
                 yield shaped.size * shaped.dtype.itemsize, np.dtype(shaped.dtype), equation.primitive.name
         for value in equation.params.values():
             for inner in value if isinstance(value, tuple | list) else (value,):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 import warnings
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.dual_arrays import Dual
+from lyapmap.backends.dual_values import as_dual
 from lyapmap.backends.structured import library_of
 from lyapmap.core.errors import MapError
 
@@ -72,6 +75,8 @@ class TimedField:
         self.__name__ = str(getattr(rhs, "__name__", type(rhs).__name__))
 
     def __call__(self, z: Any) -> Any:
+        if isinstance(z, Dual):
+            return self._of_dual(z)
         library = library_of(z)
         if library == "numpy":
             return self._of_numpy(z)
@@ -84,6 +89,19 @@ class TimedField:
         raise MapError(
             f"function: a field of {library} cannot take the time; make the phase one more coordinate of the state"
         )
+
+    def as_function(self) -> Callable[[Any], Any]:
+        """The same as a plain function that holds `rhs`, which dual numbers can then be fitted to."""
+        rhs = self.rhs
+
+        def field(z: Any) -> Any:
+            fitted = self
+            if rhs is not self.rhs:
+                fitted = copy.copy(self)
+                fitted.rhs = rhs
+            return fitted(z)
+
+        return field
 
     def value(self, t: Any, x: Any) -> Any:
         """The field as it was written."""
@@ -122,6 +140,37 @@ class TimedField:
         if self.time is not None:
             return parts.reshape(z.shape)
         return np.concatenate([parts, np.ones((len(x), 1), z.dtype)], axis=1)
+
+    def _of_dual(self, z: Dual) -> Dual:
+        """With tangents: exact by x; by t too, where the function takes a time with a tangent."""
+        kind, k = type(z), len(z.tangent)
+        times, x = self._split(z)
+        clock = np.full(len(x), self.time) if times is None else times.value
+        value, tangent = np.empty((len(x), self.n), z.dtype), np.empty((k, len(x), self.n), z.dtype)
+        for t in np.unique(clock):
+            same = np.flatnonzero(clock == t)
+            for rows in [same] if self.vectorized else same[:, None]:
+                at = x[rows] if self.vectorized else x[rows[0]]
+                velocity = as_dual(kind, self.value(t, at), k)
+                value[rows] = velocity.value.reshape(len(rows), self.n)
+                tangent[:, rows] = velocity.tangent.reshape(k, len(rows), self.n)
+                if times is not None and times.tangent[:, rows].any():
+                    by_time = self._by_time(kind, t, at.value).reshape(len(rows), self.n)
+                    tangent[:, rows] += times.tangent[:, rows, None] * by_time
+        if self.time is not None:
+            return kind(value.reshape(z.shape), tangent.reshape(k, *z.shape))
+        value = np.concatenate([value, np.ones((len(x), 1), z.dtype)], axis=1)
+        return kind(value, np.concatenate([tangent, np.zeros((k, len(x), 1), z.dtype)], axis=2))
+
+    def _by_time(self, kind: type[Dual], t: Any, x: NDArray[Any]) -> NDArray[Any]:
+        """The derivative by the time alone, which only the length of steps depends on."""
+        try:
+            slope: NDArray[Any] = as_dual(kind, self.value(kind(t, np.ones(1)), x), 1).tangent[0]
+        except Exception:  # the time may go where numbers with tangents cannot, as into math.cos
+            h = float(np.finfo(x.dtype).eps) ** (1 / 3) * max(abs(float(t)), 1.0)
+            ahead, behind = (np.asarray(self.value(t + step, x)) for step in (h, -h))
+            slope = (ahead - behind) / (2 * h)
+        return slope
 
     def _takes_a_batch(self, z: NDArray[Any]) -> bool:
         """Whether the field gives for a batch what it gives for each state alone."""

@@ -39,6 +39,9 @@ class ComposedMap:
             raise LyapmapError("maps: cannot join a flow, whose steps take time, and a map, whose steps are counted")
         if timed == {True}:
             self.time_per_step = sum(time_per_step(part) for part in parts)
+        if all(getattr(part, "orthonormalizes_within", False) for part in parts):
+            self.orthonormalizes_within = True
+            self.propagate = self._propagate
 
     def apply(self, x: Array) -> Array:
         for part in self.parts:
@@ -52,6 +55,17 @@ class ComposedMap:
 
     def jacobian(self, x: Array) -> Array:
         return jacobian_from_jvp(self, x)
+
+    def _propagate(
+        self, x: Array, frame: Array, n_steps: int, qr_every: int = 1
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        """As `lyapmap.core.propagate`; each part orthonormalizes the frame as often as it needs."""
+        total = np.zeros((frame.shape[0], frame.shape[2]))
+        for _ in range(n_steps):
+            for part in self.parts:
+                x, frame, growth = part.propagate(x, frame, 1)  # type: ignore[attr-defined]
+                total += growth
+        return x, frame, total
 
 
 def compose(*maps: Map) -> TangentMap:

@@ -156,6 +156,7 @@ class DormandPrince:
             h = self._first_step(field, tau, x, slope[0])
             fast = BLOWN_UP * np.maximum(ops.norm(slope[0]), 1.0)
             refused, bent = np.zeros(b, bool), np.zeros(b)
+            name = "dopri5" if relieve is None else "auto"
             # Of tangents when they were last orthonormal: once aligned they show the slowest rate only.
             rate = np.zeros(b) if v is None else _rate(ops, v, slope[1])
             for tried in range(MOST_STEPS + 1):
@@ -165,7 +166,7 @@ class DormandPrince:
                 if not rows.size:
                     break
                 if tried == MOST_STEPS:
-                    _give_up(ops, course, rows, slope[0], fast, "dopri5", tau)
+                    _give_up(ops, course, rows, slope[0], fast, name, tau)
                     break
                 course.steps[rows] += 1
                 # The rest is not left to a step that would only mend rounding.
@@ -190,7 +191,7 @@ class DormandPrince:
                 slope = _accepted(ops, slope, velocity, rows, good)
                 small = rows[(left[rows] > 0) & (h[rows] < SMALLEST_STEP * tau)]
                 if small.size:
-                    _give_up(ops, course, small, slope[0], fast, "dopri5", tau)
+                    _give_up(ops, course, small, slope[0], fast, name, tau)
                 turned = np.flatnonzero((bent > TURN) & ~course.lost)
                 if turned.size:
                     slope = self._turn(ops, course, slope, turned)

@@ -37,6 +37,7 @@ class ForcedFlow:
         self.ops = inner.ops
         self.derivative = getattr(inner, "derivative", "given")
         self.time_per_step = time_per_step(inner)
+        self.orthonormalizes_within = bool(getattr(inner, "orthonormalizes_within", False))
         keep_structure(self, None)
 
     @property
@@ -84,6 +85,9 @@ class ForcedStep:
         self.ops = whole.ops
         self.derivative = whole.derivative
         self.time_per_step = whole.time_per_step
+        self.orthonormalizes_within = whole.orthonormalizes_within
+        if self.orthonormalizes_within:
+            self.propagate = self._propagate
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -104,6 +108,19 @@ class ForcedStep:
 
     def jacobian(self, x: Array) -> Array:
         return jacobian_from_jvp(self, x)
+
+    def _propagate(
+        self, x: Array, frame: Array, n_steps: int, qr_every: int = 1
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        """As `lyapmap.core.propagate`, over steps that all begin at the same time; frames as often as they need it."""
+        still = self.ops.from_numpy(np.zeros((x.shape[0], 1, frame.shape[2])))
+        total = np.zeros((frame.shape[0], frame.shape[2]))
+        for _ in range(n_steps):
+            with_time = self.ops.concatenate([frame, still], 1)
+            y, turned, growth = self.whole.inner.propagate(self._timed(x), with_time, 1)  # type: ignore[attr-defined]
+            x, frame = y[:, : self.n], turned[:, : self.n]
+            total += growth
+        return x, frame, total
 
     def log_abs_det(self, x: Array, n_steps: int) -> NDArray[np.float64]:
         """Integral of the divergence over steps that all begin at the same time, (b,); see `core.propagate`."""

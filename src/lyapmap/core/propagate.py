@@ -100,6 +100,10 @@ def propagate(
     with quiet():
         for step in range(1, n_steps + 1):
             now = at(first_step + step - 1) if at else tangent_map
+            if getattr(now, "orthonormalizes_within", False) and block is None and frame_dtype == ops.dtype:
+                x, frame, growth = now.propagate(x, frame, 1)  # type: ignore[union-attr]
+                total += growth
+                continue
             x, tangents = now.jvp(x, ops.cast(frame, ops.dtype))
             frame = ops.cast(tangents, frame_dtype)
             if step % qr_every == 0 or step == n_steps:

@@ -12,6 +12,8 @@ from lyapmap.core.ops import Array
 from lyapmap.core.propagate import step_states
 
 LONGEST_PERIOD = 512
+LONGEST_PERIOD_OF_FLOW = 32
+"""Steps of a flow are dear, and an orbit of a period that is no multiple of tau never comes back."""
 ROUNDINGS = 64
 """Roundings of a state's size within which two states are the same point, known inexactly."""
 CHAOTIC, TORUS, LIMIT_CYCLE, UNDETERMINED = "chaotic", "torus", "limit cycle", "undetermined"
@@ -88,7 +90,7 @@ class Recurrence:
     ----------
     period : (b,) int
         Smallest number of steps after which a state is back where it was, 0 where there is none
-        up to `LONGEST_PERIOD`.
+        up to `LONGEST_PERIOD`, or `LONGEST_PERIOD_OF_FLOW`.
     """
 
     period: NDArray[np.int64]
@@ -101,7 +103,7 @@ def find_recurrence(tangent_map: TangentMap, x: Array) -> Recurrence:
     tolerance = np.sqrt(np.finfo(ops.dtype).eps) * scale
     period = np.zeros(x.shape[0], np.int64)
     y = x
-    for p in range(1, LONGEST_PERIOD + 1):
+    for p in range(1, (LONGEST_PERIOD_OF_FLOW if hasattr(tangent_map, "time_per_step") else LONGEST_PERIOD) + 1):
         y = step_states(tangent_map, y, n_steps=1)
         back = (ops.norm(y - x) <= tolerance) & (period == 0)
         period[back] = p
@@ -183,7 +185,8 @@ class _Products:
         logs[~usable] = np.nan
         # A multiplier of a flow is never zero, but may be far below all others, where eigenvalues are rounding.
         if hasattr(self.map, "time_per_step"):
-            logs[logs < logs.max(axis=1, keepdims=True) + np.log(ROUNDINGS * np.finfo(self.ops.dtype).eps)] = np.nan
+            floor = logs.max(axis=1, keepdims=True) + np.log(ROUNDINGS * np.finfo(self.ops.dtype).eps)
+            logs[~(logs > floor)] = np.nan  # also where all underflow
         return -np.sort(-logs, axis=1), residual
 
 
