@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.orbit import LONGEST_PERIOD_OF_FLOW, find_recurrence
+from lyapmap.analysis.exponents.ended_orbit import LONGEST_PERIOD_OF_FLOW, find_recurrence
 
 FAST = 1e4
 """A rate whose growth over one tau, exp(-5000), is no number."""

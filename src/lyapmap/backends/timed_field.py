@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.dual_arrays import Dual
-from lyapmap.backends.dual_values import as_dual
+from lyapmap.backends.numpy.dual_arrays import Dual
+from lyapmap.backends.numpy.dual_values import as_dual
 from lyapmap.backends.structured import library_of
 from lyapmap.core.errors import MapError
 
