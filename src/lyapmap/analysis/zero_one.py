@@ -21,7 +21,7 @@ from lyapmap.analysis.series_noise import LIKE_NOISE, beside_linear
 from lyapmap.analysis.trajectory import Trajectory, trajectory
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import as_tangent_map
+from lyapmap.core.map import as_tangent_map, resembles_map
 from lyapmap.core.results import Result, Status, provenance
 
 Values = NDArray[np.float64]
@@ -205,7 +205,7 @@ def _series(
 ) -> tuple[Values, Any, str]:
     """Series (b, N), the map that they come from, and whether it escaped."""
     tangent_map, escape = None, ""
-    if hasattr(given, "apply"):
+    if resembles_map(given):
         tangent_map = as_tangent_map(given)
         if x0 is None:
             raise LyapmapError("x0: a map needs initial states")

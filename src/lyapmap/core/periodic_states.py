@@ -10,24 +10,13 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import Blocks, TangentMap, as_tangent_map, dimension
 from lyapmap.core.ops import Array
-
-HANDED_ON = (
-    "derivative",
-    "time_per_step",
-    "mean_log_abs_det",
-    "log_abs_det",
-    "log_abs_det_in_blocks",
-    "orthonormalizes_within",
-    "structure",
-    "restore",
-)
-"""Optional members of a map that periods leave as they are."""
+from lyapmap.core.wrapped import SameTangents
 
 
 @final
-class PeriodicStates:
+class PeriodicStates(SameTangents):
     """A map whose images have some coordinates taken modulo their periods. Tangents are untouched.
 
     Parameters
@@ -38,52 +27,62 @@ class PeriodicStates:
     """
 
     def __init__(self, inner: Any, periods: Any) -> None:
-        self.inner: TangentMap = as_tangent_map(inner)
-        self.state_shape = tuple(self.inner.state_shape)
-        self.ops = self.inner.ops
+        super().__init__(as_tangent_map(inner))
         self.periods = as_periods(periods, dimension(self.state_shape))
-        for name in HANDED_ON:
-            if hasattr(self.inner, name):
-                setattr(self, name, getattr(self.inner, name))
-        if hasattr(self.inner, "at"):
-            self.at = self._at
-        if hasattr(self.inner, "propagate"):
-            self.propagate = self._propagate
-        if hasattr(self.inner, "propagate_blocks"):
-            self.propagate_blocks = self._propagate_blocks
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         declared = {str(i): float(p) for i, p in enumerate(self.periods) if np.isfinite(p)}
-        return dict(getattr(self.inner, "provenance", {})) | {"periods": declared}
-
-    @property
-    def log_abs_det_tolerance(self) -> float:
-        return float(getattr(self.inner, "log_abs_det_tolerance", 0.0))
+        return super().provenance | {"periods": declared}
 
     def apply(self, x: Array) -> Array:
-        return self._within(self.inner.apply(x))
+        return self._within(super().apply(x))
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        y, u = self.inner.jvp(x, v)
+        y, u = super().jvp(x, v)
         return self._within(y), u
 
-    def jacobian(self, x: Array) -> Array:
-        return self.inner.jacobian(x)
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        if self._left_to_inner(frame_dtype):
+            x, frame, growth = super().propagate(x, frame, n_steps, qr_every)
+            return self._within(x), frame, growth
+        return TangentMap.propagate(self, x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
 
-    def _at(self, step: int) -> PeriodicStates:
-        return PeriodicStates(self.inner.at(step), self.periods)  # type: ignore[attr-defined]
+    def propagate_blocks(
+        self,
+        x: Array,
+        frame: Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        if self._left_to_inner(frame_dtype):
+            states, frames, growths = super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every)
+            return [self._within(x) for x in states], frames, growths
+        return TangentMap.propagate_blocks(
+            self, x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
 
-    def _propagate(self, x: Array, frame: Array, n_steps: int, qr_every: int = 1) -> tuple[Array, Array, Array]:
-        x, frame, growth = self.inner.propagate(x, frame, n_steps, qr_every)  # type: ignore[attr-defined]
-        return self._within(x), frame, growth
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        if n_steps == 1 or self.log_abs_det_is_independent or self.log_abs_det_in_blocks:
+            return super().log_abs_det(x, n_steps, first_step=first_step)
+        return TangentMap.log_abs_det(self, x, n_steps, first_step=first_step)
 
-    def _propagate_blocks(
-        self, x: Array, frame: Array, n_blocks: int, n_steps: int, qr_every: int = 1
-    ) -> tuple[Array, Array, Array]:
-        blocks = self.inner.propagate_blocks(x, frame, n_blocks, n_steps, qr_every)  # type: ignore[attr-defined]
-        states = np.asarray(blocks[0])
-        return within(states, self.periods), blocks[1], blocks[2]
+    def _left_to_inner(self, frame_dtype: str | None) -> bool:
+        """Whether the map within carries blocks in a way of its own: its states are brought back at their ends."""
+        return (self.compiled or self.orthonormalizes_within) and self.carries(frame_dtype)
 
     def _within(self, x: Array) -> Array:
         host = np.asarray(self.ops.to_numpy(x))
