@@ -28,7 +28,7 @@ class TangentFunction(abc.ABC):
     provenance, derivative
         As of a `TangentMap`.
     has_vjp : bool
-        Whether there is `vjp`; true of a class that has one of its own.
+        Whether `vjp` makes no matrix; true of a class that has one of its own.
     """
 
     input_shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class TangentFunction(abc.ABC):
 
     def vjp(self, z: Array, u: Array) -> Array:
         """The transposed Jacobian applied to k cotangents, (b, m), (b, n, k) -> (b, m, k)."""
-        raise NotImplementedError
+        return self.ops.matmul(self.ops.transpose(jacobian_of(self, z)[1]), u)
 
 
 class ForeignFunction(TangentFunction):
@@ -67,6 +67,11 @@ class ForeignFunction(TangentFunction):
         self.provenance = getattr(inner, "provenance", {})
         self.has_vjp = hasattr(inner, "vjp")
 
+    @staticmethod
+    def fits(candidate: object) -> bool:
+        """Whether an object has what it takes."""
+        return all(hasattr(candidate, name) for name in ("input_shape", "output_shape", "ops", "apply", "jvp"))
+
     def apply(self, z: Array) -> Array:
         return self.inner.apply(z)
 
@@ -75,7 +80,7 @@ class ForeignFunction(TangentFunction):
         return y, tangents
 
     def vjp(self, z: Array, u: Array) -> Array:
-        return self.inner.vjp(z, u)
+        return self.inner.vjp(z, u) if self.has_vjp else super().vjp(z, u)
 
 
 class MapAsFunction(TangentFunction):
@@ -105,7 +110,7 @@ def as_tangent_function(candidate: Any) -> TangentFunction:
     """
     if isinstance(candidate, TangentFunction):
         return candidate
-    if all(hasattr(candidate, name) for name in ("input_shape", "output_shape", "ops", "apply", "jvp")):
+    if ForeignFunction.fits(candidate):
         return ForeignFunction(candidate)
     try:
         return MapAsFunction(as_tangent_map(candidate))

@@ -212,7 +212,7 @@ class TangentMap(abc.ABC):
         """Rows (..., n) as states: in their structure, or in the state's shape."""
         if self.structure is not None:
             return self.structure.restore(flat)
-        return flat.reshape(*flat.shape[:-1], *self.state_shape)
+        return np.reshape(flat, (*flat.shape[:-1], *self.state_shape))
 
     def initial_states(self, b: int, rng: np.random.Generator | int = 0) -> NDArray[np.float64] | None:
         """Random states (b, n) from which to start; None where the map knows of none."""
