@@ -208,6 +208,8 @@ class Differences(WrappedMap):
         Why; `derivative` tells it.
     """
 
+    depends_on_step = False  # unless the map within does
+
     def __init__(self, inner: TangentMap, reason: str) -> None:
         super().__init__(inner)
         precise = inner.in_float64() if inner.ops.dtype == "float32" else None

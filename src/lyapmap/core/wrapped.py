@@ -23,10 +23,13 @@ class WrappedMap(TangentMap):
     What it does to volumes and frames, and what is known of it, is not taken from there.
     """
 
+    depends_on_step = False  # unless the map within does, or a subclass says so
+
     def __init__(self, inner: TangentMap) -> None:
         self.inner = inner
         self.state_shape = tuple(inner.state_shape)
         self.ops = inner.ops
+        self.depends_on_step = type(self).depends_on_step or inner.depends_on_step
 
     @property
     def derivative(self) -> str:
@@ -48,15 +51,12 @@ class WrappedMap(TangentMap):
     def is_flow(self) -> bool:
         return self.inner.is_flow
 
-    @property
-    def depends_on_step(self) -> bool:
-        return self.inner.depends_on_step
-
     def at(self, step: int) -> TangentMap:
         if not self.depends_on_step:
             return self
         now = copy.copy(self)
         now.inner = self.inner.at(step)
+        now.depends_on_step = False
         return now
 
     def apply(self, x: Array) -> Array:
