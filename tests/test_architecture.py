@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import lyapmap
+from lyapmap.core.map import TangentMap
 from lyapmap.models import PAPERS
 
 SOURCE = Path(lyapmap.__file__).parent
@@ -246,6 +247,78 @@ def _prints(tree: ast.AST) -> Iterator[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             yield node.lineno
+
+
+LOOKS_BY_NAME = {"core/map.py": {"ForeignMap", "CompletedMap"}, "core/function.py": {"ForeignFunction"}}
+"""Classes that complete what users bring, and have to look what there is."""
+BASES = {("apply", "jvp"): {"TangentMap", "TangentFunction"}, ("from_numpy", "to_numpy"): {"ArrayOps"}}
+"""What a class with such methods has to be."""
+MEMBERS = {name for name in {*vars(TangentMap), *TangentMap.__annotations__} if not name.startswith("_")}
+
+
+def looks_by_name(root: Path) -> Iterator[str]:
+    """Members of a map that are looked up by a string, be it in a loop over several."""
+    for path in sorted(root.rglob("*.py")):
+        where = path.relative_to(root).as_posix()
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        excused = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and node.name in LOOKS_BY_NAME.get(where, ())
+        ]
+        excused_nodes = {id(part) for node in excused for part in ast.walk(node)}
+        loops = defaultdict(set)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.For | ast.comprehension) and isinstance(node.target, ast.Name):
+                loops[node.target.id] |= {n.value for n in ast.walk(node.iter) if isinstance(n, ast.Constant)}
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or id(node) in excused_nodes or len(node.args) < 2:
+                continue
+            if getattr(node.func, "id", "") in ("getattr", "hasattr", "setattr"):
+                name = node.args[1]
+                names = {name.value} if isinstance(name, ast.Constant) else loops[getattr(name, "id", "")]
+                yield from (f"{where}:{node.lineno}: looks for {found!r} by name" for found in sorted(names & MEMBERS))
+
+
+def strays(root: Path) -> Iterator[str]:
+    """Classes that have the methods of a base class without being one."""
+    classes = [
+        (path.relative_to(root).as_posix(), node)
+        for path in sorted(root.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+    above = defaultdict(set)
+    for _, node in classes:
+        above[node.name] |= {getattr(base, "id", getattr(base, "attr", "")) for base in node.bases}
+
+    def ancestors(name: str) -> set[str]:
+        return {name}.union(*(ancestors(base) for base in above[name] - {name}))
+
+    for where, node in classes:
+        methods = {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+        for wanted, bases in BASES.items():
+            if methods.issuperset(wanted) and not ancestors(node.name) & bases:
+                yield f"{where}: {node.name} is no {' or '.join(sorted(bases))}"
+
+
+def test_what_a_map_may_do_is_never_looked_up_by_name() -> None:
+    assert list(looks_by_name(SOURCE)) == []
+
+
+def test_every_map_and_every_kind_of_arrays_has_its_base_class() -> None:
+    assert list(strays(SOURCE)) == []
+
+
+def test_a_look_by_name_and_a_stray_class_are_seen(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "def f(m):\n    if hasattr(m, 'at'):\n        return [getattr(m, n) for n in ('known', 'x')]\n"
+        "class A:\n    def apply(self, x): ...\n    def jvp(self, x, v): ...\n"
+        "class B(TangentMap):\n    def apply(self, x): ...\n    def jvp(self, x, v): ...\n"
+        "class C(B):\n    def apply(self, x): ...\n    def jvp(self, x, v): ...\n"
+    )
+    assert list(looks_by_name(tmp_path)) == ["a.py:2: looks for 'at' by name", "a.py:3: looks for 'known' by name"]
+    assert list(strays(tmp_path)) == ["a.py: A is no TangentFunction or TangentMap"]
 
 
 def test_the_house_is_in_order() -> None:

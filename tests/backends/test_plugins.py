@@ -72,7 +72,8 @@ def test_an_installed_package_brings_a_backend(install: Install) -> None:
     from lyapmap_tables import Table
 
     named = lm.wrap(Table(3.0), state_shape=1, backend="tables", provenance={"by": "hand"})
-    assert type(named).__name__ == "TableMap"
+    assert type(named.inner).__name__ == "TableMap"  # type: ignore[attr-defined]
+    assert named.table.slope == 3.0  # type: ignore[attr-defined]
     assert lm.check_map(named, np.array([[0.1], [0.2]]))
     s = lm.lyapunov_spectrum(named, [0.1], n_steps=20, seed=0)
     assert np.isclose(s.exponents[0], np.log(3))
@@ -85,7 +86,7 @@ def test_it_may_claim_what_is_its_own_and_no_more(install: Install) -> None:
     install("lyapmap-tables", BUILDER, "tables = lyapmap_tables:wrap_tables")
     from lyapmap_tables import Table
 
-    assert type(lm.wrap(Table(3.0), state_shape=1)).__name__ == "TableMap"
+    assert type(lm.wrap(Table(3.0), state_shape=1).inner).__name__ == "TableMap"  # type: ignore[attr-defined]
     assert type(lm.wrap(np.tanh, state_shape=1)).__name__ == "NumpyMap"
     del sys.modules["lyapmap_tables"].wrap_tables.claims
     with pytest.raises(AssertionError, match="asked although"):

@@ -226,7 +226,7 @@ def test_forced_fields_in_every_order(field):
 
 def test_the_stroboscopic_map_is_an_ordinary_one():
     strobe = lm.flow(duffing_scipy, 2 * PERIOD, state_shape=2, period=PERIOD)
-    assert not hasattr(strobe, "at")
+    assert not strobe.depends_on_step
     x = np.array([[0.3, 0.1]])
     frame = random_frame(strobe, 1, 2, np.random.default_rng(0), "float64")
     growth = propagate(strobe, x, frame, n_steps=3).log_growth
@@ -240,7 +240,7 @@ def test_the_stroboscopic_map_is_an_ordinary_one():
 
 def test_a_clock_that_is_not_looked_at_is_no_clock():
     m = lm.flow(lambda t, y: [y[1], -y[0]], 0.5, state_shape=2)
-    assert not hasattr(m, "at")
+    assert not m.depends_on_step
     np.testing.assert_allclose(m.apply(np.array([[1.0, 0.0]])), [[np.cos(0.5), -np.sin(0.5)]], atol=1e-8)
 
 

@@ -18,7 +18,7 @@ from lyapmap.backends.plugins import claimed, load, plugins_by_name
 from lyapmap.backends.recurrent import recurrent_cell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
-from lyapmap.core.map import TangentMap, is_tangent_map, unchecked
+from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
 from lyapmap.core.periodic_states import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
 from lyapmap.core.vouching import vouched
@@ -125,15 +125,15 @@ def wrap(
         options["provenance"] = cell.described(inputs) | (options.get("provenance") or {})
     elif inputs is not None:
         raise LyapmapError("inputs: only a recurrent cell takes them; for other maps see lyapmap.driven")
-    if is_tangent_map(function) or (_resembles_map(function) and not _is_module(function)):
+    if is_tangent_map(function) or (resembles_map(function) and not _is_module(function)):
         if options or backend or state_example is not None:
             extra = next(iter(options), "backend" if backend else "state_example")
             raise LyapmapError(f"{extra}: {type(function).__name__} is a map already and takes no options")
-        made = function if is_tangent_map(function) else unchecked(function)
+        made = unchecked(function)
         if shape not in (None, tuple(made.state_shape)):
             raise ShapeError(f"state_shape: {type(function).__name__} is a map of {made.state_shape}, got {shape}")
         # Ours have been looked at where they were made, and noise differs from step to step.
-        verify = verify and not hasattr(made, "at") and not type(function).__module__.startswith("lyapmap.")
+        verify = verify and not made.depends_on_step and not type(function).__module__.startswith("lyapmap.")
     else:
         if not callable(function) and not _is_tensorflow(function):  # a SavedModel may have signatures only
             raise MapError(f"function: expected a function, a module or a map, got {type(function).__name__}")
@@ -143,7 +143,7 @@ def wrap(
             raise LyapmapError("state_example: give either this or state_shape, not both")
         else:
             made = _structured(function, state_example, backend, options)
-    structure = getattr(made, "structure", None)
+    structure = made.structure
     example = (
         None if state_example is None else state_example if structure is None else structure.flatten(state_example)
     )
@@ -155,7 +155,9 @@ def wrap(
     return vouched(made, example=example, differences=derivative is not None, verify=verify)
 
 
-def _unstructured(function: Any, shape: tuple[int, ...] | None, backend: str | None, options: dict[str, Any]) -> Any:
+def _unstructured(
+    function: Any, shape: tuple[int, ...] | None, backend: str | None, options: dict[str, Any]
+) -> TangentMap:
     """A map of states that are one array, not looked at yet."""
     builders = _builders()
     name = backend or _detect(function, shape, options)
@@ -165,14 +167,14 @@ def _unstructured(function: Any, shape: tuple[int, ...] | None, backend: str | N
     if shape is None and name not in READ_SHAPES:
         raise LyapmapError("state_shape: expected the shape of one state, e.g. (2,) or (1, 28, 28), got None")
     try:
-        return builder()(function, state_shape=shape, **options)
+        return unchecked(builder()(function, state_shape=shape, **options))
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
             raise LyapmapError(f"options: the {name} backend does not take them ({error})") from None
         raise
 
 
-def _structured(function: Any, example: Any, backend: str | None, options: dict[str, Any]) -> Any:
+def _structured(function: Any, example: Any, backend: str | None, options: dict[str, Any]) -> TangentMap:
     """A map of states like an example, carried as flat rows."""
     structure = structure_of(example)
     first = structure.arrays(example)[0]
@@ -209,12 +211,8 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
             f"give dtype='{made.ops.dtype}' to have it so"
         )
     keep_structure(made, structure)
-    made.provenance = dict(getattr(made, "provenance", {})) | {"state": structure.described()}
+    made.provenance = made.provenance | {"state": structure.described()}
     return made
-
-
-def _resembles_map(candidate: Any) -> bool:
-    return hasattr(candidate, "apply") and hasattr(candidate, "jacobian")
 
 
 def _is_module(candidate: Any) -> bool:

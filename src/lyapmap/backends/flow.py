@@ -21,7 +21,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow import FlowMap, finite_time
 from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme
 from lyapmap.core.forced_flow import ForcedFlow
-from lyapmap.core.map import TangentMap
+from lyapmap.core.map import TangentMap, resembles_map, unchecked
 from lyapmap.core.periodic_states import PeriodicStates
 from lyapmap.core.stiff_flow import STATE_TOLERANCE, Automatic, Rodas4
 
@@ -148,7 +148,7 @@ def flow(
         _none(method, steps=steps, dt=dt)
     if arguments is not None and arguments not in ORDERS:
         raise LyapmapError(f"arguments: expected one of {', '.join(map(repr, ORDERS))}, got {arguments!r}")
-    order = arguments or ("x" if _is_map(rhs) else arguments_of(rhs))
+    order = arguments or ("x" if resembles_map(rhs) else arguments_of(rhs))
     shape = _shape(state_shape)
     if order == "x":
         if period is not None:
@@ -181,10 +181,6 @@ def _scheme(method: str, steps: int | None, rtol: float | None, atol: float | No
     wider = STATE_TOLERANCE if dtype == "float64" else 10.0
     stiff = Rodas4(**{name: value * (wider if asked[name] is None else 1.0) for name, value in tight.items()})
     return stiff if method == "rodas4" else Automatic(DormandPrince(**tight), stiff)
-
-
-def _is_map(rhs: Any) -> bool:
-    return hasattr(rhs, "apply") and hasattr(rhs, "jacobian") and hasattr(rhs, "state_shape")
 
 
 def _timed(
@@ -267,7 +263,7 @@ def _tolerance(name: str, value: float | None, dtype: str) -> float:
 
 
 def _field(rhs: Any, state_shape: Any, backend: str | None, options: dict[str, Any]) -> TangentMap:
-    if hasattr(rhs, "time_per_step"):
+    if resembles_map(rhs) and unchecked(rhs).is_flow:
         raise LyapmapError("rhs: expected a vector field, got a map that is a flow already")
     shape = _shape(state_shape)
     numpy_only = backend in (None, "numpy") and type(rhs).__name__ in ("function", "method", "partial")

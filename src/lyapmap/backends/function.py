@@ -22,15 +22,15 @@ from lyapmap.core.ops import Array
 BACKENDS = ("numpy", "torch")
 
 
-class PaddedFunction:
+class PaddedFunction(TangentFunction):
     """A function made of a map of the larger of its two spaces; `wrap_function` makes it."""
 
     def __init__(self, padded: TangentMap, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
         self.padded = padded
         self.input_shape, self.output_shape = input_shape, output_shape
         self.ops = padded.ops
-        self.derivative: str = getattr(padded, "derivative", "given")
-        self.provenance: dict[str, Any] = dict(getattr(padded, "provenance", {}))
+        self.derivative = padded.derivative
+        self.provenance = padded.provenance
         self._m, self._n = dimension(input_shape), dimension(output_shape)
         self._size = dimension(tuple(padded.state_shape))
 

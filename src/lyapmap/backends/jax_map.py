@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import JACOBIAN_CHUNK, dimension, jacobian_from_jvp
+from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
@@ -24,7 +24,7 @@ LIVE_ARRAYS = 8
 """Arrays of the largest size that are alive at once while tangents pass through, about."""
 
 
-class JaxOps:
+class JaxOps(ArrayOps):
     """`ArrayOps` of JAX arrays."""
 
     def __init__(self, dtype: str, device: Any) -> None:
@@ -85,7 +85,7 @@ class JaxOps:
         return jnp.where(where, 0, array)
 
 
-class JaxMap:
+class JaxMap(TangentMap):
     """A JAX function of a batch of states. Built by `wrap_jax`.
 
     A step is compiled once for every number of states and tangents. States and directions are
@@ -148,7 +148,7 @@ class JaxMap:
                 if self._reverse:
                     raise
                 self._jacobian_by_tangents = True
-        return cast(jax.Array, jacobian_from_jvp(self, x))
+        return super().jacobian(x)
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to reverse mode; False where that has been tried."""

@@ -31,7 +31,7 @@ def plane(source: Source, grid: str, low: str | None, high: str | None, axes: st
 
     shape = integers(grid, "--grid") or ()
     chosen = (integers(axes, "--axes") or ())[: len(shape)]
-    region = getattr(source.map, "region", None)
+    region = source.map.region
     bounds = []
     for option, text, end in (("--low", low, 0), ("--high", high, 1)):
         if text is not None:

@@ -69,7 +69,7 @@ def series(
     if source is not None:
         states = measured.iterated(source, steps=steps, transient=transient).states
         given, name = observed(states[:1], component)[0], f"{source.name}, component {component}"
-        time_step = getattr(source.map, "time_per_step", None) if dt is None else dt
+        time_step = (source.map.time_per_step if source.map.is_flow else None) if dt is None else dt
     else:
         table = measured.read_series(file, "--series", column=column, separator=sep, decimal=decimal)  # type: ignore[arg-type]
         given, name = table.values, file.name  # type: ignore[union-attr]

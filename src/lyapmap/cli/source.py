@@ -17,7 +17,7 @@ from lyapmap.cli.common import integers
 from lyapmap.cli.image_data import images_like
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.images import image_shape
-from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.map import TangentMap, dimension, resembles_map
 
 _Start = tuple[NDArray[Any], str]
 """Initial states (b, n), and where they come from in words."""
@@ -182,7 +182,7 @@ def _callable(
 
     target = _imported(text)
     shape = integers(state_shape, "--state-shape")
-    is_map = hasattr(target, "apply") and hasattr(target, "jacobian")
+    is_map = resembles_map(target)
     if is_map and dtype is not None:
         raise LyapmapError(f"--dtype: {text} is a map already and has its own")
     options: dict[str, Any] = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None and not is_map}

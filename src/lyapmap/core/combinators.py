@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import interval, whole
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp, time_per_step
-from lyapmap.core.ops import Array
-from lyapmap.core.structure import keep_structure
+from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension
+from lyapmap.core.ops import Array, quiet
+from lyapmap.core.wrapped import StepMap, WrappedMap
 
 
-class ComposedMap:
+class ComposedMap(TangentMap):
     """Several maps, one after the other: x -> f_m(... f_2(f_1(x)))."""
 
     def __init__(self, parts: tuple[TangentMap, ...]) -> None:
@@ -30,18 +30,26 @@ class ComposedMap:
         self.parts = parts
         self.state_shape = tuple(first.state_shape)
         self.ops = first.ops
-        ways = dict.fromkeys(str(getattr(part, "derivative", "given")) for part in parts)
-        self.derivative = ", ".join(ways)
-        self.provenance: dict[str, Any] = dict(getattr(first, "provenance", {})) | {"composed_of": len(parts)}
-        keep_structure(self, getattr(first, "structure", None))
-        timed = {hasattr(part, "time_per_step") for part in parts}
-        if timed == {True, False}:
+        self.structure = first.structure
+        self.is_flow = first.is_flow
+        if any(part.is_flow != first.is_flow for part in parts):
             raise LyapmapError("maps: cannot join a flow, whose steps take time, and a map, whose steps are counted")
-        if timed == {True}:
-            self.time_per_step = sum(time_per_step(part) for part in parts)
-        if all(getattr(part, "orthonormalizes_within", False) for part in parts):
-            self.orthonormalizes_within = True
-            self.propagate = self._propagate
+        self.orthonormalizes_within = all(part.orthonormalizes_within for part in parts)
+        if self.is_flow:
+            self.time_per_step = sum(part.time_per_step for part in parts)
+        self.log_abs_det_is_independent = all(part.log_abs_det_is_independent for part in parts)
+
+    @property
+    def derivative(self) -> str:  # type: ignore[override]
+        return ", ".join(dict.fromkeys(part.derivative for part in self.parts))
+
+    @property
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.parts[0].provenance | {"composed_of": len(self.parts)}
+
+    @property
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
+        return sum(part.log_abs_det_tolerance for part in self.parts)
 
     def apply(self, x: Array) -> Array:
         for part in self.parts:
@@ -53,17 +61,33 @@ class ComposedMap:
             x, v = part.jvp(x, v)
         return x, v
 
-    def jacobian(self, x: Array) -> Array:
-        return jacobian_from_jvp(self, x)
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        total = np.zeros(x.shape[0])
+        with quiet():
+            for _ in range(n_steps):
+                for part in self.parts:
+                    # Of each part by its own way, which may know nothing of tangents.
+                    total += part.log_abs_det(x, 1)
+                    x = part.apply(x)
+        return total
 
-    def _propagate(
-        self, x: Array, frame: Array, n_steps: int, qr_every: int = 1
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
     ) -> tuple[Array, Array, NDArray[np.float64]]:
-        """As `lyapmap.core.propagate`; each part orthonormalizes the frame as often as it needs."""
+        """Parts that orthonormalize the frame as often as they need it do so here as well."""
+        if not (self.orthonormalizes_within and self.carries(frame_dtype)):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
         total = np.zeros((frame.shape[0], frame.shape[2]))
         for _ in range(n_steps):
             for part in self.parts:
-                x, frame, growth = part.propagate(x, frame, 1)  # type: ignore[attr-defined]
+                x, frame, growth = part.propagate(x, frame, 1)
                 total += growth
         return x, frame, total
 
@@ -93,7 +117,7 @@ def compose(*maps: Map) -> TangentMap:
     if not maps:
         raise LyapmapError("maps: expected at least one map")
     parts = tuple(as_tangent_map(m) for m in maps)
-    if any(hasattr(part, "at") for part in parts):
+    if any(part.depends_on_step for part in parts):
         raise LyapmapError("maps: a map that depends on the step cannot be composed")
     return ComposedMap(parts)
 
@@ -111,7 +135,7 @@ return_map = iterate
 """Another name for `iterate`: what generators that go round their categories have."""
 
 
-class NoisyMap:
+class NoisyMap(StepMap, WrappedMap):
     """A map with additive noise, x -> clamp(f(x) + noise(step)), frozen by counters.
 
     The noise of trajectory t at step s is a function of (seed, s, t) alone: a run is the same
@@ -127,35 +151,31 @@ class NoisyMap:
         first_trajectory: int,
         clamp: tuple[float, float] | None = None,
     ) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.scale = scale
         self.kind = kind
         self.seed = seed
         self.first_trajectory = first_trajectory
         self.clamp = clamp
-        self.state_shape = tuple(inner.state_shape)
-        self.ops = inner.ops
-        self.derivative = getattr(inner, "derivative", "given")
-        if hasattr(inner, "time_per_step"):
-            self.time_per_step = time_per_step(inner)
-        keep_structure(self, getattr(inner, "structure", None))
-        described: dict[str, Any] = {"noise": kind, "noise_scale": scale, "noise_seed": seed}
-        if clamp is not None:
-            described["noise_clamp"] = list(clamp)
-        self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {})) | described
+
+    @property
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        described: dict[str, Any] = {"noise": self.kind, "noise_scale": self.scale, "noise_seed": self.seed}
+        if self.clamp is not None:
+            described["noise_clamp"] = list(self.clamp)
+        return super().provenance | described
+
+    @property
+    def log_abs_det_is_independent(self) -> bool:  # type: ignore[override]
+        return self.clamp is None and self.inner.log_abs_det_is_independent
+
+    @property
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
+        return self.inner.log_abs_det_tolerance
 
     def at(self, step: int) -> NoisyStep:
         """The map of one step."""
         return NoisyStep(self, step)
-
-    def apply(self, x: Array) -> Array:
-        return self.at(0).apply(x)
-
-    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        return self.at(0).jvp(x, v)
-
-    def jacobian(self, x: Array) -> Array:
-        return self.at(0).jacobian(x)
 
     def noise(self, step: int, b: int) -> NDArray[np.float64]:
         """Noise of b trajectories at one step, (b, n)."""
@@ -169,28 +189,31 @@ class NoisyMap:
         return self.scale * draws[self.first_trajectory :]
 
 
-class NoisyStep:
+class NoisyStep(WrappedMap):
     """A noisy map at one step, an ordinary map."""
 
     def __init__(self, whole: NoisyMap, step: int) -> None:
+        super().__init__(whole.inner)
         self.whole = whole
         self.step = step
-        self.state_shape = whole.state_shape
-        self.ops = whole.ops
 
     def apply(self, x: Array) -> Array:
-        return self._clamped(self.whole.inner.apply(x) + self._noise(x))
+        return self._clamped(self.inner.apply(x) + self._noise(x))
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        y, tangents = self.whole.inner.jvp(x, v)
+        y, tangents = self.inner.jvp(x, v)
         y = y + self._noise(x)
         return self._clamped(y), self._stopped(tangents, y)
 
     def jacobian(self, x: Array) -> Array:
-        inner = self.whole.inner
         if self.whole.clamp is None:
-            return inner.jacobian(x)
-        return self._stopped(inner.jacobian(x), inner.apply(x) + self._noise(x))
+            return self.inner.jacobian(x)
+        return self._stopped(self.inner.jacobian(x), self.inner.apply(x) + self._noise(x))
+
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        if n_steps == 1 and self.whole.clamp is None:  # what is added changes no volume
+            return self.inner.log_abs_det(x, 1)
+        return super().log_abs_det(x, n_steps)
 
     def _clamped(self, y: Array) -> Array:
         return y if self.whole.clamp is None else self.ops.clip(y, *self.whole.clamp)
@@ -255,6 +278,6 @@ def noisy(
         raise LyapmapError(f"seed: expected an integer below 2**64, got {seed}")
     bounds = None if clamp is None else interval("clamp", clamp)
     tangent_map = as_tangent_map(inner)
-    if hasattr(tangent_map, "at"):
+    if tangent_map.depends_on_step:
         raise LyapmapError("inner: a map that already depends on the step cannot be made noisy")
     return NoisyMap(tangent_map, scale, kind, seed, first_trajectory, bounds)

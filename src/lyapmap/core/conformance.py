@@ -119,8 +119,7 @@ def check_map(candidate: Map, x: Any, *, seed: int = 0) -> ConformanceReport:
     ['jvp against differences']
     """
     tangent_map = unchecked(candidate)
-    if hasattr(tangent_map, "at"):
-        tangent_map = tangent_map.at(0)
+    tangent_map = tangent_map.at(0)
     states, single = as_states(x, tangent_map)
     if single or len(states) < 2:
         raise LyapmapError("x: expected at least 2 states, so that their independence can be checked, got 1")
@@ -161,7 +160,7 @@ class _Checks:
         ]
         if self.n <= JACOBIAN_LIMIT:
             checks.append(self._jacobian(tangents))
-        if self.n <= DIVERGENCE_LIMIT and hasattr(self.map, "time_per_step") and hasattr(self.map, "log_abs_det"):
+        if self.n <= DIVERGENCE_LIMIT and self.map.is_flow and self.map.log_abs_det_is_independent:
             checks.append(self._divergence())
         return checks
 
@@ -252,10 +251,10 @@ class _Checks:
         jacobians = self._host(self.map.jacobian(self._array(self.x)))
         with np.errstate(divide="ignore"):
             volume = np.linalg.slogdet(jacobians)[1]
-        integral = np.asarray(self.map.log_abs_det(self._array(self.x), 1))  # type: ignore[attr-defined]
+        integral = np.asarray(self.map.log_abs_det(self._array(self.x), 1))
         # Determinants feel rounding by as much as the directions differ in their growth.
         spread = float(np.linalg.cond(jacobians).max())
-        allowed = 4 * float(getattr(self.map, "log_abs_det_tolerance", 0.0)) + 16 * self.n * self.eps * spread
+        allowed = 4 * self.map.log_abs_det_tolerance + 16 * self.n * self.eps * spread
         difference = np.abs(volume - integral)
         error = float(difference.max()) if np.isfinite(difference).all() else np.inf
         if allowed > 1:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import MapError
-from lyapmap.core.map import TangentMap, dimension, jacobian_from_jvp
+from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.structure import keep_structure
+from lyapmap.core.wrapped import WrappedMap
 
 _Array = NDArray[Any]
 
@@ -196,43 +196,53 @@ class UncertainDifferences:
             )
 
 
-class Differences:
+class Differences(WrappedMap):
     """A map with the images of another one and tangents by differences.
 
     Parameters
     ----------
     inner : TangentMap
-        If it has `in_float64()` and that gives a map, tangents are taken in double precision
-        (good to about 1e-10, else, in float32, to about 1e-5).
+        If its `in_float64()` gives a map, tangents are taken in double precision (good to about
+        1e-10, else, in float32, to about 1e-5).
     reason : str
         Why; `derivative` tells it.
     """
 
-    def __init__(self, inner: TangentMap, reason: str) -> None:
-        self.inner = inner
-        self.state_shape = inner.state_shape
-        self.ops = inner.ops
-        self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {}))
-        precise = inner.in_float64() if inner.ops.dtype == "float32" and hasattr(inner, "in_float64") else None
-        self._precise: TangentMap = inner if precise is None else precise
-        double = "" if precise is None else " in float64"
-        self.derivative = f"{CENTRAL_DIFFERENCES}{double} ({reason})"
-        self._count = UncertainDifferences()
-        keep_structure(self, getattr(inner, "structure", None))
+    depends_on_step = False  # unless the map within does
 
-    def apply(self, x: Array) -> Array:
-        return self.inner.apply(x)
+    def __init__(self, inner: TangentMap, reason: str) -> None:
+        super().__init__(inner)
+        precise = inner.in_float64() if inner.ops.dtype == "float32" else None
+        self._precise = inner if precise is None else precise
+        self._double = "" if precise is None else " in float64"
+        self._reason = reason
+        self._count = UncertainDifferences()
+        self._noted: dict[str, Any] = {}
+
+    @property
+    def derivative(self) -> str:  # type: ignore[override]
+        return f"{CENTRAL_DIFFERENCES}{self._double} ({self._reason})"
+
+    @property
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        return super().provenance | self._noted
+
+    def at(self, step: int) -> TangentMap:
+        now = super().at(step)
+        if isinstance(now, Differences):
+            now._precise = self._precise.at(step)
+        return now
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
         dtype = self._precise.ops.dtype
         states = np.asarray(self.ops.to_numpy(x), dtype)
         directions = np.asarray(self.ops.to_numpy(v), dtype)
         slopes, sure = tangents_by_differences(self._images, states, directions)
-        self._count.add(slopes, sure, self.provenance)
+        self._count.add(slopes, sure, self._noted)
         return self.apply(x), self.ops.from_numpy(slopes)
 
     def jacobian(self, x: Array) -> Array:
-        return jacobian_from_jvp(self, x)
+        return TangentMap.jacobian(self, x)
 
     def _images(self, x: _Array) -> _Array:
         ops = self._precise.ops

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp, time_per_step
+from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.structure import keep_structure
+from lyapmap.core.wrapped import StepMap
 
 Inputs = Callable[[int, int], Any]
 """Takes the step and the number of trajectories b; gives (m,), the same for all, or (b, m)."""
@@ -124,7 +124,7 @@ def random_inputs(
     return RandomInputs(whole("m", m, 1), kind, float(scale), float(center), bool(shared), seed)
 
 
-class DrivenMap:
+class DrivenMap(StepMap):
     """The response x_{n+1} = F(x_n, u_n) to given inputs; `driven` makes it."""
 
     def __init__(self, joint: TangentMap, inputs: Inputs, m: int, first_trajectory: int) -> None:
@@ -135,25 +135,20 @@ class DrivenMap:
         self.n = dimension(joint.state_shape) - m
         self.state_shape: tuple[int, ...] = (self.n,)
         self.ops = joint.ops
-        self.derivative = getattr(joint, "derivative", "given")
-        if hasattr(joint, "time_per_step"):
-            self.time_per_step = time_per_step(joint)
-        self.provenance: dict[str, Any] = dict(getattr(joint, "provenance", {})) | {"driven_by": _described(inputs, m)}
-        structure = getattr(joint, "structure", None)
-        keep_structure(self, None if structure is None else structure.without_last(m))
+        self.is_flow, self.time_per_step = joint.is_flow, joint.time_per_step
+        self.structure = None if joint.structure is None else joint.structure.without_last(m)
+
+    @property
+    def derivative(self) -> str:  # type: ignore[override]
+        return self.joint.derivative
+
+    @property
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.joint.provenance | {"driven_by": _described(self.inputs, self.m)}
 
     def at(self, step: int) -> DrivenStep:
         """The map of one step."""
         return DrivenStep(self, step)
-
-    def apply(self, x: Array) -> Array:
-        return self.at(0).apply(x)
-
-    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        return self.at(0).jvp(x, v)
-
-    def jacobian(self, x: Array) -> Array:
-        return self.at(0).jacobian(x)
 
     def input_rows(self, step: int, b: int) -> NDArray[np.float64]:
         """Inputs of b trajectories at one step, (b, m)."""
@@ -172,7 +167,7 @@ class DrivenMap:
         return rows
 
 
-class DrivenStep:
+class DrivenStep(TangentMap):
     """A driven map at one step, an ordinary map."""
 
     def __init__(self, whole: DrivenMap, step: int) -> None:
@@ -180,24 +175,17 @@ class DrivenStep:
         self.step = step
         self.state_shape = whole.state_shape
         self.ops = whole.ops
+        self.joint = whole.joint.at(step)
 
     def apply(self, x: Array) -> Array:
-        return self._joint().apply(self._with_inputs(x))[:, : self.whole.n]
+        return self.joint.apply(self._with_inputs(x))[:, : self.whole.n]
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
         # The inputs are what they are: tangents do not move them.
         still = self.ops.from_numpy(np.zeros((x.shape[0], self.whole.m, v.shape[2])))
         joined = self.ops.concatenate([v, still], 1)
-        y, tangents = self._joint().jvp(self._with_inputs(x), joined)
+        y, tangents = self.joint.jvp(self._with_inputs(x), joined)
         return y[:, : self.whole.n], tangents[:, : self.whole.n]
-
-    def jacobian(self, x: Array) -> Array:
-        return jacobian_from_jvp(self, x)
-
-    def _joint(self) -> TangentMap:
-        at = getattr(self.whole.joint, "at", None)
-        now: TangentMap = at(self.step) if at else self.whole.joint
-        return now
 
     def _with_inputs(self, x: Array) -> Array:
         rows = self.ops.from_numpy(self.whole.input_rows(self.step, x.shape[0]))

@@ -16,9 +16,8 @@ from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow_course import Course, replaced, taken
 from lyapmap.core.flow_schemes import RungeKutta4, Scheme
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, jacobian_from_jvp
-from lyapmap.core.ops import Array, ArrayOps
-from lyapmap.core.propagate import quiet
+from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension
+from lyapmap.core.ops import Array, ArrayOps, quiet
 
 COARSE = 0.03
 """Error of growth rates, relative to the field's own rate, with which equal steps are refused."""
@@ -27,7 +26,7 @@ AUDITED_ROWS, AUDITED_DIRECTIONS = 4, 8
 
 
 @final
-class FlowMap:
+class FlowMap(TangentMap):
     """The map that carries states along a vector field for a time tau.
 
     Parameters
@@ -53,33 +52,36 @@ class FlowMap:
     carried once more by themselves.
     """
 
-    log_abs_det_in_blocks = False
-    """`log_abs_det` is dear: it is asked for stretches of a run only."""
+    is_flow = True
+    log_abs_det_is_independent = True
 
     def __init__(self, field: Map, tau: float, scheme: Scheme) -> None:
         self.field = as_tangent_map(field)
-        if hasattr(self.field, "at"):
+        if self.field.depends_on_step:
             raise LyapmapError("field: a vector field that depends on the step cannot be integrated")
         self.scheme = scheme
         self.time_per_step = finite_time(tau)
         self.state_shape = tuple(self.field.state_shape)
         self.ops = self.field.ops
-        self.derivative = str(getattr(self.field, "derivative", "given"))
         self.orthonormalizes_within = not isinstance(scheme, RungeKutta4)
         self._carried_rows = self._stiff_rows = self._most_steps = 0
         self._rate = 0.0
         self._calls = 0
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        described = dict(getattr(self.field, "provenance", {})) | {"tau": self.time_per_step} | self.scheme.described
+    def derivative(self) -> str:  # type: ignore[override]
+        return self.field.derivative
+
+    @property
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        described = self.field.provenance | {"tau": self.time_per_step} | self.scheme.described
         if self._stiff_rows:
             share = self._stiff_rows / self._carried_rows
             described["stiff"] = f"rodas4 was used in {share:.2g} of the steps, where the field is stiff"
         return described
 
     @property
-    def log_abs_det_tolerance(self) -> float:
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
         return self.scheme.tolerance(dimension(self.state_shape), self._most_steps, self._rate)
 
     def apply(self, x: Array) -> Array:
@@ -97,13 +99,18 @@ class FlowMap:
             course = self._carried(x, frame)
             return course.x, self.ops.matmul(course.tangents(self.ops), r)
 
-    def jacobian(self, x: Array) -> Array:
-        return jacobian_from_jvp(self, x)
-
     def propagate(
-        self, x: Array, frame: Array, n_steps: int, qr_every: int = 1
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
     ) -> tuple[Array, Array, NDArray[np.float64]]:
-        """States, frames and log growth (b, k) after a block of steps; see `lyapmap.core.propagate`."""
+        if not self.carries(frame_dtype):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
         total = np.zeros((frame.shape[0], frame.shape[2]))
         with quiet():
             for step in range(1, n_steps + 1):
@@ -116,7 +123,7 @@ class FlowMap:
                     total += self.ops.log_abs_diagonal(r)
         return x, frame, total
 
-    def log_abs_det(self, x: Array, n_steps: int) -> NDArray[np.float64]:
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Integral of the field's divergence along the orbits over a block of steps, (b,).
 
         It knows nothing of tangents: what their growth adds up to is held against it.
@@ -168,7 +175,7 @@ def finite_time(tau: Any) -> float:
 
 
 @final
-class WithDivergence:
+class WithDivergence(TangentMap):
     """A field (f(x), tr Df(x)) of states (x, l): its flow integrates the divergence along the orbits."""
 
     def __init__(self, inner: TangentMap) -> None:

@@ -6,7 +6,8 @@ can be measured all the same.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeGuard
+import abc
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, as_tangent_map, dimensi
 from lyapmap.core.ops import Array, ArrayOps
 
 
-class TangentFunction(Protocol):
+class TangentFunction(abc.ABC):
     """A function R^m -> R^n that carries tangents.
 
     Attributes
@@ -24,33 +25,73 @@ class TangentFunction(Protocol):
         Shapes of one input and of one output; their products are m and n.
     ops : ArrayOps
         Its arrays, dtype and device.
-
-    Notes
-    -----
-    Optional members: `vjp(z, u)`, (b, m), (b, n, k) -> (b, m, k), the transposed Jacobian applied to k
-    cotangents; `provenance` and `derivative` as of a `TangentMap`.
+    provenance, derivative
+        As of a `TangentMap`.
+    has_vjp : bool
+        Whether `vjp` makes no matrix; true of a class that has one of its own.
     """
 
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     ops: ArrayOps
+    derivative: str = "given"
+    provenance: dict[str, Any] = {}  # noqa: RUF012  (nobody writes into this one)
+    has_vjp: bool = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "vjp" in vars(cls) and "has_vjp" not in vars(cls):
+            cls.has_vjp = True
+
+    @abc.abstractmethod
     def apply(self, z: Array) -> Array:
         """Outputs, (b, m) -> (b, n)."""
 
+    @abc.abstractmethod
     def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
         """Outputs and directional derivatives, (b, m), (b, m, k) -> (b, n), (b, n, k)."""
 
+    def vjp(self, z: Array, u: Array) -> Array:
+        """The transposed Jacobian applied to k cotangents, (b, m), (b, n, k) -> (b, m, k)."""
+        return self.ops.matmul(self.ops.transpose(jacobian_of(self, z)[1]), u)
 
-class MapAsFunction:
+
+class ForeignFunction(TangentFunction):
+    """An object that has all that a `TangentFunction` must have without being one."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.input_shape, self.output_shape = tuple(inner.input_shape), tuple(inner.output_shape)
+        self.ops = inner.ops
+        self.derivative = getattr(inner, "derivative", "given")
+        self.provenance = getattr(inner, "provenance", {})
+        self.has_vjp = hasattr(inner, "vjp")
+
+    @staticmethod
+    def fits(candidate: object) -> bool:
+        """Whether an object has what it takes."""
+        return all(hasattr(candidate, name) for name in ("input_shape", "output_shape", "ops", "apply", "jvp"))
+
+    def apply(self, z: Array) -> Array:
+        return self.inner.apply(z)
+
+    def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
+        y, tangents = self.inner.jvp(z, v)
+        return y, tangents
+
+    def vjp(self, z: Array, u: Array) -> Array:
+        return self.inner.vjp(z, u) if self.has_vjp else super().vjp(z, u)
+
+
+class MapAsFunction(TangentFunction):
     """A map seen as a function from its space to itself."""
 
     def __init__(self, tangent_map: TangentMap) -> None:
         self.inner = tangent_map
         self.input_shape = self.output_shape = tuple(tangent_map.state_shape)
         self.ops = tangent_map.ops
-        self.provenance: dict[str, Any] = dict(getattr(tangent_map, "provenance", {}))
-        self.derivative: str = getattr(tangent_map, "derivative", "given")
+        self.provenance = tangent_map.provenance
+        self.derivative = tangent_map.derivative
 
     def apply(self, z: Array) -> Array:
         return self.inner.apply(z)
@@ -67,8 +108,10 @@ def as_tangent_function(candidate: Any) -> TangentFunction:
     MapError
         If it is neither.
     """
-    if _is_function(candidate):
+    if isinstance(candidate, TangentFunction):
         return candidate
+    if ForeignFunction.fits(candidate):
+        return ForeignFunction(candidate)
     try:
         return MapAsFunction(as_tangent_map(candidate))
     except MapError:
@@ -76,10 +119,6 @@ def as_tangent_function(candidate: Any) -> TangentFunction:
             "function: expected an object with input_shape, output_shape, ops, apply and jvp, or a map, got "
             f"{type(candidate).__name__}; lyapmap.wrap_function(...) makes one of a function or a network"
         ) from None
-
-
-def _is_function(candidate: object) -> TypeGuard[TangentFunction]:
-    return all(hasattr(candidate, name) for name in ("input_shape", "output_shape", "ops", "apply", "jvp"))
 
 
 def jacobian_of(function: TangentFunction, z: Array, *, chunk: int = JACOBIAN_CHUNK) -> tuple[Array, Array]:

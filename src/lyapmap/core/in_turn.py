@@ -6,12 +6,11 @@ from typing import Any
 
 from lyapmap.core.combinators import ComposedMap, compose
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, time_per_step
-from lyapmap.core.ops import Array
-from lyapmap.core.structure import keep_structure
+from lyapmap.core.map import Map, TangentMap
+from lyapmap.core.wrapped import StepMap
 
 
-class MapsInTurn:
+class MapsInTurn(StepMap):
     """A map that depends on the step, with period p; `in_turn` makes it.
 
     Attributes
@@ -23,11 +22,24 @@ class MapsInTurn:
     def __init__(self, parts: tuple[TangentMap, ...]) -> None:
         whole = ComposedMap(parts)  # refuses what does not fit together
         self.parts = parts
-        self.state_shape, self.ops, self.derivative = whole.state_shape, whole.ops, whole.derivative
-        self.provenance: dict[str, Any] = dict(getattr(parts[0], "provenance", {})) | {"in_turn": len(parts)}
-        if hasattr(whole, "time_per_step"):
-            self.time_per_step = time_per_step(whole) / len(parts)
-        keep_structure(self, getattr(parts[0], "structure", None))
+        self.state_shape, self.ops, self.structure = whole.state_shape, whole.ops, whole.structure
+        self.is_flow, self.time_per_step = whole.is_flow, whole.time_per_step
+        if self.is_flow:
+            self.time_per_step /= len(parts)
+        self.log_abs_det_is_independent = whole.log_abs_det_is_independent
+        self._all = whole
+
+    @property
+    def derivative(self) -> str:  # type: ignore[override]
+        return self._all.derivative
+
+    @property
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        return self.parts[0].provenance | {"in_turn": len(self.parts)}
+
+    @property
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
+        return self._all.log_abs_det_tolerance / len(self.parts)
 
     @property
     def period(self) -> int:
@@ -37,15 +49,6 @@ class MapsInTurn:
     def at(self, step: int) -> TangentMap:
         """The map of one step."""
         return self.parts[step % len(self.parts)]
-
-    def apply(self, x: Array) -> Array:
-        return self.at(0).apply(x)
-
-    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        return self.at(0).jvp(x, v)
-
-    def jacobian(self, x: Array) -> Array:
-        return self.at(0).jacobian(x)
 
     def whole_turn(self, first: int = 0) -> TangentMap:
         """All maps once, from the one of step `first` on: an ordinary map, whose exponents are p times as large."""

@@ -6,15 +6,17 @@ States are rows, flat: (b, n) for b trajectories of an n-dimensional map. Tangen
 
 from __future__ import annotations
 
+import abc
 import math
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.ops import Array, ArrayOps, NumpyOps
+from lyapmap.core.ops import Array, ArrayOps, NumpyOps, quiet
 from lyapmap.core.points import refuse_masked
-from lyapmap.core.structure import as_numpy
+from lyapmap.core.structure import Structure, as_numpy
 
 JACOBIAN_CHUNK = 128
 """Directions carried at once while a Jacobian is built from tangents."""
@@ -38,32 +40,203 @@ class Map(Protocol):
         """Derivatives, (b, n) -> (b, n, n); entry [t, i, j] is d f_i / d x_j at state t."""
 
 
-class TangentMap(Map, Protocol):
-    """A map that carries tangents without ever making an n x n matrix.
+Blocks = tuple[Any, Any, Any]
+"""States, frames and log growth after each of several blocks of steps: lists or arrays of them."""
+
+
+class TangentMap(abc.ABC):
+    """A map that carries tangents without ever making an n x n matrix: what every analysis sees.
+
+    A subclass gives `state_shape`, `ops`, `apply` and `jvp`, and whatever else it can do better than the
+    defaults, which are the definitions. An object of another kind is completed by `as_tangent_map`.
 
     Attributes
     ----------
+    state_shape : tuple of int
+        Shape of one state; its product is n.
     ops : ArrayOps
         Its arrays, dtype and device.
-
-    Notes
-    -----
-    Optional members that the project knows: `at(step) -> TangentMap` for a map that depends on
-    the step; `propagate(x, frame, n_steps, qr_every)` for one that carries whole blocks of steps
-    itself, and `log_abs_det(x, n_steps)` likewise (see `lyapmap.core.propagate`), with
-    `log_abs_det_tolerance`, the accuracy per step to which that agrees with the growth of a full
-    frame (0.0: to rounding), and `log_abs_det_in_blocks`, False where it is dear;
-    `orthonormalizes_within`, True where `propagate` orthonormalizes within a step; `provenance`, a
-    dict of plain values that results record; `derivative`, the way in which the derivative is
-    computed; `time_per_step`, for the time-tau map of a flow, by which exponents are divided to be
-    per unit time; `mean_log_abs_det`, where log|det J| is the same everywhere; `structure`, how a
-    state made of several arrays lies in a row (see `lyapmap.core.structure`).
+    derivative : str
+        The way in which the derivative is computed.
+    provenance : dict
+        Plain values that results record.
+    structure : Structure or None
+        How a state made of several arrays lies in a row (see `lyapmap.core.structure`).
+    time_per_step : float
+        Of the time-tau map of a flow, by which exponents are divided to be per unit time.
+    is_flow : bool
+        Whether steps take time, rather than being counted.
+    depends_on_step : bool
+        Whether `at` gives another map for another step (noise, input, a clock). True of a class that
+        has an `at` of its own.
+    compiled : bool
+        Whether `propagate` is quicker than `apply` step by step, even where tangents are not wanted.
+    orthonormalizes_within : bool
+        Whether `propagate` orthonormalizes within a step, so that rounding hides no exponent.
+    mean_log_abs_det : float or None
+        log|det J|, where it is the same everywhere.
+    log_abs_det_is_independent : bool
+        Whether `log_abs_det` knows nothing of the tangents (the divergence of a flow's field), so that
+        both do not share a fault.
+    log_abs_det_in_blocks : bool
+        Whether it takes whole blocks of steps at no more than their cost; else it is asked along stretches.
+    log_abs_det_tolerance : float
+        Accuracy per step to which it agrees with the growth of a full frame (0.0: to rounding).
+    known : object or None
+        With `exponents`, `standard_error` and `kind`: what is known of the exponents.
+    region : (low, high) or None
+        A box of initial states, two arrays (n,).
+    roundoff : float
+        Rounding of the coarsest precision that was seen inside; 0.0 where nothing was.
+    steps_inside : bool
+        Whether there may be rounding, comparisons or whole numbers inside.
     """
 
+    state_shape: tuple[int, ...]
     ops: ArrayOps
+    derivative: str = "given"
+    provenance: dict[str, Any] = {}  # noqa: RUF012  (nobody writes into this one)
+    structure: Structure | None = None
+    time_per_step: float = 1.0
+    is_flow: bool = False
+    depends_on_step: bool = False
+    compiled: bool = False
+    orthonormalizes_within: bool = False
+    mean_log_abs_det: float | None = None
+    log_abs_det_is_independent: bool = False
+    log_abs_det_in_blocks: bool = False
+    log_abs_det_tolerance: float = 0.0
+    known: Any = None
+    region: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    roundoff: float = 0.0
+    steps_inside: bool = True
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # What changes from step to step and does not say so would be taken for one and the same map.
+        if "at" in vars(cls) and "depends_on_step" not in vars(cls) and cls.depends_on_step is False:
+            cls.depends_on_step = True
+        if "time_per_step" in vars(cls) and "is_flow" not in vars(cls) and cls.is_flow is False:
+            cls.is_flow = True
+
+    @abc.abstractmethod
+    def apply(self, x: Array) -> Array:
+        """Images of states, (b, n) -> (b, n)."""
+
+    @abc.abstractmethod
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
         """Images and directional derivatives, (b, n), (b, n, k) -> (b, n), (b, n, k), in one pass."""
+
+    def jacobian(self, x: Array) -> Array:
+        """Derivatives, (b, n) -> (b, n, n); entry [t, i, j] is d f_i / d x_j at state t."""
+        return jacobian_from_jvp(self, x)
+
+    def at(self, step: int) -> TangentMap:
+        """The map of one step."""
+        return self
+
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        """States (b, n), frames (b, n, k) and log growth (b, k) after a block of steps.
+
+        This loop is the definition (G. Benettin et al. 1980; I. Shimada and T. Nagashima 1979). A map
+        that carries blocks itself must agree with it, and leaves frames of another dtype to it.
+        """
+        ops = self.ops
+        frame_dtype = frame_dtype or ops.dtype
+        total = np.zeros((frame.shape[0], frame.shape[2]))
+        with quiet():
+            for step in range(1, n_steps + 1):
+                now = self.at(first_step + step - 1)
+                if now is not self and now.orthonormalizes_within and now.carries(frame_dtype):
+                    x, frame, growth = now.propagate(x, frame, 1)
+                    total += growth
+                    continue
+                x, tangents = now.jvp(x, ops.cast(frame, ops.dtype))
+                frame = ops.cast(tangents, frame_dtype)
+                if step % qr_every == 0 or step == n_steps:
+                    frame, r = ops.qr(frame)
+                    total += ops.log_abs_diagonal(r)
+        return x, frame, total
+
+    def propagate_blocks(
+        self,
+        x: Array,
+        frame: Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        """What `propagate` gives after each of m blocks: m of each.
+
+        Compiled code that does all of them at once spares short blocks the time that calls take.
+        """
+        states, frames, totals = [], [], []
+        for i in range(n_blocks):
+            x, frame, total = self.propagate(
+                x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step + i * n_steps
+            )
+            states.append(x)
+            frames.append(frame)
+            totals.append(total)
+        return states, frames, totals
+
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        """Sum of log|det J| along the orbits over a block of steps, (b,).
+
+        What the growth of a full frame over the same steps adds up to.
+        """
+        total = np.zeros(x.shape[0])
+        with quiet():
+            for step in range(first_step, first_step + n_steps):
+                now = self.at(step)
+                if now is self:
+                    total += np.linalg.slogdet(self.ops.to_numpy(self.jacobian(x)).astype(np.float64))[1]
+                else:
+                    total += now.log_abs_det(x, 1)
+                if step + 1 < first_step + n_steps:
+                    x = now.apply(x)
+        return total
+
+    def carries(self, frame_dtype: str | None) -> bool:
+        """Whether frames of this dtype, at whatever step, may be left to code that knows nothing of either."""
+        return frame_dtype in (None, self.ops.dtype) and not self.depends_on_step
+
+    def restore(self, flat: Array) -> Any:
+        """Rows (..., n) as states: in their structure, or in the state's shape."""
+        if self.structure is not None:
+            return self.structure.restore(flat)
+        return np.reshape(flat, (*flat.shape[:-1], *self.state_shape))
+
+    def initial_states(self, b: int, rng: np.random.Generator | int = 0) -> NDArray[np.float64] | None:
+        """Random states (b, n) from which to start; None where the map knows of none."""
+        return None
+
+    def other_derivative(self, reason: str) -> bool:
+        """Turn to the next exact way to tangents, because of a reason; False where none is left."""
+        return False
+
+    def pull(self, x: Array, u: Array) -> Array | None:
+        """The transposed Jacobian applied to one cotangent at each state, (b, n); None where only `jvp` is there."""
+        return None
+
+    def jacobian_by_tangents(self) -> None:  # noqa: B027  (there is no other way, in general)
+        """From now on take Jacobians by `jvp`: the other way gives something else."""
+
+    def in_float64(self) -> TangentMap | None:
+        """The same map in double precision, where there is one."""
+        return None
 
 
 def dimension(state_shape: tuple[int, ...]) -> int:
@@ -75,27 +248,30 @@ def dimension(state_shape: tuple[int, ...]) -> int:
     return math.prod(state_shape)
 
 
-def time_per_step(candidate: object) -> float:
+def time_per_step(tangent_map: TangentMap) -> float:
     """Time that one step takes: 1 for a map, tau for the time-tau map of a flow."""
-    return float(getattr(candidate, "time_per_step", 1.0))
+    return float(tangent_map.time_per_step)
 
 
-def rate_unit(candidate: object) -> str:
+def rate_unit(tangent_map: TangentMap) -> str:
     """What exponents of a map are measured in besides nats: "per step" or "per unit time"."""
-    return "per unit time" if hasattr(candidate, "time_per_step") else "per step"
+    return "per unit time" if tangent_map.is_flow or tangent_map.time_per_step != 1 else "per step"
 
 
-def is_tangent_map(candidate: object) -> TypeGuard[TangentMap]:
-    """Whether an object has all the members of a `TangentMap`."""
-    return _is_map(candidate) and all(hasattr(candidate, name) for name in ("ops", "jvp"))
+def is_tangent_map(candidate: object) -> bool:
+    """Whether an object has all that a `TangentMap` must have, be it one or not."""
+    return isinstance(candidate, TangentMap) or _has(candidate, "state_shape", "ops", "apply", "jvp")
 
 
-def _is_map(candidate: object) -> bool:
-    return all(hasattr(candidate, name) for name in ("state_shape", "apply", "jacobian"))
+def resembles_map(candidate: object) -> bool:
+    """Whether an object is meant as a map, rather than as a function or a network to make one of."""
+    return _has(candidate, "apply") and (_has(candidate, "jacobian") or _has(candidate, "jvp"))
 
 
 def as_tangent_map(candidate: Any) -> TangentMap:
-    """The object itself if it is a `TangentMap`; a NumPy `Map`, completed and looked at as `wrap` does.
+    """The object itself if it is a `TangentMap`; else one made of it.
+
+    An object with `ops` and `jvp` is taken as it is; a NumPy `Map` is completed and looked at as `wrap` does.
 
     Raises
     ------
@@ -103,19 +279,23 @@ def as_tangent_map(candidate: Any) -> TangentMap:
         If the object lacks members of `Map`, its rows depend on each other, or its `jacobian` is wrong.
     """
     if is_tangent_map(candidate):
-        return candidate
+        return unchecked(candidate)
     from lyapmap.core.vouching import vouched  # which stands on this file
 
-    return vouched(unchecked(candidate))
+    completed = unchecked(candidate)
+    # What differs from step to step is not the same map twice.
+    return completed if completed.depends_on_step else vouched(completed)
 
 
 def unchecked(candidate: Any) -> TangentMap:
     """The same without a look at it."""
-    if is_tangent_map(candidate):
+    if isinstance(candidate, TangentMap):
         return candidate
-    if _is_map(candidate):
+    if is_tangent_map(candidate):
+        return ForeignMap(candidate)
+    if _has(candidate, "state_shape", "apply", "jacobian"):
         return CompletedMap(candidate)
-    if all(hasattr(candidate, name) for name in ("input_shape", "output_shape")):
+    if _has(candidate, "input_shape", "output_shape"):
         raise MapError(
             f"map: goes from {tuple(candidate.input_shape)} to {tuple(candidate.output_shape)}, and only a map of a "
             "space to itself can be iterated; lyapmap.jacobian_spectrum takes it"
@@ -126,15 +306,158 @@ def unchecked(candidate: Any) -> TangentMap:
     )
 
 
-class CompletedMap:
+def _has(candidate: object, *names: str) -> bool:
+    """Whether a user's object has members. They are asked for by name here, where it is completed, and nowhere else."""
+    return all(hasattr(candidate, name) for name in names)
+
+
+_VALUES = (
+    "structure",
+    "time_per_step",
+    "mean_log_abs_det",
+    "orthonormalizes_within",
+    "log_abs_det_in_blocks",
+    "known",
+    "region",
+    "roundoff",
+    "steps_inside",
+)
+
+
+class ForeignMap(TangentMap):
+    """An object that has all that a `TangentMap` must have without being one: a user's, or another package's.
+
+    Whatever else of a `TangentMap` it has is used, and its own attributes can be reached as before.
+
+    Notes
+    -----
+    Its `propagate(x, frame, n_steps, qr_every)`, `propagate_blocks` likewise, and `log_abs_det(x, n_steps)`
+    need take no more than that. With a `time_per_step` it is a flow, whatever that is.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.state_shape = tuple(inner.state_shape)
+        if _has(inner, "ops"):
+            self.ops = inner.ops
+        self._provenance: dict[str, Any] | None = None
+        self.depends_on_step = _has(inner, "at")
+        self.is_flow = _has(inner, "time_per_step")
+        self.compiled = _has(inner, "propagate")
+        self.log_abs_det_is_independent = self.log_abs_det_in_blocks = _has(inner, "log_abs_det")
+        for name in _VALUES:
+            if hasattr(inner, name):
+                setattr(self, name, getattr(inner, name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "inner":  # a copy is not filled yet
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
+    def __repr__(self) -> str:
+        return repr(self.inner)
+
+    # What follows may change while the object is used.
+
+    @property
+    def derivative(self) -> str:  # type: ignore[override]
+        return str(getattr(self.inner, "derivative", "given"))
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return dict(getattr(self.inner, "provenance", {})) if self._provenance is None else self._provenance
+
+    @provenance.setter
+    def provenance(self, described: dict[str, Any]) -> None:
+        self._provenance = described
+
+    @property
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
+        return float(getattr(self.inner, "log_abs_det_tolerance", 0.0))
+
+    def apply(self, x: Array) -> Array:
+        return self.inner.apply(x)
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        y, tangents = self.inner.jvp(x, v)
+        return y, tangents
+
+    def jacobian(self, x: Array) -> Array:
+        return self.inner.jacobian(x) if _has(self.inner, "jacobian") else super().jacobian(x)
+
+    def at(self, step: int) -> TangentMap:
+        return unchecked(self.inner.at(step)) if self.depends_on_step else self
+
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        if self.compiled and self.carries(frame_dtype):
+            x, frame, total = self.inner.propagate(x, frame, n_steps, qr_every)
+            return x, frame, total
+        return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
+
+    def propagate_blocks(
+        self,
+        x: Array,
+        frame: Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        if _has(self.inner, "propagate_blocks") and self.carries(frame_dtype):
+            states, frames, totals = self.inner.propagate_blocks(x, frame, n_blocks, n_steps, qr_every)
+            return states, frames, totals
+        return super().propagate_blocks(
+            x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
+
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        if self.log_abs_det_is_independent and not self.depends_on_step:
+            return np.asarray(self.inner.log_abs_det(x, n_steps))
+        return super().log_abs_det(x, n_steps, first_step=first_step)
+
+    def restore(self, flat: Array) -> Any:
+        return self.inner.restore(flat) if _has(self.inner, "restore") else super().restore(flat)
+
+    def initial_states(self, b: int, rng: np.random.Generator | int = 0) -> NDArray[np.float64] | None:
+        return np.asarray(self.inner.initial_states(b, rng)) if _has(self.inner, "initial_states") else None
+
+    def other_derivative(self, reason: str) -> bool:
+        return _has(self.inner, "other_derivative") and bool(self.inner.other_derivative(reason))
+
+    def pull(self, x: Array, u: Array) -> Array | None:
+        return self.inner.pull(x, u) if _has(self.inner, "pull") else None
+
+    def jacobian_by_tangents(self) -> None:
+        if _has(self.inner, "jacobian_by_tangents"):
+            self.inner.jacobian_by_tangents()
+
+    def in_float64(self) -> TangentMap | None:
+        made = self.inner.in_float64() if _has(self.inner, "in_float64") else None
+        return None if made is None else unchecked(made)
+
+
+class CompletedMap(ForeignMap):
     """A `Map` of NumPy arrays, given the `jvp` that its Jacobian implies."""
 
     def __init__(self, inner: Map, dtype: str = "float64") -> None:
-        self.inner = inner
-        self.state_shape = tuple(inner.state_shape)
-        self.ops: ArrayOps = NumpyOps(dtype)
-        self.derivative = "jacobian given"
-        self.provenance = {"map": type(inner).__name__}
+        super().__init__(inner)
+        self.ops = NumpyOps(dtype)
+        self.provenance = {"map": type(inner).__name__} | self.provenance
+
+    @property
+    def derivative(self) -> str:  # type: ignore[override]
+        return str(getattr(self.inner, "derivative", "jacobian given"))
 
     def apply(self, x: Array) -> Array:
         y = self.inner.apply(x)
@@ -175,7 +498,7 @@ def as_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, bool]:
     ShapeError, PrecisionError, LyapmapError
         If the shape does not fit, the values are no real numbers, or some are not finite.
     """
-    structure = getattr(tangent_map, "structure", None)
+    structure = tangent_map.structure
     if structure is not None and structure.is_like(x0):
         x0 = structure.flatten(x0)
     return as_rows("x0", x0, tuple(tangent_map.state_shape), tangent_map.ops)

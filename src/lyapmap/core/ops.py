@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import abc
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,12 @@ Array = Any
 """An array of whatever library a map lives in."""
 
 
-class ArrayOps(Protocol):
+def quiet() -> np.errstate:
+    """Context without NumPy's warnings, for orbits that may escape: the status tells of it."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
+
+class ArrayOps(abc.ABC):
     """Array primitives of one library, for one dtype and device.
 
     Attributes
@@ -30,53 +36,68 @@ class ArrayOps(Protocol):
     device: str
     library: str
 
+    @abc.abstractmethod
     def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> Array:
         """A NumPy array brought to the device, in `dtype` (the map's own by default)."""
 
+    @abc.abstractmethod
     def to_numpy(self, array: Array) -> NDArray[Any]:
         """An array as NumPy, its dtype kept."""
 
+    @abc.abstractmethod
     def cast(self, array: Array, dtype: str) -> Array:
         """The array in another dtype; itself where nothing is to be done."""
 
+    @abc.abstractmethod
     def qr(self, frame: Array) -> tuple[Array, Array]:
         """Reduced QR of every (n, k) matrix of (b, n, k): (b, n, k) orthonormal, (b, k, k)."""
 
+    @abc.abstractmethod
     def log_abs_diagonal(self, r: Array) -> NDArray[np.float64]:
         """log|diag R| of (b, k, k) as NumPy (b, k), -inf where R is singular."""
 
+    @abc.abstractmethod
     def matmul(self, a: Array, b: Array) -> Array:
         """Matrix products over the leading axis."""
 
+    @abc.abstractmethod
     def transpose(self, a: Array) -> Array:
         """The last two axes exchanged."""
 
+    @abc.abstractmethod
     def concatenate(self, arrays: list[Array], axis: int) -> Array:
         """Arrays joined along an axis."""
 
+    @abc.abstractmethod
     def take(self, array: Array, rows: NDArray[np.int64]) -> Array:
         """Rows of an array by their numbers, as NumPy."""
 
+    @abc.abstractmethod
     def norm(self, array: Array) -> NDArray[np.float64]:
         """Euclidean norm over all but the first axis, as NumPy (b,)."""
 
+    @abc.abstractmethod
     def all_finite(self, array: Array) -> NDArray[np.bool_]:
         """For each row whether all of it is finite, as NumPy (b,)."""
 
+    @abc.abstractmethod
     def rows_equal(self, a: Array, b: Array) -> NDArray[np.bool_]:
         """For each row whether a and b agree in every bit, as NumPy (b,)."""
 
+    @abc.abstractmethod
     def copy(self, array: Array) -> Array:
         """A copy that later work on the original leaves alone."""
 
+    @abc.abstractmethod
     def clip(self, array: Array, low: float, high: float) -> Array:
         """The array with values outside [low, high] moved to its ends; NaN stays."""
 
+    @abc.abstractmethod
     def zeroed(self, array: Array, where: Array) -> Array:
         """The array with zeros where a condition, which is broadcast to it, holds."""
 
 
-class NumpyOps:
+class NumpyOps(ArrayOps):
     """`ArrayOps` of NumPy arrays.
 
     Examples

@@ -10,24 +10,18 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import Blocks, TangentMap, as_tangent_map, dimension
 from lyapmap.core.ops import Array
+from lyapmap.core.wrapped import SameTangents
 
-HANDED_ON = (
-    "derivative",
-    "time_per_step",
-    "mean_log_abs_det",
-    "log_abs_det",
-    "log_abs_det_in_blocks",
-    "orthonormalizes_within",
-    "structure",
-    "restore",
-)
-"""Optional members of a map that periods leave as they are."""
+MANY = 64
+"""Coordinates that come round, beyond which they are moved together rather than one by one."""
+NEAR = 1e-6
+"""Part of a period by which images may be off whole periods."""
 
 
 @final
-class PeriodicStates:
+class PeriodicStates(SameTangents):
     """A map whose images have some coordinates taken modulo their periods. Tangents are untouched.
 
     Parameters
@@ -38,52 +32,93 @@ class PeriodicStates:
     """
 
     def __init__(self, inner: Any, periods: Any) -> None:
-        self.inner: TangentMap = as_tangent_map(inner)
-        self.state_shape = tuple(self.inner.state_shape)
-        self.ops = self.inner.ops
+        super().__init__(as_tangent_map(inner))
         self.periods = as_periods(periods, dimension(self.state_shape))
-        for name in HANDED_ON:
-            if hasattr(self.inner, name):
-                setattr(self, name, getattr(self.inner, name))
-        if hasattr(self.inner, "at"):
-            self.at = self._at
-        if hasattr(self.inner, "propagate"):
-            self.propagate = self._propagate
-        if hasattr(self.inner, "propagate_blocks"):
-            self.propagate_blocks = self._propagate_blocks
+        self._goes_round: bool | None = None
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         declared = {str(i): float(p) for i, p in enumerate(self.periods) if np.isfinite(p)}
-        return dict(getattr(self.inner, "provenance", {})) | {"periods": declared}
-
-    @property
-    def log_abs_det_tolerance(self) -> float:
-        return float(getattr(self.inner, "log_abs_det_tolerance", 0.0))
+        return super().provenance | {"periods": declared}
 
     def apply(self, x: Array) -> Array:
-        return self._within(self.inner.apply(x))
+        return self._within(super().apply(x))
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        y, u = self.inner.jvp(x, v)
+        y, u = super().jvp(x, v)
         return self._within(y), u
 
-    def jacobian(self, x: Array) -> Array:
-        return self.inner.jacobian(x)
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        if self._left_to_inner(x, frame_dtype):
+            x, frame, growth = super().propagate(x, frame, n_steps, qr_every)
+            return self._within(x), frame, growth
+        return TangentMap.propagate(self, x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
 
-    def _at(self, step: int) -> PeriodicStates:
-        return PeriodicStates(self.inner.at(step), self.periods)  # type: ignore[attr-defined]
+    def propagate_blocks(
+        self,
+        x: Array,
+        frame: Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        if self._left_to_inner(x, frame_dtype):
+            states, frames, growths = super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every)
+            return [self._within(x) for x in states], frames, growths
+        return TangentMap.propagate_blocks(
+            self, x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
 
-    def _propagate(self, x: Array, frame: Array, n_steps: int, qr_every: int = 1) -> tuple[Array, Array, Array]:
-        x, frame, growth = self.inner.propagate(x, frame, n_steps, qr_every)  # type: ignore[attr-defined]
-        return self._within(x), frame, growth
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        if n_steps == 1 or self.log_abs_det_is_independent or self.log_abs_det_in_blocks:
+            return super().log_abs_det(x, n_steps, first_step=first_step)
+        return TangentMap.log_abs_det(self, x, n_steps, first_step=first_step)
 
-    def _propagate_blocks(
-        self, x: Array, frame: Array, n_blocks: int, n_steps: int, qr_every: int = 1
-    ) -> tuple[Array, Array, Array]:
-        blocks = self.inner.propagate_blocks(x, frame, n_blocks, n_steps, qr_every)  # type: ignore[attr-defined]
-        states = np.asarray(blocks[0])
-        return within(states, self.periods), blocks[1], blocks[2]
+    def _left_to_inner(self, x: Array, frame_dtype: str | None) -> bool:
+        """Whether the map within carries whole blocks in a way of its own, after which its states are brought back."""
+        if not ((self.compiled or self.orthonormalizes_within) and self.carries(frame_dtype)):
+            return False
+        if self._goes_round is None:
+            self._goes_round = self._seen_to_go_round(x)
+        return bool(self._goes_round)
+
+    def _seen_to_go_round(self, x: Array) -> bool | None:
+        """Whether images of states that are periods apart are whole periods apart, and stay near each other.
+
+        Else (x' = 2.3 x; x' = 2 x, whose states would double until nothing of them is left) every image has to
+        be brought back, not the last of a block only. None where there is no finite state to see it at.
+        """
+        host = np.asarray(self.ops.to_numpy(x), np.float64)
+        host = host[np.isfinite(host).all(axis=1)][:1]
+        which = np.flatnonzero(np.isfinite(self.periods))
+        if not len(host) or not len(which):
+            return True if len(host) else None
+        if len(which) > MANY:  # all at once
+            shifts = np.where(np.isfinite(self.periods), self.periods, 0.0)[None]
+        else:
+            shifts = np.zeros((len(which), host.shape[1]))
+            shifts[np.arange(len(which)), which] = self.periods[which]
+        images = self.ops.to_numpy(self.inner.apply(self.ops.from_numpy(np.concatenate([host, host + shifts]))))
+        moves = images[1:] - images[0]
+        turns = moves[:, which] / self.periods[which]
+        still = np.abs(np.delete(moves, which, axis=1)) <= NEAR * (1 + np.abs(np.delete(images[0], which)))
+        if not (np.abs(turns - turns.round()) <= NEAR).all() or not still.all():
+            return False
+        turns = turns.round()
+        largest = np.abs(np.linalg.eigvals(turns)) if len(which) <= MANY else np.abs(turns)
+        return bool((largest < 1.01).all())
 
     def _within(self, x: Array) -> Array:
         host = np.asarray(self.ops.to_numpy(x))

@@ -89,11 +89,11 @@ def provenance(tangent_map: TangentMap | None, *, seed: int | None, seconds: flo
         ops = tangent_map.ops
         # What the map says of itself comes first: it cannot overrule what is known of this run.
         origin = {
-            **getattr(tangent_map, "provenance", {}),
+            **tangent_map.provenance,
             "library": ops.library,
             "device": ops.device,
             "dtype": ops.dtype,
-            "derivative": getattr(tangent_map, "derivative", "given"),
+            "derivative": tangent_map.derivative,
         }
     return {
         **origin,

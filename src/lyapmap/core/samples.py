@@ -100,7 +100,7 @@ class Samples:
             allowed = EVIDENCE * spread + 3 * self.gap[i + 1] + 8 * self.noise[i + 2] + agreement * self.sizes[i + 1]
             # Beyond the reach of a steep function differences are small, and fall as the steps grow.
             steady = spread <= STEADY * self.lengths[i + 1]
-            if not getattr(self.look.map, "steps_inside", True):
+            if not self.look.map.steps_inside:
                 steady &= self.lengths[i + 1] > 0  # else the image drowns a change that is too small for it
             conclusive |= steady & self.within_reach(self.steps[i + 1]) & (self.off[i + 1] > allowed)
         wrong: NDArray[np.bool_] = self.fine & ((never & conclusive) | self.halted(2))
@@ -115,7 +115,7 @@ class Samples:
     def halted(self, times: int) -> NDArray[np.bool_]:
         """Where most values stand still, under some steps, that should have moved far beyond rounding."""
         halted = np.zeros(len(self.x), int)
-        if not getattr(self.look.map, "steps_inside", True):
+        if not self.look.map.steps_inside:
             return halted >= times
         size = np.maximum(np.abs(self.y).max(axis=1, keepdims=True), np.abs(self.x).max(axis=1, keepdims=True))
         for h, central in zip(self.steps, self.central, strict=True):

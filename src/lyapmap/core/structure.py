@@ -195,9 +195,9 @@ def structure_of(example: Any) -> Structure:
 
 
 def keep_structure(made: Any, structure: Structure | None) -> None:
-    """Give a map the optional members `structure` and `restore`, if there is a structure."""
+    """Give a map its structure, if there is one."""
     if structure is not None:
-        made.structure, made.restore = structure, structure.restore
+        made.structure = structure
 
 
 def dtype_name(dtype: Any) -> str:

@@ -84,7 +84,7 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
         if differences:
             return Differences(made, "asked for")
         if look.sees_images:
-            if str(made.derivative).partition(" (")[0] in NUMERIC:  # type: ignore[attr-defined]
+            if made.derivative.partition(" (")[0] in NUMERIC:
                 look.at_steps(if_still=True)
             else:
                 made = _with_derivative(look, made)
@@ -107,7 +107,7 @@ def _with_derivative(look: _Look, made: Any) -> TangentMap:
             first = first or failure
             if isinstance(failure, _Wrong):
                 refusal = refusal or failure
-        if not (hasattr(made, "other_derivative") and made.other_derivative(f"{way} {_short(failure)}")):
+        if not made.other_derivative(f"{way} {_short(failure)}"):
             if refusal is not None:
                 raise MapError(str(refusal)) from None
             look.at_steps()
@@ -130,7 +130,7 @@ class _Look:
         self.n = dimension(made.state_shape)
         self.given = str(made.derivative) == GIVEN
         self.eps = float(np.finfo(self.ops.dtype).eps)
-        self.roundoff = max(self.eps, getattr(made, "roundoff", 0.0))
+        self.roundoff = max(self.eps, made.roundoff)
         self.agreement = AGREEMENT["float64" if self.roundoff < 1e-10 else "float32"]
         self.example = None if example is None else np.asarray(example, np.float64).reshape(self.n)
         self.rng = np.random.default_rng(0)
@@ -238,7 +238,7 @@ class _Look:
         samples = Samples(self, self.x, (3e-2, 5e-3, 1e-3) if wide else (1e-3, 1e-5, 1e-6))
         still = bool((samples.tangents[samples.fine] == 0).all())
         # Without rounding or comparisons inside, it is a steep function that is saturated.
-        if still and not self.given and getattr(self.map, "steps_inside", True):
+        if still and not self.given and self.map.steps_inside:
             self.at_steps()
         if not samples.doubtful().any():
             return
@@ -312,12 +312,13 @@ class _Look:
 
     def at_jacobian(self) -> None:
         """Whether `jacobian` is what `jvp` is; else it is made of that."""
-        if not hasattr(self.map, "pull"):
-            return
         u, v = self.rng.standard_normal((2, *self.x.shape))
         try:
             tangents = self.carried(self.x, v)[1]
-            pulled = np.array(self.ops.to_numpy(self.map.pull(self.ops.from_numpy(self.x), self.ops.from_numpy(u))))
+            back_there = self.map.pull(self.ops.from_numpy(self.x), self.ops.from_numpy(u))
+            if back_there is None:
+                return
+            pulled = np.array(self.ops.to_numpy(back_there))
             forth, back = (u * tangents).sum(axis=1), (pulled * v).sum(axis=1)
             size = np.linalg.norm(u, axis=1) * np.linalg.norm(tangents, axis=1)
             agrees = bool((np.abs(forth - back) <= 1e4 * self.eps * size)[self.fine].all())

@@ -111,4 +111,4 @@ class ImageSubject:
 
 def model_mark(model: Model) -> str:
     """Name, checksum and precision of a model."""
-    return f"{model.name} {getattr(model.map, 'provenance', {}).get('sha256', '')} {model.map.ops.dtype}"
+    return f"{model.name} {model.map.provenance.get('sha256', '')} {model.map.ops.dtype}"

@@ -26,7 +26,7 @@ def matrix_map(
 
 
 @final
-class MatrixMap:
+class MatrixMap(TangentMap):
     """x' = M x or M tanh(x) of NumPy arrays; tangents take one matrix product for all trajectories."""
 
     def __init__(self, matrix: NDArray[np.float64], tanh: bool, dtype: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap, dimension
-from lyapmap.core.ops import Array
+from lyapmap.core.wrapped import SameTangents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class SystemInfo:
 
 
 @final
-class ReferenceMap:
+class ReferenceMap(SameTangents):
     """A map of the catalogue. Carries states and tangents as the map within does.
 
     Attributes
@@ -128,6 +128,8 @@ class ReferenceMap:
         log|det J| where it is the same everywhere: what the exponents add up to.
     """
 
+    region: tuple[NDArray[np.float64], NDArray[np.float64]]
+
     def __init__(
         self,
         inner: TangentMap,
@@ -138,47 +140,32 @@ class ReferenceMap:
         mean_log_abs_det: float | None = None,
         region: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.info = info
         self.name = info.name
         self.parameters = dict(parameters)
         self.known = known
-        self.mean_log_abs_det = mean_log_abs_det
-        self.state_shape = inner.state_shape
-        self.ops = inner.ops
-        self.derivative = getattr(inner, "derivative", "analytic")
-        described = {"map": info.name, "parameters": self.parameters}
-        self.provenance: dict[str, Any] = dict(getattr(inner, "provenance", {})) | described
+        self._mean_log_abs_det = mean_log_abs_det
         low, high = info.region if region is None else region
         n = dimension(self.state_shape)
         self.region = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
-        # Present only where the map within has them: core and the analyses ask for them.
-        for optional in ("propagate", "propagate_blocks", "log_abs_det", "log_abs_det_in_blocks", "time_per_step"):
-            if hasattr(inner, optional):
-                setattr(self, optional, getattr(inner, optional))
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
         return f"{self.name}({given})"
 
     @property
-    def log_abs_det_tolerance(self) -> float:
-        """Accuracy per step to which `log_abs_det` agrees with the growth of a full frame, beside rounding."""
-        return float(getattr(self.inner, "log_abs_det_tolerance", 0.0))
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
+        return super().provenance | {"map": self.info.name, "parameters": self.parameters}
+
+    @property
+    def mean_log_abs_det(self) -> float | None:  # type: ignore[override]
+        return self._mean_log_abs_det
 
     @property
     def known_exponents(self) -> NDArray[np.float64] | None:
         """Exponents known at these parameters, largest first."""
         return None if self.known is None else np.array(self.known.exponents)
-
-    def apply(self, x: Array) -> Array:
-        return self.inner.apply(x)
-
-    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        return self.inner.jvp(x, v)
-
-    def jacobian(self, x: Array) -> Array:
-        return self.inner.jacobian(x)
 
     def initial_states(self, b: int, rng: np.random.Generator | int = 0) -> NDArray[np.float64]:
         """Random states (b, n) in the region, from a generator or a seed."""

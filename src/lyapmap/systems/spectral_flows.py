@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
-from lyapmap.core.map import jacobian_from_jvp
+from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import ArrayOps, NumpyOps
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number
 
@@ -105,8 +105,10 @@ def kuramoto_sivashinsky_profile(states: Any, n: int) -> NDArray[np.float64]:
 
 
 @final
-class KuramotoSivashinsky:
+class KuramotoSivashinsky(TangentMap):
     """The map of `kuramoto_sivashinsky`, on NumPy arrays."""
+
+    is_flow = True
 
     def __init__(self, length: float, n: int, tau: float, steps: int) -> None:
         m = (n - 1) // 3
@@ -137,10 +139,6 @@ class KuramotoSivashinsky:
         for _ in range(self._steps):
             both = self._step(both)
         return both[:, :, 0].copy(), both[:, :, 1:].copy()
-
-    def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        matrices: NDArray[np.float64] = jacobian_from_jvp(self, x)
-        return matrices
 
     def _step(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """One step of ETDRK4, equations (25) to (29) of Kassam and Trefethen, for states and tangents at once."""

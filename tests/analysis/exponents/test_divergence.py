@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import lyapmap as lm
 from lyapmap.analysis.exponents.linear_region import find_line, least_squares_slopes, line_through, slope_error
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.core.wrapped import SameTangents
 from sample_maps import Henon, Linear, logistic, rotation, tent
 
 CAT = np.log((3 + np.sqrt(5)) / 2)
@@ -266,10 +267,14 @@ def test_scaling_a_linear_map_shifts_its_exponent(seed: int) -> None:
     np.testing.assert_allclose(found.per_trajectory, np.log(scale), atol=1e-4)
 
 
+class HalfTime(SameTangents):
+    time_per_step = 0.5
+    is_flow = True
+
+
 def test_exponents_of_a_flow_are_per_unit_time() -> None:
-    m = lm.systems.henon()
-    m.time_per_step = 0.5
-    x0 = m.initial_states(20, 0)
+    m = HalfTime(lm.systems.henon())
+    x0 = lm.systems.henon().initial_states(20, 0)
     found = lm.divergence(m, x0, transient=100, window=(0, 30), seed=0)
     plain = lm.divergence(lm.systems.henon(), x0, transient=100, window=(0, 30), seed=0)
     assert found.exponent == pytest.approx(2 * plain.exponent)

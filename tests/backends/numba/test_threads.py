@@ -24,7 +24,7 @@ from lyapmap.core.propagate import random_frame
 
 
 def with_threads(name, count, **parameters):
-    inner = systems.create(name, **parameters).propagate.__self__
+    inner = systems.create(name, **parameters).inner
     inner = getattr(inner, "_one", inner)
     return NumbaMap(inner.rule, state_shape=inner.state_shape, parameters=inner.parameters, threads=count)
 

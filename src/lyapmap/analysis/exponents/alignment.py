@@ -248,11 +248,9 @@ class _Run:
         self.x = step_states(self.map, self.x, n_steps=self.transient)
         self._record()
         thin = max(1, self.n_steps // RECORDS)
-        at = getattr(self.map, "at", None)
         for step in range(self.n_steps):
             with quiet():
-                now = at(self.transient + step) if at else self.map
-                x, tangents = now.jvp(self.x, self.frame)
+                x, tangents = self.map.at(self.transient + step).jvp(self.x, self.frame)
                 frame, r = self.ops.qr(tangents)
                 product = np.triu(self.ops.to_numpy(r).astype(np.float64)) @ self.coefficients
                 lengths = np.linalg.norm(product, axis=1)

@@ -106,10 +106,8 @@ class CovariantRun:
         Both passes take this very step: a block of a compiled map may round otherwise, and chaos
         would tear the passes apart.
         """
-        at = getattr(self.map, "at", None)
         with quiet():
-            now = at(self.transient + step) if at else self.map
-            self.x, tangents = now.jvp(self.x, self.frame)
+            self.x, tangents = self.map.at(self.transient + step).jvp(self.x, self.frame)
             self.frame, r = self.ops.qr(tangents)
         return self.ops.log_abs_diagonal(r), r
 

@@ -105,7 +105,7 @@ class _Followed:
             return False
         self.done += 1
         self.extent.see()
-        if not hasattr(self.map, "at"):
+        if not self.map.depends_on_step:
             before = self.watch.repeats.copy()
             self.watch.see(self.pairs.x, np.zeros((self.b, 1)), 1)
             self.repeats_since[self.watch.repeats & ~before] = self.done

@@ -30,7 +30,7 @@ CERTAIN = 3.0
 def derivative_error(tangent_map: TangentMap, dtype: str) -> float:
     """Relative error of a map's derivative: a rounding, or what differences leave."""
     eps = float(np.finfo(dtype).eps)
-    return eps ** (2 / 3) if "differences" in str(getattr(tangent_map, "derivative", "")) else eps
+    return eps ** (2 / 3) if "differences" in tangent_map.derivative else eps
 
 
 def growth_rounding(tangent_map: TangentMap, dtype: str) -> float:
@@ -184,7 +184,7 @@ class _Products:
             logs = np.log(np.abs(np.linalg.eigvals(monodromy))) + self._log_scale[:, None]
         logs[~usable] = np.nan
         # A multiplier of a flow is never zero, but may be far below all others, where eigenvalues are rounding.
-        if hasattr(self.map, "time_per_step"):
+        if self.map.is_flow:
             floor = logs.max(axis=1, keepdims=True) + np.log(ROUNDINGS * np.finfo(self.ops.dtype).eps)
             logs[~(logs > floor)] = np.nan  # also where all underflow
         return -np.sort(-logs, axis=1), residual

@@ -219,8 +219,7 @@ class _Samples:
     def advance(self, step: int) -> None:
         """One step; -inf is the log growth of a point that has left, so that it counts for nothing."""
         ops = self.map.ops
-        at = getattr(self.map, "at", None)
-        now = at(step) if at else self.map
+        now = self.map.at(step)
         with quiet():
             # A point that has left waits at its start: its row stays, as noise belongs to rows.
             image, tangents = now.jvp(ops.from_numpy(self.x), ops.from_numpy(self.product.directions))

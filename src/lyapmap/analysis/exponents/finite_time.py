@@ -322,7 +322,7 @@ class _Run:
     def _stretch(self, n_steps: int) -> Values:
         """Logarithms (b, k) of the largest singular values of D f^n_steps."""
         # A map of the step may depend on the number of the row: its batch is not cut.
-        rows = self.b if hasattr(self.map, "at") else max(1, CHUNK_VALUES // self.n**2)
+        rows = self.b if self.map.depends_on_step else max(1, CHUNK_VALUES // self.n**2)
         parts, states = [], []
         for start in range(0, self.b, rows):
             x, logs = self._stretch_of(self.x[start : start + rows], n_steps)
@@ -340,11 +340,9 @@ class _Run:
         product = self.ops.from_numpy(np.broadcast_to(np.eye(self.n), (b, self.n, self.n)).copy())
         scale = np.zeros(b)
         every, since = 1, 0  # often enough that products stay within the range of floating point
-        at = getattr(self.map, "at", None)
         with quiet():
             for step in range(1, n_steps + 1):
-                now = at(self.step + step - 1) if at else self.map
-                x, product = now.jvp(x, product)
+                x, product = self.map.at(self.step + step - 1).jvp(x, product)
                 since += 1
                 if since >= every or step == n_steps:
                     size = self.ops.norm(product)

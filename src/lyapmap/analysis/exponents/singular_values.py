@@ -197,7 +197,7 @@ def jacobian_spectrum(
 def _requested(function: TangentFunction, n_values: int | str | None, m: int, n: int) -> tuple[int, bool]:
     """How many values, and whether by the block iteration."""
     most = min(m, n)
-    transposed = hasattr(function, "vjp")
+    transposed = function.has_vjp
     if n_values == "all" or (n_values is None and m <= ALL_UP_TO):
         return most, False
     if n_values is None:
@@ -244,7 +244,7 @@ def _leading(
         q, r = ops.qr(image)
         small = ops.to_numpy(r).astype(np.float64)
         values = np.linalg.svd(small, compute_uv=False)[:, :k]
-        back = function.vjp(z, q)  # type: ignore[attr-defined]
+        back = function.vjp(z, q)
         # |J'q - V r'|, what is left of the range of J' outside the frame.
         outside = ops.to_numpy(back - ops.matmul(frame, ops.transpose(r))).astype(np.float64)
         scale = np.maximum(values[:, 0], np.finfo(float).tiny)

@@ -39,7 +39,7 @@ class Summary:
         A tangent's image carries noise of the size of one rounding of the largest growth; what is
         left of it after orthogonalization cannot be smaller.
         """
-        if getattr(self.run.map, "orthonormalizes_within", False) and self.coarsest == self.run.ops.dtype:
+        if self.run.map.orthonormalizes_within and self.coarsest == self.run.ops.dtype:
             return -np.inf
         noise = np.log(np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
         return float(largest + noise / self.run.qr_every)
@@ -210,10 +210,10 @@ class Summary:
             size = float(np.abs(mean).max())
             error = rounding(self.coarsest, self.run.n, size) + self._contracted() * rate
             # A map's own figure may be known less well than to rounding; no more than a quarter of what fails is it.
-            error = max(error, float(getattr(self.run.map, "log_abs_det_tolerance", 0.0)) * rate / AGREES)
+            error = max(error, self.run.map.log_abs_det_tolerance * rate / AGREES)
             residual, total = sum_rule["residual"], sum_rule["log_det"]
             name, words = "sum rule", "sum of all exponents against log|det J| over the same steps; error: rounding"
-            if rate_unit(self.run.map) == "per unit time" and hasattr(self.run.map, "log_abs_det"):
+            if rate_unit(self.run.map) == "per unit time" and self.run.map.log_abs_det_is_independent:
                 name, words = "divergence", "sum of all exponents against the mean divergence along the orbit"
             found.append(Check(name, total + residual, total, error, words))
         moving = np.isfinite(stderr) & (stderr > 0)
@@ -240,7 +240,7 @@ class Summary:
         if rate_unit(self.run.map) == "per unit time" and np.isfinite(mean[0]) and mean[0] > -orbit.CERTAIN * stderr[0]:
             i = int(np.nanargmin(np.abs(mean)))
             found.append(worst("flow", mean[i], 0.0, stderr[i], f"exponent {i + 1}, of the direction along the flow"))
-        known = getattr(self.run.map, "known", None)
+        known = self.run.map.known
         if known is not None and moving.any():
             many = min(self.k, len(known.exponents))
             off = np.zeros(many) if known.standard_error is None else np.array(known.standard_error[:many])
@@ -329,7 +329,7 @@ class Summary:
         if self.k != self.run.n or not np.isfinite(exponents).all():
             return None
         total = float(exponents.sum()) * rate
-        known = getattr(self.run.map, "mean_log_abs_det", None)
+        known = self.run.map.mean_log_abs_det
         if known is not None:
             log_det = float(known) * rate
             return {"sum": total, "log_det": log_det, "log_det_stderr": 0.0, "residual": total - log_det}

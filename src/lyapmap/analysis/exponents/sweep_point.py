@@ -82,15 +82,15 @@ def measure(tangent_map: TangentMap, x0: Any, task: Task, seed: int) -> Point:
 
 
 def _start(tangent_map: TangentMap, task: Task, seed: int) -> Any:
-    own = getattr(tangent_map, "initial_states", None)
+    own = tangent_map.initial_states(task.n_trajectories, seed)
     if own is None:
         raise LyapmapError("x0: expected states to start from, as the map has no initial_states of its own")
-    return own(task.n_trajectories, seed)
+    return own
 
 
 def _settled(tangent_map: TangentMap, x: Array, n_steps: int) -> Array:
     """States after the transient; in one go where the map is compiled."""
-    if hasattr(tangent_map, "at") or not hasattr(tangent_map, "propagate"):
+    if tangent_map.depends_on_step or not tangent_map.compiled:
         return step_states(tangent_map, x, n_steps=n_steps)
     frame = np.zeros((x.shape[0], dimension(tangent_map.state_shape), 1))
     frame[:, 0] = 1.0
@@ -99,7 +99,7 @@ def _settled(tangent_map: TangentMap, x: Array, n_steps: int) -> Array:
 
 def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed: int) -> None:
     align = task.transient
-    if not hasattr(tangent_map, "at"):
+    if not tangent_map.depends_on_step:
         # Frames align in far fewer steps than states may need to reach the attractor.
         align = min(task.transient, ALIGN) if dimension(tangent_map.state_shape) > 1 else 0
         x = _settled(tangent_map, x, task.transient - align)

@@ -79,7 +79,7 @@ class TangentRun:
         self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
         self.step = 0
         self.planned = self.n_steps + self.transient_steps
-        self.autonomous = not hasattr(tangent_map, "at")
+        self.autonomous = not tangent_map.depends_on_step
         self.statistics = GrowthStatistics(self.b, k)
         self.watch = RepeatWatch(tangent_map, x, k)
         self.determinants = GrowthStatistics(self.b, 1)
@@ -216,11 +216,10 @@ class TangentRun:
     def _blocks(self, length: int, count: int, statistics: GrowthStatistics | None) -> list[_Block]:
         """Carry states and frames over blocks of steps, from where the run stands."""
         measured = statistics is not None and self._wants_determinants()
-        cheap = getattr(self.map, "log_abs_det_in_blocks", True)
-        compiled = self.autonomous and hasattr(self.map, "log_abs_det") and cheap
-        if measured and not cheap:
+        in_blocks = self.autonomous and self.map.log_abs_det_in_blocks
+        if measured and self.map.log_abs_det_is_independent and not self.map.log_abs_det_in_blocks:
             measured, self._looks = self._looks % DEAR_EVERY == 0, self._looks + 1
-        if measured and not compiled:
+        if measured and not in_blocks:
             blocks: list[_Block] = []
             x, frame = self.x, self.frame
             for i in range(count):
@@ -282,7 +281,7 @@ class TangentRun:
         )
 
     def _wants_determinants(self) -> bool:
-        return self.k == self.n <= FULL_UP_TO and getattr(self.map, "mean_log_abs_det", None) is None
+        return self.k == self.n <= FULL_UP_TO and self.map.mean_log_abs_det is None
 
     def _beside_determinants(self, x: Array, frame: Array, n_steps: int, done: int) -> _Block:
         """A block, with log|det J| taken along its first steps beside the growth over the same steps."""

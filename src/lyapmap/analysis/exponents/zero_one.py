@@ -21,7 +21,7 @@ from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import as_tangent_map
+from lyapmap.core.map import as_tangent_map, resembles_map
 from lyapmap.core.results import Result, Status, provenance
 
 Values = NDArray[np.float64]
@@ -207,7 +207,7 @@ def _series(
 ) -> tuple[Values, Any, str]:
     """Series (b, N), the map that they come from, and whether it escaped."""
     tangent_map, escape = None, ""
-    if hasattr(given, "apply"):
+    if resembles_map(given):
         tangent_map = as_tangent_map(given)
         if x0 is None:
             raise LyapmapError("x0: a map needs initial states")

@@ -65,10 +65,10 @@ def _starts(search: OrbitSearch, x0: Any, region: Any, rng: np.random.Generator)
         return np.asarray(search.ops.to_numpy(rows), np.float64), "x0"
     if region is not None:
         return None, "region"
-    own = getattr(search.map, "initial_states", None)
+    own = search.map.initial_states(STARTS, rng)
     if own is None:
         raise LyapmapError("x0: expected states to start from, or a region to draw guesses from, got neither")
-    return np.asarray(own(STARTS, rng), np.float64), "the map's own region"
+    return np.asarray(own, np.float64), "the map's own region"
 
 
 def _box(region: Any, n: int) -> tuple[_Values, _Values]:

@@ -131,7 +131,7 @@ def interval_map(
     tangent_map = as_tangent_map(map)
     if dimension(tangent_map.state_shape) != 1:
         raise ShapeError(f"map: expected states of one value, got shape {tuple(tangent_map.state_shape)}")
-    if hasattr(tangent_map, "at"):
+    if tangent_map.depends_on_step:
         raise LyapmapError("map: expected one that does not depend on the step")
     x = np.linspace(low, high, n_grid)
     image, slope = _graph(tangent_map, x)

@@ -182,7 +182,7 @@ def periodic_orbits(
     ('saddle',)
     """
     tangent_map = as_tangent_map(map)
-    if hasattr(tangent_map, "at"):
+    if tangent_map.depends_on_step:
         raise LyapmapError("map: a map that depends on the step has no cycles")
     p = whole("period", period, 1)
     max_iterations = whole("max_iterations", max_iterations, 1)

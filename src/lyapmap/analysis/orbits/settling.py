@@ -103,7 +103,7 @@ def settling(
     ([0.9575, -0.9575], [0.75, 0.25])
     """
     tangent_map = as_tangent_map(map)
-    if hasattr(tangent_map, "at"):
+    if tangent_map.depends_on_step:
         raise LyapmapError("map: a map that depends on the step (noise, input) does not come to rest")
     n_steps, longest = whole("n_steps", n_steps, 1), whole("longest_period", longest_period, 1)
     eps = float(np.finfo(tangent_map.ops.dtype).eps)

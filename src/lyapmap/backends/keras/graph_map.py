@@ -24,7 +24,7 @@ from lyapmap.backends.keras.tangents import (
     without_forward,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import JACOBIAN_CHUNK, dimension
+from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
 Tensor = Any
@@ -41,7 +41,7 @@ LIVE_TENSORS = 8
 """Tensors of the largest layer that are alive at once while tangents pass through it, about."""
 
 
-class TensorFlowMap:
+class TensorFlowMap(TangentMap):
     """A TensorFlow function of a batch of states. Users get one from `wrap_tensorflow` or `wrap_keras`.
 
     Attributes

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.keras.start import tensorflow
 from lyapmap.core.errors import LyapmapError, PrecisionError
+from lyapmap.core.ops import ArrayOps
 
 Tensor = Any
 """A tensor of TensorFlow."""
 
 
-class TensorFlowOps:
+class TensorFlowOps(ArrayOps):
     """`ArrayOps` of TensorFlow's eager tensors.
 
     Parameters

@@ -14,7 +14,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow import FlowMap, audit, finite_time
 from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme, too_stiff
-from lyapmap.core.map import jacobian_from_jvp
+from lyapmap.core.map import Blocks, TangentMap
 from lyapmap.core.stiff_flow import Automatic
 
 __all__ = ["CompiledFlow", "LaneRule", "RowRule"]
@@ -37,7 +37,7 @@ GAUSS = np.array([*_HALF_GAUSS, 0.417959183673469, *reversed(_HALF_GAUSS)])
 
 
 @final
-class CompiledFlow:
+class CompiledFlow(TangentMap):
     """The time-tau map of a compiled vector field.
 
     Parameters
@@ -60,6 +60,10 @@ class CompiledFlow:
     make one step of the flow; frames are orthonormalized only after the last of them. With
     `Automatic` trajectories whose steps become too many go on by `FlowMap`, which is not compiled.
     """
+
+    is_flow = True
+    compiled = True
+    log_abs_det_is_independent = True
 
     def __init__(
         self,
@@ -99,12 +103,12 @@ class CompiledFlow:
         self._described = {"numba": version("numba")} | (provenance or {}) | {"tau": self.time_per_step}
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         stiff = {key: value for key, value in self._generic.provenance.items() if key == "stiff"}
         return self._described | self.scheme.described | stiff
 
     @property
-    def log_abs_det_tolerance(self) -> float:
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
         """Accuracy per step to which `log_abs_det` agrees with the growth of a full frame."""
         if self._lanes:
             return self.scheme.tolerance(self.state_shape[0], 0, self._rate)
@@ -132,19 +136,34 @@ class CompiledFlow:
             y[stuck], u[stuck] = self._generic.jvp(x[stuck], v[stuck])
         return y, u
 
-    def jacobian(self, x: Block) -> Block:
-        matrices: Block = jacobian_from_jvp(self, x)
-        return matrices
-
-    def propagate(self, x: Block, frame: Block, n_steps: int, qr_every: int = 1) -> tuple[Block, Block, Block]:
-        """States, frames and log growth (b, k) after a block of steps; see `lyapmap.core.propagate`."""
+    def propagate(
+        self,
+        x: Block,
+        frame: Block,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Block, Block, Block]:
+        if not self.carries(frame_dtype):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
         states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every)
         return states[0], frames[0], totals[0]
 
     def propagate_blocks(
-        self, x: Block, frame: Block, n_blocks: int, n_steps: int, qr_every: int = 1
-    ) -> tuple[Block, Block, Block]:
-        """States, frames and log growth after each of several blocks; see `lyapmap.core.propagate`."""
+        self,
+        x: Block,
+        frame: Block,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        if not self.carries(frame_dtype):
+            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         qr_every = whole("qr_every", qr_every, 1)
         self._audit(x)
         states, frames, totals = self._one.propagate_blocks(
@@ -158,7 +177,7 @@ class CompiledFlow:
                 states[i, stuck], frames[i, stuck] = now, tangents
         return states, frames, totals
 
-    def log_abs_det(self, x: Block, n_steps: int) -> Block:
+    def log_abs_det(self, x: Block, n_steps: int, *, first_step: int = 0) -> Block:
         """Integral of the field's divergence along the orbits, (b,), which knows nothing of tangents."""
         if not self._lanes:
             total = np.zeros(len(x))

@@ -20,7 +20,7 @@ from lyapmap.backends.numba.lane_kernels import LANES
 from lyapmap.backends.numba.threads import in_parts
 from lyapmap.core.differences import CENTRAL_DIFFERENCES, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import dimension, jacobian_from_jvp
+from lyapmap.core.map import Blocks, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
 ANALYTIC = "analytic"
@@ -36,7 +36,7 @@ __all__ = ["LaneRule", "NumbaMap", "RowRule", "wrap_numba"]
 
 
 @final
-class NumbaMap:
+class NumbaMap(TangentMap):
     """A compiled map. Users get one from `wrap_numba`, the catalogue builds its own from rules.
 
     Parameters
@@ -60,6 +60,8 @@ class NumbaMap:
     diagonal of R.
     """
 
+    compiled = True
+
     def __init__(
         self,
         rule: Rule,
@@ -81,8 +83,9 @@ class NumbaMap:
         self._n = dimension(state_shape)
         self._kernels: dict[tuple[str, int], Callable[..., None]] = {}
         # Of a flow it is the integral of the divergence, which needs no determinant.
-        if isinstance(basis(rule), LaneRule) and (self._n <= WRITTEN_OUT or isinstance(rule, FlowRule)):
-            self.log_abs_det = self._log_abs_det  # absent where core's own way is the better one
+        self.log_abs_det_in_blocks = isinstance(basis(rule), LaneRule) and (
+            self._n <= WRITTEN_OUT or isinstance(rule, FlowRule)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled code stays behind when a map travels to another process.
@@ -105,20 +108,38 @@ class NumbaMap:
         return y, u
 
     def jacobian(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        matrices: NDArray[np.float64] = jacobian_from_jvp(self, self._states(x))
+        matrices: NDArray[np.float64] = super().jacobian(self._states(x))
         return matrices
 
     def propagate(
-        self, x: NDArray[np.float64], frame: NDArray[np.float64], n_steps: int, qr_every: int = 1
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """States, frames and log growth (b, k) after a block of steps; see `lyapmap.core.propagate`."""
+        self,
+        x: NDArray[np.float64],
+        frame: NDArray[Any],
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64]]:
+        if not self.carries(frame_dtype):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
         states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every)
         return states[0], frames[0], totals[0]
 
     def propagate_blocks(
-        self, x: NDArray[np.float64], frame: NDArray[np.float64], n_blocks: int, n_steps: int, qr_every: int = 1
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        self,
+        x: NDArray[np.float64],
+        frame: NDArray[Any],
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
         """States (m, b, n), frames (m, b, n, k) and log growth (m, b, k) after each of m blocks of steps."""
+        if not self.carries(frame_dtype):
+            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         if qr_every < 1:
             raise LyapmapError(f"qr_every: expected at least 1 step, got {qr_every}")
         x = self._states(x)
@@ -141,8 +162,10 @@ class NumbaMap:
         self._in_threads(carry, len(x), n_blocks * n_steps * self._n * (k + 1))
         return states, frames, totals
 
-    def _log_abs_det(self, x: NDArray[np.float64], n_steps: int) -> NDArray[np.float64]:
-        """Sum of log|det J| over a block of steps, (b,); see `lyapmap.core.propagate`."""
+    def log_abs_det(self, x: NDArray[np.float64], n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        """Sum of log|det J| over a block of steps, (b,), by compiled code where that is the better way."""
+        if not self.log_abs_det_in_blocks:
+            return super().log_abs_det(x, n_steps)
         x = self._states(x).copy()
         total = np.zeros(len(x))
         kernel = self._kernel("log_det")

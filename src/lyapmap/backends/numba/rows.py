@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.numba.compile import FunctionRule
-from lyapmap.core.map import dimension
+from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
 
-class NumbaRows:
+class NumbaRows(TangentMap):
     """The map of a `FunctionRule`, row by row."""
 
     def __init__(self, made: Any) -> None:

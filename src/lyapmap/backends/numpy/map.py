@@ -22,7 +22,7 @@ from lyapmap.core.differences import (
     tangents_by_differences,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import dimension, jacobian_from_jvp
+from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
@@ -38,7 +38,7 @@ _ROWS = 4096
 """States that go through the function at once when tangents are taken numerically."""
 
 
-class NumpyMap:
+class NumpyMap(TangentMap):
     """A NumPy function of a batch of states. Built by `wrap_numpy`."""
 
     def __init__(
@@ -91,7 +91,7 @@ class NumpyMap:
 
     def jacobian(self, x: NDArray[Any]) -> NDArray[Any]:
         if self._jacobian is None:
-            return jacobian_from_jvp(self, x)
+            return super().jacobian(x)
         matrices = np.asarray(self._jacobian(x.reshape(-1, *self.state_shape)))
         return matrices.reshape(len(x), self._n, self._n)
 

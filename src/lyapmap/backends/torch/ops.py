@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lyapmap.core.errors import PrecisionError
+from lyapmap.core.ops import ArrayOps
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
-class TorchOps:
+class TorchOps(ArrayOps):
     """`ArrayOps` of torch tensors."""
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:

@@ -170,7 +170,7 @@ def beside_the_paper(records: dict[str, Record]) -> list[tuple[str, str, str]]:
 
 
 def _about(subject: CycleSubject) -> dict[str, Any]:
-    origin = getattr(subject.map, "provenance", {})
+    origin = subject.map.provenance
     return {
         "model": subject.name,
         "sha256": str(origin.get("sha256", "")),

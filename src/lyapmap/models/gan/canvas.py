@@ -25,6 +25,7 @@ from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.arguments import whole
 from lyapmap.core.driven import DrivenMap, driven
 from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.models.gan.config import NOISES
@@ -55,7 +56,7 @@ class Recurrence(nn.Module):
         return torch.cat([now, z], 1)
 
 
-class CanvasSteps:
+class CanvasSteps(TangentMap):
     """The joint map of state and noise, with the networks and running means of each step."""
 
     def __init__(self, blocks: list[TorchMap]) -> None:

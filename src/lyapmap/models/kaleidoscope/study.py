@@ -20,7 +20,7 @@ from lyapmap.study.table import number, with_limits
 
 def about(subject: KaleidoscopeSubject) -> dict[str, Any]:
     """Plain facts of a study: the model, the data."""
-    origin = getattr(subject.map, "provenance", {})
+    origin = subject.map.provenance
     return {
         "model": subject.name,
         "sha256": str(origin.get("sha256", "")),

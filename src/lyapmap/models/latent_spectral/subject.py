@@ -126,7 +126,7 @@ class LsdSubject(ImageSubject):
         if name == "model":
             return f"{self.name} {self.sha256} {'' if self.given is None else _digest(self.given.eta)}"
         if name == "against":
-            told = [f"{m.name} {getattr(m.map, 'provenance', {}).get('sha256', '')}" for m in self.against]
+            told = [f"{m.name} {m.map.provenance.get('sha256', '')}" for m in self.against]
             return " ".join([*told, *map(str, self.cycle)])
         return super()._mark(name)
 
