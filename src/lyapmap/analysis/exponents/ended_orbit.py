@@ -103,7 +103,7 @@ def find_recurrence(tangent_map: TangentMap, x: Array) -> Recurrence:
     tolerance = np.sqrt(np.finfo(ops.dtype).eps) * scale
     period = np.zeros(x.shape[0], np.int64)
     y = x
-    for p in range(1, (LONGEST_PERIOD_OF_FLOW if hasattr(tangent_map, "time_per_step") else LONGEST_PERIOD) + 1):
+    for p in range(1, (LONGEST_PERIOD_OF_FLOW if tangent_map.is_flow else LONGEST_PERIOD) + 1):
         y = step_states(tangent_map, y, n_steps=1)
         back = (ops.norm(y - x) <= tolerance) & (period == 0)
         period[back] = p
