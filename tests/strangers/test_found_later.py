@@ -7,6 +7,8 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.analysis.exponents.ended_orbit import LONGEST_PERIOD_OF_FLOW, find_recurrence
+from lyapmap.core.map import TangentMap
+from lyapmap.core.ops import NumpyOps
 
 FAST = 1e4
 """A rate whose growth over one tau, exp(-5000), is no number."""
@@ -67,13 +69,16 @@ def test_an_image_that_rounding_holds_still_is_not_flat():
 
 
 def test_orbits_of_flows_are_not_followed_for_long():
-    class Counted:
+    class Counted(TangentMap):
         steps = 0
-        state_shape, ops, time_per_step = (1,), lm.wrap(lambda x: x, state_shape=1).ops, 1.0
+        state_shape, ops, time_per_step = (1,), NumpyOps(), 1.0
 
         def apply(self, x):
             self.steps += 1
             return x + 1
+
+        def jvp(self, x, v):
+            return self.apply(x), v
 
     counted = Counted()
     assert find_recurrence(counted, np.zeros((1, 1))).period[0] == 0
