@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
+from lyapmap.analysis.exponents.recordings import measured_rows
 from lyapmap.core.errors import LyapmapError
 from series_samples import henon_points, logistic_series, lorenz_points
 
@@ -184,3 +185,11 @@ def test_what_is_no_series(series, words):
 def test_a_flow_with_noise():
     series = lorenz_points(3000, 0.05)[0, :, 0]
     assert covers(series + 0.01 * series.std() * rng().normal(size=len(series)), 0.9056, dt=0.05)
+
+
+def test_a_tensor_of_half_precision_is_a_series_like_any_other() -> None:
+    torch = pytest.importorskip("torch")
+    values = torch.sin(torch.arange(300.0)).to(torch.bfloat16)
+    rows = measured_rows(values)
+    assert rows.dtype == np.float64
+    np.testing.assert_array_equal(rows[:, 0], values.float().numpy())

@@ -28,6 +28,8 @@ MENDS = {
     "T": "give numbers, not text",
 }
 """What would do, by the kind of an array's values."""
+MISSING = ("NoneType", "NAType", "NaTType", "MaskedConstant")
+"""Types of what stands for a value that is not there, by name, so that no library need be loaded."""
 
 
 def as_points(values: Any, name: str = "points") -> Points:
@@ -88,10 +90,7 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
     Traceback (most recent call last):
     lyapmap.core.errors.LyapmapError: points: expected real numbers, got None (NoneType) in row 0
     """
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        if not hasattr(np, str(values.dtype).rpartition(".")[2]):  # bfloat16, which NumPy has not
-            values = values.float()
+    values = on_host(values)
     if hasattr(values, "toarray"):
         raise LyapmapError(f"{name}: expected an array, got a sparse {type(values).__name__}; give {name}.toarray()")
     refuse_masked(values, name)
@@ -102,7 +101,7 @@ def real_array(values: Any, name: str) -> NDArray[Any]:
     except TypeError as error:
         raise LyapmapError(f"{name}: expected an array, got {type(values).__name__} ({error})") from None
     if array.dtype.kind == "O":
-        array = _numbers_of(array, name)
+        array = numbers_of(array, name)
     if array.dtype.kind == "V" and array.dtype.names is None:  # bfloat16 and its like, as JAX has them
         with suppress(TypeError, ValueError):
             array = array.astype(np.float64)
@@ -128,8 +127,20 @@ def refuse_masked(values: Any, name: str) -> None:
         )
 
 
-def _numbers_of(array: NDArray[Any], name: str) -> NDArray[np.float64]:
-    """An array of objects that are real numbers, as tables of mixed columns give them."""
+def on_host(values: Any) -> Any:
+    """A tensor of torch as NumPy can read it; anything else as it is."""
+    if not hasattr(values, "detach"):
+        return values
+    values = values.detach().cpu()
+    # NumPy has no bfloat16.
+    return values if hasattr(np, str(values.dtype).rpartition(".")[2]) else values.float()
+
+
+def numbers_of(array: NDArray[Any], name: str, *, gaps: bool = False) -> NDArray[np.float64]:
+    """An array of objects that are real numbers, as tables of mixed columns give them.
+
+    With `gaps`, None and the missing values of pandas and of masked arrays are NaN.
+    """
     if array.ndim == 0:
         raise ShapeError(f"{name}: expected an array of numbers, got {type(array.item()).__name__}")
     numbers = np.empty(array.shape)
@@ -137,7 +148,7 @@ def _numbers_of(array: NDArray[Any], name: str) -> NDArray[np.float64]:
         try:
             if isinstance(value, str | bytes):
                 raise TypeError
-            numbers[place] = float(value)
+            numbers[place] = np.nan if gaps and type(value).__name__ in MISSING else float(value)
         except (TypeError, ValueError):
             text = repr(value) if len(repr(value)) < 30 else type(value).__name__
             raise LyapmapError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import numbers_of, on_host
 from lyapmap.core.sampling import regular_times, with_gaps
 
 Values = NDArray[np.float64]
@@ -78,8 +79,7 @@ def measured_rows(series: Any, name: str = "series") -> Values:
     """Numbers (N, m) in float64, NaN where one is missing or masked."""
     if hasattr(series, "dims") and hasattr(series, "transpose") and "time" in series.dims:
         series = series.transpose("time", ...)
-    if hasattr(series, "detach"):
-        series = series.detach().cpu()
+    series = on_host(series)
     array = series if isinstance(series, np.ma.MaskedArray) else _plain(series, name)
     if array.dtype.kind not in "fiub":
         raise LyapmapError(f"{name}: expected real numbers, got dtype {array.dtype}")
@@ -103,22 +103,7 @@ def _plain(series: Any, name: str) -> NDArray[Any]:
         raise ShapeError(f"{name}: expected (N,) or (N, m), got rows of different lengths") from None
     if array.dtype.names:
         raise LyapmapError(f"{name}: expected numbers, got named columns {', '.join(array.dtype.names)}; take one")
-    if array.dtype.kind != "O":
-        return array
-    numbers = np.empty(array.shape)
-    for place, value in np.ndenumerate(array):
-        missing = value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant")
-        try:
-            numbers[place] = np.nan if missing else _real(value)
-        except (TypeError, ValueError):
-            raise LyapmapError(f"{name}: expected real numbers, got {value!r} in row {place[0]}") from None
-    return numbers
-
-
-def _real(value: Any) -> float:
-    if isinstance(value, str | bytes):
-        raise TypeError
-    return float(value)
+    return numbers_of(array, name, gaps=True) if array.dtype.kind == "O" else array
 
 
 def _an_array(part: Any) -> bool:
