@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MOST_LINES = 200
 """Pairs that are drawn one by one."""
 
+SIGMAS = 2.0
+"""Standard errors that a band or a bar reaches to either side."""
+
 
 def draw_divergence(result: Divergence) -> Figure:
     """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread.

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from lyapmap.analysis.exponents.entropy import ExpansionEntropy
 
-SIGMAS = 2.0
 FEW_LEFT = 0.05
 """Fraction of samples left below which they are drawn on a logarithmic scale."""
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lyapmap.analysis.dimension.correlation import CorrelationDimension
     from lyapmap.analysis.exponents.series import SeriesExponent
 
-SIGMAS = 2.0
-"""Standard errors that a band reaches to either side."""
 
 
 def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
@@ -156,7 +154,3 @@ def _name(result: Any, otherwise: str) -> str:
     return str(result.provenance.get("model") or result.provenance.get("map") or otherwise)
 
 
-def _say(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=style.GREY)
-    axes.set_xticks([])
-    axes.set_yticks([])

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from lyapmap.analysis.exponents.sweep import Sweep
 
-SIGMAS = 2.0
 DRAWN = 6
 """Exponents drawn in colours of their own."""
 FEW = 40

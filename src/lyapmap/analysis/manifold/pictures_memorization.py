@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lyapmap.analysis.manifold.memorization import Memorization
 
-BINS = 50
+COPY_BINS = 50
 COLUMNS = 8
 CELL, GAP = 56, 14
 """Pixels of an image at least, and between images."""
@@ -57,7 +57,7 @@ def draw_memorization(result: Memorization) -> Figure:
 def _draw_distances(axes: Axes, result: Memorization) -> None:
     both = np.concatenate([result.distance, result.reference_distance])
     top = float(np.quantile(both, 0.995)) * 1.05 or 1.0
-    bins = np.linspace(0, top, BINS + 1).tolist()
+    bins = np.linspace(0, top, COPY_BINS + 1).tolist()
     reference = "training, each without itself" if result.settings.get("reference") == "training" else "held out"
     style.dress(axes, title="Nearest training sample", x="distance", y="part of the samples")
     for values, colour, label in (

@@ -27,7 +27,6 @@ from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeErr
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
-Tensor = Any
 
 AGREEMENT = 1e4
 """Roundings, relative to the largest value, within which forward and reverse mode must agree."""
