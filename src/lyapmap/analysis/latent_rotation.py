@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.latent import Floats
-
-if TYPE_CHECKING:
-    from lyapmap.analysis.latent_basis import LatentBasis
 
 
 def turned(z: Floats, first: Floats, second: Floats, angle: float) -> Floats:

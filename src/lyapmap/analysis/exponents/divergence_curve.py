@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 
-Values = NDArray[np.float64]
+from lyapmap.analysis.exponents.pairs import Values
 
 BLOCKS = 16
 """Stretches of time that are left out in turn to find the statistical error."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents import ended_orbit as orbit
+from lyapmap.analysis.exponents.ended_orbit import CERTAIN, TORUS, UNDETERMINED, counted, describe, find_recurrence
 from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
 from lyapmap.core.map import rate_unit
 
@@ -33,7 +33,7 @@ class Endings:
     names: list[str]
 
     def in_words(self) -> str:
-        return orbit.counted(self.names)
+        return counted(self.names)
 
 
 def find_endings(
@@ -51,7 +51,7 @@ def find_endings(
     repeats = run.watch.repeats
     if run.lost() is not None or run.statistics.steps == 0:
         never = np.zeros(b, bool)
-        return Endings(np.zeros(b, np.int64), never, never, [orbit.UNDETERMINED] * b)
+        return Endings(np.zeros(b, np.int64), never, never, [UNDETERMINED] * b)
     # The error of one trajectory: from its own variation, or judged from that of their mean.
     leading = int(per_trajectory.mean(axis=0).argmax())
     together = float(np.nan_to_num(stderr[leading], posinf=np.inf)) * np.sqrt(b)
@@ -59,11 +59,11 @@ def find_endings(
     constant = error <= rounding  # growth that does not vary goes on as it is
     exponential = run.statistics.grows_exponentially() | (constant & (largest > zero))
     error = np.where(exponential | constant, error, np.fmax(error, np.where(largest > 0, largest, 0.0)))
-    certain = np.maximum(orbit.CERTAIN * error, zero)
+    certain = np.maximum(CERTAIN * error, zero)
     period = np.zeros(b, np.int64)
     closed = repeats | (largest <= certain)
     if run.autonomous and closed.any():
-        period = orbit.find_recurrence(run.map, run.x).period
+        period = find_recurrence(run.map, run.x).period
     # Around a cycle the multipliers tell more than growth over a part of the run.
     largest = np.where(repeats, run.watch.growth, largest)
     exact = np.full(b, np.nan)
@@ -73,7 +73,7 @@ def find_endings(
     largest, error = np.where(on_cycle, exact, largest), np.where(on_cycle, 0.0, error)
     unstable = closed & (on_cycle | repeats) & (largest > zero)
     names = [
-        orbit.describe(
+        describe(
             float(largest[t]),
             float(error[t]),
             int(period[t]),
@@ -88,11 +88,11 @@ def find_endings(
         # A flow's orbit has an exponent of zero along itself; only a second one makes a torus.
         second = np.sort(per_trajectory, axis=1)[:, -2] if run.statistics.totals.shape[1] > 1 else np.full(b, np.nan)
         for t, name in enumerate(names):
-            if name == orbit.TORUS and not abs(second[t]) <= certain[t]:
-                names[t] = orbit.LIMIT_CYCLE if second[t] < 0 else orbit.UNDETERMINED
+            if name == TORUS and not abs(second[t]) <= certain[t]:
+                names[t] = LIMIT_CYCLE if second[t] < 0 else UNDETERMINED
             elif name.startswith("neutral cycle") and second[t] < -certain[t]:
-                names[t] = orbit.LIMIT_CYCLE  # whose period is a multiple of tau
-    wandering = (orbit.CHAOTIC, orbit.TORUS, orbit.LIMIT_CYCLE, orbit.UNDETERMINED)
+                names[t] = LIMIT_CYCLE  # whose period is a multiple of tau
+    wandering = (CHAOTIC, TORUS, LIMIT_CYCLE, UNDETERMINED)
     settled = np.array([name not in wandering for name in names])
     return Endings(np.where(settled, period, 0), unstable & repeats, exponential, names)
 
@@ -108,6 +108,6 @@ def on_cycles(run: TangentRun, periods: NDArray[np.int64]) -> NDArray[np.float64
         if n <= FULL_UP_TO:  # all of space is invariant, whatever the frame
             every = np.broadcast_to(np.eye(n), (len(rows), n, n))
             frame = frame if k == n else ops.from_numpy(every, run.frame_dtype)
-        exponents = orbit.cycle_exponents(run.map, x, frame, int(period))
+        exponents = cycle_exponents(run.map, x, frame, int(period))
         exact[rows] = exponents[:, :k]
     return exact

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold import label_sequences as labelled
 from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.analysis.proportions import variance_of_mean, wilson
@@ -214,8 +213,8 @@ def transitions(
     if not sequences:
         raise LyapmapError("states: no trajectory has two finite states in a row, there is no transition")
     k = len(known)
-    counts = labelled.transition_counts(sequences, k)
-    places = labelled.usual_order(counts) if order is None else np.searchsorted(known, cycle).tolist()
+    counts = transition_counts(sequences, k)
+    places = usual_order(counts) if order is None else np.searchsorted(known, cycle).tolist()
     summary = _summary(sequences, counts, places, float(level))
     if order is None and not _followed(summary, places):
         places = []
@@ -258,13 +257,13 @@ def _summary(
     expected = (counts + 0.5) / (left + k / 2)
     successor = np.full(k, -1)
     successor[places] = places[1:] + places[:1]
-    kept, runs, cut = labelled.holding(sequences, successor)
+    kept, runs, cut = holding(sequences, successor)
     accuracy = float(np.concatenate(kept).mean())
     correlated, independent = variance_of_mean(kept)
-    rates, bias = labelled.conditional_entropies(sequences, k)
+    rates, bias = conditional_entropies(sequences, k)
     # What is left of a constant surprise is the spread of the entropy itself, a chi-square.
     free = int((counts > 0).sum() - (left > 0).sum())
-    surprise = labelled.surprises(sequences, matrix)
+    surprise = surprises(sequences, matrix)
     entropy = float(np.concatenate(surprise).mean()) + free / (2 * n)
     return {
         "matrix": matrix,
@@ -274,10 +273,10 @@ def _summary(
         "accuracy_interval": wilson(accuracy, n * independent / correlated if correlated else n, level),
         "runs": runs,
         "runs_cut": cut,
-        "dwell_counts": labelled.stays(sequences, k),
+        "dwell_counts": stays(sequences, k),
         "dwell_mean": dwell,
         "occupation": np.bincount(np.concatenate(sequences), minlength=k) / sum(map(len, sequences)),
-        "stationary": labelled.stationary(matrix),
+        "stationary": stationary(matrix),
         "entropy_rate": entropy + 0.0,
         "entropy_stderr": math.sqrt(variance_of_mean(surprise)[0] + free / (2 * n**2)),
         "memory_rates": rates,
