@@ -32,6 +32,8 @@ ANALYTIC = frozenset({
 })  # fmt: skip
 """Operations that complex numbers with a tiny imaginary part go through exactly, wherever they are defined."""
 
+_Array = NDArray[Any]
+
 
 class DualArray(Dual):
     """Dual numbers that NumPy's functions take."""
