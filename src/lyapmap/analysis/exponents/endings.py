@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import CERTAIN, TORUS, UNDETERMINED, counted, describe, find_recurrence
+from lyapmap.analysis.exponents.ended_orbit import CERTAIN, CHAOTIC, LIMIT_CYCLE, TORUS, UNDETERMINED, counted, cycle_exponents, describe, find_recurrence
 from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
 from lyapmap.core.map import rate_unit
 
