@@ -22,7 +22,6 @@ from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_functions import FUNCTIONS, LINEAR, MULTILINEAR, by_direction
 from lyapmap.backends.numpy.dual_values import OpaqueError, as_dual
 
-
 ANALYTIC = frozenset({
     "add", "subtract", "multiply", "divide", "negative", "positive", "square", "reciprocal", "power", "matmul",
     "exp", "log", "sin", "cos", "sinh", "cosh", "tanh", "sqrt", "sum", "mean",
