@@ -211,7 +211,7 @@ class Teller:
 
     @contextmanager
     def training(self) -> Iterator[Callable[[Any], None]]:
-        from lyapmap.analysis.progress import reporting
+        from lyapmap.core.run import reporting
 
         self.now = "training"
         with reporting(not self.quiet, "training") as report:
