@@ -7,7 +7,7 @@ from lyapmap._late import late
 __getattr__, __dir__ = late(
     __name__,
     {
-        "ManifoldMetrics": ".result",
+        "ManifoldMetrics": ".metrics",
         "RealManifold": ".metrics",
         "manifold_metrics": ".metrics",
     },
