@@ -82,7 +82,7 @@ AT_THE_TOP = {
     "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
-GROUND = {"numpy", "xarray"}
+GROUND = {"numpy", "rich", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
     "core/tiles.py": {"backends"},  # distances of torch
