@@ -6,15 +6,18 @@ stands in `TangentMap.propagate`, which is the definition; compiled maps have th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.map import TangentMap, dimension, unchecked
-from lyapmap.core.ops import Array
+from lyapmap.core.ops import Array, ArrayOps
 from lyapmap.core.ops import quiet as quiet
+from lyapmap.core.workers import divided, may_run_together, side_by_side
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,17 @@ def propagate(
     -------
     Carried
     """
-    qr_every = whole("qr_every", qr_every, 1)
-    carry = unchecked(tangent_map).propagate
-    return Carried(*carry(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step))
+    blocks = propagate_blocks(
+        tangent_map,
+        x,
+        frame,
+        n_blocks=1,
+        n_steps=n_steps,
+        qr_every=qr_every,
+        frame_dtype=frame_dtype,
+        first_step=first_step,
+    )
+    return blocks[0]
 
 
 def propagate_blocks(
@@ -101,9 +112,52 @@ def propagate_blocks(
 ) -> list[Carried]:
     """Carry states and frames over blocks of `n_steps` each; what `propagate` gives after every one."""
     qr_every = whole("qr_every", qr_every, 1)
-    carry = unchecked(tangent_map).propagate_blocks
-    blocks = carry(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
-    return [Carried(*block) for block in zip(*blocks, strict=True)]
+    completed = unchecked(tangent_map)
+    ops = completed.ops
+
+    def carried(rows: slice | None, n_blocks: int, n_steps: int) -> list[Carried]:
+        states, frames = (x, frame) if rows is None else (x[rows], frame[rows])
+        if n_blocks == 1:
+            block = completed.propagate(
+                states, frames, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+            )
+            return [Carried(*block)]
+        blocks = completed.propagate_blocks(
+            states, frames, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
+        return [Carried(*block) for block in zip(*blocks, strict=True)]
+
+    def probes() -> list[Callable[[], list[bytes]]]:
+        return [partial(_bits, ops, partial(carried, rows, 1, min(n_steps, 2))) for rows in parts[:4]]
+
+    row_work = 0.0 if completed.depends_on_step else completed.row_work
+    parts: list[slice | None] = [*divided(int(x.shape[0]), row_work)]
+    if len(parts) < 2:
+        parts = [None]
+    calls = [partial(carried, rows, n_blocks, n_steps) for rows in parts]
+    work = row_work * x.shape[0] * (frame.shape[2] + 1) * n_steps * n_blocks
+    if len(parts) > 1 and ops.threads() > 1 and not may_run_together(completed, ops, probes):
+        return _joined(ops, [side_by_side(ops, [call], work)[0] for call in calls])
+    return _joined(ops, side_by_side(ops, calls, work))
+
+
+def _bits(ops: ArrayOps, call: Callable[[], list[Carried]]) -> list[bytes]:
+    (block,) = call()
+    return [ops.to_numpy(block.x).tobytes(), block.log_growth.tobytes()]
+
+
+def _joined(ops: ArrayOps, parts: list[list[Carried]]) -> list[Carried]:
+    """Blocks of all rows, from those of each part of them."""
+    if len(parts) == 1:
+        return parts[0]
+    return [
+        Carried(
+            ops.concatenate([block.x for block in blocks], 0),
+            ops.concatenate([block.frame for block in blocks], 0),
+            np.concatenate([block.log_growth for block in blocks]),
+        )
+        for blocks in zip(*parts, strict=True)
+    ]
 
 
 def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> NDArray[np.float64]:

@@ -99,6 +99,22 @@ class SameTangents(WrappedMap):
     def log_abs_det_tolerance(self) -> float:
         return self.inner.log_abs_det_tolerance
 
+    @property
+    def row_work(self) -> float:
+        return self.inner.row_work
+
+    @property
+    def low_tangent_dtype(self) -> str | None:
+        return self.inner.low_tangent_dtype
+
+    def with_tangents(self, dtype: str) -> TangentMap:
+        inner = self.inner.with_tangents(dtype)
+        if inner is self.inner:
+            return self
+        low = copy.copy(self)
+        low.inner = inner
+        return low
+
     def propagate(
         self,
         x: Array,
