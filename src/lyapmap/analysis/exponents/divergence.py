@@ -15,8 +15,9 @@ from lyapmap.analysis.exponents.linear_region import LEAST_STEPS, find_line, lin
 from lyapmap.analysis.exponents.pairs import ALIGN_STEPS, Escape, Extent, Pairs, Values, resolution
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, as_states, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.results import Cause, Result, Status, provenance
 from lyapmap.core.run import Report, reporting

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.covariant import GradedProduct
 from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
 from lyapmap.core.results import Cause, Result, Status, provenance
 from lyapmap.core.run import Report, reporting

@@ -12,8 +12,9 @@ from typing import Any
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
 from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
 from lyapmap.core.arguments import interval, positive, seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_states, as_tangent_map, dimension
+from lyapmap.core.map import Map, as_states, dimension
 from lyapmap.core.results import provenance
 from lyapmap.core.run import Report, reporting
 

@@ -18,8 +18,9 @@ from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time, 
 from lyapmap.analysis.exponents.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
 from lyapmap.core.arguments import seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import as_tangent_map, resembles_map
+from lyapmap.core.map import resembles_map
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report, reporting
 

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report, reporting
