@@ -100,7 +100,6 @@ CIRCLES_YET = [
     ("lyapmap.cli.common", "lyapmap.cli.source"),
     ("lyapmap.backends.function", "lyapmap.backends.torch.function"),
     ("lyapmap.backends.torch.distances", "lyapmap.core.tiles"),
-    ("lyapmap.core.differences", "lyapmap.core.map", "lyapmap.core.vouching", "lyapmap.core.map"),
 ]
 """Circles that have to be opened."""
 

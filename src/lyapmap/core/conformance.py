@@ -556,7 +556,7 @@ class OwnStates(Look):
         """Whether states that are taken in one number are taken in others; where they are taken in none, it passes."""
         name = "rows independent"
         for b in (1, 2, 3, 4):
-            numbers = [self.apply(np.tile(self.x[:b], (copies, 1))) is not None for copies in (1, 2, 5)]
+            numbers = [self.apply(np.tile(self.x[:b], (copies, 1))) is not None for copies in (1, 2, 2 * len(self.x))]
             if any(numbers) and not all(numbers):
                 return Finding(name, False, np.inf, self.rows_within, KNOWS_NUMBERS)
         return Finding(name, True, 0.0, self.rows_within, "")
