@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.ended_orbit import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, MapError
+from lyapmap.core.arguments import given, whole
+from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
-from lyapmap.core.results import Cause, Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 _Values = NDArray[np.float64]
 
@@ -428,9 +427,7 @@ def covariant_vectors(
         "n_steps": whole("n_steps", n_steps, 1),
         "n_vectors": k,
         "transient": whole("transient", transient, 0),
-        "backward_transient": None
-        if backward_transient is None
-        else whole("backward_transient", backward_transient, 0),
+        "backward_transient": given(whole, "backward_transient", backward_transient, 0),
         "split": split,
         "sample_every": whole("sample_every", sample_every, 1),
         "n_trajectories": int(x.shape[0]),
@@ -438,68 +435,54 @@ def covariant_vectors(
     usual = math.isqrt(settings["n_steps"] + (backward_transient or GUESSED_BACKWARD)) + 1
     every = usual if checkpoint_every is None else checkpoint_every
     settings["checkpoint_every"] = whole("checkpoint_every", every, 1)
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
-    run = CovariantRun(tangent_map, x, settings, rng)
-    with reporting(progress, "covariant vectors") as report:
-        try:
-            run.forward(report)
-            if not run.lost:
-                run.backward(report)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-    settings["backward_transient"] = run.whole_length - run.n_steps
-    status, cause, message = _verdict(run)
-    measured = run.statistics.steps > 0 and not run.lost
-    known = np.where((np.arange(k) < run.resolved) & measured, 1.0, np.nan)
+    run = Run("covariant vectors", tangent_map, seed=seed, progress=progress)
+    frames = CovariantRun(tangent_map, x, settings, run.rng)
+    with run.steps() as report:
+        frames.forward(report)
+        if not frames.lost:
+            frames.backward(report)
+    settings["backward_transient"] = frames.whole_length - frames.n_steps
+    measured = frames.statistics.steps > 0 and not frames.lost
+    known = np.where((np.arange(k) < frames.resolved) & measured, 1.0, np.nan)
     rate = known / time_per_step(tangent_map)
     result = CovariantVectors(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(_verdict(frames)),
         settings=settings,
-        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
-        exponents=run.statistics.mean() * rate,
-        stderr=run.statistics.stderr() * rate,
-        per_trajectory=run.statistics.per_trajectory() * rate,
-        qr_exponents=run.qr_growth.mean(axis=0) / settings["n_steps"] * rate,
-        vectors=run.vectors,
-        states=run.states,
-        steps=run.sampled,
-        angles=run.angles,
-        split=run.split,
-        backward_residual=run.residual,
+        exponents=frames.statistics.mean() * rate,
+        stderr=frames.statistics.stderr() * rate,
+        per_trajectory=frames.statistics.per_trajectory() * rate,
+        qr_exponents=frames.qr_growth.mean(axis=0) / settings["n_steps"] * rate,
+        vectors=frames.vectors,
+        states=frames.states,
+        steps=frames.sampled,
+        angles=frames.angles,
+        split=frames.split,
+        backward_residual=frames.residual,
         state_shape=tuple(tangent_map.state_shape),
         unit=rate_unit(tangent_map),
     )
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
-def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
+def _verdict(run: CovariantRun) -> Verdict:
     if run.lost:
-        return run.status, Cause.NONE, run.lost
+        return Verdict(run.status, run.lost)
     bad = np.flatnonzero(~(run.residual[: run.resolved] <= TOLERANCE))
     if bad.size:
         which = ", ".join(str(i + 1) for i in bad)
-        return (
+        return Verdict(
             Status.NOT_CONVERGED,
-            Cause.NONE,
-            (
-                f"vectors {which} still depend on where the backward pass began (residual up to "
-                f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal"
-            ),
+            f"vectors {which} still depend on where the backward pass began (residual up to "
+            f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal",
         )
     if run.resolved < run.k:
-        return (
+        return Verdict(
             Status.UNRESOLVED,
-            Cause.NONE,
-            (
-                f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
-                f"leaves nothing but rounding of them; take n_vectors={run.resolved}"
-            ),
+            f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
+            f"leaves nothing but rounding of them; take n_vectors={run.resolved}",
         )
     if np.isposinf(run.statistics.stderr()).any():
         # The vectors stand: only what is averaged over time is open.
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
-        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for error bars"
-    return Status.OK, Cause.NONE, ""
+        return Verdict(Status.UNRESOLVED, f"{run.n_steps} steps of {of} are too few for error bars", Cause.TOO_SHORT)
+    return Verdict()

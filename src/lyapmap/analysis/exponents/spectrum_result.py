@@ -16,7 +16,8 @@ from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Run
 
 AGREES = 4.0
 """Standard errors within which two numbers agree; the worst of many stays below."""
@@ -128,7 +129,7 @@ class Summary:
         noise = np.log(np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
         return float(largest + noise / self.run.qr_every)
 
-    def result(self, settings: dict[str, Any], origin: dict[str, Any], interrupted: bool) -> LyapunovSpectrum:
+    def result(self, settings: dict[str, Any], run: Run) -> LyapunovSpectrum:
         """Everything that the run gathered."""
         lost = self.run.lost()
         statistics = self.run.statistics
@@ -139,9 +140,8 @@ class Summary:
         endings = find_endings(self.run, per_trajectory, within, stderr, rounding=self.rounding, zero=self.zero)
         folds = statistics.folds()
         grows = endings.exponential.any() & ((folds > np.log(2)) | (stderr <= self.rounding))
-        exact = (
-            on_cycles(self.run, endings.period) if lost is None and endings.period.all() and not interrupted else None
-        )
+        whole = lost is None and endings.period.all() and not run.interrupted
+        exact = on_cycles(self.run, endings.period) if whole else None
         if exact is not None and not np.isnan(exact[:, 0]).any():
             per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
             # Identical cycles leave nothing uncertain; different ones differ by what they are.
@@ -172,7 +172,9 @@ class Summary:
         checks = self._checks(
             np.where(under, np.nan, mean) * rate, known, per_trajectory, within, order, sum_rule, lost
         )
-        status, cause, message = self._verdict(lost, collapsed, under, interrupted, stderr, checks)
+        verdict = self._verdict(lost, collapsed, under, stderr, checks)
+        ending = run.ending(verdict, done=f"{statistics.steps} of {self.run.n_steps} steps")
+        status = ending["status"]
         mean, stderr = np.where(under, np.nan, mean), np.where(under, np.nan, stderr)
         attractor = endings.in_words()
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:
@@ -182,8 +184,10 @@ class Summary:
         if status is not Status.ESCAPED and statistics.steps:
             group = group_trajectories(per_trajectory, within, endings.period)
         groups = self._groups(group, per_trajectory, within, endings, under) if group.any() else ()
-        if groups and not message:
-            message = f"the trajectories lie on {len(groups)} attractors, see groups: the means belong to none of them"
+        if groups and not ending["message"]:
+            ending["message"] = (
+                f"the trajectories lie on {len(groups)} attractors, see groups: the means belong to none of them"
+            )
         dimension_ = self._dimension(mean, stderr, covariance, attractor)
         too_short = bool(np.isposinf(stderr).any())
         positive = grows & (mean > np.maximum(orbit.CERTAIN * stderr, self.zero)) & (not too_short)
@@ -192,11 +196,8 @@ class Summary:
         steps, history = statistics.history() if statistics.steps else nothing
         error_steps, errors = statistics.error_history() if statistics.steps else nothing
         return LyapunovSpectrum(
-            status=status,
-            cause=cause,
-            message=message,
+            **ending,
             settings=settings | {"qr_every_used": self.run.qr_every},
-            provenance=origin,
             exponents=mean * rate,
             stderr=stderr * rate,
             per_trajectory=np.where(under, np.nan, per_trajectory) * rate,
@@ -370,44 +371,41 @@ class Summary:
         lost: str | None,
         collapsed: NDArray[np.bool_] | bool,
         under: NDArray[np.bool_],
-        interrupted: bool,
         stderr: NDArray[np.float64],
         checks: tuple[dict[str, Any], ...],
-    ) -> tuple[Status, Cause, str]:
+    ) -> Verdict:
         steps, b = self.run.statistics.steps, self.run.b
         if lost is not None:
-            return (Status.ESCAPED if self.run.escaped.any() else Status.UNRESOLVED), Cause.NONE, lost
+            return Verdict(Status.ESCAPED if self.run.escaped.any() else Status.UNRESOLVED, lost)
         count = int(np.sum(collapsed))
         if count:
             if b == 1:
-                return Status.COLLAPSED, Cause.NONE, "the computed orbit repeats exactly although it is unstable"
+                return Verdict(Status.COLLAPSED, "the computed orbit repeats exactly although it is unstable")
             message = f"{count} of {b} computed orbits repeat exactly although they are unstable"
-            return Status.COLLAPSED, Cause.NONE, message
-        if interrupted:
-            return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {steps} of {self.run.n_steps} steps"
+            return Verdict(Status.COLLAPSED, message)
         if np.isposinf(stderr).any():
             of = f"{b} trajectories" if b > 1 else "one trajectory"
             length = self.run.statistics.batch_steps
             blocks = f" in batches of {length}" if length > 1 else ""
             message = f"{_many(steps, 'step')} of {of}{blocks} {'is' if steps == 1 else 'are'} too few for error bars"
-            return Status.NOT_CONVERGED, Cause.TOO_SHORT, message
+            return Verdict(Status.NOT_CONVERGED, message, Cause.TOO_SHORT)
         error = float(stderr[0]) / time_per_step(self.run.map)
         if self.run.tolerance is not None and not error <= self.run.tolerance:
             message = (
                 f"standard error {error:.2g} of the largest exponent is above the tolerance {self.run.tolerance:.2g}"
             )
-            return Status.NOT_CONVERGED, Cause.TOLERANCE, message
+            return Verdict(Status.NOT_CONVERGED, message, Cause.TOLERANCE)
         for check in (Check(**values) for values in checks):
             if check.name in ("sum rule", "divergence") and abs(check.residual) > FAILS:
                 message = (
                     f"the exponents add up to {check.measured:.6g}, {check.words.split(' against ')[1].split(';')[0]} "
                     f"is {check.expected:.6g}: {abs(check.measured - check.expected):.2g} apart"
                 )
-                return Status.NOT_CONVERGED, Cause.CROSS_CHECK, message
+                return Verdict(Status.NOT_CONVERGED, message, Cause.CROSS_CHECK)
         if under.any():
             many = "1 exponent lies" if under.sum() == 1 else f"{int(under.sum())} exponents lie"
-            return Status.UNRESOLVED, Cause.NONE, f"{many} under the floor that {self.coarsest} can resolve"
-        return Status.OK, Cause.NONE, ""
+            return Verdict(Status.UNRESOLVED, f"{many} under the floor that {self.coarsest} can resolve")
+        return Verdict()
 
     def _sum_rule(self, exponents: NDArray[np.float64], rate: float) -> dict[str, float] | None:
         if self.k != self.run.n or not np.isfinite(exponents).all():
