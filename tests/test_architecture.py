@@ -87,7 +87,6 @@ GROUND = {"numpy", "rich", "xarray"}
 DOORS = {
     "core/tiles.py": {"backends"},  # distances of torch
     "files/papers.py": {"models"},  # what the papers say of themselves
-    "views/__init__.py": {"training"},  # a public name, loaded late
 }
 """Files that look upwards, by name and late, and at what."""
 SEEN_YET = {
