@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import decorrelation_time
-from lyapmap.analysis.exponents.growth import Straight, local_slope, straight_part
+from lyapmap.analysis.exponents.straight import Straight, local_slope, straight_part
 from lyapmap.analysis.neighbors.graph import METRICS, drop_duplicates, pairs_within
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift
+from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
@@ -192,7 +192,7 @@ class CorrelationDimension(Result):
         "pairs": ("radius",),
         "local_slope": ("radius",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_correlation_dimension"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_correlation_dimension"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float

@@ -70,7 +70,7 @@ class Alignment(Result):
         "decay_rate": ("trajectory",),
         "decay_stderr": ("trajectory",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_covariant.draw_alignment"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_alignment"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
 
     log_gali: Values

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import ZERO, growth_rounding
+from lyapmap.analysis.exponents.endings import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.errors import LyapmapError, MapError
@@ -311,7 +311,7 @@ class CovariantVectors(Result):
         "angles": ("trajectory", "sample"),
         "backward_residual": ("exponent",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_covariant.draw_covariant"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
         Status.UNRESOLVED: "use float64, or ask for fewer vectors",

@@ -162,7 +162,7 @@ class FiniteTimeExponents(Result):
         "exponents": ("trajectory", "window", "exponent"),
         "window_starts": ("window",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_finite_time"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_finite_time"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
     }

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import RepeatWatch, starts_on_cycle
+from lyapmap.analysis.exponents.endings import RepeatWatch, starts_on_cycle
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-from lyapmap.analysis.exponents.linear_region import LEAST_STEPS, find_line, line_through, slope_error, usable_end
+from lyapmap.analysis.exponents.straight import LEAST_STEPS, find_line, line_through, slope_error, usable_end
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lyapmap.analysis.exponents.endings import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
+from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, as_tangent_map, dimension

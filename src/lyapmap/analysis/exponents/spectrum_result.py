@@ -8,8 +8,21 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents import ended_orbit as orbit
-from lyapmap.analysis.exponents.endings import Endings, find_endings, group_trajectories, on_cycles
+from lyapmap.analysis.exponents.endings import (
+    CERTAIN,
+    LIMIT_CYCLE,
+    TORUS,
+    UNDETERMINED,
+    ZERO,
+    Endings,
+    counted,
+    derivative_error,
+    find_endings,
+    group_trajectories,
+    growth_rounding,
+    on_cycles,
+    starts_on_cycle,
+)
 from lyapmap.analysis.exponents.growth import FEWEST_FOLDS
 from lyapmap.analysis.exponents.kaplan_yorke import KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.exponents.tangent_run import TangentRun
@@ -115,8 +128,8 @@ class Summary:
         # A run that stopped while it grew carries more directions than it has statistics of.
         self.k = run.statistics.totals.shape[1]
         self.coarsest = min(run.ops.dtype, run.frame_dtype)  # "float32" < "float64"
-        self.rounding = orbit.growth_rounding(run.map, self.coarsest)
-        self.zero = max(orbit.ZERO, self.rounding)
+        self.rounding = growth_rounding(run.map, self.coarsest)
+        self.zero = max(ZERO, self.rounding)
 
     def _floor(self, largest: float) -> float:
         """Growth per step under which rounding in the map's arithmetic hides an exponent.
@@ -179,7 +192,7 @@ class Summary:
         attractor = endings.in_words()
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:
             mean, stderr = np.full(self.k, np.nan), np.full(self.k, np.nan)
-            attractor = orbit.UNDETERMINED if status is Status.UNRESOLVED else str(status)
+            attractor = UNDETERMINED if status is Status.UNRESOLVED else str(status)
         group = np.zeros(self.run.b, np.int64)
         if status is not Status.ESCAPED and statistics.steps:
             group = group_trajectories(per_trajectory, within, endings.period)
@@ -190,7 +203,7 @@ class Summary:
             )
         dimension_ = self._dimension(mean, stderr, covariance, attractor)
         too_short = bool(np.isposinf(stderr).any())
-        positive = grows & (mean > np.maximum(orbit.CERTAIN * stderr, self.zero)) & (not too_short)
+        positive = grows & (mean > np.maximum(CERTAIN * stderr, self.zero)) & (not too_short)
         entropy = self._entropy(mean, stderr, covariance, positive, attractor) if not too_short else (np.nan, np.nan)
         nothing = np.zeros(0, np.int64), np.zeros((0, self.k))
         steps, history = statistics.history() if statistics.steps else nothing
@@ -236,7 +249,7 @@ class Summary:
         if positive.any():
             variance = max(float(covariance[np.ix_(positive, positive)].sum()), 0.0)
             return float(mean[positive].sum()), float(np.sqrt(variance))
-        none = orbit.UNDETERMINED not in attractor or mean[0] < -orbit.CERTAIN * stderr[0]
+        none = UNDETERMINED not in attractor or mean[0] < -CERTAIN * stderr[0]
         return (0.0, 0.0) if none and not np.isnan(mean[0]) else (np.nan, np.nan)
 
     def _groups(
@@ -263,10 +276,10 @@ class Summary:
                     error, np.where(np.abs(mean) * statistics.steps < 4 * np.log(statistics.steps), np.abs(mean), 0)
                 )
             covariance = np.diag(np.nan_to_num(error, nan=0.0, posinf=np.inf) ** 2)
-            dimension_ = self._dimension(mean, error, covariance, orbit.counted(names))
+            dimension_ = self._dimension(mean, error, covariance, counted(names))
             found.append(
                 {
-                    "attractor": orbit.counted(names),
+                    "attractor": counted(names),
                     "trajectories": count,
                     "exponents": [float(v) for v in mean * rate],
                     "stderr": [float(v) for v in error * rate],
@@ -322,7 +335,7 @@ class Summary:
         found.append(
             Check("frame", float(overlap), 0.0, float(tolerance), "orthonormality of the last frame; error: rounding")
         )
-        if rate_unit(self.run.map) == "per unit time" and np.isfinite(mean[0]) and mean[0] > -orbit.CERTAIN * stderr[0]:
+        if rate_unit(self.run.map) == "per unit time" and np.isfinite(mean[0]) and mean[0] > -CERTAIN * stderr[0]:
             i = int(np.nanargmin(np.abs(mean)))
             found.append(worst("flow", mean[i], 0.0, stderr[i], f"exponent {i + 1}, of the direction along the flow"))
         known = self.run.map.known
@@ -341,7 +354,7 @@ class Summary:
         """
         growth, eps = self.run.statistics.mean(), float(np.finfo(self.coarsest).eps)
         # Differences take shorter steps beside a jump, where they are less good than elsewhere.
-        error = eps if orbit.derivative_error(self.run.map, self.coarsest) == eps else np.sqrt(eps)
+        error = eps if derivative_error(self.run.map, self.coarsest) == eps else np.sqrt(eps)
         with np.errstate(invalid="ignore", over="ignore"):
             apart = (growth.max() - growth) * self.run.qr_every
             noise = error * FLOOR_MARGIN * np.sqrt(self.run.n) * np.exp(apart)
@@ -355,8 +368,8 @@ class Summary:
         The dimension jumps from 0 to 1 where the largest exponent goes through zero: rounding would
         throw a coin.
         """
-        if attractor in (orbit.TORUS, orbit.LIMIT_CYCLE):
-            mean = np.where(np.abs(mean) <= np.maximum(orbit.CERTAIN * stderr, self.zero), 0.0, mean)
+        if attractor in (TORUS, LIMIT_CYCLE):
+            mean = np.where(np.abs(mean) <= np.maximum(CERTAIN * stderr, self.zero), 0.0, mean)
         covariance = np.nan_to_num(covariance, nan=0.0, posinf=np.inf)
         return kaplan_yorke_with_error(mean, covariance, complete=self.k == self.run.n, zero=self.zero)
 
@@ -364,7 +377,7 @@ class Summary:
         """Trajectories that rounding has put on an unstable orbit; those started on one are meant."""
         if not unstable.any():
             return unstable
-        return unstable & ~orbit.starts_on_cycle(self.run.map, self.run.x0, self.run.x)
+        return unstable & ~starts_on_cycle(self.run.map, self.run.x0, self.run.x)
 
     def _verdict(
         self,

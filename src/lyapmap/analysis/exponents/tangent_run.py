@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import RepeatWatch
+from lyapmap.analysis.exponents.endings import FULL_UP_TO, RepeatWatch
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
 from lyapmap.core.map import TangentMap, dimension, time_per_step
@@ -16,8 +16,6 @@ from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
 from lyapmap.core.run import Report
 
-FULL_UP_TO = 64
-"""Largest dimension for which the full spectrum is the default and determinants are sampled."""
 BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_STEPS = 8

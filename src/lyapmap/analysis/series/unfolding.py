@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import cao, choose_delay, choose_dimension, decorrelation_time, embed_delay
 from lyapmap.analysis.neighbors.graph import neighbor_graph
+from lyapmap.analysis.series.delays import cao, choose_delay, choose_dimension, decorrelation_time, embed_delay
 from lyapmap.core.errors import LyapmapError
 
 Values = NDArray[np.float64]

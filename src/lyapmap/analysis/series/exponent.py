@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import recordings
-from lyapmap.analysis.exponents.growth import Straight, straight_part
-from lyapmap.analysis.exponents.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfolding, followed, second
+from lyapmap.analysis.exponents.straight import Straight, straight_part
+from lyapmap.analysis.series.delays import recordings
+from lyapmap.analysis.series.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfolding, followed, second
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result, Status, Verdict
@@ -84,7 +84,7 @@ class SeriesExponent(Result):
         "e1": ("dimensions",),
         "e2": ("dimensions",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_series_exponent"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_series_exponent"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
     }

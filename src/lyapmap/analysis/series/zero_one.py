@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time, measured_rows, one_recording
-from lyapmap.analysis.exponents.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
+from lyapmap.analysis.series.delays import choose_delay, decorrelation_time, measured_rows, one_recording
+from lyapmap.analysis.series.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import as_tangent_map, resembles_map
@@ -75,7 +75,7 @@ class ZeroOneTest(Result):
         "lags": ("lag",),
         "walk": ("step", "plane"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_zero_one"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_zero_one"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
     }
