@@ -139,6 +139,9 @@ class CycleRecipe:
         cycle_weight: float = 10.0,
         seed: int = 0,
         wishes: Wishes | None = None,
+        epochs: int = 0,
+        paper_epochs: int = 0,
+        decay_epochs: int = 0,
         device: str = "cpu",
     ) -> None:
         if len(classes) != config.categories:
@@ -179,18 +182,23 @@ class CycleRecipe:
             "cycle_weight": float(cycle_weight),
             "seed": int(seed),
         }
+        self._epochs, self._paper_epochs, self._decay_epochs = epochs, paper_epochs, decay_epochs
+        self._learning_rate = learning_rate
+        self._epoch = 0
+        self._bias = 0.0
         self._wishes = wishes or Wishes()
         if self._wishes.to_dict():
             self._settings["wishes"] = self._wishes.to_dict()
         self._exponent: ExponentTerm | None = None
         if self._wishes.exponent is not None:
             self._exponent = ExponentTerm(self._sample_states.to(device), self._wishes.exponent)
+            self._shipped_exponent = ExponentTerm(self._sample_states.to(device), self._wishes.exponent)
         self._pool: ReplayPool | None = None
         if self._wishes.replay:
             size = POOL_BATCHES * batch_size
             self._pool = ReplayPool(self._images, size=size, renewal=self._wishes.renewal)
         # The mean of the weights is what is saved and iterated; the discriminators meet the weights themselves.
-        self._mean = copy.deepcopy(self.model.G).requires_grad_(False) if self._wishes.average else None
+        self._mean = copy.deepcopy(self.model.G).requires_grad_(True) if self._wishes.average else None
         model = self.model
         betas = (beta1, 0.999)
         self._adam_generators = torch.optim.Adam([*model.G.parameters(), *model.F.parameters()], learning_rate, betas)
@@ -221,6 +229,12 @@ class CycleRecipe:
         self._settings["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
 
     def start_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        if self._decay_epochs:
+            rate = self._learning_rate * min(1.0, (self._epochs - epoch) / (self._decay_epochs + 1))
+            for adam in (self._adam_generators, self._adam_discriminators):
+                for group in adam.param_groups:
+                    group["lr"] = rate
         rng = np.random.default_rng([self._seed, epoch])
         used = self.steps_per_epoch * self._batch_size
         self._order = [torch.from_numpy(rng.permutation(len(images))[:used]) for images in self._images]
@@ -238,21 +252,38 @@ class CycleRecipe:
         # The discriminators judge here but do not learn: no gradients for their weights.
         model.D.requires_grad_(False)
         losses, by_g, by_f = model.generator_losses(batch, cycle_weight=self._cycle_weight)
-        steps = unrolled(model, by_g, self._wishes.unroll)
+        later = self._epoch >= self._paper_epochs
+        wishes = self._wishes if later else Wishes()
+        steps = unrolled(model, by_g, wishes.unroll)
         total = losses["total"]
-        if self._pool is not None:
+        if self._pool is not None and later:
             places, states = self._pool.draw(max(2, round(self._wishes.replay * self._batch_size)))
             steps.append(model.advance(states))
             if self._wishes.replay_cycle:
                 kept = model.cycle_loss(states, steps[-1])
                 total = total + self._wishes.replay_cycle * self._cycle_weight * kept
-        more = iterate_losses(model, batch, steps, self._wishes, self._workers.gathered)
-        total = total + more.get("iterates", 0.0) + self._wishes.diversity * more.get("diversity", 0.0)
-        if self._exponent is not None:
-            more["exponent"] = self._exponent.loss(model.G)
-            total = total + self._wishes.exponent_weight * more["exponent"]
+        more = iterate_losses(model, batch, steps, wishes, self._workers.gathered)
+        total = total + more.get("iterates", 0.0) + wishes.diversity * more.get("diversity", 0.0)
+        extra = None
+        if self._exponent is not None and later:
+            of = self._wishes.exponent_of
+            if of == "shipped" and self._mean is not None:
+                more["exponent"] = self._exponent.loss(self._mean)
+                extra = torch.autograd.grad(more["exponent"], list(self._mean.parameters()))
+            else:
+                if of == "corrected":
+                    with torch.no_grad():
+                        self._shipped_exponent.loss(self._mean)
+                    gap = self._shipped_exponent.exponent - self._exponent.exponent
+                    self._bias = 0.98 * self._bias + 0.02 * gap
+                more["exponent"] = self._exponent.loss(model.G, self._bias)
+                total = total + self._wishes.exponent_weight * more["exponent"]
+            more["exponent"] = torch.tensor(self._exponent.exponent)
         self._adam_generators.zero_grad()
         total.backward()
+        if extra is not None:
+            for p, g in zip(model.G.parameters(), extra, strict=True):
+                p.grad.add_(g, alpha=self._wishes.exponent_weight)
         self._workers.average_gradients(self._adam_generators)
         self._adam_generators.step()
         self._average()
@@ -262,7 +293,7 @@ class CycleRecipe:
         judged.sum().backward()
         self._workers.average_gradients(self._adam_discriminators)
         self._adam_discriminators.step()
-        if self._pool is not None:
+        if self._pool is not None and later:
             self._pool.put(places, steps[-1])
         losses |= more | {"total": total, "D": judged.sum()}
         return {name: loss.item() for name, loss in losses.items()}

@@ -18,7 +18,7 @@ from torch.func import jvp
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.cycle.network import CycleModel
 
-POOL = 64
+POOL = 32
 """States on the attractor that carry a tangent each."""
 RENEWAL = 8
 """Steps after which the oldest of them starts anew from the data: transients count for little."""
@@ -48,6 +48,8 @@ class Wishes:
         The largest exponent that G shall have, in nats per step.
     exponent_weight : float
         Weight of its squared error.
+    exponent_of : str
+        "shipped" (the network that is saved), "weights" or "corrected".
     average : float
         Weight of the past in the exponential mean of G's weights that is saved, in [0, 1); 0 saves
         the weights themselves.
@@ -60,6 +62,7 @@ class Wishes:
     diversity: float = 0.0
     exponent: float | None = None
     exponent_weight: float = 1.0
+    exponent_of: str = "shipped"
     average: float = 0.0
 
     def __post_init__(self) -> None:
@@ -170,7 +173,7 @@ class ExponentTerm:
         self._mean = target
         self._steps = 0
 
-    def loss(self, network: nn.Module) -> Tensor:
+    def loss(self, network: nn.Module, bias: float = 0.0) -> Tensor:
         """Its gradient is that of the squared error; its value too, once the mean has settled."""
         was_training = network.training
         network.eval()
@@ -180,7 +183,7 @@ class ExponentTerm:
         network.train(was_training)
         growth = moved.flatten(1).norm(dim=1).clamp_min(torch.finfo(moved.dtype).tiny).log().mean()
         self._mean = MEMORY * self._mean + (1 - MEMORY) * growth.item()
-        error = self._mean - self._target
+        error = self._mean - self._target + bias
         with torch.no_grad():
             self._x, self._v = image.detach().clone(), _unit(moved.detach())
             turn, due = divmod(self._steps, RENEWAL)
@@ -188,6 +191,11 @@ class ExponentTerm:
                 self._x[turn % POOL] = self._starts[turn % len(self._starts)]
         self._steps += 1
         return error**2 + 2 * error * (growth - growth.detach())
+
+    @property
+    def exponent(self) -> float:
+        """The largest exponent of late, nats per step."""
+        return self._mean
 
     def state(self) -> dict[str, Any]:
         """What resuming needs."""
