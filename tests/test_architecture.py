@@ -22,7 +22,7 @@ from lyapmap.core.map import TangentMap
 from lyapmap.models import PAPERS
 
 SOURCE = Path(lyapmap.__file__).parent
-LONGEST_FILE = 600
+LONGEST_FILE = 700
 
 FLOORS = (
     {"core"},
@@ -383,7 +383,7 @@ PLANTED = {
     "training/c.py": ("print('epoch')", "training/c.py:1: prints"),
     "cli/a.py": ("def f():\n    import torch", "cli/a.py:2: imports torch"),
     "cli/training_run.py": ("import torch", "cli/training_run.py:1: imports torch when it is loaded"),
-    "views/long.py": ("\n" * 601, "views/long.py: 601 lines, two ideas"),
+    "views/long.py": ("\n" * 701, "views/long.py: 701 lines, two ideas"),
 }
 
 

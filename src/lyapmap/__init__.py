@@ -28,8 +28,8 @@ _NAMES = {
     "Divergence": "lyapmap.analysis.exponents.divergence",
     "finite_time_exponents": "lyapmap.analysis.exponents.finite_time",
     "FiniteTimeExponents": "lyapmap.analysis.exponents.finite_time",
-    "grid": "lyapmap.analysis.exponents.grid",
-    "Grid": "lyapmap.analysis.exponents.grid",
+    "grid": "lyapmap.analysis.exponents.sweep",
+    "Grid": "lyapmap.analysis.exponents.sweep",
     "covariant_vectors": "lyapmap.analysis.exponents.covariant",
     "CovariantVectors": "lyapmap.analysis.exponents.covariant",
     "alignment": "lyapmap.analysis.exponents.alignment",
@@ -73,26 +73,26 @@ _NAMES = {
     "RealManifold": "lyapmap.analysis.manifold",
     "manifold_along": "lyapmap.analysis.manifold.along",
     "ManifoldAlong": "lyapmap.analysis.manifold.along",
-    "ManifoldMetric": "lyapmap.analysis.manifold.updates",
+    "ManifoldMetric": "lyapmap.analysis.manifold.along",
     "transitions": "lyapmap.analysis.manifold.transitions",
     "Transitions": "lyapmap.analysis.manifold.transitions",
     "embed": "lyapmap.analysis.manifold.embedding",
-    "Embedding": "lyapmap.analysis.manifold.embedding_result",
-    "EmbeddedStates": "lyapmap.analysis.manifold.embedded_states",
+    "Embedding": "lyapmap.analysis.manifold.embedding",
+    "EmbeddedStates": "lyapmap.analysis.manifold.embedding",
     "memorization": "lyapmap.analysis.manifold.memorization",
     "Memorization": "lyapmap.analysis.manifold.memorization",
     "battle": "lyapmap.analysis.battle",
     "BattleResult": "lyapmap.analysis.battle",
     "Contender": "lyapmap.analysis.battle",
-    "tournament": "lyapmap.analysis.tournament",
-    "Tournament": "lyapmap.analysis.tournament",
+    "tournament": "lyapmap.analysis.battle",
+    "Tournament": "lyapmap.analysis.battle",
     "load_model": "lyapmap.files.zoo",
     "jacobian_spectrum": "lyapmap.analysis.exponents.singular_values",
     "JacobianSpectrum": "lyapmap.analysis.exponents.singular_values",
     "wrap_function": "lyapmap.backends.function",
     "LatentBasis": "lyapmap.analysis.latent_basis",
     "LatentTriple": "lyapmap.core.latent",
-    "in_turn": "lyapmap.core.in_turn",
+    "in_turn": "lyapmap.core.sampling",
 }
 _MODULES = ("systems", "data", "models", "training", "views")
 
@@ -100,7 +100,7 @@ __all__ = ["__version__", *_NAMES, *_MODULES]  # names are loaded late
 
 if TYPE_CHECKING:
     from lyapmap import data, models, systems, training, views
-    from lyapmap.analysis.battle import BattleResult, Contender, battle
+    from lyapmap.analysis.battle import BattleResult, Contender, Tournament, battle, tournament
     from lyapmap.analysis.dimension.comparison import DimensionComparison, compare_dimensions
     from lyapmap.analysis.dimension.correlation import CorrelationDimension, correlation_dimension
     from lyapmap.analysis.dimension.estimator import IntrinsicDimensionEstimator
@@ -111,27 +111,22 @@ if TYPE_CHECKING:
     from lyapmap.analysis.exponents.divergence import Divergence, divergence
     from lyapmap.analysis.exponents.entropy import ExpansionEntropy, expansion_entropy
     from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents, finite_time_exponents
-    from lyapmap.analysis.exponents.grid import Grid, grid
     from lyapmap.analysis.exponents.kaplan_yorke import kaplan_yorke
     from lyapmap.analysis.exponents.series import SeriesExponent, from_series
     from lyapmap.analysis.exponents.singular_values import JacobianSpectrum, jacobian_spectrum
     from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum, lyapunov_spectrum
-    from lyapmap.analysis.exponents.sweep import Sweep, sweep
+    from lyapmap.analysis.exponents.sweep import Grid, Sweep, grid, sweep
     from lyapmap.analysis.exponents.zero_one import ZeroOneTest, zero_one_test
     from lyapmap.analysis.latent_basis import LatentBasis
-    from lyapmap.analysis.manifold.along import ManifoldAlong, manifold_along
-    from lyapmap.analysis.manifold.embedded_states import EmbeddedStates
-    from lyapmap.analysis.manifold.embedding import embed
-    from lyapmap.analysis.manifold.embedding_result import Embedding
+    from lyapmap.analysis.manifold.along import ManifoldAlong, ManifoldMetric, manifold_along
+    from lyapmap.analysis.manifold.embedding import EmbeddedStates, Embedding, embed
     from lyapmap.analysis.manifold.memorization import Memorization, memorization
     from lyapmap.analysis.manifold.metrics import ManifoldMetrics, RealManifold, manifold_metrics
     from lyapmap.analysis.manifold.transitions import Transitions, transitions
-    from lyapmap.analysis.manifold.updates import ManifoldMetric
     from lyapmap.analysis.orbits.burn_in import BurnIn, burn_in
     from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
     from lyapmap.analysis.orbits.settling import Settling, settling
     from lyapmap.analysis.orbits.trajectory import Trajectory, trajectory
-    from lyapmap.analysis.tournament import Tournament, tournament
     from lyapmap.backends import wrap
     from lyapmap.backends.flow import flow
     from lyapmap.backends.function import wrap_function
@@ -139,9 +134,9 @@ if TYPE_CHECKING:
     from lyapmap.core.conformance import check_map
     from lyapmap.core.driven import driven, random_inputs
     from lyapmap.core.errors import LyapmapError, RunError
-    from lyapmap.core.in_turn import in_turn
     from lyapmap.core.latent import LatentTriple
     from lyapmap.core.results import Status
+    from lyapmap.core.sampling import in_turn
     from lyapmap.files.zoo import load_model
 
 

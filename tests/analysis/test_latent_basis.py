@@ -12,8 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 import latent_triples
 import lyapmap as lm
-from lyapmap.analysis.latent_averages import gram_schmidt, quasi_eigenvectors
-from lyapmap.analysis.latent_rotation import cycle_phases, cycle_planes, shift
+from lyapmap.analysis.latent_basis import cycle_phases, cycle_planes, gram_schmidt, quasi_eigenvectors, shift
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 
 M = 8

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import lyapmap as lm
 from lyapmap.cli import app
 from lyapmap.cli.image_data import images_like
-from lyapmap.core.images import channels_first, laid_out
+from lyapmap.core.points import channels_first, laid_out
 from lyapmap.files.features import features
 from lyapmap.files.labels import classifier
 

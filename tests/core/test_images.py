@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyapmap.core.images import channels_first, channels_last, image_shape, laid_out
+from lyapmap.core.points import channels_first, channels_last, image_shape, laid_out
 
 sides = st.integers(1, 9)
 

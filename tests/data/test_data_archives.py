@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from lyapmap import data
 from lyapmap.core.errors import DataError
-from lyapmap.data import cifar, idx
+from lyapmap.data import idx
+from lyapmap.data import image_set as cifar
 
 
 def npz(path: Path, n: int = 25, shape: tuple[int, ...] = (6, 4, 3), **arrays: Any) -> Path:

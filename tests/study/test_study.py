@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.study.protocol import Sizes, size
 from lyapmap.study.stages import Bench, Stage
-from lyapmap.study.study import Study
+from lyapmap.study.study import Sizes, Study, size
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
-"""Two generators against each other: whose discriminator is fooled less by the other's samples.
-
-The generative adversarial metric (GAM) of D. J. Im, C. D. Kim, H. Jiang and R. Memisevic, "Generating images
-with recurrent adversarial networks" (2016), Sect. 4, with the uncertainty that the paper leaves out.
-"""
+"""How sure a proportion is, where what was counted is independent and where it is not."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +16,65 @@ from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.points import real_array
 from lyapmap.core.results import Result, Status, provenance
+
+FEWEST_BATCHES = 8
+"""Below, the spread of batch means says too little, and independence is assumed."""
+
+
+def wilson(p: Any, n: Any, level: float) -> NDArray[np.float64]:
+    """Score interval of a proportion (E. B. Wilson 1927): of some width even at 0 and 1.
+
+    Parameters
+    ----------
+    p : array
+        Proportions found.
+    n : array
+        Independent trials that each stands on; NaN limits where it is 0.
+    level : float
+
+    Returns
+    -------
+    (..., 2)
+
+    Examples
+    --------
+    >>> wilson(0.5, 100, 0.95).round(3).tolist()
+    [0.404, 0.596]
+    """
+    from scipy.stats import norm
+
+    p, n = np.asarray(p, np.float64), np.asarray(n, np.float64)
+    n = np.where(n > 0, n, np.nan)
+    z2 = float(norm.ppf((1 + level) / 2)) ** 2
+    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2) / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
+    # At 0 and 1 the limit is p itself, which rounding may miss.
+    return np.stack([np.minimum(middle - reach, p).clip(0), np.maximum(middle + reach, p).clip(max=1)], axis=-1)
+
+
+def variance_of_mean(series: list[NDArray[np.float64]]) -> tuple[float, float]:
+    """Variance of the mean of several series in time, by batch means, and by independence.
+
+    Parameters
+    ----------
+    series : list of (m,)
+
+    Returns
+    -------
+    correlated, independent : float
+        The first is never below the second.
+    """
+    values = np.concatenate(series)
+    independent = float(values.var()) / len(values)
+    length = math.ceil(math.sqrt(max(len(part) for part in series)))
+    batches = [
+        part[: len(part) // length * length].reshape(-1, length).mean(axis=1) for part in series if len(part) >= length
+    ]
+    means = np.concatenate(batches)
+    if len(means) < FEWEST_BATCHES:
+        return independent, independent
+    return max(float(means.var(ddof=1)) / len(means), independent), independent
+
 
 PRIOR = 0.5
 """Added to each count when rates are drawn (H. Jeffreys 1946): no error seen is not none at all."""
@@ -74,7 +130,7 @@ class BattleResult(Result):
         "r_test_interval": ("limit",),
         "r_sample_interval": ("limit",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures_battle.draw_battle"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_battle"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "give more samples and test data"}
 
     names: tuple[str, ...]
@@ -360,3 +416,124 @@ def _verdict(
     if r_sample < 1:
         return names[0], f"its discriminator is fooled {1 / r_sample:.3g} times less often"
     return names[1], f"its discriminator is fooled {r_sample:.3g} times less often"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tournament(Result):
+    """Battles of all pairs of m models; rows are model 1, columns model 2.
+
+    Attributes
+    ----------
+    names : tuple of str
+    test_errors : (m,)
+        Part of the test data that each discriminator calls generated; NaN without one.
+    sample_errors : (m, m)
+        Part of the samples of each generator (column) that each discriminator (row) calls real.
+    r_test, r_sample : (m, m)
+        Ratios (Eq. 10 of Im et al.); NaN on the diagonal and where a discriminator is missing.
+    outcome : (m, m)
+        1 where the row wins, -1 where the column does, 0 for a tie or no battle.
+    wins, losses, ties : (m,)
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "test_errors": ("model",),
+        "sample_errors": ("judge", "generator"),
+        "r_test": ("model", "opponent"),
+        "r_sample": ("model", "opponent"),
+        "outcome": ("model", "opponent"),
+        "wins": ("model",),
+        "losses": ("model",),
+        "ties": ("model",),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_tournament"
+
+    names: tuple[str, ...]
+    test_errors: NDArray[np.float64]
+    sample_errors: NDArray[np.float64]
+    r_test: NDArray[np.float64]
+    r_sample: NDArray[np.float64]
+    outcome: NDArray[np.int64]
+    wins: NDArray[np.int64]
+    losses: NDArray[np.int64]
+    ties: NDArray[np.int64]
+
+    @property
+    def ranking(self) -> list[str]:
+        """Names, most wins less losses first."""
+        return [self.names[i] for i in np.argsort(self.losses - self.wins, kind="stable")]
+
+
+def tournament(
+    models: Sequence[Any],
+    test_data: Any,
+    n: int = 2000,
+    *,
+    tolerance: float = 0.3,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int | None = None,
+    progress: bool | Report = False,
+    throw: bool = True,
+) -> Tournament:
+    """All battles among several models, each of which samples and judges once.
+
+    Parameters
+    ----------
+    models : sequence
+        Two or more, of different names, each as `battle` takes it.
+    test_data, n, tolerance, level, n_boot, seed, progress, throw
+        As of `battle`.
+
+    Returns
+    -------
+    Tournament
+
+    Raises
+    ------
+    LyapmapError, ShapeError, Interrupted
+        As of `battle`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import lyapmap as lm
+    >>> def normal(mean): return lambda n, seed: mean + np.random.default_rng(seed).standard_normal((n, 1))
+    >>> def judge(x): return (x[:, 0] > 0).astype(float)
+    >>> models = [lm.Contender(f"{mean:g}", normal(mean), judge) for mean in (-1.0, 1.0, 0.0)]
+    >>> lm.tournament(models, normal(1.0)(500, 9), seed=0).ranking
+    ['1', '0', '-1']
+    """
+    if len(models) < 2:
+        raise LyapmapError(f"models: expected two or more, got {len(models)}")
+    found = judged(models, test_data, n, seed=seed, progress=progress)
+    m = len(models)
+    r_test, r_sample = np.full((m, m), np.nan), np.full((m, m), np.nan)
+    outcome, fought = np.zeros((m, m), np.int64), np.zeros((m, m), bool)
+    battles: list[BattleResult] = []
+    for i in range(m):
+        for j in range(i + 1, m):
+            one = found.pair(i, j, tolerance=tolerance, level=level, n_boot=n_boot)
+            battles.append(one)
+            r_test[i, j], r_test[j, i] = one.r_test, 1 / one.r_test
+            r_sample[i, j], r_sample[j, i] = one.r_sample, 1 / one.r_sample
+            outcome[i, j] = {one.names[0]: 1, one.names[1]: -1}.get(one.winner, 0)
+            outcome[j, i] = -outcome[i, j]
+            fought[i, j] = fought[j, i] = bool(one.winner)
+    bare = [one for one in battles if one.status is Status.UNRESOLVED]
+    known = found.known
+    return Tournament(
+        status=Status.UNRESOLVED if bare else Status.OK,
+        message=bare[0].message if bare else "",
+        settings=battles[0].settings,
+        provenance=provenance(None, seed=found.seed, seconds=found.seconds),
+        names=found.names,
+        test_errors=np.where(known, found.on_test.mean(axis=1), np.nan),
+        sample_errors=np.where(known[:, None], found.on_samples.mean(axis=2), np.nan),
+        r_test=r_test,
+        r_sample=r_sample,
+        outcome=outcome,
+        wins=(outcome > 0).sum(axis=1),
+        losses=(outcome < 0).sum(axis=1),
+        ties=(fought & (outcome == 0)).sum(axis=1),
+    ).checked(throw)

@@ -19,7 +19,7 @@ from lyapmap.backends.recurrent import recurrent_cell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
-from lyapmap.core.periodic_states import PeriodicStates
+from lyapmap.core.sampling import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
 from lyapmap.core.vouching import vouched
 
@@ -148,7 +148,7 @@ def wrap(
         None if state_example is None else state_example if structure is None else structure.flatten(state_example)
     )
     if verify and type(made).__name__ == "NumbaMap":
-        from lyapmap.backends.numba.rows import NumbaRows
+        from lyapmap.backends.numba.compile import NumbaRows
 
         vouched(NumbaRows(made), example=example)
         verify = False
@@ -193,11 +193,11 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
     if name == "numba":
         raise LyapmapError("state_example: Numba functions take one array; give state_shape, or backend='numpy'")
     if network == "keras":
-        from lyapmap.backends.keras.structure import flat_model
+        from lyapmap.backends.keras.map import flat_model
 
         flat = flat_model(function, structure)
     elif network == "torch":
-        from lyapmap.backends.torch.structure import FlatModule
+        from lyapmap.backends.torch.map import FlatModule
 
         flat = FlatModule(function, structure)
     if network is not None:

@@ -18,11 +18,10 @@ from lyapmap.backends.timed_field import (
 )
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import FlowMap, finite_time
+from lyapmap.core.flow import FlowMap, ForcedFlow, finite_time
 from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme
-from lyapmap.core.forced_flow import ForcedFlow
 from lyapmap.core.map import TangentMap, resembles_map, unchecked
-from lyapmap.core.periodic_states import PeriodicStates
+from lyapmap.core.sampling import PeriodicStates
 from lyapmap.core.stiff_flow import STATE_TOLERANCE, Automatic, Rodas4
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}
@@ -228,7 +227,7 @@ def _timed(
     options["provenance"] = {"map": field.__name__} | (options.get("provenance") or {})
     function: Any = field.as_function() if library == "numpy" else field
     if library == "torch" and hasattr(rhs, "parameters"):
-        from lyapmap.backends.torch.time import TimedModule
+        from lyapmap.backends.torch.map import TimedModule
 
         function = TimedModule(rhs, field)
     return _field(function, field.n + 1 if forced else shape, library, options), forced

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.bare_cell import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
@@ -320,3 +321,24 @@ def _resolved(device: Any) -> Any:
         return jax.devices(platform)[int(index or 0)]
     except (RuntimeError, ValueError, IndexError) as error:
         raise LyapmapError(f"device: {device} cannot be used ({_reason(error)})") from None
+
+
+def flax_cell(cell: Any) -> RecurrentCell:
+    """What is known of a cell of flax."""
+    hidden = getattr(cell, "hidden_features", None) or getattr(cell, "features", None)
+    if not isinstance(hidden, int):
+        raise MapError(f"function: {type(cell).__name__} does not say the size of its state; wrap a function of it")
+    parts = 2 if "LSTM" in type(cell).__name__ else 1
+
+    import jax.numpy as arrays
+
+    def held(inputs: Any) -> Callable[[Any], Any]:
+        def step(state: Any) -> Any:
+            first = state[0] if parts == 2 else state
+            u = arrays.broadcast_to(arrays.asarray(inputs, first.dtype), (first.shape[0], len(inputs)))
+            return cell(state, u)[0]
+
+        return step
+
+    n_inputs = getattr(cell, "in_features", None)
+    return RecurrentCell(type(cell).__name__, "jax", n_inputs, hidden, parts, "float32", held)

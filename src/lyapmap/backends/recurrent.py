@@ -19,7 +19,7 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
     kind = type(function)
     library = {base.__module__.partition(".")[0] for base in kind.__mro__}
     if "keras" in library and "keras" in sys.modules:
-        from lyapmap.backends.keras.recurrent import keras_cell
+        from lyapmap.backends.keras.functions import keras_cell
 
         return keras_cell(function)
     if "torch" in library and "torch" in sys.modules:
@@ -27,7 +27,7 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
 
         return torch_cell(function)
     if "flax" in library and kind.__name__.endswith("Cell"):
-        from lyapmap.backends.jax_recurrent import flax_cell
+        from lyapmap.backends.jax_map import flax_cell
 
         return flax_cell(function)
     return None

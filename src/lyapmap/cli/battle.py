@@ -12,8 +12,7 @@ import typer
 from lyapmap.cli import common, show
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.battle import BattleResult
-    from lyapmap.analysis.tournament import Tournament
+    from lyapmap.analysis.battle import BattleResult, Tournament
 
 EPILOG = """Examples:
 

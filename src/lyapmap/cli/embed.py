@@ -11,8 +11,7 @@ from lyapmap.cli import common, show
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.manifold.embedded_states import EmbeddedStates
-    from lyapmap.analysis.manifold.embedding_result import Embedding
+    from lyapmap.analysis.manifold.embedding import EmbeddedStates, Embedding
     from lyapmap.cli.source import Source
 
 STEPS = 1000
@@ -169,8 +168,7 @@ def _layout(
 
     import numpy as np
 
-    from lyapmap.analysis.manifold.embedding import embed
-    from lyapmap.analysis.manifold.embedding_result import Embedding
+    from lyapmap.analysis.manifold.embedding import Embedding, embed
     from lyapmap.cli.samples import some
     from lyapmap.cli.training_samples import training_samples
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
+from lyapmap.core.points import image_shape, laid_out
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import image_shape
 from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.points import image_shape
 
 
 def chosen_classifier(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from lyapmap.cli.common import integers
 from lyapmap.cli.image_data import images_like
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
-from lyapmap.core.images import image_shape
 from lyapmap.core.map import TangentMap, dimension, resembles_map
+from lyapmap.core.points import image_shape
 
 _Start = tuple[NDArray[Any], str]
 """Initial states (b, n), and where they come from in words."""

@@ -167,7 +167,7 @@ def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> tuple[str, P
 
 
 def _picture_of_trajectory(source: Source, out: Path) -> tuple[str, Path]:
-    from lyapmap.analysis.orbits.pictures_trajectory import save_trajectory
+    from lyapmap.analysis.orbits.pictures_orbits import save_trajectory
     from lyapmap.analysis.orbits.trajectory import trajectory
 
     steps = 12 if source.shows_images else 2_000

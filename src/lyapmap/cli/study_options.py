@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lyapmap.cli import common, show
-from lyapmap.study.protocol import preset as chosen_preset
+from lyapmap.study.study import preset as chosen_preset
 
 if TYPE_CHECKING:
     from lyapmap.study.stages import Record, Stage

@@ -39,9 +39,9 @@ def trajectory(
     Writes trajectory.npz (opens with NumPy or lyapmap.Trajectory.load) and trajectory.png; for
     images, a film strip, and trajectory.gif.
     """
-    from lyapmap.analysis.orbits.pictures_trajectory import save_trajectory
+    from lyapmap.analysis.orbits.pictures_orbits import save_trajectory
     from lyapmap.analysis.orbits.trajectory import trajectory as iterate
-    from lyapmap.core.images import channels_first
+    from lyapmap.core.points import channels_first
     from lyapmap.report.images import save_gif
 
     n_steps = STEPS[source.kind] if steps is None else steps

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core import flow_schemes as flow
-from lyapmap.core.flow_course import Course, replaced, spoilt
-from lyapmap.core.flow_schemes import DormandPrince
+from lyapmap.core.flow_schemes import Course, DormandPrince, replaced, spoilt
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet

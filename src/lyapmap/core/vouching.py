@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lyapmap.core.differences import CENTRAL_DIFFERENCES, Differences
 from lyapmap.core.errors import MapError, ShapeError
 from lyapmap.core.map import TangentMap, dimension
-from lyapmap.core.samples import Absent, Samples
+from lyapmap.core.points import Absent, Samples
 
 NORMAL = (1.0, 0.1, 10.0, 1e-3)
 """Sizes of the normal draws at which `vouched` looks, beside numbers from 0 to 1 and from 1 to 2."""

@@ -1,7 +1,11 @@
-"""Images with labels, and the one function that loads them by name or folder."""
+"""Images in one NumPy archive, as many data sets are passed around."""
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import tarfile
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +15,91 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError
-from lyapmap.data.cifar import CLASSES, load_cifar10
-from lyapmap.data.idx import load_idx
-from lyapmap.data.npz import load_npz
+from lyapmap.data.idx import cache_folder, download, load_idx
+
+EVERY = 10
+"""The last of so many images is a test image."""
+
+
+def load_npz(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[int, str]]:
+    """Images (n, c, h, w), labels (n,) and their names from an archive of `images` and, perhaps, `labels`.
+
+    `images` is uint8, (n, h, w), (n, h, w, 1) or (n, h, w, 3). Every tenth image is a test image, the
+    others train.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or does not hold such arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if "images" not in stored:
+                raise DataError(f"{path}: holds {', '.join(stored.files) or 'nothing'}, expected an array 'images'")
+            images = stored["images"]
+            labels = stored["labels"] if "labels" in stored else np.zeros(len(images), np.int64)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: not a readable .npz archive of arrays ({error})") from None
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        raise DataError(
+            f"{path}: 'images' is {images.dtype} of shape {images.shape}, expected uint8 (n, height, width) "
+            "or (n, height, width, 1 or 3)"
+        )
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{path}: 'labels' is {labels.dtype} of shape {labels.shape}, expected one integer for each of "
+            f"{len(images)} images"
+        )
+    number = np.arange(len(images))
+    tests = number % EVERY == EVERY - 1
+    keep = tests if split == "test" else ~tests
+    if not keep.any():
+        raise DataError(f"{path}: {len(images)} images are too few for a test image, which every tenth is")
+    names = {int(label): str(int(label)) for label in np.unique(labels)}
+    pixels = np.ascontiguousarray(images[keep].transpose(0, 3, 1, 2))
+    return pixels, labels[keep].astype(np.int64), names
+
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_FILES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}
+
+
+def load_cifar10(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images (n, 3, 32, 32) and labels (n,), downloaded if they are missing.
+
+    Raises
+    ------
+    DataError
+        If the archive is damaged, or is missing and cannot be downloaded.
+    """
+    path = cache_folder() / "cifar10" / Path(URL).name
+    if not path.is_file():
+        download(URL, path)
+    _check(path)
+    images, labels = [], []
+    with tarfile.open(path) as archive:
+        for name in _FILES[split]:
+            member = archive.extractfile(f"cifar-10-batches-py/{name}")
+            if member is None:
+                raise DataError(f"{path}: holds no {name}")
+            batch = pickle.loads(member.read(), encoding="bytes")
+            images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
+            labels.append(np.asarray(batch[b"labels"], np.int64))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _check(path: Path) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != SHA256:
+        raise DataError(f"{path}: has SHA-256 {found}, expected {SHA256}; delete it to download it again")
+
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 EXIF_ORIENTATION = 0x0112

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.images import channels_last, image_shape
+from lyapmap.core.points import channels_last, image_shape
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import papers, zoo
 from lyapmap.files.torch_networks import build_module

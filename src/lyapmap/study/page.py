@@ -1,16 +1,102 @@
-"""The page and the file of numbers of a study."""
+"""Numbers of a study as cells of a table."""
 
 from __future__ import annotations
 
 import json
+import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lyapmap._version import __version__
+from lyapmap.report import style
+from lyapmap.report.images import sheet
 from lyapmap.study.stages import DONE, Record, plain, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NONE = "-"
+
+
+def number(value: Any, decimals: int) -> str:
+    """A number, or a dash where there is none."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:.{decimals}f}"
+
+
+def with_limits(value: Any, limits: Any, decimals: int) -> str:
+    """A number and its limits."""
+    text = number(value, decimals)
+    if text == NONE or limits is None:
+        return text
+    low, high = (number(limit, decimals) for limit in limits)
+    return text if low == NONE else f"{text} ({low} to {'no end' if high == NONE else high})"
+
+
+def with_error(numbers: Mapping[str, Any], name: str, decimals: int, error: str = "") -> str:
+    """A number and its error, which is called NAME_stderr if not otherwise.
+
+    >>> with_error({"largest": 0.34, "largest_stderr": 0.012}, "largest", 3)
+    '0.340 ± 0.012'
+    """
+    text, spread = number(numbers.get(name), decimals), numbers.get(error or f"{name}_stderr")
+    return text if text == NONE or spread is None else f"{text} ± {spread:.{decimals}f}"
+
+
+def mean_and_deviation(values: Iterable[float | None]) -> tuple[float, float, int]:
+    """Mean, standard deviation over runs and their number; None left out."""
+    known = np.array([value for value in values if value is not None], float)
+    if not len(known):
+        return math.nan, math.nan, 0
+    return float(known.mean()), float(known.std(ddof=1)) if len(known) > 1 else math.nan, len(known)
+
+
+WIDEST = 8
+"""Fixed points side by side."""
+
+
+def draw_fixed_points(
+    images: NDArray[Any],
+    nearest: NDArray[Any],
+    share: NDArray[np.float64],
+    multiplier: NDArray[np.float64],
+    distance: NDArray[np.float64],
+    *,
+    total: int,
+    unstable: int,
+) -> Figure:
+    """Fixed points as images, each above its nearest training image.
+
+    Parameters
+    ----------
+    images, nearest : (m, channels, height, width)
+        Values in [-1, 1].
+    share, multiplier, distance : (m,)
+        Part of the starts that end there; modulus of the leading multiplier; to the training image.
+    total, unstable : int
+        Of all fixed points.
+    """
+    columns = min(len(images), WIDEST)
+    rows = -(-len(images) // columns)
+    figure = style.new_figure(max(1.35 * columns, 6.2), 3.05 * rows + 0.9)
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    for i in range(len(images)):
+        upper, lower = grid[2 * (i // columns), i % columns], grid[2 * (i // columns) + 1, i % columns]
+        for axes, image in ((upper, images[i]), (lower, nearest[i])):
+            axes.imshow(sheet(image[None, None], gap=0), interpolation="nearest")
+        colour = style.VERMILLION if multiplier[i] > 1 else style.INK
+        upper.set_title(f"{share[i]:.1%}\n|μ| {multiplier[i]:.3f}", fontsize=style.SMALL, color=colour)
+        lower.set_title(f"↓ {distance[i]:.1f}", fontsize=style.SMALL, color=style.GREY)
+    found = f"{total} found, {unstable} of them unstable (red); below each, the nearest training image and its distance"
+    style.headline(figure, "Fixed points", found)
+    return figure
 
 
 def save_study(

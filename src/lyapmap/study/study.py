@@ -1,16 +1,87 @@
-"""A study: what it is about becomes stages, stages become numbers, numbers a page."""
+"""What the protocols of all studies share: sizes with their help, presets by name, single sizes over a preset."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.analysis.battle import wilson
+from lyapmap.analysis.orbits.settling import Settling
 from lyapmap.core.errors import LyapmapError
 from lyapmap.study.page import save_study
-from lyapmap.study.protocol import Sizes
 from lyapmap.study.stages import Record, Stage, Told, run_stages
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything a study does."""
+
+    def settings(self) -> dict[str, Any]:
+        """All sizes by name."""
+        return asdict(self)
+
+
+S = TypeVar("S", bound=Sizes)
+
+
+def size(default: Any, help: str) -> Any:  # noqa: A002  # the word of the command line
+    """A field of a protocol; the command line makes an option of it and shows `help`."""
+    return field(default=default, metadata={"help": help})
+
+
+def preset(presets: Mapping[str, S], name: str, sizes: Mapping[str, Any]) -> S:
+    """The protocol of this name with some sizes replaced."""
+    if name not in presets:
+        raise LyapmapError(f"protocol: expected {' or '.join(presets)}, got {name!r}")
+    return replace(presets[name], **sizes)
+
+
+def check_ascending(name: str, values: tuple[float, ...], *, positive: bool = False) -> None:
+    """Raise unless the values rise, from 0 or from above it."""
+    listed = list(values)
+    if listed and listed == sorted(set(listed)) and (listed[0] > 0 if positive else listed[0] >= 0):
+        return
+    kind = "positive values" if positive else "values of at least 0"
+    raise LyapmapError(f"{name}: expected ascending {kind}, got {', '.join(map(str, listed)) or 'none'}")
+
+
+SAME = 1e-3
+"""Distance, relative to the norm of a fixed point, within which a trajectory's end belongs to it."""
+SHOWN = 16
+"""Basins whose fixed points are drawn."""
+LEVEL = 0.95
+
+
+def basins(
+    rest: Settling, points: NDArray[np.float64], multipliers: NDArray[np.complex128]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+    """Part of the trajectories that end on each fixed point, its limits, and how many ends are fixed points.
+
+    Parameters
+    ----------
+    rest : Settling
+    points : (m, n)
+    multipliers : (m, k)
+        A trajectory cannot end on a point that repels: of two points that are close, it is given to the stable one.
+    """
+    counts = np.zeros(len(points))
+    confirmed = 0
+    attracts = np.flatnonzero(np.abs(multipliers[:, 0]) <= 1) if len(points) else np.zeros(0, np.int64)
+    for end, period, share in zip(rest.points, rest.period, rest.share, strict=True):
+        if period != 1 or not len(attracts):
+            continue
+        gaps = np.linalg.norm(points[attracts] - end, axis=1)
+        best = int(gaps.argmin())
+        if gaps[best] <= SAME * max(1.0, float(np.linalg.norm(points[attracts[best]]))):
+            counts[attracts[best]] += share
+            confirmed += 1
+    return counts, wilson(counts, len(rest.attractor), LEVEL), confirmed
+
 
 Tables = list[tuple[str, Sequence[Sequence[str]]]]
 

@@ -14,10 +14,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import beta
 
 import lyapmap as lm
-from lyapmap.analysis.dimension.gride import gride, most_likely
-from lyapmap.analysis.dimension.mle import mle_dimension
-from lyapmap.analysis.dimension.overlap_error import overlap_error
-from lyapmap.analysis.dimension.two_nn import two_nn
+from lyapmap.analysis.dimension.estimators import gride, mle_dimension, most_likely, overlap_error, two_nn
 from lyapmap.analysis.neighbors.graph import drop_duplicates, neighbor_graph, tell_apart
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.results import Status

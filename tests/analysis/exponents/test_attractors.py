@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.attractors import group_trajectories
+from lyapmap.analysis.exponents.endings import group_trajectories
 
 
 def group(exponents, error=0.01, periods=None):

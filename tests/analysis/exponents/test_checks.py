@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.checks import Check, homogeneity, worst
+from lyapmap.analysis.exponents.spectrum_result import Check, homogeneity, worst
 
 
 def checks_of(m, **options):

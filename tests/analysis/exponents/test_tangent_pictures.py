@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.pictures_alignment import draw_alignment
-from lyapmap.analysis.exponents.pictures_covariant import draw_covariant
-from lyapmap.analysis.exponents.pictures_divergence import draw_divergence
-from lyapmap.analysis.exponents.pictures_finite_time import draw_finite_time
+from lyapmap.analysis.exponents.pictures_covariant import draw_alignment, draw_covariant
+from lyapmap.analysis.exponents.pictures_growth import draw_divergence
+from lyapmap.analysis.exponents.pictures_spectrum import draw_finite_time
 from lyapmap.core.results import Status
 from lyapmap.report.fields import draw_field
 from lyapmap.report.style import new_figure

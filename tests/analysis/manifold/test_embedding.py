@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.manifold import embedding_result as module
-from lyapmap.analysis.manifold.umap_import import keeping_out, load_umap
+from lyapmap.analysis.manifold import embedding as module
+from lyapmap.analysis.manifold.umap_model import keeping_out, load_umap
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError, ShapeError
 

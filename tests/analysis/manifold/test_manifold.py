@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 import lyapmap as lm
-from lyapmap.analysis.manifold.cloud import Cloud
-from lyapmap.analysis.manifold.radii import radii
+from lyapmap.analysis.manifold.radii import Cloud, radii
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.results import Status
 from lyapmap.core.tiles import NumpyTiles
@@ -159,9 +158,9 @@ def test_tiles_smaller_than_the_samples_change_nothing(monkeypatch):
     monkeypatch.setattr(NumpyTiles, "rows", 17)
     monkeypatch.setattr(NumpyTiles, "columns", 13)
     tiled = lm.manifold_metrics(real, generated, k=(1, 7), n_boot=5, seed=0)
-    monkeypatch.setattr("lyapmap.analysis.manifold.cloud.KEPT_VALUES", 0)
-    monkeypatch.setattr("lyapmap.analysis.manifold.cloud.LARGE_ROWS", 29)
-    monkeypatch.setattr("lyapmap.analysis.manifold.cloud.CHUNK_VALUES", 100)
+    monkeypatch.setattr("lyapmap.analysis.manifold.radii.KEPT_VALUES", 0)
+    monkeypatch.setattr("lyapmap.analysis.manifold.radii.LARGE_ROWS", 29)
+    monkeypatch.setattr("lyapmap.analysis.manifold.radii.CHUNK_VALUES", 100)
     remade = lm.manifold_metrics(real, generated, k=(1, 7), n_boot=5, seed=0)
     monkeypatch.setattr("lyapmap.analysis.manifold.radii.KEPT_NEIGHBORS", 0)
     monkeypatch.setattr("lyapmap.core.tiles.FEW", 1000)

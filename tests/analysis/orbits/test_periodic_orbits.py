@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.orbits.multipliers import cycle_multipliers
-from lyapmap.analysis.orbits.search import OrbitSearch
+from lyapmap.analysis.orbits.search import OrbitSearch, cycle_multipliers
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
 from lyapmap.core.results import Status
 from sample_maps import Henon, Linear, henon, interval_map, logistic, orthogonal, rotation, torus_map
@@ -144,7 +143,7 @@ def test_large_maps_without_matrices_agree_with_small_ones_with_them(monkeypatch
     x0 = np.random.default_rng(0).normal(size=(4, 40))
     dense = lm.periodic_orbits(m, x0, n_guesses=8, seed=0)
     monkeypatch.setattr("lyapmap.analysis.orbits.search.DENSE", 1)
-    monkeypatch.setattr("lyapmap.analysis.orbits.multipliers.ALL_UP_TO", 1)
+    monkeypatch.setattr("lyapmap.analysis.orbits.search.ALL_UP_TO", 1)
     krylov = lm.periodic_orbits(m, x0, n_guesses=8, seed=0)
     same = np.abs(krylov.orbits[:, None, 0] - dense.orbits[None, :, 0]).max(axis=2) < 1e-8
     assert same.any(axis=1).all()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import lyapmap as lm
-from lyapmap.analysis.orbits.pictures_trajectory import STRIP_BLOCKS, STRIP_COLUMNS, save_trajectory
+from lyapmap.analysis.orbits.pictures_orbits import STRIP_BLOCKS, STRIP_COLUMNS, save_trajectory
 
 SIDE = 8
 

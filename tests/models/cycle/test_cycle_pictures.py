@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.manifold.pictures_embedded_bundle import draw_embedded_bundle
+from lyapmap.analysis.manifold.pictures_embedding import draw_embedded_bundle
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.cycle.pictures import draw_development
 from lyapmap.report.page import save_report

@@ -19,7 +19,7 @@ from lyapmap.models.cycle.protocol import PROTOCOLS, CycleProtocol, protocol
 from lyapmap.models.cycle.seeds import cycle_seeds, load_runs, runs_by_name
 from lyapmap.models.cycle.study import STAGES, beside_the_paper, cycle_study
 from lyapmap.models.cycle.subject import kept_epochs, load_subject
-from lyapmap.study.table import mean_and_deviation
+from lyapmap.study.page import mean_and_deviation
 
 TINY = protocol(
     "quick",

@@ -11,7 +11,7 @@ import pytest
 
 import gan_samples
 import lyapmap as lm
-from lyapmap.analysis.tournament import Tournament
+from lyapmap.analysis.battle import Tournament
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Status
 from lyapmap.files import checkpoint as checkpoints

@@ -17,7 +17,7 @@ from lyapmap.models.kaleidoscope.protocol import PROTOCOLS, KaleidoscopeProtocol
 from lyapmap.models.kaleidoscope.recipe import train_first
 from lyapmap.models.kaleidoscope.study import STAGES, STUDY, kaleidoscope_study
 from lyapmap.models.kaleidoscope.subject import load_subject
-from lyapmap.study.fixed_points import basins
+from lyapmap.study.study import basins
 
 TINY = protocol(
     "quick",

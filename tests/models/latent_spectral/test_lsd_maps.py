@@ -11,7 +11,7 @@ from torch import nn
 
 import latent_triples
 import lyapmap as lm
-from lyapmap.analysis.latent_rotation import cycle_phases, shift
+from lyapmap.analysis.latent_basis import cycle_phases, shift
 from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.training import image_rotation_map, image_shift_map, rotation_map, round_trip_map
 

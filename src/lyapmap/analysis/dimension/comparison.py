@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.dimension.estimators import USUAL_K
 from lyapmap.analysis.dimension.intrinsic import (
     ENOUGH_POINTS,
     METHODS,
@@ -18,7 +19,6 @@ from lyapmap.analysis.dimension.intrinsic import (
     intrinsic_dimension,
     point_rows,
 )
-from lyapmap.analysis.dimension.methods import USUAL_K
 from lyapmap.analysis.neighbors.graph import Graph, drop_duplicates, neighbor_graph
 from lyapmap.analysis.progress import Report
 from lyapmap.core.arguments import seeded

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.grid import Grid
+from lyapmap.analysis.exponents.sweep import Grid
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
@@ -71,7 +71,7 @@ class Alignment(Result):
         "decay_rate": ("trajectory",),
         "decay_stderr": ("trajectory",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_alignment.draw_alignment"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_covariant.draw_alignment"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
 
     log_gali: Values

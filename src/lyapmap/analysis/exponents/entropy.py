@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.graded_product import GradedProduct
+from lyapmap.analysis.exponents.covariant import GradedProduct
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
@@ -63,7 +63,7 @@ class ExpansionEntropy(Result):
         "log_expansion_stderr": ("step",),
         "surviving": ("step",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_entropy.draw_expansion_entropy"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_expansion_entropy"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "take more samples (n_samples) or fewer steps, or give a window",
         Status.ESCAPED: "enlarge the region, take more samples (n_samples) or fewer steps",

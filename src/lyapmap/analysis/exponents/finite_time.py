@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.grid import Grid
+from lyapmap.analysis.exponents.sweep import Grid
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
@@ -62,7 +62,7 @@ class FiniteTimeExponents(Result):
         "exponents": ("trajectory", "window", "exponent"),
         "window_starts": ("window",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_finite_time.draw_finite_time"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_finite_time"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
     }

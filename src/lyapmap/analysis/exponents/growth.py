@@ -22,8 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.growth_shape import GrowthShape, folds
-
 MAX_BATCHES = 128
 MIN_BATCHES = 4
 MIN_SAMPLES = 16
@@ -352,3 +350,196 @@ def _telescopes(levels: list[_Level]) -> NDArray[np.bool_]:
     correlation = np.mean([level.correlation() for level in used if level.samples >= MIN_SAMPLES], axis=0)
     few = used[-1].samples < 4 * GROUPS
     return np.asarray((growth < (0.3 if few else 0.6)) & (correlation < (-0.4 if few else -0.3)))
+
+
+WINDOWS = 64
+"""Windows of time, at most, of which the extremes of each trajectory's leading growth are kept."""
+FEWEST_FOLDS, MANY_FOLDS = 4 * float(np.log(2)), 8 * float(np.log(2))
+"""Nats gained from the second quarter of a run to its last: what exponential growth gains at least, so
+that t^4 does not look like it; and from which on nobody asks whether it gained more before."""
+
+
+class GrowthShape:
+    """Highest and lowest growth of each of b trajectories in at most `WINDOWS` windows of time."""
+
+    def __init__(self, b: int) -> None:
+        self._b = b
+        self._windows: list[tuple[int, Matrix, Matrix]] = []  # last step, highest, lowest growth (b,)
+        self._blocks_per_window = 1
+        self._open = 0  # blocks in the last window
+
+    def note(self, steps: int, growth: Matrix) -> None:
+        """Take growth (b,) after so many steps into the last window, or a new one."""
+        if 0 < self._open < self._blocks_per_window:
+            _, high, low = self._windows[-1]
+            self._windows[-1] = steps, np.maximum(high, growth), np.minimum(low, growth)
+            self._open += 1
+            return
+        if len(self._windows) == WINDOWS:
+            pairs = zip(self._windows[::2], self._windows[1::2], strict=True)
+            self._windows = [(b[0], np.maximum(a[1], b[1]), np.minimum(a[2], b[2])) for a, b in pairs]
+            self._blocks_per_window *= 2
+        self._windows.append((steps, growth, growth))
+        self._open = 1
+
+    def exponential(self) -> NDArray[np.bool_]:
+        """For each trajectory, (b,), whether growth goes on as it began.
+
+        A power of time gains twice as much early as late, exp(c t) about half.
+        """
+        if not self._windows:
+            return np.zeros(self._b, bool)
+        ends, high, low = zip(*self._windows, strict=True)
+        late, early = folds(np.array(ends), np.array(high), np.array(low))
+        with np.errstate(invalid="ignore"):
+            return np.asarray((late > FEWEST_FOLDS) & ((late > early) | (late > MANY_FOLDS)))
+
+
+def folds(ends: NDArray[np.int64], high: Matrix, low: Matrix) -> tuple[Matrix, Matrix]:
+    """Growth from the second quarter of a run to the last, and from its second sixteenth to the second quarter.
+
+    Of the highest and of the lowest values (m, ...) in windows that end at `ends`; of the late
+    growth the one that is nearer to zero: growth that oscillates, as along a libration, moves one of them only.
+    """
+    share = ends / ends[-1]
+    late, middle, early = share > 0.75, (share > 0.25) & (share <= 0.5), (share > 1 / 16) & (share <= 1 / 8)
+    if not (middle.any() and early.any()):  # too coarse: all of the growth, against t^4
+        return 0.5 * low[-1], np.full(low.shape[1:], 2 * np.log(ends[-1]))
+    with np.errstate(invalid="ignore"):
+        tops = high[late].max(axis=0) - high[middle].max(axis=0)
+        floors = low[late].min(axis=0) - low[middle].min(axis=0)
+        before = high[middle].max(axis=0) - high[early].max(axis=0)
+        before = 0.5 * (before + low[middle].min(axis=0) - low[early].min(axis=0))
+        agree = tops * floors > 0
+        return np.where(agree, np.sign(tops) * np.minimum(np.abs(tops), np.abs(floors)), 0.0), before
+
+
+Values = NDArray[np.float64]
+
+NEARLY_AS_GOOD = 1.5
+"""Windows whose error is up to so many times the smallest one's vote on how arbitrary the choice is."""
+
+
+@dataclass(frozen=True)
+class Straight:
+    """A straight part of a curve.
+
+    Attributes
+    ----------
+    slope, stderr : float
+    first, last : int
+        Points of the curve, both included.
+    statistical, systematic, arbitrary : float
+        The parts of the error: the sample's, the window's, the choice's.
+    """
+
+    slope: float
+    stderr: float
+    first: int
+    last: int
+    statistical: float
+    systematic: float
+    arbitrary: float
+
+
+def straight_part(
+    x: Values,
+    y: Values,
+    replicates: Values,
+    *,
+    shortest: float,
+    fewest: int,
+    window: tuple[float, float] | None = None,
+    allowance: Values | None = None,
+    rough: bool = False,
+) -> Straight | None:
+    """The part of a curve that is straightest for its length.
+
+    Parameters
+    ----------
+    x, y : (m,)
+        The curve, x ascending.
+    replicates : (g, m)
+        The curve without each of g blocks of the data.
+    shortest : float
+        Least length of a window in x.
+    fewest : int
+        Least number of points in it, at least 4.
+    window : (low, high), optional
+        Take this one instead.
+    allowance : (m,), optional
+        Relative error of the slope that is known to be there at each x, whatever the curve shows.
+    rough : bool
+        Count the scatter of the slope along the window as error: for a curve whose ripples belong
+        to the matter itself and do not average out in the short windows there are.
+
+    Returns
+    -------
+    Straight or None
+        None if the curve is too short.
+    """
+    if window is None:
+        spans = [
+            (i, j) for i in range(len(x)) for j in range(i + fewest - 1, len(x)) if x[j] - x[i] >= shortest * (1 - 1e-9)
+        ]
+    else:
+        inside = np.flatnonzero((x >= window[0] * (1 - 1e-9)) & (x <= window[1] * (1 + 1e-9)))
+        spans = [(int(inside[0]), int(inside[-1]))] if len(inside) >= 4 else []
+    if not spans:
+        return None
+    i, j = np.array(spans).T
+    slopes = _slopes(x, y, i, j)
+    middle = (i + j) // 2
+    systematic = np.abs(_slopes(x, y, middle, j) - _slopes(x, y, i, middle))
+    if rough:
+        third = (j - i) // 3
+        corners = np.stack([i, i + third, i + 2 * third, j])
+        systematic = np.maximum(systematic, (np.diff(y[corners], axis=0) / np.diff(x[corners], axis=0)).std(axis=0))
+    varied = _slopes(x, replicates, i, j)
+    g = len(replicates)
+    statistical = np.sqrt((g - 1) / g * np.square(varied - varied.mean(axis=0)).sum(axis=0))
+    if allowance is not None:
+        systematic = np.hypot(systematic, slopes * allowance[middle])
+    total = np.hypot(statistical, systematic)
+    # Relative, or else the flat end of a curve that has run into its ceiling would win.
+    share = total / np.maximum(np.abs(slopes), np.finfo(float).tiny)
+    best = int(share.argmin())
+    near = share <= NEARLY_AS_GOOD * share[best]
+    arbitrary = float(slopes[near].std())
+    return Straight(
+        float(slopes[best]),
+        float(np.hypot(total[best], arbitrary)),
+        *spans[best],
+        float(statistical[best]),
+        float(systematic[best]),
+        arbitrary,
+    )
+
+
+def _slopes(x: Values, y: Values, i: NDArray[np.int64], j: NDArray[np.int64]) -> Values:
+    """Least-squares slopes of curves y (..., m) from points i to j, both included, by sums up to each point."""
+    x, y = x - x.mean(), y - y.mean(axis=-1, keepdims=True)
+
+    def total(values: Values) -> Values:
+        sums = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)
+        return np.asarray(sums[..., j + 1] - sums[..., i])
+
+    n, along = j + 1 - i, total(x)
+    return np.asarray((total(x * y) - along * total(y) / n) / (total(x * x) - along**2 / n))
+
+
+def weights(x: Values) -> Values:
+    """What values at x are multiplied by to give the least-squares slope."""
+    centred = x - x.mean()
+    return np.asarray(centred / np.square(centred).sum())
+
+
+def slope_of(x: Values, y: Values, i: int, j: int) -> float:
+    """Least-squares slope between two points of the curve, both included."""
+    part = slice(i, j + 1)
+    return float(weights(x[part]) @ y[part])
+
+
+def local_slope(x: Values, y: Values, reach: int = 2) -> Values:
+    """Least-squares slope over `reach` points to either side of each; fewer at the ends."""
+    return np.array([slope_of(x, y, max(i - reach, 0), min(i + reach, len(x) - 1)) for i in range(len(x))])

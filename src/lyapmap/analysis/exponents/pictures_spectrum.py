@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.report import style
+from lyapmap.report.fields import draw_field
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
+    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum
     from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum
 
 SIGMAS = 2.0
@@ -296,3 +299,134 @@ def _whole_ticks(axes: Axes, largest: int) -> None:
     from matplotlib.ticker import MaxNLocator, MultipleLocator
 
     axes.xaxis.set_major_locator(MultipleLocator(1) if largest <= _FEW else MaxNLocator(8, integer=True))
+
+
+MOST_PANELS = 5
+
+
+def draw_finite_time(result: FiniteTimeExponents) -> Figure:
+    """Draw a field over a grid as an image, else a histogram of each of the first five exponents.
+
+    Parameters
+    ----------
+    result : FiniteTimeExponents
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    b, windows, k = result.exponents.shape
+    drawn = min(k, MOST_PANELS)
+    if result.grid:
+        drawn = min(k, 2)
+        wide = len(result.grid["shape"]) == 2
+        figure = style.new_figure((5.6 if wide else 8.0) * drawn + 0.4, 5.4 if wide else 4.2)
+        panels = figure.subplots(1, drawn, squeeze=False)[0]
+        for i, axes in enumerate(panels):
+            draw_field(
+                axes,
+                result.exponents[:, 0, i],
+                result.grid,
+                label=f"nats {result.unit}",
+                title=f"Exponent {i + 1} over {result.n_steps} steps",
+                colours="magma",
+                n=1 + max(result.grid["axes"]),
+            )
+    else:
+        figure = style.new_figure(max(3.1 * drawn, 6.5), 4.0)
+        panels = figure.subplots(1, drawn, squeeze=False, sharey=False)[0]
+        for i, axes in enumerate(panels):
+            _draw_histogram(axes, result, i)
+    name = str(result.provenance.get("model") or result.provenance.get("map") or "finite-time exponents")
+    parts = [
+        f"{result.measure} growth",
+        f"{b} {'trajectory' if b == 1 else 'trajectories'}",
+        f"{windows} {'window' if windows == 1 else 'windows'} of {result.n_steps} steps",
+        f"status {str(result.status).replace('_', ' ')}",
+    ]
+    notes = textwrap.wrap(str(result.message), 100) if result.message else []
+    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+    return figure
+
+
+def _draw_histogram(axes: Axes, result: FiniteTimeExponents, i: int) -> None:
+    values = result.values(i)
+    style.dress(axes, title=f"Exponent {i + 1}", x=f"nats {result.unit}", y="density" if i == 0 else "")
+    if values.size == 0:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=style.GREY)
+        return
+    density, edges = result.histogram(i, "auto" if values.size > 20 else 10)
+    mean, colour = float(values.mean()), style.SEQUENCE[i % len(style.SEQUENCE)]
+    axes.stairs(density, edges, fill=True, color=colour, alpha=0.55)
+    axes.axvline(mean, color=style.INK, linewidth=1.2)
+    if edges[0] < 0 < edges[-1]:
+        axes.axvline(0.0, color=style.GREY, linewidth=1.0, linestyle=":")
+    modes = result.modes(i)
+    shape = "too few values to count peaks" if modes == 0 else "one peak" if modes == 1 else f"{modes} peaks"
+    text = f"mean {mean:.3g}\nspread {values.std():.2g}\n{shape}".replace("-", "−")
+    axes.set_ylim(0, 1.3 * float(np.max(density)))
+    axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=style.SMALL, color=style.INK)
+    axes.tick_params(axis="y", labelleft=False)
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+
+
+SMALLEST = 1e-12
+"""Values below, relative to the largest, are drawn here: a logarithm has no zero."""
+
+
+def draw_singular_values(result: JacobianSpectrum) -> Figure:
+    """Singular values by rank with their spread over the states, and how many states have which dimension."""
+    figure = style.new_figure(9.6, 4.4)
+    spectrum, counts = figure.subplots(1, 2, width_ratios=(3, 2))
+    known = np.isfinite(result.singular_values).all(axis=1)
+    values = result.singular_values[known]
+    if len(values) and values.max() > 0:
+        low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
+        floor = SMALLEST * float(values.max())
+        rank = np.arange(1, values.shape[1] + 1)
+        spectrum.fill_between(
+            rank, np.maximum(low, floor), np.maximum(high, floor), color=style.SKY, alpha=0.35, linewidth=0,
+            label="10 to 90 % of states",
+        )  # fmt: skip
+        spectrum.plot(rank, np.maximum(middle, floor), color=style.BLUE, linewidth=1.2, marker="o", markersize=2.5)
+        cut = float(middle[0]) * math.sqrt(result.threshold)
+        spectrum.axhline(cut, color=style.VERMILLION, linewidth=0.9, linestyle="--")
+        spectrum.annotate(
+            f"{100 * result.threshold:g} % of the largest variance", (1, cut), xycoords=("axes fraction", "data"),
+            xytext=(-4, 4), textcoords="offset points", ha="right", fontsize=style.SMALL, color=style.VERMILLION,
+        )  # fmt: skip
+        spectrum.set_yscale("log")
+        if len(rank) < 12:
+            spectrum.set_xticks(rank)
+        if len(values) > 1:
+            spectrum.legend(fontsize=style.SMALL, frameon=False, loc="lower left")
+    style.dress(spectrum, title="Singular values of the Jacobian", x="number", y="output per unit of input")
+    found = "no Jacobian is finite"
+    if len(values):
+        dimension = result.dimension[known]
+        low_d, high_d = int(dimension.min()), int(dimension.max())
+        counts.bar(*np.unique(dimension, return_counts=True), color=style.BLUE, width=0.8)
+        counts.xaxis.get_major_locator().set_params(integer=True)
+        counts.set_xlim(low_d - 1.5, high_d + 1.5)
+        lines = [(float(result.rank[known].mean()), style.INK, "rank")]
+        if np.isfinite(result.participation[known]).all():
+            lines.append((float(result.participation[known].mean()), style.VERMILLION, "participation"))
+        inside = counts.get_xlim()
+        for place, colour, label in lines:
+            counts.axvline(place, color=colour, linewidth=1.2, linestyle="--", label=f"{label} {place:.1f}")
+            inside = min(inside[0], place - 1), max(inside[1], place + 1)
+        counts.set_xlim(*inside)
+        counts.set_ylim(top=1.25 * counts.get_ylim()[1])  # room for the legend
+        counts.yaxis.get_major_locator().set_params(integer=True)
+        counts.legend(fontsize=style.SMALL, frameon=False, loc="upper center", ncols=2)
+        mean, error = result.mean("dimension")
+        found = f"local dimension {style.with_error(mean, error)} of {result.inputs} inputs"
+        found += f"   ·   {len(values)} states"
+    style.dress(counts, title="Local dimension", x="directions that count", y="states")
+    name = str(result.provenance.get("model") or result.provenance.get("map") or "Jacobian")
+    style.headline(figure, name, found, notes=[result.message] if result.message else [])
+    return figure

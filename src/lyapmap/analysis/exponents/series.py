@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.divergence_curve import Curve
-from lyapmap.analysis.exponents.recordings import recordings
-from lyapmap.analysis.exponents.scaling import Straight, straight_part
+from lyapmap.analysis.exponents.delays import recordings
+from lyapmap.analysis.exponents.divergence import Curve
+from lyapmap.analysis.exponents.growth import Straight, straight_part
 from lyapmap.analysis.exponents.unfolding import CLEAR, FEWEST_VALUES, Unfolding, followed, second
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import interval, positive, whole
@@ -86,7 +86,7 @@ class SeriesExponent(Result):
         "e1": ("dimensions",),
         "e2": ("dimensions",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_slopes.draw_series_exponent"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_series_exponent"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
     }

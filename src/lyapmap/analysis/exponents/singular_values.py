@@ -65,7 +65,7 @@ class JacobianSpectrum(Result):
         "participation": ("state",),
         "residual": ("state",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_singular_values.draw_singular_values"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_singular_values"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "ask for all values (n_values='all')",
         Status.ESCAPED: "look whether the function is differentiable there, and its weights are finite",

@@ -9,8 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum
-from lyapmap.analysis.exponents.spectrum_summary import Summary
+from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
 from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import interval, positive, seeded, whole

@@ -1,28 +1,264 @@
-"""Along a parameter: bifurcation diagrams and exponents, value by value."""
+"""Initial states on a regular grid, for fields: one number for each point of a plane."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.sweep_point import Point, Task, measure
+from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, rate_unit
+from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
+from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit
+from lyapmap.core.ops import Array
+from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, provenance
+
+
+@dataclass(frozen=True)
+class Grid:
+    """States on a regular grid.
+
+    Attributes
+    ----------
+    states : (b, n)
+        In the order of a C array of `shape`: the last axis varies fastest.
+    shape : tuple of int
+        Points along each axis; their product is b.
+    axes : tuple of int
+        Components that vary, one for each axis.
+    low, high : tuple of float
+        First and last value along each axis.
+    """
+
+    states: NDArray[np.float64]
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """What a result records of it."""
+        return {"shape": self.shape, "axes": self.axes, "low": self.low, "high": self.high}
+
+
+def grid(
+    low: Sequence[float],
+    high: Sequence[float],
+    shape: Sequence[int] | int,
+    *,
+    axes: Sequence[int] = (0, 1),
+    base: Any = None,
+    n: int | None = None,
+) -> Grid:
+    """Initial states on a regular grid that includes its ends.
+
+    `lyapmap.finite_time_exponents` and `lyapmap.alignment` take it in place of initial states and
+    draw their result as an image.
+
+    Parameters
+    ----------
+    low, high : sequence of float
+        First and last value along each axis.
+    shape : int or sequence of int
+        Points along each axis, at least 2.
+    axes : sequence of int
+        Components of a state that vary, one or two.
+    base : (n,), optional
+        The other components; zeros by default.
+    n : int, optional
+        Components of a state; those of `base`, else as many as `axes` need.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    LyapmapError
+        If the arguments do not fit together.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plane = lm.grid([0, 0], [1, 2], (3, 2))
+    >>> plane.states.tolist()
+    [[0.0, 0.0], [0.0, 2.0], [0.5, 0.0], [0.5, 2.0], [1.0, 0.0], [1.0, 2.0]]
+    """
+    chosen = tuple(whole("axes", axis, 0) for axis in axes)
+    if len(chosen) not in (1, 2) or len(set(chosen)) != len(chosen):
+        raise LyapmapError(f"axes: expected one or two different components, got {tuple(axes)}")
+    counts = (shape,) * len(chosen) if isinstance(shape, int) else tuple(shape)
+    points = tuple(whole("shape", count, 2) for count in counts)
+    first, last = (np.array(bounds, float).reshape(-1) for bounds in (low, high))
+    for name, found in (("shape", len(points)), ("low", len(first)), ("high", len(last))):
+        if found != len(chosen):
+            raise ShapeError(f"{name}: expected {len(chosen)} values, one for each of axes {chosen}, got {found}")
+    if not (np.isfinite(first).all() and np.isfinite(last).all() and (first < last).all()):
+        raise LyapmapError(f"low, high: expected finite values with low < high, got {low} and {high}")
+    needed = max(chosen) + 1
+    if base is None:
+        rest = np.zeros(needed if n is None else whole("n", n, needed))
+    else:
+        rest = np.asarray(base, float).reshape(-1)
+        if len(rest) < needed or (n is not None and len(rest) != n):
+            raise ShapeError(f"base: expected {n or f'at least {needed}'} values, got {len(rest)}")
+    lines = [np.linspace(a, b, count) for a, b, count in zip(first, last, points, strict=True)]
+    mesh = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(chosen))
+    states = np.tile(rest, (len(mesh), 1))
+    states[:, list(chosen)] = mesh
+    return Grid(states, points, chosen, tuple(first.tolist()), tuple(last.tolist()))
+
+
+ALIGN = 100
+"""Steps for tangent frames to align."""
+
+_Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done at every value."""
+
+    analyses: tuple[str | Callable[[Any, Any], Any], ...]
+    n_steps: int
+    transient: int
+    n_kept: int
+    n_exponents: int | None
+    n_trajectories: int
+
+
+@dataclass
+class Point:
+    """What was found at one value."""
+
+    status: Status = Status.OK
+    message: str = ""
+    cause: Cause = Cause.NONE
+    exponents: _Values = field(default_factory=lambda: np.zeros(0))
+    stderr: _Values = field(default_factory=lambda: np.zeros(0))
+    kaplan_yorke: float = np.nan
+    kaplan_yorke_stderr: float = np.nan
+    attractor: str = ""
+    states: _Values = field(default_factory=lambda: np.zeros((0, 0)))
+    measured: _Values = field(default_factory=lambda: np.zeros(0))
+    final: Any = None
+    """States (b, n) to go on from; None after a failure."""
+
+    def fail(self, status: Status, message: str, cause: Cause = Cause.NONE) -> None:
+        """Note the first failure."""
+        if not self.status.failed:
+            self.status, self.message, self.cause = status, message, cause
+        self.final = None
+
+
+def measure(tangent_map: TangentMap, x0: Any, task: Task, seed: int) -> Point:
+    """Do at one value what is asked for."""
+    ops = tangent_map.ops
+    x, _ = as_states(_start(tangent_map, task, seed) if x0 is None else x0, tangent_map)
+    point = Point()
+    settled = None
+    for analysis in task.analyses:
+        if analysis == "spectrum":
+            _spectrum(point, tangent_map, x, task, seed)
+            continue
+        if settled is None:
+            settled = _settled(tangent_map, x, task.transient)
+        if analysis == "bifurcation":
+            last = _bifurcation(point, tangent_map, settled, task)
+            if not point.status.failed:
+                point.final = ops.to_numpy(last)
+        elif callable(analysis):
+            _measured(point, analysis, tangent_map, settled)
+            if not point.status.failed and point.final is None:
+                point.final = ops.to_numpy(settled)
+    return point
+
+
+def _start(tangent_map: TangentMap, task: Task, seed: int) -> Any:
+    own = tangent_map.initial_states(task.n_trajectories, seed)
+    if own is None:
+        raise LyapmapError("x0: expected states to start from, as the map has no initial_states of its own")
+    return own
+
+
+def _settled(tangent_map: TangentMap, x: Array, n_steps: int) -> Array:
+    """States after the transient; in one go where the map is compiled."""
+    if tangent_map.depends_on_step or not tangent_map.compiled:
+        return step_states(tangent_map, x, n_steps=n_steps)
+    frame = np.zeros((x.shape[0], dimension(tangent_map.state_shape), 1))
+    frame[:, 0] = 1.0
+    return propagate(tangent_map, x, tangent_map.ops.from_numpy(frame), n_steps=n_steps, qr_every=n_steps or 1).x
+
+
+def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed: int) -> None:
+    align = task.transient
+    if not tangent_map.depends_on_step:
+        # Frames align in far fewer steps than states may need to reach the attractor.
+        align = min(task.transient, ALIGN) if dimension(tangent_map.state_shape) > 1 else 0
+        x = _settled(tangent_map, x, task.transient - align)
+    states = tangent_map.ops.to_numpy(x)
+    if not np.isfinite(states).all():
+        point.fail(Status.ESCAPED, "a state is not finite after the transient")
+        return
+    found = lyapunov_spectrum(
+        tangent_map,
+        states,
+        n_steps=task.n_steps,
+        transient=align,
+        n_exponents=task.n_exponents,
+        seed=seed,
+        throw=False,
+    )
+    point.exponents, point.stderr = found.exponents, found.stderr
+    point.kaplan_yorke, point.kaplan_yorke_stderr = found.kaplan_yorke, found.kaplan_yorke_stderr
+    point.attractor = found.attractor
+    if found.failed:
+        point.fail(found.status, found.message, found.cause)
+    elif not point.status.failed:
+        if point.status is Status.OK:
+            point.status, point.message = found.status, found.message
+        point.final = found.final_state
+
+
+def _bifurcation(point: Point, tangent_map: TangentMap, x: Array, task: Task) -> Array:
+    ops = tangent_map.ops
+    kept = np.full((x.shape[0], task.n_kept, dimension(tangent_map.state_shape)), np.nan)
+    for i in range(task.n_kept):
+        kept[:, i] = ops.to_numpy(x)
+        x = step_states(tangent_map, x, n_steps=1, first_step=task.transient + i)
+    lost: NDArray[np.bool_] = np.asarray(~np.isfinite(kept).all(axis=(1, 2)))
+    if lost.any():
+        kept[lost] = np.nan
+        point.fail(Status.ESCAPED, f"{int(lost.sum())} of {len(lost)} trajectories are not finite")
+    point.states = kept.reshape(-1, kept.shape[2])
+    return x
+
+
+def _measured(point: Point, analysis: Callable[[Any, Any], Any], tangent_map: TangentMap, x: Array) -> None:
+    states = tangent_map.ops.to_numpy(x)
+    if not np.isfinite(states).all():
+        point.fail(Status.ESCAPED, "a state is not finite after the transient")
+        return
+    try:
+        found = np.atleast_1d(np.asarray(analysis(tangent_map, states), np.float64))
+    except RunError as error:
+        point.fail(Status.NOT_CONVERGED, str(error))
+        return
+    if found.ndim != 1:
+        raise LyapmapError(f"analysis: expected the function to give a number or a row of them, got {found.shape}")
+    point.measured = found
+
 
 SPECTRUM, BIFURCATION = "spectrum", "bifurcation"
 Measure = Callable[[Any, Any], Any]
 """Takes a map and states (b, n); gives a number or several."""
-
-_Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +295,7 @@ class Sweep(Result):
         "states": ("value", "sample", "component"),
         "measured": ("value", "measure"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_sweep.draw_sweep"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_sweep"
 
     values: _Values
     exponents: _Values

@@ -14,9 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time
-from lyapmap.analysis.exponents.recordings import measured_rows, one_recording
-from lyapmap.analysis.exponents.series_noise import LIKE_NOISE, beside_linear
+from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time, measured_rows, one_recording
+from lyapmap.analysis.exponents.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
@@ -77,7 +76,7 @@ class ZeroOneTest(Result):
         "lags": ("lag",),
         "walk": ("step", "plane"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_zero_one.draw_zero_one"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_zero_one"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
     }

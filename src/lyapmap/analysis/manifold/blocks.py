@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold.cloud import Cloud, Frame, rounded_up
+from lyapmap.analysis.manifold.radii import Cloud, Frame, rounded_up
 from lyapmap.core.tiles import SMALLEST
 
 NEAR = 0.05

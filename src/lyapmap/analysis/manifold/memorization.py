@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.neighbors.graph import tell_apart
 from lyapmap.analysis.neighbors.search import Points, exact_search
 from lyapmap.analysis.progress import Report, reporting
-from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, same_samples
@@ -79,7 +79,7 @@ class Memorization(Result):
         "pair_generated": ("pairs", "component"),
         "pair_training": ("pairs", "component"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_memorization.draw_memorization"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_memorization"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "give more different generated samples, and held-out ones that are not in the training data"
     }

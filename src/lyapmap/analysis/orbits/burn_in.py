@@ -58,7 +58,7 @@ class BurnIn(Result):
         "stderr": ("time",),
         "burn_in_interval": ("limit",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_settling.draw_burn_in"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_burn_in"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "raise n_steps"}
 
     at: NDArray[np.int64]

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.ended_orbit import neutral_within
-from lyapmap.analysis.orbits.guesses import Guesses, make_guesses
-from lyapmap.analysis.orbits.multipliers import cycle_multipliers
-from lyapmap.analysis.orbits.search import OrbitSearch
+from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
 from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
@@ -71,7 +69,7 @@ class PeriodicOrbits(Result):
         "n_found": ("cycle",),
         "visited": ("state", "component"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_periodic_orbits.draw_periodic_orbits"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_periodic_orbits"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give more guesses (n_guesses), a region, or states near a cycle"
     }

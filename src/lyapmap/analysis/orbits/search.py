@@ -6,10 +6,15 @@ of a chaotic map, where those of f^p(x) = x are as ill as its derivative is larg
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.map import TangentMap, dimension
+from lyapmap.analysis.exponents.ended_orbit import ROUNDINGS
+from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.map import TangentMap, as_states, dimension
 from lyapmap.core.propagate import quiet
 
 DENSE = 512
@@ -197,3 +202,212 @@ class OrbitSearch:
         operator = LinearOperator((self.n, self.n), matvec=lambda v: around(v.ravel(), None)[-1] - v.ravel())
         first, _ = gmres(operator, -added, rtol=KRYLOV_TOLERANCE, restart=KRYLOV_VECTORS, maxiter=1)
         return np.stack(around(first, defects)[: self.p])
+
+
+LONGER = 5
+"""States looked at for each guess that is taken from them."""
+SHOWN = 4000
+STARTS = 16
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Guesses of cycles.
+
+    Attributes
+    ----------
+    segments : (m, p, n)
+        Pieces of orbits.
+    visited : (s, n)
+        Some of the states that they were chosen from, for a picture.
+    origin : str
+        Where they come from, in words.
+    """
+
+    segments: _Values
+    visited: _Values
+    origin: str
+
+
+def make_guesses(search: OrbitSearch, x0: Any, region: Any, n_guesses: int, rng: np.random.Generator) -> Guesses:
+    """Guesses from the orbits of x0, from a box, or half of each."""
+    starts, origin = _starts(search, x0, region, rng)
+    parts: list[_Values] = []
+    visited = np.zeros((0, search.n))
+    if starts is not None:
+        wanted = n_guesses if region is None else -(-n_guesses // 2)
+        orbits = _orbits(search, starts, wanted)
+        parts.append(_along(orbits, search.p, len(starts), wanted, rng))
+        flat = orbits.reshape(-1, search.n)
+        flat = flat[np.isfinite(flat).all(axis=1)]
+        visited = flat[:: max(1, -(-len(flat) // SHOWN))]
+    if region is not None:
+        low, high = _box(region, search.n)
+        left = n_guesses - sum(len(part) for part in parts)
+        parts.append(_segments(search, rng.uniform(low, high, (max(left, 1), search.n))))
+    segments = np.concatenate(parts)
+    return Guesses(segments[np.isfinite(segments).all(axis=(1, 2))], visited, origin)
+
+
+def _starts(search: OrbitSearch, x0: Any, region: Any, rng: np.random.Generator) -> tuple[_Values | None, str]:
+    if x0 is not None:
+        rows, _ = as_states(x0, search.map)
+        return np.asarray(search.ops.to_numpy(rows), np.float64), "x0"
+    if region is not None:
+        return None, "region"
+    own = search.map.initial_states(STARTS, rng)
+    if own is None:
+        raise LyapmapError("x0: expected states to start from, or a region to draw guesses from, got neither")
+    return np.asarray(own, np.float64), "the map's own region"
+
+
+def _box(region: Any, n: int) -> tuple[_Values, _Values]:
+    try:
+        low, high = (np.broadcast_to(np.asarray(bound, np.float64), (n,)) for bound in region)
+    except (TypeError, ValueError):
+        raise ShapeError(f"region: expected (low, high), numbers or arrays ({n},), got {region!r}") from None
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise LyapmapError(f"region: expected finite low < high, got {low.tolist()} and {high.tolist()}")
+    return low, high
+
+
+def _segments(search: OrbitSearch, x: _Values) -> _Values:
+    """States (m, n) with the p - 1 that follow each, (m, p, n)."""
+    points = [x]
+    for _ in range(search.p - 1):
+        points.append(search.images(points[-1]))
+    return np.stack(points, axis=1)
+
+
+def _orbits(search: OrbitSearch, starts: _Values, wanted: int) -> _Values:
+    """Orbits (b, t, n) long enough to choose from."""
+    steps = search.p + -(-LONGER * wanted // len(starts))
+    points = [starts]
+    for _ in range(steps):
+        points.append(search.images(points[-1]))
+    return np.stack(points, axis=1)
+
+
+def _along(orbits: _Values, p: int, b: int, wanted: int, rng: np.random.Generator) -> _Values:
+    """Pieces of orbits: those that begin at the starts, the closest returns, and as many at random."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.linalg.norm(orbits[:, p:] - orbits[:, :-p], axis=2)
+    usable = np.isfinite(distance) & np.isfinite(orbits[:, :-p]).all(axis=2)
+    rows, times = np.nonzero(usable)
+    by_closeness = np.argsort(distance[rows, times], kind="stable")
+    at_start = np.flatnonzero(times == 0)[:wanted]
+    closest = by_closeness[: max(0, (wanted - len(at_start)) // 2)]
+    rest = np.setdiff1d(np.arange(len(rows)), np.concatenate([at_start, closest]))
+    more = rng.permutation(rest)[: max(0, wanted - len(at_start) - len(closest))]
+    chosen = np.concatenate([at_start, closest, more]).astype(np.int64)
+    index = times[chosen, None] + np.arange(p)
+    return np.asarray(orbits[rows[chosen, None], index])
+
+
+ALL_UP_TO = 64
+"""Dimension up to which all multipliers are computed."""
+LEADING = 8
+"""Multipliers of larger maps, doubled until one lies inside the unit circle."""
+MOST = 128
+REAL = 1e-9
+"""Imaginary part, relative to p times the modulus, below which a multiplier is real."""
+
+_Complex = NDArray[np.complex128]
+
+
+def cycle_multipliers(
+    search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[_Complex, NDArray[np.float64]]:
+    """Multipliers of one cycle (p, n), largest modulus first, and ln of their moduli; of large maps the leading ones.
+
+    The logarithms stay right where multipliers leave the range of floating point. Multipliers that are smaller than
+    what rounding of the states makes of them are 0: a superstable cycle is met to a rounding only.
+    """
+    n, p = search.n, len(orbit)
+    if n > ALL_UP_TO:
+        found = _leading(search, orbit, rng)
+        with np.errstate(divide="ignore"):
+            return _sorted(found, np.log(np.abs(found)), p)
+    found, logs = _all(search.jacobians(orbit))
+    eps = float(np.finfo(search.ops.dtype).eps)
+    small = logs < 0.5 * np.log(eps)
+    if small.any():
+        size = ROUNDINGS * eps * np.maximum(np.linalg.norm(orbit, axis=1, keepdims=True), 1.0)
+        moved = -np.sort(-_all(search.jacobians(orbit + size))[1])
+        rank = np.argsort(np.argsort(-logs, kind="stable"))
+        with np.errstate(invalid="ignore"):
+            noise = small & ~(np.abs(moved[rank] - logs) < np.log(2))
+        found, logs = np.where(noise, 0.0, found), np.where(noise, -np.inf, logs)
+    return _sorted(found, logs, p)
+
+
+def _sorted(found: _Complex, logs: NDArray[np.float64], p: int) -> tuple[_Complex, NDArray[np.float64]]:
+    found = np.where(np.abs(found.imag) <= REAL * p * np.abs(found), found.real + 0j, found)
+    order = np.lexsort((-found.imag, -found.real, -np.abs(found), -logs))
+    return np.asarray(found[order]), logs[order]
+
+
+def _all(jacobians: NDArray[np.float64]) -> tuple[_Complex, NDArray[np.float64]]:
+    """All multipliers of a cycle with these derivatives (p, n, n), and the logarithms of their moduli."""
+    p, n, _ = jacobians.shape
+    with np.errstate(divide="ignore", under="ignore"):
+        if p > 1 and n * p <= DENSE:
+            roots = _roots(jacobians)
+            if roots is not None:
+                return np.asarray(roots**p), p * np.log(np.abs(roots))
+        product, log_scale = np.eye(n), 0.0
+        for matrix in jacobians:
+            product = matrix @ product
+            size = float(np.abs(product).max()) or 1.0
+            product, log_scale = product / size, log_scale + float(np.log(size))
+        found = np.linalg.eigvals(product).astype(np.complex128)
+        return np.asarray(found * np.exp(log_scale)), np.log(np.abs(found)) + log_scale
+
+
+def _roots(jacobians: NDArray[np.float64]) -> _Complex | None:
+    """p-th roots of the multipliers, one of each: the eigenvalues of the block-cyclic matrix of the derivatives.
+
+    A product of p derivatives loses the small multipliers beside the large ones; the roots lie
+    close together. Each multiplier has p roots, of which one lies in any sector of 360 / p degrees:
+    the border of the sector is laid where no root is near.
+    """
+    p, n, _ = jacobians.shape
+    cyclic = np.zeros((p * n, p * n))
+    for i in range(p):
+        to = (i + 1) % p
+        cyclic[to * n : (to + 1) * n, i * n : (i + 1) * n] = jacobians[i]
+    roots = np.linalg.eigvals(cyclic).astype(np.complex128)
+    turn = 2 * np.pi
+    angles = np.sort((p * np.angle(roots)) % turn)
+    gaps = np.diff(np.append(angles, angles[0] + turn))
+    widest = int(gaps.argmax())
+    border = (angles[widest] + gaps[widest] / 2) / p
+    inside = (np.angle(roots) - border) % turn < turn / p
+    # Roots of multipliers that are zero have no direction; the product tells zeros well enough.
+    return np.asarray(roots[inside]) if inside.sum() == n else None
+
+
+def _leading(search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Generator) -> _Complex:
+    """The largest multipliers by Arnoldi iteration, enough of them that one lies inside the unit circle."""
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+    def around(v: Any) -> Any:
+        v = np.asarray(v, np.float64).ravel()
+        for x in orbit:
+            v = search.along(x, v)
+        return v
+
+    n = search.n
+    operator = LinearOperator((n, n), matvec=around, dtype=np.float64)
+    eps = float(np.finfo(search.ops.dtype).eps)
+    start = rng.standard_normal(n)
+    k = LEADING
+    while True:
+        try:
+            found = eigs(operator, k=k, which="LM", v0=start, tol=100 * eps, return_eigenvectors=False)
+        except ArpackNoConvergence as unfinished:
+            found = unfinished.eigenvalues
+        found = np.asarray(found, np.complex128)
+        if k >= min(MOST, n - 2) or (found.size and np.abs(found).min() < 1):
+            return found
+        k = min(2 * k, n - 2)

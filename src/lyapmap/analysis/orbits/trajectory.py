@@ -13,9 +13,9 @@ from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import Interrupted
 from lyapmap.core.map import Map, as_states, as_tangent_map
-from lyapmap.core.periodic_states import as_periods, within
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.sampling import as_periods, within
 
 SHORTEST_DRIFT, STEEP = 64, 4.0
 """Steps from which a drift can be told, and the way between the first and the last quarter of a run, in units of
@@ -35,7 +35,7 @@ class Trajectory(Result):
     """
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_trajectory.draw_trajectory"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_trajectory"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it again, or with fewer steps"}
 
     states: NDArray[Any]

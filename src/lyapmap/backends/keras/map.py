@@ -1,9 +1,4 @@
-"""Maps made of Keras models, on whichever backend Keras itself runs.
-
-Requires keras >= 3.6. On TensorFlow they are carried as TensorFlow functions are, on torch by
-torch's forward mode, on JAX by JAX's, in float32. Keras is told its backend by the environment
-variable `KERAS_BACKEND` before it is imported.
-"""
+"""Keras models whose state is a tuple, list or dict of tensors, as models of flat rows."""
 
 from __future__ import annotations
 
@@ -15,11 +10,20 @@ from numpy.typing import NDArray
 from lyapmap.backends.keras.copies import dtypes_of, frozen, in_dtype, in_inference, read_shape, require_no_memory
 from lyapmap.backends.keras.functions import wrap_tensorflow
 from lyapmap.backends.keras.graph_map import DEFAULT_MEMORY_LIMIT, TensorFlowMap, checked_options, dtype_name
-from lyapmap.backends.keras.ops import resolved_device
-from lyapmap.backends.keras.precision import lossy_layer, require_float64
+from lyapmap.backends.keras.ops import lossy_layer, require_float64, resolved_device
 from lyapmap.backends.keras.start import keras
+from lyapmap.backends.structured import FlatFunction
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError
 from lyapmap.core.map import TangentMap
+from lyapmap.core.structure import Structure
+
+
+def flat_model(model: Any, structure: Structure) -> Any:
+    """A model that holds another one, so that it is checked, copied and converted like any model."""
+    module = keras()
+    x = module.Input((structure.n,), dtype=model.compute_dtype)
+    return module.Model(x, FlatFunction(model, structure)(x), name=model.name)
+
 
 REDUCED = "Keras reduces float64 off TensorFlow: start with KERAS_BACKEND=tensorflow, or take dtype='float32'"
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.keras.start import tensorflow
-from lyapmap.core.errors import LyapmapError, PrecisionError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError
+from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
 Tensor = Any
@@ -111,3 +113,97 @@ def resolved_device(device: str | None) -> str:
     if name not in found:
         raise LyapmapError(f"device: expected one of {', '.join(found)}, got {device!r}")
     return name
+
+
+CHANGES = (1e-12, 1e-11, 1e-10)
+"""Changes of a state that float64 resolves and float32 does not."""
+VISIBLE = 0.02
+"""Relative error up to which such a change must appear in the image as the derivative says."""
+
+
+def require_float64(
+    tangent_map: TangentMap,
+    suspect: Callable[[NDArray[np.float64]], str] | None = None,
+    mend: str = "mend it there, or take dtype='float32'",
+) -> None:
+    """Refuse a map of float64 in whose images changes of a state by 1e-12 are lost.
+
+    `suspect` is asked, with states, which part of the map it is.
+
+    Raises
+    ------
+    PrecisionError
+    """
+    ops, n = tangent_map.ops, dimension(tangent_map.state_shape)
+    rng = np.random.default_rng(0)
+    x, v = rng.uniform(0.25, 0.75, (2, n)), rng.standard_normal((2, n))
+
+    def images(states: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(ops.to_numpy(tangent_map.apply(ops.from_numpy(states))), np.float64)
+
+    # By differences where there is no derivative, or a wrong one: that is not what is looked at here.
+    slope = (images(x + 1e-5 * v) - images(x - 1e-5 * v)) / 2e-5
+    try:
+        tangents = ops.to_numpy(tangent_map.jvp(ops.from_numpy(x), ops.from_numpy(v[:, :, None]))[1])[:, :, 0]
+    except MapError:
+        tangents = slope
+    if np.isfinite(tangents).all() and not any(_seen(images, x, v, moved, VISIBLE) for moved in (tangents, slope)):
+        named = suspect(x) if suspect is not None else ""
+        raise PrecisionError(
+            f"dtype: {named or 'the function'} computes in float32 although float64 is asked for "
+            f"(a change of 1e-12 is lost): {mend}"
+        )
+
+
+def lossy_layer(
+    model: Any, call_model: Callable[[], Any], to_numpy: Callable[[Any], Any], to_tensor: Callable[[Any], Any]
+) -> str:
+    """The layer of a float64 model that computes in float32, by name and type; "" if none is found alone.
+
+    `call_model` calls the model once; every layer is then called by itself on what it was given.
+    """
+    calls: list[tuple[Any, Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]]] = []
+    layers = list(model._flatten_layers(include_self=False))
+    kept = [(layer, layer.call) for layer in layers]
+
+    def recording(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+            calls.append((layer, call, inputs, args, kwargs))
+            return call(inputs, *args, **kwargs)
+
+        return recorded
+
+    try:
+        for layer, call in kept:
+            object.__setattr__(layer, "call", recording(layer, call))
+        call_model()
+    finally:
+        for layer, _ in kept:
+            object.__delattr__(layer, "call")
+    found = ""
+    for layer, call, inputs, args, kwargs in calls:
+        if isinstance(inputs, list | tuple | dict):
+            continue
+
+        def alone(states: Any, call: Any = call, args: Any = args, kwargs: Any = kwargs) -> Any:
+            return np.asarray(to_numpy(call(to_tensor(states), *args, **kwargs)), np.float64)
+
+        given = np.asarray(to_numpy(inputs), np.float64)
+        v = np.random.default_rng(1).standard_normal(given.shape)
+        slope = (alone(given + 1e-5 * v) - alone(given - 1e-5 * v)) / 2e-5
+        if not _seen(alone, given, v, slope, 0.2):
+            found = f"layer {layer.name} ({type(layer).__name__})"
+            if not list(layer._flatten_layers(include_self=False)):
+                break
+    return found
+
+
+def _seen(
+    images: Callable[[Any], NDArray[np.float64]], x: Any, v: Any, tangents: NDArray[np.float64], tolerance: float
+) -> bool:
+    size = np.linalg.norm(tangents)
+    for change in CHANGES:
+        slope = (images(x + change * v) - images(x - change * v)) / (2 * change)
+        if np.linalg.norm(slope - tangents) <= tolerance * size:
+            return True
+    return False

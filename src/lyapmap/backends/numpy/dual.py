@@ -22,8 +22,6 @@ from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_functions import FUNCTIONS, LINEAR, MULTILINEAR, by_direction
 from lyapmap.backends.numpy.dual_values import OpaqueError, as_dual
 
-_Array = NDArray[Any]
-
 ANALYTIC = frozenset({
     "add", "subtract", "multiply", "divide", "negative", "positive", "square", "reciprocal", "power", "matmul",
     "exp", "log", "sin", "cos", "sinh", "cosh", "tanh", "sqrt", "sum", "mean",
@@ -32,6 +30,8 @@ ANALYTIC = frozenset({
     "expand_dims", "roll", "shape", "ndim", "size",
 })  # fmt: skip
 """Operations that complex numbers with a tiny imaginary part go through exactly, wherever they are defined."""
+
+_Array = NDArray[Any]
 
 
 class DualArray(Dual):

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lyapmap.backends.torch import cells as torch_cells
+from lyapmap.backends.torch import recurrent as torch_cells
 from lyapmap.backends.torch import slabs as torch_slabs
 
 Rule = Callable[..., Any]

@@ -16,12 +16,15 @@ from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lyapmap.backends.structured import FlatFunction
+from lyapmap.backends.timed_field import TimedField
 from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device
 from lyapmap.backends.torch.dual import NoRule, carry
 from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
+from lyapmap.core.structure import Structure
 
 CPU_LAYER_BYTES = 10 * 2**20
 """Size of a layer's tangents up to which a CPU carries rows at once: more fall out of its caches."""
@@ -356,3 +359,30 @@ def wrap_torch(
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
     return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+
+
+class TimedModule(torch.nn.Module):
+    """Keeps the module's parameters in sight, by which dtype and device are found."""
+
+    def __init__(self, module: torch.nn.Module, field: TimedField) -> None:
+        super().__init__()
+        self.module = module
+        self._field = TimedField(self.module, field.order, field.state_shape, field.time, field.vectorized)
+        self._field.third = field.third
+        self.train(module.training)
+
+    def forward(self, z: torch.Tensor) -> Any:
+        return self._field(z)
+
+
+class FlatModule(nn.Module):
+    """A module that holds another one, so that it is checked, copied and moved like any module."""
+
+    def __init__(self, module: nn.Module, structure: Structure) -> None:
+        super().__init__()
+        self.module = module
+        self.structure = structure
+        self.training = module.training
+
+    def forward(self, x: Tensor) -> Tensor:
+        return FlatFunction(self.module, self.structure)(x)

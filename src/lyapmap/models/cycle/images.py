@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.orbits.trajectory import Trajectory, trajectory
-from lyapmap.core.images import channels_first
+from lyapmap.core.points import channels_first
 from lyapmap.models.cycle.metrics import augmented_states
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.stages import Bench
@@ -121,7 +121,7 @@ def bundle(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 
 def bundle_embedded(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """S3 among the training images."""
-    from lyapmap.analysis.manifold.pictures_embedded_bundle import draw_embedded_bundle
+    from lyapmap.analysis.manifold.pictures_embedding import draw_embedded_bundle
 
     placed = _layout(bench).place(_bundle(subject, bench))
     bench.keep(placed, "embedding-bundle")

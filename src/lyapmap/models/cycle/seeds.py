@@ -13,9 +13,9 @@ from lyapmap.models.cycle.along_training import NUMBERS, entries, epoch_stages
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.study import PAPER_LINES
 from lyapmap.models.cycle.subject import CycleSubject, kept_epochs, load_subject
+from lyapmap.study.page import mean_and_deviation
 from lyapmap.study.stages import Bench, Record, Stage, Told
 from lyapmap.study.study import Findings, Study
-from lyapmap.study.table import mean_and_deviation
 
 ROWS = (
     ("largest", "largest exponent", "0.340"),

@@ -12,9 +12,9 @@ from lyapmap.models.cycle import images as pictures
 from lyapmap.models.cycle.along_training import development_stage, epoch_stages
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject
+from lyapmap.study.page import number, with_error
 from lyapmap.study.stages import Bench, LeftOut, Record, Stage
 from lyapmap.study.study import Study
-from lyapmap.study.table import number, with_error
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
 """Of MNIST 0, 1, 2 after 1000 epochs at full width; precision is above and recall at n = 10 below."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import image_shape, laid_out
 from lyapmap.core.map import TangentMap
+from lyapmap.core.points import image_shape, laid_out
 from lyapmap.files.zoo import load_model, shipped
 from lyapmap.study.subject import ImageSubject, category_labels, image_features, images_checksum, model_mark
 

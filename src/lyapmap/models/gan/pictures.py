@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lyapmap.analysis.tournament import Tournament
+    from lyapmap.analysis.battle import Tournament
     from lyapmap.models.gan.canvas import CanvasDynamics
     from lyapmap.models.gan.line import GanLine
     from lyapmap.models.gan.pair import GanSamples

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.battle import Tournament
+from lyapmap.analysis.battle import tournament as let_battle
 from lyapmap.analysis.exponents.singular_values import jacobian_spectrum
 from lyapmap.analysis.manifold.memorization import memorization
-from lyapmap.analysis.tournament import Tournament
-from lyapmap.analysis.tournament import tournament as let_battle
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan.canvas import canvas_dynamics
 from lyapmap.models.gan.config import GranConfig
@@ -231,7 +231,7 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
 
 def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     """Battles of kinds over all their seeds, and whether winners are better by the manifold's measures too."""
-    from lyapmap.analysis.proportions import wilson
+    from lyapmap.analysis.battle import wilson
     from lyapmap.models.gan.pictures import draw_kinds, draw_winners
 
     quality = {name: bench.numbers(f"quality-{name}") for name in subject.gans}

@@ -12,9 +12,9 @@ from typing import Any
 from lyapmap.models.gan.protocol import GanProtocol
 from lyapmap.models.gan.stages import Canvas, Quality, Shape, battles, verdict
 from lyapmap.models.gan.subject import GanSubject
+from lyapmap.study.page import mean_and_deviation
 from lyapmap.study.stages import DONE, Record, Stage
 from lyapmap.study.study import Study
-from lyapmap.study.table import mean_and_deviation
 
 PAPER = {
     ("mnist", "GRAN1", "GRAN3"): "0.79, 1.75, GRAN3",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import channels_first, image_shape
+from lyapmap.core.points import channels_first, image_shape
 from lyapmap.report import style
 from lyapmap.report.images import film_strip, save_film_strip, save_gif, save_sheet
 

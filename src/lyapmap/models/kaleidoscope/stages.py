@@ -15,8 +15,8 @@ from lyapmap.analysis.orbits.periodic_orbits import periodic_orbits
 from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.core.propagate import step_states
 from lyapmap.models.kaleidoscope.subject import UNIFORM, KaleidoscopeSubject
-from lyapmap.study.fixed_points import SHOWN, basins
 from lyapmap.study.stages import Bench
+from lyapmap.study.study import SHOWN, basins
 
 ROWS = 8
 """Trajectories of the film strip, rows and columns of the grid."""
@@ -254,7 +254,7 @@ EARLY = (1, 2, 3, 5, 8, 13)
 
 def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     """Newton's method from ends, early iterates and training images; merged, with multipliers and basins."""
-    from lyapmap.study.pictures import draw_fixed_points
+    from lyapmap.study.page import draw_fixed_points
 
     rest = Settling.load(bench.result_of("burn-in", "settling"))
     guesses, origin = _guesses(subject, rest, bench.sizes.guesses)

@@ -13,9 +13,9 @@ from lyapmap.models.kaleidoscope import stages as samples
 from lyapmap.models.kaleidoscope.against import model_stages
 from lyapmap.models.kaleidoscope.stages import fixed_points
 from lyapmap.models.kaleidoscope.subject import KaleidoscopeSubject
+from lyapmap.study.page import number, with_limits
 from lyapmap.study.stages import Record, Stage
 from lyapmap.study.study import Study
-from lyapmap.study.table import number, with_limits
 
 
 def about(subject: KaleidoscopeSubject) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.combinators import NoisyMap, noisy
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.points import channels_first, image_shape, laid_out
 from lyapmap.core.propagate import step_states
 from lyapmap.files.zoo import load_model
 from lyapmap.study.subject import ImageSubject, category_labels, image_features, model_mark

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
-from lyapmap.analysis.latent_rotation import cycle_phases
+from lyapmap.analysis.latent_basis import cycle_phases
 from lyapmap.analysis.manifold.transitions import transitions
 from lyapmap.analysis.orbits.trajectory import trajectory
-from lyapmap.core.images import channels_first, laid_out
 from lyapmap.core.map import TangentMap
+from lyapmap.core.points import channels_first, laid_out
 from lyapmap.core.propagate import step_states
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.maps import image_rotation_map, image_shift_map

@@ -15,15 +15,15 @@ from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
 from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.in_turn import MapsInTurn
 from lyapmap.core.latent import Floats
 from lyapmap.core.map import TangentMap
 from lyapmap.core.propagate import step_states
+from lyapmap.core.sampling import MapsInTurn
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.maps import rotation_map, round_trip_map
 from lyapmap.models.latent_spectral.subject import LsdSubject
-from lyapmap.study.fixed_points import SHOWN, basins
 from lyapmap.study.stages import Bench
+from lyapmap.study.study import SHOWN, basins
 
 _NAMES = {
     "round-trip": "round trip",
@@ -160,7 +160,7 @@ def verdict(numbers: dict[str, Any]) -> str:
 
 def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, found: PeriodicOrbits) -> dict[str, Any]:
     """Numbers and the picture of the fixed points of the round trip."""
-    from lyapmap.study.pictures import draw_fixed_points
+    from lyapmap.study.page import draw_fixed_points
 
     points = found.orbits[:, 0]
     stable = np.array([name == "stable" for name in found.stability], bool)
@@ -291,7 +291,7 @@ def _labels_along(
 
 def _plain_turns(basis: LatentBasis, starts: NDArray[Any], turns: int) -> Floats:
     """The same without round trips: the rotation alone, an isometry."""
-    from lyapmap.analysis.latent_rotation import cycle_phases
+    from lyapmap.analysis.latent_basis import cycle_phases
 
     whole = np.eye(basis.latent)
     for i, j, angle in cycle_phases(basis):

@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.analysis.latent_rotation import cycle_phases
+from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import channels_first
+from lyapmap.core.points import channels_first
 from lyapmap.core.results import Result, Status, provenance
 
 

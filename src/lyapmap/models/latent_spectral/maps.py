@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.analysis.latent_rotation import cycle_phases, shift
+from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases, shift
 from lyapmap.backends import wrap
 from lyapmap.core.errors import LyapmapError, MapError
-from lyapmap.core.in_turn import MapsInTurn, in_turn
 from lyapmap.core.latent import LatentTriple, is_keras
 from lyapmap.core.map import TangentMap
+from lyapmap.core.sampling import MapsInTurn, in_turn
 
 Step = Callable[[Any], Any]
 """Takes and gives a batch of the framework's arrays."""
@@ -129,7 +128,7 @@ def image_shift_map(
 ) -> TangentMap:
     """A cyclic generator that does not depend on the step: x -> G(S E(x)).
 
-    S takes the vector of every label to that of the next, all at once (`lyapmap.analysis.latent_rotation.shift`);
+    S takes the vector of every label to that of the next, all at once (`lyapmap.analysis.latent_basis.shift`);
     parameters as of `rotation_map`.
     """
     networks = _Networks(triple, dtype, device)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.analysis.latent_rotation import cycle_phases
+from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
 from lyapmap.core.latent import Floats, LatentTriple
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.subject import LsdSubject

@@ -15,9 +15,9 @@ from lyapmap.models.latent_spectral.against import image_stages
 from lyapmap.models.latent_spectral.basis import denoising
 from lyapmap.models.latent_spectral.rotation import rotation
 from lyapmap.models.latent_spectral.subject import LsdSubject
+from lyapmap.study.page import NONE, number, with_error, with_limits
 from lyapmap.study.stages import Record, Stage
 from lyapmap.study.study import Study
-from lyapmap.study.table import NONE, number, with_error, with_limits
 
 Rows = list[Sequence[str]]
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from lyapmap.analysis.latent_basis import LatentBasis
 from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.images import channels_first, image_shape, laid_out
 from lyapmap.core.latent import LatentTriple
 from lyapmap.core.map import TangentMap
+from lyapmap.core.points import channels_first, image_shape, laid_out
 from lyapmap.files.zoo import load_model
 from lyapmap.models.latent_spectral.maps import round_trip_map
 from lyapmap.study.subject import ImageSubject, category_labels, image_features

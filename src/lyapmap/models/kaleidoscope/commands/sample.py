@@ -43,7 +43,7 @@ def sample(
     from lyapmap.cli.source import require_torch
 
     require_torch("sampling")
-    from lyapmap.core.images import image_shape
+    from lyapmap.core.points import image_shape
     from lyapmap.files.zoo import load_model
     from lyapmap.models.kaleidoscope.pictures import save_kaleidoscope_samples
     from lyapmap.models.kaleidoscope.sampling import film_steps, usual_steps

@@ -1,0 +1,516 @@
+"""Divergence of neighbouring trajectories: log distance against step, and the line through it."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lyapmap.core.errors import ShapeError
+from lyapmap.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lyapmap.analysis.dimension.correlation import CorrelationDimension
+    from lyapmap.analysis.exponents.divergence import Divergence
+    from lyapmap.analysis.exponents.entropy import ExpansionEntropy
+    from lyapmap.analysis.exponents.series import SeriesExponent
+    from lyapmap.analysis.exponents.sweep import Sweep
+    from lyapmap.analysis.exponents.zero_one import ZeroOneTest
+
+MOST_LINES = 200
+"""Pairs that are drawn one by one."""
+
+SIGMAS = 2.0
+"""Standard errors that a band or a bar reaches to either side."""
+
+
+def draw_divergence(result: Divergence) -> Figure:
+    """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread.
+
+    Parameters
+    ----------
+    result : Divergence
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(10.5, 4.6)
+    left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2, 1]})
+    _draw_curves(left, result)
+    _draw_spread(right, result)
+    name = str(result.provenance.get("model") or result.provenance.get("map") or "divergence")
+    b = len(result.per_trajectory)
+    found = "no exponent"
+    if np.isfinite(result.exponent):
+        number = style.with_error(result.exponent, result.stderr).replace("-", "−")
+        found = f"largest exponent {number} nats {result.unit}"
+    parts = [
+        found,
+        f"{b} {'pair' if b == 1 else 'pairs'}, {result.settings.get('direction', '')}, {result.method}",
+        f"initial distance {result.size:.1e}",
+        f"status {str(result.status).replace('_', ' ')}",
+    ]
+    notes = textwrap.wrap(str(result.message), 140) if result.message else []
+    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+    return figure
+
+
+def _draw_curves(axes: Axes, result: Divergence) -> None:
+    style.dress(axes, title="Distance of the pairs", x="step", y="log distance  (nats)")
+    steps = result.steps
+    if result.log_distance.size == 0:
+        _say(axes, "nothing to show")
+        return
+    curves = np.where(np.isfinite(result.log_distance), result.log_distance, np.nan)
+    axes.plot(steps, curves[:MOST_LINES].T, color=style.GREY, linewidth=0.5, alpha=0.35, zorder=1)
+    axes.plot([], [], color=style.GREY, linewidth=0.8, label="single pairs")
+    mean = np.where(np.isfinite(curves).all(axis=0), curves.mean(axis=0), np.nan)
+    axes.plot(steps, mean, color=style.BLUE, linewidth=2.0, label="mean", zorder=3)
+    if len(result.window) == 2 and np.isfinite(result.exponent):
+        _draw_line(axes, result, mean)
+    if result.method == "fit" and np.isfinite(result.log_saturation):
+        axes.axhline(result.log_saturation, color=style.GREEN, linestyle=":", linewidth=1.4, label="unrelated states")
+    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+
+
+def _draw_line(axes: Axes, result: Divergence, mean: np.ndarray) -> None:
+    first, last = result.window
+    inside = (result.steps >= first) & (result.steps <= last)
+    x = result.steps[inside].astype(float)
+    # The exponent is per unit of time, the axis counts steps.
+    slope = float(np.polyfit(x, mean[inside], 1)[0]) if result.method == "fit" else _end_slope(x, mean[inside])
+    middle = (x.mean(), mean[inside].mean()) if result.method == "fit" else (x[0], mean[inside][0])
+    reach = np.array([first, last], float)
+    axes.plot(
+        reach,
+        middle[1] + slope * (reach - middle[0]),
+        color=style.VERMILLION,
+        linewidth=2.6,
+        alpha=0.85,
+        linestyle="--",
+        zorder=4,
+        label=f"line, steps {first} to {last}",
+    )
+    if result.method == "fit":
+        axes.axvspan(first, last, color=style.VERMILLION, alpha=0.06, linewidth=0)
+
+
+def _end_slope(x: np.ndarray, y: np.ndarray) -> float:
+    return float((y[-1] - y[0]) / (x[-1] - x[0]))
+
+
+def _draw_spread(axes: Axes, result: Divergence) -> None:
+    style.dress(axes, title="Exponent of each pair", x=f"nats {result.unit}", y="pairs")
+    values = result.per_trajectory[np.isfinite(result.per_trajectory)]
+    if values.size == 0:
+        _say(axes, "nothing to show")
+        return
+    if np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
+        centre = float(values.mean())
+        axes.hist([centre] * values.size, bins=1, range=(centre - 0.05, centre + 0.05), color=style.SKY)
+    else:
+        axes.hist(values, bins="auto" if values.size > 8 else 8, color=style.SKY, edgecolor="white", linewidth=0.5)
+    axes.axvline(result.exponent, color=style.VERMILLION, linewidth=2.0, linestyle="--")
+    if np.isfinite(result.stderr):
+        low, high = result.exponent - 2 * result.stderr, result.exponent + 2 * result.stderr
+        axes.axvspan(low, high, color=style.VERMILLION, alpha=0.2, linewidth=0, label="mean, ± 2 standard errors")
+        axes.legend(loc="upper right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    axes.set_ylim(top=1.18 * axes.get_ylim()[1])
+    from matplotlib.ticker import MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _say(axes: Axes, text: str) -> None:
+    """Words in place of a picture."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", fontsize=style.LABEL, color=style.GREY)
+
+
+def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
+    """Draw the correlation sum and its local slope over the radius.
+
+    The scaling region is shaded; the band beside the slope is two standard errors to either side.
+
+    Parameters
+    ----------
+    result : CorrelationDimension
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(9.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    radii, counted = np.asarray(result.radii), np.asarray(result.pairs) > 0
+    style.dress(left, title="Correlation sum", x="radius r", y="C(r)")
+    style.dress(right, title="Local slope", x="radius r", y="d log C / d log r")
+    if counted.any():
+        left.loglog(
+            radii[counted], result.correlation_sum[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9
+        )
+        right.semilogx(radii[counted], result.local_slope[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9)
+        _mark_slope(left, right, result.window, radii, np.log(np.maximum(result.correlation_sum, 1e-300)), result)
+    else:
+        _say(left, "no pairs to count")
+        _say(right, "no pairs to count")
+    dimension = "unknown" if math.isnan(result.dimension) else style.with_error(result.dimension, result.stderr)
+    found = [
+        f"$D_2$ = {dimension}",
+        f"{result.n_points} points",
+        f"Theiler window {result.theiler}",
+        f"status {str(result.status).replace('_', ' ')}",
+    ]
+    notes = textwrap.wrap(str(result.message), 120) if result.message else []
+    style.headline(figure, _name(result, "Correlation dimension"), "   ·   ".join(found), notes=notes)
+    return figure
+
+
+def _mark_slope(
+    left: Axes,
+    right: Axes,
+    window: tuple[float, float],
+    radii: NDArray[Any],
+    log_sum: NDArray[Any],
+    result: CorrelationDimension,
+) -> None:
+    if math.isnan(window[0]):
+        return
+    inside = (radii >= window[0] * (1 - 1e-9)) & (radii <= window[1] * (1 + 1e-9))
+    x = np.log(radii)
+    level = (log_sum[inside] - result.dimension * x[inside]).mean()
+    left.loglog(
+        radii[inside],
+        np.exp(level + result.dimension * x[inside]),
+        color=style.VERMILLION,
+        linewidth=2.2,
+        alpha=0.8,
+        label=f"slope {style.with_error(result.dimension, result.stderr)}",
+    )
+    left.legend(loc="upper left", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    for axes in (left, right):
+        axes.axvspan(*window, color=style.VERMILLION, alpha=0.07, linewidth=0)
+    _band(right, window, result.dimension, result.stderr)
+
+
+def _band(axes: Axes, window: tuple[float, float], value: float, error: float) -> None:
+    axes.plot(window, [value, value], color=style.VERMILLION, linewidth=1.6)
+    if math.isfinite(error):
+        low, high = value - SIGMAS * error, value + SIGMAS * error
+        axes.fill_between(window, low, high, color=style.VERMILLION, alpha=0.2, linewidth=0)
+
+
+def draw_series_exponent(result: SeriesExponent) -> Figure:
+    """Draw the mean log distance of neighbours over time, and its local slope.
+
+    The straight part is shaded; the band beside the slope is two standard errors to either side.
+
+    Parameters
+    ----------
+    result : SeriesExponent
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(9.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    dt = result.settings.get("dt") or 1.0
+    time = np.asarray(result.steps) * dt
+    unit = "steps" if result.unit == "per step" else "time"
+    style.dress(left, title="Divergence of neighbours", x=unit, y="mean log distance")
+    style.dress(right, title="Local slope", x=unit, y=f"nats {result.unit}")
+    if len(time) > 1:
+        second = str(result.settings.get("second_curve", "second curve"))
+        reach = max(1, len(time) // 30)
+        for curve, colour, label in (
+            (result.second_curve, style.SKY, second),
+            (result.curve, style.BLUE, "delay vectors"),
+        ):
+            left.plot(time, curve, ".-", color=colour, markersize=4, linewidth=0.9, label=label)
+            slope = (curve[2 * reach :] - curve[: -2 * reach]) / (time[2 * reach :] - time[: -2 * reach])
+            right.plot(time[reach:-reach], slope, ".-", color=colour, markersize=4, linewidth=0.9)
+        style.zero_line(right)
+    else:
+        _say(left, "neighbours were not followed")
+        _say(right, "neighbours were not followed")
+    if not math.isnan(result.window[0]):
+        window = (result.window[0] * dt, result.window[1] * dt)
+        inside = (time >= window[0] - 1e-9 * dt) & (time <= window[1] + 1e-9 * dt)
+        level = (result.curve[inside] - result.exponent * time[inside]).mean()
+        label = f"slope {style.with_error(result.exponent, result.stderr)}"
+        line = level + result.exponent * time[inside]
+        left.plot(time[inside], line, color=style.VERMILLION, linewidth=2.2, alpha=0.8, label=label)
+        left.legend(loc="lower right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+        for axes in (left, right):
+            axes.axvspan(*window, color=style.VERMILLION, alpha=0.07, linewidth=0)
+        _band(right, window, result.exponent, result.stderr)
+    exponent = "unknown" if math.isnan(result.exponent) else style.with_error(result.exponent, result.stderr)
+    found = [
+        rf"$\lambda_1$ = {exponent} {'' if math.isnan(result.exponent) else result.unit}".rstrip(),
+        f"dimension {result.dimension}, delay {result.delay}",
+        f"{result.n_pairs} pairs",
+        f"status {str(result.status).replace('_', ' ')}",
+    ]
+    notes = textwrap.wrap(str(result.message), 120) if result.message else []
+    style.headline(figure, _name(result, "Exponent of a series"), "   ·   ".join(found), notes=notes)
+    return figure
+
+
+def _name(result: Any, otherwise: str) -> str:
+    return str(result.provenance.get("model") or result.provenance.get("map") or otherwise)
+
+
+FEW_LEFT = 0.05
+"""Fraction of samples left below which they are drawn on a logarithmic scale."""
+
+
+def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
+    """Draw ln E with its errors and the fit, the local slopes, and the samples that are left.
+
+    Bars reach two standard errors to either side; the headline gives one.
+    """
+    steps = np.arange(len(result.log_expansion))
+    figure = style.new_figure(13.0, 4.4)
+    growth, slopes, left = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.2, 1, 0.8]})
+    errors = np.where(np.isfinite(result.log_expansion_stderr), result.log_expansion_stderr, np.nan)
+    values = np.where(np.isfinite(result.log_expansion), result.log_expansion, np.nan)
+    first, last = result.window
+    known = math.isfinite(result.entropy)
+    style.dress(growth, title="Expansion", x="step $t$", y=r"$\ln E(t)$")
+    growth.errorbar(
+        steps, values, yerr=SIGMAS * errors, fmt="o", color=style.BLUE, markersize=4, elinewidth=1, capsize=2
+    )
+    if known:
+        slope = np.diff(values[first : last + 1]).mean() if last > first else 0.0
+        per_step = result.entropy * (slope / result.entropy if result.unit != "per step" and result.entropy else 1.0)
+        t = np.array([first, last])
+        middle = np.nanmean(values[first : last + 1])
+        growth.plot(
+            t,
+            middle + per_step * (t - t.mean()),
+            color=style.VERMILLION,
+            linewidth=1.6,
+            label=f"fit, steps {first} to {last}",
+        )
+        growth.legend(loc="upper left", fontsize=style.SMALL, frameon=False)
+    _local_slopes(slopes, result, values)
+    style.dress(left, title="Samples never outside the region", x="step $t$", y="fraction")
+    shown = np.where(result.surviving > 0, result.surviving, np.nan)
+    left.plot(steps, shown, color=style.GREEN, marker="o", markersize=3.5, linewidth=1.2)
+    if np.nanmin(shown) < FEW_LEFT:
+        left.set_yscale("log")
+    else:
+        left.set_ylim(0, 1.05)
+    for axes in (growth, slopes, left):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    name = str(result.provenance.get("model") or result.provenance.get("map") or "Expansion entropy")
+    words = "entropy not determined"
+    if known:
+        words = f"expansion entropy {style.with_error(result.entropy, result.stderr)} {result.unit}".replace("-", "−")
+    found = f"{words},  {result.settings.get('n_samples', 0)} samples"
+    style.headline(figure, name, found, notes=[result.message] if result.message else [])
+    return figure
+
+
+def _local_slopes(axes: Axes, result: ExpansionEntropy, values: np.ndarray) -> None:
+    """Increments of ln E, in which a bend or the onset of noise shows at a glance."""
+    style.dress(axes, title="Growth at each step", x="step $t$", y=r"$\ln E(t) - \ln E(t - 1)$")
+    increments = np.diff(values)
+    axes.plot(np.arange(1, len(values)), increments, "o-", color=style.BLUE, markersize=3.5, linewidth=0.9)
+    first, last = result.window
+    if math.isfinite(result.entropy) and last > first:
+        axes.axvspan(first, last, color=style.VERMILLION, alpha=0.08, linewidth=0)
+        tau = _time_per_step(result)
+        low, high = (tau * (result.entropy + sign * SIGMAS * result.stderr) for sign in (-1, 1))
+        axes.axhspan(low, high, color=style.VERMILLION, alpha=0.3, linewidth=0)
+        axes.axhline(tau * result.entropy, color=style.VERMILLION, linewidth=1.2)
+    finite = increments[np.isfinite(increments)]
+    if finite.size and np.ptp(finite) < 1e-6:
+        axes.set_ylim(finite.mean() - 0.5, finite.mean() + 0.5)
+    if axes.get_ylim()[0] <= 0:
+        style.zero_line(axes)
+
+
+def _time_per_step(result: ExpansionEntropy) -> float:
+    """What rates are multiplied by to be per step, as ln E is drawn."""
+    return float(result.settings.get("time_per_step", 1.0))
+
+
+def draw_zero_one(result: ZeroOneTest) -> Figure:
+    """Draw a 0-1 test.
+
+    Left the walk in the plane at one frequency: bounded for regular, diffuse for chaotic motion.
+    In the middle its mean square displacement, right K of every frequency with the median.
+
+    Parameters
+    ----------
+    result : ZeroOneTest
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(12.0, 4.4)
+    left, middle, right = figure.subplots(1, 3)
+    walk = np.asarray(result.walk)
+    left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
+    style.dress(left, title=f"Walk of the first {len(walk)} values", x="p", y="q")
+    left.set_aspect("equal", adjustable="datalim")
+    middle.plot(result.lags, result.displacement, color=style.BLUE, linewidth=1.2)
+    style.dress(middle, title="Mean square displacement", x="steps n", y="D(n)")
+    if len(result.displacement):
+        middle.set_ylim(bottom=min(0.0, float(np.min(result.displacement))))
+    for i, row in enumerate(np.asarray(result.K_per_frequency)[:8]):
+        colour = style.SEQUENCE[(i + 1) % len(style.SEQUENCE)]
+        right.plot(result.frequencies, row, ".", color=colour, markersize=4, alpha=0.8, markeredgewidth=0)
+    if np.isfinite(result.K):
+        right.axhline(result.K, color=style.VERMILLION, linewidth=1.0, zorder=1.8, label=f"median {result.K:.3f}")
+        right.legend(loc="center right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    right.set_ylim(-1.05, 1.1)
+    style.dress(right, title="K of each frequency", x="frequency c", y="K")
+    name = result.provenance.get("model") or result.provenance.get("map") or "0-1 test"
+    b = len(result.K_per_series)
+    found = [
+        result.verdict,
+        f"K = {style.with_error(result.K, result.stderr)}",
+        f"{b} series of {result.n_values} values" if b > 1 else f"{result.n_values} values",
+        f"status {str(result.status).replace('_', ' ')}",
+    ]
+    notes = textwrap.wrap(str(result.message), 150) if result.message else []
+    style.headline(figure, str(name), "   ·   ".join(found), notes=notes)
+    return figure
+
+
+DRAWN = 6
+"""Exponents drawn in colours of their own."""
+FEW = 40
+"""Values up to which each has a mark on the curves."""
+
+
+def draw_sweep(result: Sweep, *, component: int = 0) -> Figure:
+    """Draw what a sweep holds, one panel above the other.
+
+    Parameters
+    ----------
+    result : Sweep
+    component : int
+        Of the state, in the bifurcation diagram.
+
+    Notes
+    -----
+    Bands reach two standard errors to either side. Values whose runs failed are hatched.
+    """
+    panels = [
+        (drawer, height)
+        for drawer, height, wanted in (
+            (_draw_bifurcation, 1.4, result.states.shape[1]),
+            (_draw_exponents, 1.0, result.exponents.shape[1]),
+            (_draw_measured, 1.0, result.measured.shape[1]),
+        )
+        if wanted
+    ]
+    figure = style.new_figure(10.0, 1.4 + 2.6 * max(sum(height for _, height in panels), 1.0))
+    if panels:
+        ratios = [height for _, height in panels]
+        grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
+    else:
+        grid = np.array([figure.subplots()])
+        style.dress(grid[0], title="nothing to show", x=result.parameter, y="")
+    for axes, (drawer, _) in zip(grid, panels, strict=False):
+        drawer(axes, result, component)
+        _mark_failures(axes, result)
+    grid[-1].set_xlabel(result.parameter, fontsize=style.LABEL, color=style.INK)
+    low, high = float(result.values.min()), float(result.values.max())
+    margin = 0.01 * (high - low) or 0.5
+    grid[-1].set_xlim(low - margin, high + margin)
+    name = str(result.provenance.get("model") or result.provenance.get("map") or "Sweep")
+    style.headline(figure, name, _in_words(result), notes=[result.message] if result.message else [])
+    return figure
+
+
+def _in_words(result: Sweep) -> str:
+    text = f"{len(result.values)} values of {result.parameter}"
+    if result.exponents.shape[1]:
+        with np.errstate(invalid="ignore"):
+            certain = result.exponents[:, 0] > 3 * result.stderr[:, 0]
+        text += f",  largest exponent positive at {int(certain.sum())}"
+    fixed = result.provenance.get("parameters") or {}
+    if fixed:
+        text += ",  " + ", ".join(f"{key} = {value}" for key, value in fixed.items())
+    return text
+
+
+def _draw_bifurcation(axes: Axes, result: Sweep, component: int) -> None:
+    v, s, n = result.states.shape
+    if not 0 <= component < n:
+        raise ShapeError(f"component: expected 0 to {n - 1}, got {component}")
+    x, y = np.repeat(result.values, s), result.states[:, :, component].ravel()
+    size = float(np.clip(300 / np.sqrt(max(v * s, 1)), 0.8, 4.0))
+    axes.plot(x, y, linestyle="none", marker=".", markersize=size, color=style.BLUE, markeredgewidth=0, rasterized=True)
+    style.dress(axes, title="States after the transient", x="", y="x" if n < 4 else f"component {component + 1}")
+
+
+def _draw_exponents(axes: Axes, result: Sweep, _: int) -> None:
+    name = r"$\lambda_i$" if result.exponents.shape[1] > 1 else r"$\lambda$"
+    style.dress(axes, title="Lyapunov exponents", x="", y=rf"{name}  (nats {result.unit})")
+    order = np.argsort(result.values, kind="stable")
+    if (np.diff(result.values) < 0).all():
+        order = order[::-1]
+    values = result.values[order]
+    k = result.exponents.shape[1]
+    mark = "o" if len(values) <= FEW else ""
+    for i in range(k - 1, -1, -1):
+        colour = style.SEQUENCE[i] if i < DRAWN else style.GREY
+        mean = np.where(np.isfinite(result.exponents[order, i]), result.exponents[order, i], np.nan)
+        reach = SIGMAS * np.where(np.isfinite(result.stderr[order, i]), result.stderr[order, i], 0.0)
+        axes.fill_between(values, mean - reach, mean + reach, color=colour, alpha=0.3, linewidth=0)
+        label = rf"$\lambda_{{{i + 1}}}$" if i < DRAWN else ""
+        axes.plot(values, mean, color=colour, linewidth=0.9, marker=mark, markersize=3, label=label)
+    style.zero_line(axes)
+    finite = result.exponents[np.isfinite(result.exponents)]
+    if finite.size:
+        # Superstable cycles reach far down; the rest should stay readable.
+        low, high = float(np.percentile(finite, 2)), float(finite.max())
+        margin = 0.08 * max(high - min(low, 0.0), 1e-6)
+        axes.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
+    if k > 1:
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(
+            handles[::-1],
+            labels[::-1],
+            loc="lower left",
+            ncols=min(k, DRAWN),
+            fontsize=style.SMALL,
+            framealpha=0.9,
+            edgecolor="white",
+        )
+
+
+def _draw_measured(axes: Axes, result: Sweep, _: int) -> None:
+    names = [name for name in result.settings.get("analysis", []) if name not in ("spectrum", "bifurcation")]
+    style.dress(axes, title=names[0] if names else "Measured", x="", y="value")
+    mark = "o" if len(result.values) <= FEW else ""
+    for i in range(result.measured.shape[1]):
+        colour = style.SEQUENCE[i % len(style.SEQUENCE)]
+        axes.plot(result.values, result.measured[:, i], color=colour, linewidth=1.0, marker=mark, markersize=3)
+
+
+def _mark_failures(axes: Axes, result: Sweep) -> None:
+    """Hatch the values whose runs failed, half the way to their neighbours."""
+    failed = np.array([status not in ("ok", "unresolved") for status in result.statuses], bool)
+    if not failed.any() or failed.all():
+        return
+    order = np.argsort(result.values)
+    values, failed = result.values[order], failed[order]
+    edges = np.concatenate([values[:1], (values[:-1] + values[1:]) / 2, values[-1:]])
+    for i in np.flatnonzero(failed):
+        axes.axvspan(edges[i], edges[i + 1], facecolor="none", edgecolor=style.PALE, hatch="///", linewidth=0)
