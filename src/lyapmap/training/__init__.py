@@ -11,9 +11,9 @@ _NAMES = {
     "Checkpoint": "lyapmap.files.checkpoint",
     "Model": "lyapmap.files.model",
     "Progress": "lyapmap.training.loop",
-    "Recipe": "lyapmap.training.recipe",
+    "Recipe": "lyapmap.training.loop",
     "classifier": "lyapmap.files.labels",
-    "exponent_monitor": "lyapmap.training.monitor",
+    "exponent_monitor": "lyapmap.training.exponents",
     "features": "lyapmap.files.features",
     "launch": "lyapmap.training.distributed",
     "load_model": "lyapmap.files.zoo",
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from lyapmap.models.latent_spectral.maps import image_rotation_map, image_shift_map, rotation_map, round_trip_map
     from lyapmap.models.latent_spectral.training import LsdPlan, train_lsd
     from lyapmap.training.distributed import launch
-    from lyapmap.training.loop import Progress, train
-    from lyapmap.training.monitor import exponent_monitor
-    from lyapmap.training.recipe import Recipe
+    from lyapmap.training.exponents import exponent_monitor
+    from lyapmap.training.loop import Progress, Recipe, train
 
 __getattr__, __dir__ = late(__name__, _NAMES)

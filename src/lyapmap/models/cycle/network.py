@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lyapmap.training.distributed import Dropout
 from lyapmap.models.cycle.config import LEAKY_SLOPE, NORM_EPSILON, CycleConfig, halvings
+from lyapmap.training.distributed import Dropout
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
