@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAPER = Paper(
     networks={"cycle": Network("network:Generator", "config:CycleConfig")},
     train={"cycle": "commands.train"},
-    study={"cycle": "commands.study", "cycle-seeds": "commands.seeds"},
+    study={"cycle": "commands.study", "cycle-seeds": "commands.seeds", "cycle-trials": "commands.trials"},
     commands={"convert": "commands.convert"},
     readers={"TensorFlow checkpoint": "keras_checkpoint"},
     keras_layers="keras_network",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -168,10 +169,7 @@ def dimension(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     rng = np.random.default_rng(subject.seed)
     data = subject.train.states
     most = len(data) if sizes.dimension_points is None else min(sizes.dimension_points, len(data))
-    start = subject.settled(sizes.ensemble, sizes.transient)
-    steps = max(-(-most // len(start)) - 1, 0)
-    states = trajectory(subject.map, start, n_steps=steps, progress=bench.progress).states
-    orbit = states.swapaxes(0, 1).reshape(-1, states.shape[-1])[:most]
+    orbit = _of_attractor(subject, bench, most)
     known = bench.numbers("spectrum")
     certain = known.get("kaplan_yorke")
     error = known.get("kaplan_yorke_stderr")
@@ -263,6 +261,44 @@ def over_steps(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     return _of_steps(found)
 
 
+def spaces(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+    """Quality and variety of the images after some steps, and of the attractor, in several feature spaces.
+
+    A gain that is one of the features that a generator was chosen by is none in the others.
+    """
+    sizes = bench.sizes
+    images = subject.test_images(sizes.space_images)
+    steps = [0, *sizes.space_steps]
+    states = images.reshape(len(images), -1)
+    sets = {}
+    for before, step in pairwise(steps):
+        orbit = trajectory(subject.map, states, n_steps=0, transient=step - before, progress=bench.progress)
+        states = orbit.states[:, 0]
+        sets[str(step)] = states
+    sets["attractor"] = _of_attractor(subject, bench, len(images))
+    real = _training_images(subject)[: len(images)]
+    numbers: dict[str, Any] = {"at": list(sets), "samples": len(images), "k": sizes.k, "spaces": {}}
+    for name, features in subject.spaces.items():
+        side = RealManifold(images, k=min(sizes.k, len(images) - 1), features=features, progress=bench.progress)
+        reference = side.compare(real, seed=subject.seed, progress=bench.progress)
+        along = [
+            side.compare(rows.reshape(images.shape), seed=subject.seed, progress=bench.progress)
+            for rows in sets.values()
+        ]
+        numbers["spaces"][name] = {
+            metric: [float(getattr(each, metric)[0]) for each in along] for metric in METRICS
+        } | {f"reference_{metric}": float(getattr(reference, metric)[0]) for metric in METRICS}
+    return numbers
+
+
+def _of_attractor(subject: CycleSubject, bench: Bench, count: int) -> NDArray[Any]:
+    """States on the attractor, as many as asked for, of all trajectories alike."""
+    start = subject.settled(bench.sizes.ensemble, bench.sizes.transient)
+    steps = max(-(-count // len(start)) - 1, 0)
+    orbit = trajectory(subject.map, start, n_steps=steps, progress=bench.progress).states
+    return orbit.swapaxes(0, 1).reshape(-1, orbit.shape[-1])[:count]
+
+
 def augmented(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Metrics over n of initial states moved towards their nearest neighbours."""
     sizes = bench.sizes
@@ -333,10 +369,7 @@ def categories(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 def memorized(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Whether images on the attractor repeat training images, in pixels."""
     sizes = bench.sizes
-    start = subject.settled(sizes.ensemble, sizes.transient)
-    steps = max(-(-sizes.memorization_samples // len(start)) - 1, 0)
-    states = trajectory(subject.map, start, n_steps=steps, progress=bench.progress).states
-    generated = states.swapaxes(0, 1).reshape(-1, *subject.map.state_shape)[: sizes.memorization_samples]
+    generated = _of_attractor(subject, bench, sizes.memorization_samples).reshape(-1, *subject.map.state_shape)
     found = compare_with_training(
         generated, subject.train.images, held_out=subject.test.images, seed=subject.seed, progress=bench.progress
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lyapmap.models.cycle import stages
-from lyapmap.models.cycle.epochs import development_stage, epoch_stages
+from lyapmap.models.cycle.epochs import PAPER_LINES, development_stage, epoch_stages
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.page import number, with_error
@@ -17,14 +17,6 @@ from lyapmap.study.study import Study
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
 """Of MNIST 0, 1, 2 after 1000 epochs at full width; precision is above and recall at n = 10 below."""
-PAPER_LINES = {
-    "largest": 0.340,
-    "kaplan_yorke": 14.5,
-    "n_positive": 5,
-    "precision_at_10": 0.8,
-    "recall_at_10": 0.3,
-}
-"""The same by the names of the numbers of an epoch."""
 
 _MODEL, _IMAGES, _FEATURES = ("model", "data"), ("model", "data"), ("model", "data", "features")
 _BUNDLE = ("ensemble", "transient", "bundle", "bundle_steps")
@@ -63,6 +55,13 @@ STAGES = (
         _FEATURES,
     ),
     Stage("over-steps", "Precision and recall over n (Fig. 7)", stages.over_steps, ("k", "metric_steps"), _FEATURES),
+    Stage(
+        "spaces",
+        "Precision, recall, density and coverage in several feature spaces",
+        stages.spaces,
+        ("k", "space_steps", "space_images", "ensemble", "transient"),
+        (*_IMAGES, "spaces"),
+    ),
     Stage("augmented", "Precision and recall, augmented", stages.augmented, ("k", *_AUGMENTED), _FEATURES),
     Stage(
         "categories",
