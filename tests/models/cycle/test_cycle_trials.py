@@ -14,7 +14,7 @@ from lyapmap.models.cycle.network import CycleConfig
 from lyapmap.models.cycle.protocol import protocol
 from lyapmap.models.cycle.recipe import RECIPES, CycleRecipe, CycleSettings
 from lyapmap.models.cycle.subject import held_out, kept_epochs
-from lyapmap.models.cycle.trials import cycle_trials, differences, kind_of, median_run
+from lyapmap.models.cycle.trials import cycle_trials, differences, kind_of, median_run, tables
 from lyapmap.study.stages import DONE
 from lyapmap.training.loop import train
 
@@ -51,7 +51,7 @@ def trained(folder, settings, seed):
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory):
     base = tmp_path_factory.mktemp("trials")
-    folders = [trained(base / f"{kind}-{seed}", KINDS[kind], seed) for kind in KINDS for seed in (0, 1)]
+    folders = [trained(base / f"{kind}-1", KINDS[kind], 1) for kind in KINDS]
     runs, subject = load_runs(folders, data="digits", classes=CLASSES)
     return base, runs, subject, cycle_trials(runs, subject, base / "out", protocol=TINY)
 
@@ -74,9 +74,9 @@ def test_metrics_of_every_space_are_those_of_direct_calls(trials):
 
 
 def test_the_exponent_of_each_of_the_last_epochs(trials):
-    own = numbers(trials, "own-0")
+    own = numbers(trials, "own-1")
     assert own["held_epochs"] == [1, 2, 3]
-    model = load_model(kept_epochs(trials[1]["own-0"])[2])
+    model = load_model(kept_epochs(trials[1]["own-1"])[2])
     direct = lm.lyapunov_spectrum(
         model.map, model.sample_states[:2], n_steps=16, transient=5, n_exponents=1, seed=0, throw=False
     )
@@ -85,27 +85,26 @@ def test_the_exponent_of_each_of_the_last_epochs(trials):
 
 
 def test_differences_are_those_of_one_seed(trials):
-    found = [numbers(trials, name) for name in trials[1]]
-    kinds = [entry["kind"] for entry in found]
-    assert kinds[0] == kinds[1] != kinds[2] == kinds[3]
+    own, plain = (numbers(trials, f"{kind}-1") for kind in KINDS)
     key = "pixels precision 1"
-    wanted = [found[i][key] - found[i + 2][key] for i in (0, 1)]
-    assert differences(found, key, kinds[0], kinds[2]) == pytest.approx(wanted)
-    assert differences(found[:3], key, kinds[0], kinds[2]) == pytest.approx(wanted[:1])
     compared = trials[3].records["comparison"]
     assert compared.status == DONE, compared.message
-    assert compared.numbers["differences"][kinds[2]][key] == pytest.approx(wanted)
+    assert compared.numbers["differences"][plain["kind"]][key] == pytest.approx([own[key] - plain[key]])
+    alone = own | {"seed": 0, key: 0.9}
+    assert differences([alone, own, plain], key, own["kind"], plain["kind"]) == pytest.approx([own[key] - plain[key]])
 
 
 def test_tables_hold_every_training(trials):
-    from lyapmap.models.cycle.trials import tables, trial_numbers
-
-    made = dict(tables(trial_numbers(trials[3].records)))
+    own, plain = (numbers(trials, f"{kind}-1") for kind in KINDS)
+    key = "pixels precision 1"
+    own, other = own | {key: 0.5}, own | {key: 0.75, "seed": 2, "run": "own-2"}
+    made = dict(tables([own, other, plain | {key: 0.25}]))
     every = made["Every training"]
-    assert every[0] == ("what", "own-0", "own-1", "plain-0", "plain-1")
-    assert {len(row) for row in every} == {5}
+    assert every[0] == ("what", "own-1", "own-2", "plain-1")
+    assert {len(row) for row in every} == {4}
     by_kind = made["Mean and standard deviation over seeds, and differences by seed"]
-    assert by_kind[1][1:3] == ("2", "2")
+    assert by_kind[1][1:3] == ("2", "1")
+    assert ("precision, n = 1", "0.625 ± 0.177", "0.250", "0.250") in by_kind
     assert len(made) == 3, "one more table for each space beside the first"
 
 
