@@ -12,7 +12,7 @@ _NAMES = {
     "Model": "lyapmap.files.model",
     "Progress": "lyapmap.training.loop",
     "Recipe": "lyapmap.training.recipe",
-    "classifier": "lyapmap.files.labels",
+    "classifier": "lyapmap.files.features",
     "exponent_monitor": "lyapmap.training.monitor",
     "features": "lyapmap.files.features",
     "launch": "lyapmap.training.distributed",
@@ -24,8 +24,7 @@ __all__ = [*sorted(_NAMES)]  # names are loaded late, and torch with them
 
 if TYPE_CHECKING:
     from lyapmap.files.checkpoint import Checkpoint
-    from lyapmap.files.features import features
-    from lyapmap.files.labels import classifier
+    from lyapmap.files.features import classifier, features
     from lyapmap.files.model import Model
     from lyapmap.files.zoo import load_model, shipped
     from lyapmap.models.classifier.training import train_classifier
@@ -44,8 +43,8 @@ if TYPE_CHECKING:
     from lyapmap.models.gan.recipe import GanRecipe
     from lyapmap.models.kaleidoscope.recipe import KaleidoscopeRecipe
     from lyapmap.models.kaleidoscope.sampling import KaleidoscopeSamples, noise_states, sample
-    from lyapmap.models.latent_spectral.files import Lsd, load_lsd
     from lyapmap.models.latent_spectral.maps import image_rotation_map, image_shift_map, rotation_map, round_trip_map
+    from lyapmap.models.latent_spectral.network import Lsd, load_lsd
     from lyapmap.models.latent_spectral.training import LsdPlan, train_lsd
     from lyapmap.training.distributed import launch
     from lyapmap.training.loop import Progress, train

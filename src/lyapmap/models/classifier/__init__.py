@@ -8,8 +8,8 @@ from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
-    from lyapmap.files.labels import predict as predict
-    from lyapmap.files.labels import probabilities as probabilities
+    from lyapmap.files.features import predict as predict
+    from lyapmap.files.features import probabilities as probabilities
     from lyapmap.models.classifier.network import Classifier as Classifier
     from lyapmap.models.classifier.network import ClassifierConfig as ClassifierConfig
     from lyapmap.models.classifier.network import Stage as Stage
@@ -31,8 +31,8 @@ _NAMES = {
     "Classifier": ".network",
     "ClassifierConfig": ".network",
     "Stage": ".network",
-    "predict": "lyapmap.files.labels",
-    "probabilities": "lyapmap.files.labels",
+    "predict": "lyapmap.files.features",
+    "probabilities": "lyapmap.files.features",
 }
 __all__ = [*_NAMES]  # loaded late, and torch with them
 __getattr__, __dir__ = late(__name__, _NAMES)

@@ -8,23 +8,23 @@ from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
-    from lyapmap.models.gan.config import DcganConfig as DcganConfig
-    from lyapmap.models.gan.config import GranConfig as GranConfig
     from lyapmap.models.gan.dcgan import Dcgan as Dcgan
+    from lyapmap.models.gan.dcgan import DcganConfig as DcganConfig
     from lyapmap.models.gan.gran import Gran as Gran
+    from lyapmap.models.gan.gran import GranConfig as GranConfig
 
 PAPER = Paper(
     networks={
         "dcgan": Network(
             "dcgan:Dcgan",
-            "config:DcganConfig",
+            "dcgan:DcganConfig",
             no_map="which draws images of noise and cannot be iterated; see lyapmap gan jacobian",
             serves="lyapmap gan",
             from_noise=True,
         ),
         "gran": Network(
             "gran:Gran",
-            "config:GranConfig",
+            "gran:GranConfig",
             no_map="which draws images of noise and cannot be iterated; see lyapmap gan canvas and gan jacobian",
             serves="lyapmap gan",
             from_noise=True,
@@ -65,8 +65,8 @@ PAPER = Paper(
     },
 )
 _NAMES = {
-    "DcganConfig": ".config",
-    "GranConfig": ".config",
+    "DcganConfig": ".dcgan",
+    "GranConfig": ".gran",
     "Dcgan": ".dcgan",
     "Gran": ".gran",
 }

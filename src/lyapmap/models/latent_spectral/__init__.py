@@ -8,11 +8,11 @@ from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
 
 if TYPE_CHECKING:
-    from lyapmap.models.latent_spectral.config import EncoderConfig as EncoderConfig
-    from lyapmap.models.latent_spectral.config import PooledConfig as PooledConfig
     from lyapmap.models.latent_spectral.network import Classifier as Classifier
     from lyapmap.models.latent_spectral.network import Encoder as Encoder
+    from lyapmap.models.latent_spectral.network import EncoderConfig as EncoderConfig
     from lyapmap.models.latent_spectral.network import LatentSpectral as LatentSpectral
+    from lyapmap.models.latent_spectral.network import PooledConfig as PooledConfig
     from lyapmap.models.latent_spectral.network import described as described
     from lyapmap.models.latent_spectral.network import sampled as sampled
 
@@ -20,7 +20,7 @@ PAPER = Paper(
     networks={
         "lsd-classifier": Network(
             "network:Classifier",
-            "config:PooledConfig",
+            "network:PooledConfig",
             no_map="which cannot be iterated; see --classifier",
             serves="--features and --classifier",
             uses=("labels",),
@@ -38,11 +38,11 @@ PAPER = Paper(
     },
     names={
         "training": {
-            "Lsd": "files",
+            "Lsd": "network",
             "LsdPlan": "training",
             "image_rotation_map": "maps",
             "image_shift_map": "maps",
-            "load_lsd": "files",
+            "load_lsd": "network",
             "rotation_map": "maps",
             "round_trip_map": "maps",
             "train_lsd": "training",
@@ -51,8 +51,8 @@ PAPER = Paper(
     },
 )
 _NAMES = {
-    "EncoderConfig": ".config",
-    "PooledConfig": ".config",
+    "EncoderConfig": ".network",
+    "PooledConfig": ".network",
     "Classifier": ".network",
     "Encoder": ".network",
     "LatentSpectral": ".network",
