@@ -18,9 +18,10 @@ from lyapmap.files import checkpoint as checkpoints
 from lyapmap.models.gan.dcgan import DcganConfig
 from lyapmap.models.gan.gran import GranConfig
 from lyapmap.models.gan.pair import sample_gan
+from lyapmap.models.gan.protocol import PROTOCOLS, GanProtocol, protocol
 from lyapmap.models.gan.recipe import GanRecipe
 from lyapmap.models.gan.stages import kind_of, load_gans, pairs_of_kinds
-from lyapmap.models.gan.study import PROTOCOLS, GanProtocol, gan_study, protocol, table_of_battles, table_of_kinds
+from lyapmap.models.gan.study import gan_study, table_of_battles, table_of_kinds
 from lyapmap.study.stages import Record
 
 TINY = protocol(

@@ -12,16 +12,10 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
+from lyapmap.models.kaleidoscope.protocol import PROTOCOLS, KaleidoscopeProtocol, protocol
 from lyapmap.models.kaleidoscope.recipe import train_first
 from lyapmap.models.kaleidoscope.stages import first_sure, verdict, wandering
-from lyapmap.models.kaleidoscope.study import (
-    PROTOCOLS,
-    STAGES,
-    STUDY,
-    KaleidoscopeProtocol,
-    kaleidoscope_study,
-    protocol,
-)
+from lyapmap.models.kaleidoscope.study import STAGES, STUDY, kaleidoscope_study
 from lyapmap.models.kaleidoscope.subject import load_subject
 from lyapmap.study.study import basins
 

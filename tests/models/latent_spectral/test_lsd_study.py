@@ -15,14 +15,12 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.models.latent_spectral import basis as bases
 from lyapmap.models.latent_spectral.basis import psnr, rotated, with_noise
 from lyapmap.models.latent_spectral.dynamics import image_stages, verdict
+from lyapmap.models.latent_spectral.protocol import PROTOCOLS, LsdProtocol, protocol
 from lyapmap.models.latent_spectral.study import (
-    PROTOCOLS,
     STAGES,
     STUDY,
-    LsdProtocol,
     denoising_tables,
     lsd_study,
-    protocol,
     side_by_side,
     summary,
 )

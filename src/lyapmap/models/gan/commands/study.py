@@ -8,7 +8,7 @@ import typer
 
 from lyapmap.cli import common
 from lyapmap.cli.study_options import study_command
-from lyapmap.models.gan.study import PROTOCOLS
+from lyapmap.models.gan.protocol import PROTOCOLS
 
 EPILOG = """Examples:
 

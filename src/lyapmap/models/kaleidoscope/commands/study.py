@@ -9,7 +9,7 @@ import typer
 from lyapmap.cli import common
 from lyapmap.cli.study_options import Trained, study_command
 from lyapmap.core.errors import LyapmapError
-from lyapmap.models.kaleidoscope.study import PROTOCOLS
+from lyapmap.models.kaleidoscope.protocol import PROTOCOLS
 
 EPILOG = """Examples:
 

@@ -8,7 +8,7 @@ import typer
 
 from lyapmap.cli import common
 from lyapmap.cli.study_options import study_command
-from lyapmap.models.latent_spectral.study import PROTOCOLS
+from lyapmap.models.latent_spectral.protocol import PROTOCOLS
 
 EPILOG = """Examples:
 
