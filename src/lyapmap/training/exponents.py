@@ -209,7 +209,7 @@ def exponent_monitor(
         Takes a `Checkpoint`; gives "exponents", "stderr", "attractor", "kaplan_yorke" (None where
         it is not known), "status" and "seconds".
     """
-    from lyapmap.files.torch_networks import build_module
+    from lyapmap.files.checkpoint import build_module
 
     measurement = Measurement(n_exponents, n_trajectories, transient, n_steps, seed)
 
