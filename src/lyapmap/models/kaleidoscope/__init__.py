@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
-
-if TYPE_CHECKING:
-    from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig as KaleidoscopeConfig
-    from lyapmap.models.kaleidoscope.network import Kaleidoscope as Kaleidoscope
-    from lyapmap.models.kaleidoscope.network import manifold_loss as manifold_loss
 
 PAPER = Paper(
     networks={"kaleidoscope": Network("network:Kaleidoscope", "config:KaleidoscopeConfig")},
@@ -42,10 +36,5 @@ PAPER = Paper(
         },
     },
 )
-_NAMES = {
-    "KaleidoscopeConfig": ".config",
-    "Kaleidoscope": ".network",
-    "manifold_loss": ".network",
-}
-__all__ = [*_NAMES]  # loaded late, and torch with them
-__getattr__, __dir__ = late(__name__, _NAMES)
+# Names are loaded late, and torch with them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
 from lyapmap.models.kaleidoscope.config import RANGES
 from lyapmap.models.kaleidoscope.line import LineSetting, check_setting, share_at

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.run import Report, reporting
 from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig
 from lyapmap.models.kaleidoscope.network import Kaleidoscope
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
 from lyapmap.models.kaleidoscope.config import RANGES, KaleidoscopeConfig
 

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import interval, whole
 from lyapmap.core.combinators import noisy
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map, dimension
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 from lyapmap.files.model import Model
 from lyapmap.files.zoo import load_model
 from lyapmap.models.kaleidoscope.config import RANGES
