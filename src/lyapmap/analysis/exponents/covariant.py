@@ -15,13 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.exponents.backward import carried_back
 from lyapmap.analysis.exponents.ended_orbit import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-<<<<<<< HEAD
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.backends.numba.backward import carried_back
-=======
->>>>>>> main
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError
 from lyapmap.core.map import Map, Recording, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step

@@ -14,11 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-<<<<<<< HEAD
-from lyapmap.analysis.progress import Report, reporting
-=======
-from lyapmap.analysis.exponents.covariant import GradedProduct
->>>>>>> main
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.numba import flow_kernels, lane_kernels, row_kernels
 from lyapmap.core.differences import AGREEMENT, COARSEST, FLAT, INNER, NOISE, SHORTER, SMALLEST_SIZE, lengths
+from lyapmap.core.machine_code import machine_code
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
@@ -137,24 +137,6 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
         ),
     }[task]
     return machine_code(_linked(rule, task, n, k), signature, kept=not isinstance(basis(rule), FunctionRule))
-
-
-def machine_code(
-    function: Callable[..., None], signature: tuple[Any, ...], *, kept: bool, **options: Any
-) -> Callable[..., None]:
-    """A function compiled for one signature, `kept` on disk where that is possible."""
-    import numba
-
-    options |= {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-    if kept:
-        # No folder to write to, a full disk, a damaged file: then the code is for this process alone.
-        with suppress(Exception):
-            filed = numba.njit(cache=True, **options)(function)
-            filed.compile(signature)
-            return filed
-    fresh = numba.njit(**options)(function)
-    fresh.compile(signature)
-    return fresh
 
 
 def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:

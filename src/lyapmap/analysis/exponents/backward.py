@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.numba.compile import machine_code
+from lyapmap.core.machine_code import machine_code
 
 
 def carried_back(
@@ -89,9 +89,8 @@ def pull_back(
 
 @lru_cache(maxsize=1)
 def _machine_code() -> Callable[..., None]:
-    import numba
-
-    cubes, blocks = numba.float64[:, :, ::1], numba.float64[:, :, :, ::1]
-    signature = (blocks, cubes, cubes, blocks, numba.boolean[::1])
+    cubes, blocks = "float64[:, :, ::1]", "float64[:, :, :, ::1]"
     # Sums may be reordered, so that they become vector instructions; infinity and NaN keep their meaning.
-    return machine_code(pull_back, signature, kept=True, fastmath={"reassoc", "contract"})
+    return machine_code(
+        pull_back, f"void({blocks}, {cubes}, {cubes}, {blocks}, boolean[::1])", fastmath={"reassoc", "contract"}
+    )
