@@ -33,12 +33,12 @@ from lyapmap.models.gan.pictures import draw_gan_line as draw_gan_line
 from lyapmap.models.gan.pictures import draw_gan_samples as draw_gan_samples
 from lyapmap.models.gan.pictures import save_gan_line_gif as save_gan_line_gif
 from lyapmap.models.gan.pictures import save_gan_samples as save_gan_samples
+from lyapmap.models.kaleidoscope.pictures import draw_kaleidoscope_corners as draw_kaleidoscope_corners
+from lyapmap.models.kaleidoscope.pictures import draw_kaleidoscope_depth as draw_kaleidoscope_depth
+from lyapmap.models.kaleidoscope.pictures import draw_kaleidoscope_line as draw_kaleidoscope_line
+from lyapmap.models.kaleidoscope.pictures import draw_kaleidoscope_plane as draw_kaleidoscope_plane
 from lyapmap.models.kaleidoscope.pictures import draw_kaleidoscope_samples as draw_kaleidoscope_samples
 from lyapmap.models.kaleidoscope.pictures import save_kaleidoscope_samples as save_kaleidoscope_samples
-from lyapmap.models.kaleidoscope.pictures_experiments import draw_kaleidoscope_corners as draw_kaleidoscope_corners
-from lyapmap.models.kaleidoscope.pictures_experiments import draw_kaleidoscope_depth as draw_kaleidoscope_depth
-from lyapmap.models.kaleidoscope.pictures_experiments import draw_kaleidoscope_line as draw_kaleidoscope_line
-from lyapmap.models.kaleidoscope.pictures_experiments import draw_kaleidoscope_plane as draw_kaleidoscope_plane
 from lyapmap.models.latent_spectral.pictures import draw_lsd_images as draw_lsd_images
 from lyapmap.report.images import film_strip as film_strip
 from lyapmap.report.images import save_film_strip as save_film_strip

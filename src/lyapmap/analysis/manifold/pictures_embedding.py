@@ -187,7 +187,7 @@ def _name_clusters(axes: Axes, result: EmbeddedStates) -> None:
 
 PANEL = 1.3
 """Inches across."""
-MOST_PANELS = 100
+MOST_TRAJECTORIES = 100
 
 
 def draw_embedded_bundle(result: EmbeddedStates) -> Figure:
@@ -209,7 +209,7 @@ def draw_embedded_bundle(result: EmbeddedStates) -> Figure:
     """
     if result.data.shape[1] != 2 or not result.coordinates.size:
         raise LyapmapError("result: expected trajectories in a layout with 2 axes")
-    shown = min(len(result.coordinates), MOST_PANELS)
+    shown = min(len(result.coordinates), MOST_TRAJECTORIES)
     across = math.ceil(math.sqrt(shown))
     down = math.ceil(shown / across)
     low, high = result.data.min(axis=0), result.data.max(axis=0)
