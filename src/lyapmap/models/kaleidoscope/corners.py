@@ -53,7 +53,7 @@ class KaleidoscopeCorners(Result):
         "fit_loss": ("dimension", "count", "seed"),
         "fit_steps": ("dimension", "count", "seed"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_corners"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_corners"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it to the end, or with fewer sizes"}
 
     dimensions: NDArray[np.int64]

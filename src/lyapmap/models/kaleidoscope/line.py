@@ -19,7 +19,7 @@ from lyapmap.core.map import Map
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
-from lyapmap.models.kaleidoscope.config import RANGES, KaleidoscopeConfig
+from lyapmap.models.kaleidoscope.network import RANGES, KaleidoscopeConfig
 
 Values = NDArray[np.float64]
 
@@ -114,7 +114,7 @@ class KaleidoscopeLine(Result):
         "samples": ("setting", "time", "sample"),
         "share_at_points": ("setting",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_line"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_line"
     REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
 
     names: list[str]

@@ -102,7 +102,7 @@ class KaleidoscopePlane(Result):
         "share_at_points": ("setting", "time"),
         "share_by_point": ("setting", "point"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_plane"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_plane"
     REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
 
     names: list[str]

@@ -21,7 +21,7 @@ from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report, reporting
 from lyapmap.files.model import Model
 from lyapmap.files.zoo import load_model
-from lyapmap.models.kaleidoscope.config import RANGES
+from lyapmap.models.kaleidoscope.network import RANGES
 
 KEPT = (0, 1, 2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300)
 """Steps whose states are kept unless others are asked for; the last step always is."""
