@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lyapmap.backends.numba.backward import carried_back
 
 import lyapmap as lm
-from lyapmap.backends.numba.backward import carried_back
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
 from lyapmap.core.map import as_tangent_map
 from sample_maps import Henon, Linear, henon, torus_map
