@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from lyapmap.core.arguments import positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map
+from lyapmap.core.map import Map, TangentMap
 from lyapmap.core.results import Result, Status
 from lyapmap.core.run import Report, Run
 from lyapmap.models.kaleidoscope.experiment import (

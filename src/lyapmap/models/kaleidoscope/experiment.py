@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map
+from lyapmap.core.map import Map, TangentMap
 from lyapmap.core.propagate import states_at
 from lyapmap.core.results import Status, Verdict
 from lyapmap.core.run import Run

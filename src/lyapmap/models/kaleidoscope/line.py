@@ -12,8 +12,9 @@ import numpy as np
 
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
 from lyapmap.core.arguments import positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map
+from lyapmap.core.map import Map, TangentMap
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 from lyapmap.models.kaleidoscope.experiment import (
