@@ -11,15 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.dimension.estimators import USUAL_K
 from lyapmap.analysis.dimension.intrinsic import (
-    ENOUGH_POINTS,
     METHODS,
     DimensionEstimate,
     intrinsic_dimension,
     point_rows,
 )
-from lyapmap.analysis.neighbors.graph import Graph, drop_duplicates, neighbor_graph
 from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.results import Result, Status, provenance
@@ -134,9 +131,10 @@ def compare_dimensions(
         for name, points in sets.items():
             given, said = point_rows(points, name)
             words += [f"{name}: {word}" for word in said]
-            graph = _graph(given, wanted, approximate, seed, progress)
-            options: dict[str, Any] = {"approximate": approximate, "seed": seed, "throw": False, "progress": progress}
-            found[name] = [intrinsic_dimension(given, method=m, graph=graph, **options) for m in wanted]
+            by_method = intrinsic_dimension(
+                given, method=wanted, approximate=approximate, seed=seed, throw=False, progress=progress
+            )
+            found[name] = list(by_method.values())
             words += _told(name, found[name])
     except KeyboardInterrupt:
         raise Interrupted(None) from None
@@ -180,16 +178,3 @@ def _told(name: str, estimates: list[DimensionEstimate]) -> list[str]:
         who = [e.method for e in estimates if part in e.message]
         words.append(f"{name}: {part}" if len(who) == len(estimates) else f"{name}, {' and '.join(who)}: {part}")
     return words
-
-
-def _graph(
-    points: NDArray[np.float64], methods: tuple[str, ...], approximate: bool, seed: int, progress: bool | Report
-) -> Graph | None:
-    """One graph with as many neighbours as the greediest method wants; None where there is nothing to share."""
-    largest = max((USUAL_K[m] for m in methods if m in USUAL_K), default=0)
-    if not largest:
-        return None
-    rows, _ = drop_duplicates(points)
-    if len(rows) < ENOUGH_POINTS:
-        return None
-    return neighbor_graph(rows, min(largest, len(rows) - 1), approximate=approximate, seed=seed, progress=progress)
