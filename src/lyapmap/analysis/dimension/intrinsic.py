@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, overload
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.dimension.estimators import LEAST_K, MEASURES, THRESHOLDS, USUAL_K, Options, Seen, usual_scales
 from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph, tell_apart
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.arguments import given, one_of, positive, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, rounding
-from lyapmap.core.results import Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
 """Standard error for edges, curvature and changes of density, as a share of the dimension where neighbourhoods are as
@@ -343,88 +342,64 @@ def intrinsic_dimension(
     """
     methods = (method,) if isinstance(method, str) else tuple(method)
     for name in methods:
-        if name not in METHODS:
-            raise LyapmapError(f"method: expected {', '.join(METHODS)}, got {name!r}")
+        one_of("method", name, METHODS)
     if not methods or len(set(methods)) < len(methods):
         raise LyapmapError(f"method: expected different methods, got {method!r}")
     options = _options(fit, average, rule, threshold, discard_fraction)
-    seed, _ = seeded(seed)
-    begin = time.perf_counter()
-    given_rows, words = point_rows(points)
-    rows, which = tell_apart(given_rows)
-    n, given = len(rows), len(which)
-    if given < FEWEST_POINTS:
+    counts = {name: given(whole, "k", k, LEAST_K.get(name, 1)) for name in methods}
+    run = Run("local PCA", seed=seed, progress=progress)
+    all_rows, words = point_rows(points)
+    rows, which = tell_apart(all_rows)
+    n, n_given = len(rows), len(which)
+    if n_given < FEWEST_POINTS:
         mend = "".join(f"; {word}, trajectories (b, N, d) need points.reshape(-1, d)" for word in words)
-        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}{mend}")
-    if given > n >= ENOUGH_POINTS:
-        words.append(f"{given - n} of {given} points repeat others and were dropped")
-    counts = {name: None if k is None else whole("k", k, LEAST_K.get(name, 1)) for name in methods}
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {n_given}{mend}")
+    if n_given > n >= ENOUGH_POINTS:
+        words.append(f"{n_given - n} of {n_given} points repeat others and were dropped")
     settings: dict[str, dict[str, Any]] = {
         name: {"method": name, "k": counts[name], "approximate": approximate, **options.of(name)} for name in methods
     }
     readings: dict[str, dict[str, Any]] = {}
-    try:
+    with run.steps() as report:
         if n < ENOUGH_POINTS:
-            readings = {name: nothing(given) | {"message": _too_few(n, given)} for name in methods}
-        else:
-            by_graph = [name for name in methods if name != "correlation"]
-            ranks = {name: _ranks(name, counts[name], scales, n, graph) for name in by_graph}
-            if by_graph and graph is None:
+            readings = {name: nothing(n_given) | {"message": _too_few(n, n_given)} for name in methods}
+            methods = ()
+        ranks = {name: _ranks(name, counts[name], scales, n, graph) for name in methods if name != "correlation"}
+        if ranks:
+            if graph is None:
                 most = max(wanted for wanted, _ in ranks.values())
-                graph = neighbor_graph(rows, most, approximate=approximate, seed=seed, progress=progress)
-            if graph is not None:
-                _check_graph(graph, n)
-            for name in methods:
-                if graph is None or name not in ranks:
-                    readings[name] = _by_correlation(rows, seed)
-                    continue
-                wanted, curve = ranks[name]
-                settings[name] |= {"k": wanted, "scales": curve}
-                readings[name] = _by_graph(rows, which, graph, name, wanted, curve, options, progress)
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    seconds = time.perf_counter() - begin
+                graph = neighbor_graph(rows, most, approximate=approximate, seed=run.seed, progress=progress)
+            _check_graph(graph, n)
+        for name in methods:
+            if graph is None or name not in ranks:
+                readings[name] = _by_correlation(rows, run.seed)
+                continue
+            wanted, curve = ranks[name]
+            settings[name] |= {"k": wanted, "scales": curve}
+            # A graph may hold more neighbours than this method wants, for others.
+            near: Graph = graph[0][:, :wanted], graph[1][:, :wanted]
+            seen = MEASURES[name](rows, near, curve, wanted, options, report)
+            readings[name] = read(seen, near, rows, which, name, free=name == "gride" and len(curve) > 1)
+            readings[name]["neighbors"] = int(seen.neighbors[seen.chosen])
     estimates = {}
-    for name, numbers in readings.items():
-        message = numbers.pop("message")
-        estimates[name] = DimensionEstimate(
-            message="; ".join([message, *words] if message else words),
+    for name, reading in readings.items():
+        remarks = [word for word in (reading.pop("message"), *words) if word]
+        estimate = DimensionEstimate(
+            **run.ending(Verdict(reading.pop("status"), "; ".join(remarks))),
             settings=settings[name],
-            provenance=provenance(None, seed=seed, seconds=seconds),
             method=name,
-            duplicates=given - n,
+            duplicates=n_given - n,
             n_points=n,
-            **numbers,
-        ).checked(throw)
+            **reading,
+        )
+        estimates[name] = run.finish(estimate, throw)
     return estimates[method] if isinstance(method, str) else estimates
 
 
-def _by_graph(
-    rows: NDArray[np.float64],
-    which: NDArray[np.int64],
-    graph: Graph,
-    method: str,
-    wanted: int,
-    ranks: list[int],
-    options: Options,
-    progress: bool | Report,
-) -> dict[str, Any]:
-    """What a method reads off the neighbours that it wants, of a graph that may hold more for other methods."""
-    near: Graph = graph[0][:, :wanted], graph[1][:, :wanted]
-    with reporting(progress, "local PCA") as report:
-        seen = MEASURES[method](rows, near, ranks, wanted, options, report)
-    reading = read(seen, near, rows, which, method, free=method == "gride" and len(ranks) > 1)
-    return reading | {"neighbors": int(seen.neighbors[seen.chosen])}
-
-
 def _options(fit: str, average: str, rule: str, threshold: float | None, discard_fraction: float) -> Options:
-    for name, value, known in (
-        ("fit", fit, ("regression", "mle")),
-        ("average", average, ("mackay-ghahramani", "levina-bickel")),
-        ("rule", rule, tuple(THRESHOLDS)),
-    ):
-        if value not in known:
-            raise LyapmapError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    one_of("fit", fit, ("regression", "mle"))
+    one_of("average", average, ("mackay-ghahramani", "levina-bickel"))
+    one_of("rule", rule, THRESHOLDS)
     share = THRESHOLDS[rule] if threshold is None else positive("threshold", threshold)
     if share >= 1:
         raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")
