@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, Twins
 from lyapmap.core.arguments import given, one_of, positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, as_states, as_tangent_map, rate_unit, time_per_step
+from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status
 from lyapmap.core.run import Report, Run
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Result, Status, Verdict

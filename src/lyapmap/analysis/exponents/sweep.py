@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, RunError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.map import Map, as_tangent_map
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.map import Map
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment

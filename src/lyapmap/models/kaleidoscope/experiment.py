@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_tangent_map
+from lyapmap.core.map import Map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status
 from lyapmap.core.run import Report, reporting

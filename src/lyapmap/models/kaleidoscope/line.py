@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_tangent_map
+from lyapmap.core.map import Map
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map
+from lyapmap.core.map import Map, TangentMap
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report
