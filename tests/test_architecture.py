@@ -83,7 +83,7 @@ AT_THE_TOP = {
     "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
-GROUND = {"numba", "numpy", "rich", "xarray"}
+GROUND = {"numba", "numpy", "pandas", "rich", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
     "core/tiles.py": {"backends"},  # distances of torch

@@ -93,8 +93,8 @@ class Alignment(Result):
     @property
     def counts(self) -> dict[str, int]:
         """How many trajectories are which."""
-        found = Counter(self.verdict)
-        return {name: found[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
+        counts = Counter(self.verdict)
+        return {name: counts[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
 
     @property
     def sali(self) -> Values:

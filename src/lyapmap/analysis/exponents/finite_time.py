@@ -180,8 +180,8 @@ class FiniteTimeExponents(Result):
         k = self.exponents.shape[2]
         if not 0 <= i < k:
             raise LyapmapError(f"i: expected 0 to {k - 1}, got {i}")
-        chosen = self.exponents[:, :, i].ravel()
-        return chosen[np.isfinite(chosen)]
+        of_windows = self.exponents[:, :, i].ravel()
+        return of_windows[np.isfinite(of_windows)]
 
     def histogram(self, i: int = 0, bins: int | str = "auto") -> tuple[Values, Values]:
         """Probability density of exponent i, (bins,), and the edges of the bins, (bins + 1,)."""
