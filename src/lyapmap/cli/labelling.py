@@ -34,8 +34,8 @@ def chosen_classifier(
     from lyapmap.cli.source import require_torch
 
     require_torch("--classifier")
-    from lyapmap.files.labels import classifier as load
-    from lyapmap.files.labels import usual_classifier
+    from lyapmap.files.features import classifier as load
+    from lyapmap.files.features import usual_classifier
 
     found = load(usual_classifier(str(model)) if classifier is None else classifier, device=device or "cpu")
     if found.state_shape != image_shape(tuple(tangent_map.state_shape)):

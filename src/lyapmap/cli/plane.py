@@ -10,7 +10,7 @@ from lyapmap.cli.common import integers
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.exponents.sweep import Grid
+    from lyapmap.analysis.exponents.finite_time import Grid
     from lyapmap.cli.source import Source
 
 GridOption = Annotated[
@@ -27,7 +27,7 @@ AxesOption = Annotated[str, typer.Option("--axes", metavar="I[,I]", help="Compon
 
 def plane(source: Source, grid: str, low: str | None, high: str | None, axes: str) -> Grid:
     """The grid that the options describe; the first initial state gives the other components."""
-    from lyapmap.analysis.exponents.sweep import grid as make
+    from lyapmap.analysis.exponents.finite_time import grid as make
 
     shape = integers(grid, "--grid") or ()
     chosen = (integers(axes, "--axes") or ())[: len(shape)]

@@ -60,8 +60,8 @@ def series(
     as_json: common.JsonOption = False,
 ) -> None:
     """Largest Lyapunov exponent of a series of values, without knowing the map."""
-    from lyapmap.analysis.exponents.series import from_series
-    from lyapmap.analysis.exponents.zero_one import observed
+    from lyapmap.analysis.series.exponent import from_series
+    from lyapmap.analysis.series.zero_one import observed
     from lyapmap.cli import measured
 
     measured.one_of(source, file, "--series")

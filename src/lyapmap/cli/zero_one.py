@@ -53,7 +53,7 @@ def zero_one(
     as_json: common.JsonOption = False,
 ) -> None:
     """The 0-1 test for chaos: K near 0 is regular, near 1 chaotic."""
-    from lyapmap.analysis.exponents.zero_one import zero_one_test
+    from lyapmap.analysis.series.zero_one import zero_one_test
     from lyapmap.cli import measured
 
     measured.one_of(source, file, "--series")

@@ -6,7 +6,7 @@ stands in `TangentMap.propagate`, which is the definition; compiled maps have th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -48,10 +48,26 @@ def random_frame(tangent_map: TangentMap, b: int, k: int, rng: np.random.Generat
 
 def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> Array:
     """States after `n_steps` steps."""
-    with quiet():
-        for step in range(first_step, first_step + n_steps):
-            x = tangent_map.at(step).apply(x)
-    return x
+
+    def carried() -> Array:
+        y = x
+        with quiet():
+            for step in range(first_step, first_step + n_steps):
+                y = tangent_map.at(step).apply(y)
+        return y
+
+    completed = unchecked(tangent_map)
+    # In one thread that computes alone: many that share every layer wait for each other.
+    return side_by_side(completed.ops, [carried], completed.row_work * x.shape[0] * n_steps)[0]
+
+
+def states_at(tangent_map: TangentMap, x: Array, steps: Iterable[int]) -> Iterator[Array]:
+    """States after ascending numbers of steps, one after the other."""
+    done = 0
+    for step in steps:
+        x = step_states(tangent_map, x, n_steps=step - done, first_step=done)
+        done = step
+        yield x
 
 
 def propagate(

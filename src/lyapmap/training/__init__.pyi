@@ -1,8 +1,8 @@
 """Public names and their types; read when they are loaded, too (`lyapmap._late`)."""
 
 from lyapmap.files.checkpoint import Checkpoint as Checkpoint
+from lyapmap.files.features import classifier as classifier
 from lyapmap.files.features import features as features
-from lyapmap.files.labels import classifier as classifier
 from lyapmap.files.model import Model as Model
 from lyapmap.files.zoo import load_model as load_model
 from lyapmap.files.zoo import shipped as shipped
@@ -25,16 +25,16 @@ from lyapmap.models.kaleidoscope.recipe import KaleidoscopeRecipe as Kaleidoscop
 from lyapmap.models.kaleidoscope.sampling import KaleidoscopeSamples as KaleidoscopeSamples
 from lyapmap.models.kaleidoscope.sampling import noise_states as noise_states
 from lyapmap.models.kaleidoscope.sampling import sample as sample
-from lyapmap.models.latent_spectral.files import Lsd as Lsd
-from lyapmap.models.latent_spectral.files import load_lsd as load_lsd
 from lyapmap.models.latent_spectral.maps import image_rotation_map as image_rotation_map
 from lyapmap.models.latent_spectral.maps import image_shift_map as image_shift_map
 from lyapmap.models.latent_spectral.maps import rotation_map as rotation_map
 from lyapmap.models.latent_spectral.maps import round_trip_map as round_trip_map
+from lyapmap.models.latent_spectral.network import Lsd as Lsd
+from lyapmap.models.latent_spectral.network import load_lsd as load_lsd
 from lyapmap.models.latent_spectral.training import LsdPlan as LsdPlan
 from lyapmap.models.latent_spectral.training import train_lsd as train_lsd
 from lyapmap.training.distributed import launch as launch
+from lyapmap.training.exponents import exponent_monitor as exponent_monitor
 from lyapmap.training.loop import Progress as Progress
+from lyapmap.training.loop import Recipe as Recipe
 from lyapmap.training.loop import train as train
-from lyapmap.training.monitor import exponent_monitor as exponent_monitor
-from lyapmap.training.recipe import Recipe as Recipe

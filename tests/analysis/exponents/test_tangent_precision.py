@@ -114,11 +114,12 @@ def test_short_runs_are_not_compared(monkeypatch):
 
 def test_float64_states_may_have_float32_tangents():
     m = lm.wrap(Sheared(np.linspace(3.0, 1.5, N)).eval(), state_shape=N, dtype="float64")
-    found = lm.lyapunov_spectrum(
-        m, states(), n_steps=50, n_exponents=2, seed=0, tangent_dtype="float32", throw=False
-    )
+    found = lm.lyapunov_spectrum(m, states(), n_steps=50, n_exponents=2, seed=0, tangent_dtype="float32", throw=False)
     assert found.provenance["tangent_dtype"] == "float32"
-    assert lm.lyapunov_spectrum(m, states(), n_steps=50, n_exponents=2, throw=False).provenance["tangent_dtype"] == "float64"
+    assert (
+        lm.lyapunov_spectrum(m, states(), n_steps=50, n_exponents=2, throw=False).provenance["tangent_dtype"]
+        == "float64"
+    )
 
 
 @pytest.mark.parametrize(

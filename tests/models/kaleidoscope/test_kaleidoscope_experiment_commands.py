@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lyapmap.cli import app
-from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners
+from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners
 from lyapmap.models.kaleidoscope.line import KaleidoscopeLine, LineSetting, kaleidoscope_line
 
 LINE = ["line", "--points", "0.5", "--grid", "51"]

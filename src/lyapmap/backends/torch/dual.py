@@ -23,6 +23,7 @@ from lyapmap.backends.torch.channels_last import in_products
 
 Rule = Callable[..., Any]
 
+
 class Way(NamedTuple):
     """How tangents go through layers.
 

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lyapmap.backends.bare_cell import RecurrentCell, over_sequences
+from lyapmap.backends.recurrent import RecurrentCell, over_sequences
 from lyapmap.backends.torch.ops import DTYPES
 
 
@@ -46,7 +46,9 @@ def _matmul(func: Any, x: Any, weight: Any) -> Any:
     if not _carries(x) or _carries(weight) or weight.ndim != 2:
         raise TypeError("a product with anything but a constant matrix")
     products = x.way.products
-    moved = x.tangents @ weight if products is None else (x.tangents.to(products) @ weight.to(products)).to(weight.dtype)
+    moved = (
+        x.tangents @ weight if products is None else (x.tangents.to(products) @ weight.to(products)).to(weight.dtype)
+    )
     return x.like(x.image @ weight, moved)
 
 
@@ -117,7 +119,7 @@ class HeldInput(nn.Module):
 
 
 def torch_cell(function: Any) -> RecurrentCell | None:
-    """See `lyapmap.backends.recurrent.recurrent_cell`."""
+    """See `lyapmap.backends.recurrent_cell`."""
     if isinstance(function, nn.RNNBase) and type(function).forward in (
         nn.GRU.forward,
         nn.LSTM.forward,

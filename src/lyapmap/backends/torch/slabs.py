@@ -32,7 +32,9 @@ TRANSPOSED = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dila
 def options(usual: dict[str, Any], rest: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
     """Options of a layer, given by place or by name; those of both axes as pairs."""
     values = usual | dict(zip(usual, rest, strict=False)) | named
-    return {name: value if name == "groups" or isinstance(value, str) else pair(value) for name, value in values.items()}
+    return {
+        name: value if name == "groups" or isinstance(value, str) else pair(value) for name, value in values.items()
+    }
 
 
 def pair(value: Any) -> Pair:
@@ -161,7 +163,9 @@ def spread(tangents: Tensor, weight: Tensor, out: Pair, stride: Pair, padding: P
     n_phases = stride[0] * stride[1]
     if _pays(size, quotient, phases, c_in, c_out * n_phases, _pairs(meetings) / n_phases):
         t = torch_fourier.transforms(size, quotient, phases, x.dtype)
-        spectra = torch_fourier.spectra(weight, t, lambda w: phased_kernel(w.permute(2, 3, 0, 1), stride, shifts, phases))
+        spectra = torch_fourier.spectra(
+            weight, t, lambda w: phased_kernel(w.permute(2, 3, 0, 1), stride, shifts, phases)
+        )
         y = torch_fourier.correlate(x.flatten(2, 3), spectra, t, quotient)
         return tangents_of(_interleaved(y, x, stride, c_out)[: out[0], : out[1]])
     return tangents_of(_tap_by_tap(x, weight.permute(2, 3, 0, 1), out, meetings))

@@ -1,8 +1,8 @@
 """Public names and their types; read when they are loaded, too (`lazy_loader`)."""
 
 import lyapmap.files.papers
-from lyapmap.files.labels import predict as predict
-from lyapmap.files.labels import probabilities as probabilities
+from lyapmap.files.features import predict as predict
+from lyapmap.files.features import probabilities as probabilities
 
 from .network import Classifier as Classifier
 from .network import ClassifierConfig as ClassifierConfig

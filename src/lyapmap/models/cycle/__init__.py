@@ -9,7 +9,7 @@ from lyapmap.files.papers import Network, Paper
 PAPER = Paper(
     networks={"cycle": Network("network:Generator", "config:CycleConfig")},
     train={"cycle": "commands.train"},
-    study={"cycle": "commands.study", "cycle-seeds": "commands.seeds"},
+    study={"cycle": "commands.study", "cycle-seeds": "commands.seeds", "cycle-trials": "commands.trials"},
     commands={"convert": "commands.convert"},
     readers={"TensorFlow checkpoint": "keras_checkpoint"},
     keras_layers="keras_network",

@@ -10,14 +10,14 @@ PAPER = Paper(
     networks={
         "dcgan": Network(
             "dcgan:Dcgan",
-            "config:DcganConfig",
+            "dcgan:DcganConfig",
             no_map="which draws images of noise and cannot be iterated; see lyapmap gan jacobian",
             serves="lyapmap gan",
             from_noise=True,
         ),
         "gran": Network(
             "gran:Gran",
-            "config:GranConfig",
+            "gran:GranConfig",
             no_map="which draws images of noise and cannot be iterated; see lyapmap gan canvas and gan jacobian",
             serves="lyapmap gan",
             from_noise=True,

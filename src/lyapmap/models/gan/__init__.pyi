@@ -2,9 +2,9 @@
 
 import lyapmap.files.papers
 
-from .config import DcganConfig as DcganConfig
-from .config import GranConfig as GranConfig
 from .dcgan import Dcgan as Dcgan
+from .dcgan import DcganConfig as DcganConfig
 from .gran import Gran as Gran
+from .gran import GranConfig as GranConfig
 
 PAPER: lyapmap.files.papers.Paper

@@ -23,7 +23,7 @@ from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report, reporting
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
-from lyapmap.files.torch_networks import build_module
+from lyapmap.files.checkpoint import build_module
 from lyapmap.models.gan.dcgan import Dcgan, DcganConfig
 from lyapmap.models.gan.gran import Generator as GranGenerator
 from lyapmap.models.gan.gran import Gran

@@ -7,7 +7,7 @@ import lazy_loader
 from lyapmap.files.papers import Network, Paper
 
 PAPER = Paper(
-    networks={"kaleidoscope": Network("network:Kaleidoscope", "config:KaleidoscopeConfig")},
+    networks={"kaleidoscope": Network("network:Kaleidoscope", "network:KaleidoscopeConfig")},
     train={"kaleidoscope": "commands.train"},
     study={"kaleidoscope": "commands.study"},
     group="kaleidoscope",
@@ -27,10 +27,10 @@ PAPER = Paper(
             "sample": "sampling",
         },
         "views": {
-            "draw_kaleidoscope_corners": "pictures_experiments",
-            "draw_kaleidoscope_depth": "pictures_experiments",
-            "draw_kaleidoscope_line": "pictures_experiments",
-            "draw_kaleidoscope_plane": "pictures_experiments",
+            "draw_kaleidoscope_corners": "pictures",
+            "draw_kaleidoscope_depth": "pictures",
+            "draw_kaleidoscope_line": "pictures",
+            "draw_kaleidoscope_plane": "pictures",
             "draw_kaleidoscope_samples": "pictures",
             "save_kaleidoscope_samples": "pictures",
         },

@@ -2,8 +2,8 @@
 
 import lyapmap.files.papers
 
-from .config import KaleidoscopeConfig as KaleidoscopeConfig
 from .network import Kaleidoscope as Kaleidoscope
+from .network import KaleidoscopeConfig as KaleidoscopeConfig
 from .network import manifold_loss as manifold_loss
 
 PAPER: lyapmap.files.papers.Paper

@@ -10,7 +10,7 @@ PAPER = Paper(
     networks={
         "lsd-classifier": Network(
             "network:Classifier",
-            "config:PooledConfig",
+            "network:PooledConfig",
             no_map="which cannot be iterated; see --classifier",
             serves="--features and --classifier",
             uses=("labels",),
@@ -28,11 +28,11 @@ PAPER = Paper(
     },
     names={
         "training": {
-            "Lsd": "files",
+            "Lsd": "network",
             "LsdPlan": "training",
             "image_rotation_map": "maps",
             "image_shift_map": "maps",
-            "load_lsd": "files",
+            "load_lsd": "network",
             "rotation_map": "maps",
             "round_trip_map": "maps",
             "train_lsd": "training",

@@ -2,11 +2,11 @@
 
 import lyapmap.files.papers
 
-from .config import EncoderConfig as EncoderConfig
-from .config import PooledConfig as PooledConfig
 from .network import Classifier as Classifier
 from .network import Encoder as Encoder
+from .network import EncoderConfig as EncoderConfig
 from .network import LatentSpectral as LatentSpectral
+from .network import PooledConfig as PooledConfig
 from .network import described as described
 from .network import sampled as sampled
 

@@ -39,8 +39,8 @@ def cycle_seeds(
 ) -> None:
     """How much exponents, dimension, precision and recall depend on the seed and the epoch of the training."""
     from lyapmap.cli.source import require_torch
-    from lyapmap.models.cycle.seeds import cycle_seeds as measure
-    from lyapmap.models.cycle.seeds import load_runs
+    from lyapmap.models.cycle.epochs import cycle_seeds as measure
+    from lyapmap.models.cycle.epochs import load_runs
 
     require_torch("the study")
     # All epochs by default: they are what this is about.
