@@ -316,8 +316,8 @@ class TangentMap(abc.ABC):
         if dtype == self.ops.dtype:
             return self
         raise PrecisionError(
-            f"tangent_dtype: this map ({self.ops.library.split()[0]}) carries tangents in {self.ops.dtype}, got {dtype!r}; "
-            "only networks of torch whose layers are all known take another one"
+            f"tangent_dtype: expected 'auto' or {self.ops.dtype!r} for this map ({self.ops.library.split()[0]}), "
+            f"got {dtype!r}; only networks of torch whose layers are all known take others"
         )
 
 

@@ -98,11 +98,11 @@ class ArrayOps(abc.ABC):
         """Threads of ours that may compute at once; 1 where the library, or the user, wants no others."""
         return 1
 
-    @staticmethod
+    @staticmethod  # noqa: B027  (most libraries have nothing to do)
     def compute_alone() -> None:
         """Make the calling thread, which is ours, compute without the library's other threads."""
 
-    @staticmethod
+    @staticmethod  # noqa: B027
     def after_compute_alone() -> None:
         """Undo, in the thread that asked for others, what `compute_alone` did to threads that are not ours."""
 

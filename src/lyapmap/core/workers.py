@@ -24,7 +24,7 @@ from lyapmap.core.ops import ArrayOps
 T = TypeVar("T")
 
 PART_WORK = 2.5e7
-"""Floating-point operations of one evaluation that a part has at least: several milliseconds with its tangents, about."""
+"""Floating-point operations of one evaluation that a part has at least: with its tangents some milliseconds."""
 HANDED_OVER = 2e6
 """Floating-point operations below which handing work to another thread takes longer than the work."""
 SHARED = 1e10

@@ -69,8 +69,10 @@ def test_exponents_that_noise_hides_are_not_shown():
     low = lm.lyapunov_spectrum(m, states(), n_steps=60, transient=20, seed=0, tangent_dtype="bfloat16", throw=False)
     shown = np.isfinite(low.exponents)
     hidden = whole.exponents < whole.exponents[0] + np.log(0.004)
-    assert hidden.any() and not shown[hidden].any()
-    assert low.status == "unresolved" and "bfloat16" in low.message
+    assert hidden.any()
+    assert not shown[hidden].any()
+    assert low.status == "unresolved"
+    assert "bfloat16" in low.message
     assert np.abs(low.exponents[shown] - whole.exponents[shown]).max() < 0.1
 
 
@@ -86,7 +88,8 @@ def test_auto_takes_the_low_precision_where_nothing_shows(monkeypatch):
     origin = settled(network(), monkeypatch, n_exponents=2)
     assert origin["tangent_dtype"] == "bfloat16"
     comparison = origin["tangent_comparison"]
-    assert 0 < comparison["noise"] < 0.02 and "objection" not in comparison
+    assert 0 < comparison["noise"] < 0.02
+    assert "objection" not in comparison
 
 
 def test_auto_keeps_the_states_precision_where_exponents_lie_under_the_floor(monkeypatch):
@@ -109,7 +112,8 @@ def test_auto_keeps_the_states_precision_where_a_shift_shows(monkeypatch):
 def test_short_runs_are_not_compared(monkeypatch):
     monkeypatch.setattr(type(network()), "low_tangent_dtype", "bfloat16")
     found = lm.lyapunov_spectrum(network(), states(), n_steps=20, n_exponents=2, seed=0, throw=False)
-    assert found.provenance["tangent_dtype"] == "float32" and "tangent_comparison" not in found.provenance
+    assert found.provenance["tangent_dtype"] == "float32"
+    assert "tangent_comparison" not in found.provenance
 
 
 def test_float64_states_may_have_float32_tangents():

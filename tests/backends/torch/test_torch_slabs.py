@@ -13,7 +13,7 @@ import lyapmap as lm
 from lyapmap.backends.torch import dual as torch_dual
 from lyapmap.backends.torch import fourier as torch_fourier
 from lyapmap.backends.torch import slabs as torch_slabs
-from lyapmap.backends.torch.dual import Dual, Way
+from lyapmap.backends.torch.dual import ORDERS, Dual, Way
 from lyapmap.backends.torch.map import MANY, ORDER_VARIABLE
 
 OPTIONS = [
@@ -138,9 +138,7 @@ class Crossed(nn.Module):
 
 
 @pytest.mark.parametrize("states", [1, 3])
-@pytest.mark.parametrize(
-    ("order", "way"), [*(("slabs", way) for way in WAYS), ("rows", "Fourier"), ("torch", "Fourier")]
-)
+@pytest.mark.parametrize(("order", "way"), [("slabs", "tap by tap"), *((o, "Fourier") for o in ORDERS)])
 def test_many_tangents_at_once_are_those_of_a_few_at_a_time(order, way, states, monkeypatch):
     monkeypatch.setattr(torch_slabs, "FOURIER_HANDICAP", WAYS[way])
     monkeypatch.setenv(ORDER_VARIABLE, order)

@@ -174,7 +174,7 @@ class TorchMap(TangentMap):
         return "bfloat16" if has_bfloat16(self._device) else None
 
     def with_tangents(self, dtype: str) -> TorchMap:
-        """See `TangentMap`: convolutions and dense layers take weights and tangents in `dtype`, and add up in float32."""
+        """See `TangentMap`: convolutions and dense layers take weights and tangents in `dtype`; sums are float32."""
         if dtype == self.ops.dtype:
             return self
         if not self._has_rules:
@@ -194,8 +194,8 @@ class TorchMap(TangentMap):
         if self._n <= REPEATED:
             with suppress(RuntimeError, NotImplementedError), torch.enable_grad(), plain_attention():
                 repeated, units = x.repeat_interleave(self._n, 0), unit.repeat(len(x), 1)
-                parts = zip(repeated.split(self._rows), units.split(self._rows), strict=True)
-                return torch.cat([_gradient(self._image, *part) for part in parts]).view(-1, self._n, self._n)
+                chunks = zip(repeated.split(self._rows), units.split(self._rows), strict=True)
+                return torch.cat([_gradient(self._image, *chunk) for chunk in chunks]).view(-1, self._n, self._n)
         states = max(1, self._rows // JACOBIAN_CHUNK)
         # Rows are independent, so one cotangent serves all states of the batch at once.
         parts = [self._pulled(rows, unit[:, None].expand(-1, len(rows), -1)) for rows in x.split(states)]
