@@ -235,7 +235,7 @@ class GanRecipe:
 
 
 def mean_of_weights(network: nn.Module, past: float) -> AveragedModel:
-    """The exponential mean of a network's weights over the steps, which its `module` carries with the network's buffers.
+    """The exponential mean of a network's weights over the steps; its `module` carries it.
 
     Parameters
     ----------
