@@ -9,16 +9,11 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import run
 
 TINY = ["--data", "digits", "--width", "4", "--batch-size", "50"]
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 def test_trajectory_of_a_map_writes_states_and_a_plot(tmp_path):

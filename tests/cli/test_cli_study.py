@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
-runner = CliRunner()
 DIGITS = ("--data", "digits", "--classes", "0,1,2")
 MODEL = ("--model", "cycle-digits-012")
 SMALL = ("--only", "sequences", "--only", "over-steps", "--metric-steps", "10", "--k", "3")
 
 
 def run(command, *arguments):
-    return runner.invoke(app, ["study", command, *map(str, arguments)])
+    return invoke(["study", command, *map(str, arguments)])
 
 
 def test_some_stages_and_again(tmp_path):

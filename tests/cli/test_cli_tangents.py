@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import run
 
 STANDARD = ["--map", "standard", "--low", "0,0", "--high", "6.28,6.28"]
 CASES = {
@@ -17,10 +16,6 @@ CASES = {
     "covariant": (["--map", "henon", "-n", "50"], lm.CovariantVectors),
     "alignment": (["--map", "henon", "-n", "100"], lm.Alignment),
 }
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 @pytest.mark.parametrize("command", CASES)

@@ -12,17 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from lyapmap.cli import app, training_run
+from command_line import run
+from lyapmap.cli import training_run
 from lyapmap.files.checkpoint import load
 from lyapmap.training.loop import Progress
 
 TINY = ["train", "cycle", "--data", "digits", "--width", "4", "--batch-size", "50", "--monitor-every", "0"]
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 def test_a_line_for_each_epoch_where_there_is_no_terminal(tmp_path):
