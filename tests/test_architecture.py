@@ -82,12 +82,11 @@ AT_THE_TOP = {
     "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
-GROUND = {"numpy", "xarray"}
+GROUND = {"numpy", "rich", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
     "core/tiles.py": {"backends"},  # distances of torch
     "files/papers.py": {"models"},  # what the papers say of themselves
-    "views/__init__.py": {"training"},  # a public name, loaded late
 }
 """Files that look upwards, by name and late, and at what."""
 SEEN_YET = {

@@ -12,8 +12,7 @@ import lyapmap as lm
 from command_line import invoke
 from lyapmap.cli.image_data import images_like
 from lyapmap.core.points import channels_first, laid_out
-from lyapmap.files.features import features
-from lyapmap.files.labels import classifier
+from lyapmap.files.features import classifier, features
 
 MAPS = """
 import numpy as np

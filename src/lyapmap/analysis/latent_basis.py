@@ -11,11 +11,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.latent import Floats, LatentTriple, latent_of
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 from lyapmap.core.structure import as_numpy
 
 PILOT = 2000

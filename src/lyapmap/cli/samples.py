@@ -264,8 +264,8 @@ def classifier_of(
     if classifier is None and source.kind != "model":
         raise LyapmapError("expected --classifier or --threshold, which put the states of the map into categories")
     require_torch("--classifier")
-    from lyapmap.files.labels import classifier as load
-    from lyapmap.files.labels import usual_classifier
+    from lyapmap.files.features import classifier as load
+    from lyapmap.files.features import usual_classifier
 
     network = load(usual_classifier(source.typed) if classifier is None else classifier, device=device or "cpu")
     if network.state_shape != image_shape(tuple(source.map.state_shape)):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
     import numpy as np
+
+T = TypeVar("T")
 
 
 def whole(name: str, value: Any, least: int) -> int:
@@ -39,6 +42,36 @@ def positive(name: str, value: Any, *, finite: bool = False) -> float:
     if not number > 0 or (finite and math.isinf(number)):
         raise LyapmapError(f"{name}: expected a positive number, got {value!r}")
     return number
+
+
+def probability(name: str, value: Any) -> float:
+    """A number between 0 and 1, both excluded."""
+    number = positive(name, value)
+    if number >= 1:
+        raise LyapmapError(f"{name}: expected a probability between 0 and 1, got {value}")
+    return number
+
+
+def one_of(name: str, value: T, known: Any) -> T:
+    """One of several words.
+
+    >>> one_of("method", "fit", ("fit", "rescaled"))
+    'fit'
+    """
+    if value not in known:
+        *before, last = map(repr, known)
+        raise LyapmapError(f"{name}: expected {', '.join(before)} or {last}, got {value!r}")
+    return value
+
+
+def given(check: Callable[..., T], name: str, value: Any, *bounds: Any, unless: str | None = None) -> Any:
+    """What `check` makes of a value that was given; the word (or None) that stands for no value is left as it is.
+
+    >>> given(whole, "delay", 3.0, 1, unless="auto"), given(whole, "delay", "auto", 1, unless="auto")
+    (3, 'auto')
+    """
+    absent = value is None if unless is None else isinstance(value, str) and value == unless
+    return value if absent else check(name, value, *bounds)
 
 
 def interval(name: str, value: Any) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -73,6 +73,14 @@ _REMEDIES = {
     Status.ESCAPED: "start within the basin of an attractor, or look whether the map overflows",
     Status.UNRESOLVED: "use float64 or fewer exponents, or re-orthonormalize more often (qr_every)",
 }
+
+
+class Verdict(NamedTuple):
+    """How a run ended: its status, one line on what happened, and the cause where a status has several."""
+
+    status: Status = Status.OK
+    message: str = ""
+    cause: Cause = Cause.NONE
 
 
 @lru_cache(maxsize=1)

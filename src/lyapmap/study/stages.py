@@ -19,9 +19,9 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from lyapmap._version import __version__
-from lyapmap.analysis.progress import Report
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result
+from lyapmap.core.run import Report
 
 DONE, FAILED, LEFT_OUT = "done", "failed", "left out"
 DOTS_PER_INCH = 130

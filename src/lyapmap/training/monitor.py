@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 from lyapmap.backends import wrap
-from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.files.torch_networks import build_module
+from lyapmap.files.checkpoint import Checkpoint, build_module
 from lyapmap.training.exponents import Measurement
 from lyapmap.training.loop import Monitor
 

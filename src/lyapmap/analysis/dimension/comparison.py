@@ -20,10 +20,10 @@ from lyapmap.analysis.dimension.intrinsic import (
     point_rows,
 )
 from lyapmap.analysis.neighbors.graph import Graph, drop_duplicates, neighbor_graph
-from lyapmap.analysis.progress import Report
 from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 
 USUAL_METHODS = ("gride", "twonn", "mle")
 

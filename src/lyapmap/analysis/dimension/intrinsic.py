@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.dimension.estimators import LEAST_K, MEASURES, THRESHOLDS, USUAL_K, Options, Seen, usual_scales
 from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph, tell_apart
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.points import as_points, rounding
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
 """Standard error for edges, curvature and changes of density, as a share of the dimension where neighbourhoods are as

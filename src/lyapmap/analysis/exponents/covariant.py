@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.ended_orbit import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 _Values = NDArray[np.float64]
 

@@ -14,12 +14,12 @@ from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.linear_region import LEAST_STEPS, find_line, line_through, slope_error, usable_end
 from lyapmap.analysis.exponents.pairs import ALIGN_STEPS, Escape, Extent, Pairs, Values, resolution
 from lyapmap.analysis.neighbors.graph import neighbor_graph
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 BLOCKS = 16
 """Stretches of time that are left out in turn to find the statistical error."""

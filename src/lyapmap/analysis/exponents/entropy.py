@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.covariant import GradedProduct
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 LARGEST = 64
 """Dimension up to which products of n x n derivatives of thousands of points are worth their cost."""

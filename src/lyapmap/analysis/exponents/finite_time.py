@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.sweep import Grid
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 Values = NDArray[np.float64]
 

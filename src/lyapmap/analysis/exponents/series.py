@@ -19,10 +19,10 @@ from lyapmap.analysis.exponents.delays import recordings
 from lyapmap.analysis.exponents.divergence import Curve
 from lyapmap.analysis.exponents.growth import Straight, straight_part
 from lyapmap.analysis.exponents.unfolding import CLEAR, FEWEST_VALUES, Unfolding, followed, second
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import interval, positive, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 Values = NDArray[np.float64]
 

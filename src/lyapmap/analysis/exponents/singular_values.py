@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.function import TangentFunction, as_tangent_function, jacobian_of
 from lyapmap.core.map import as_rows, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 ALL_UP_TO = 128
 """Inputs up to which all singular values are computed by default."""

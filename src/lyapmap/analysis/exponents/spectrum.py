@@ -11,11 +11,11 @@ from typing import Any
 
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
 from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import interval, positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_states, as_tangent_map, dimension
 from lyapmap.core.results import provenance
+from lyapmap.core.run import Report, reporting
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 
 @dataclass(frozen=True)

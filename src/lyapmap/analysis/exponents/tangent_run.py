@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.ended_orbit import RepeatWatch
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
-from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
+from lyapmap.core.run import Report
 
 FULL_UP_TO = 64
 """Largest dimension for which the full spectrum is the default and determinants are sampled."""

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time, measured_rows, one_recording
 from lyapmap.analysis.exponents.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.map import as_tangent_map, resembles_map
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 Values = NDArray[np.float64]
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold.metrics import Features, ManifoldMetrics, RealManifold
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
@@ -20,6 +19,7 @@ from lyapmap.core.ops import Array
 from lyapmap.core.points import real_array
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 
 class ManifoldMetric:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold.umap_model import FoundNeighbors, fitted, load_umap, parts_of, quiet
 from lyapmap.analysis.neighbors.graph import neighbor_graph, tell_apart
 from lyapmap.analysis.neighbors.search import METRICS, ApproximateSearch, Graph, Points, Search, exact_search
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
 from lyapmap.core.map import Map, as_states, as_tangent_map
 from lyapmap.core.points import as_points, real_array
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 
 def as_rows(samples: Any, name: str, shape: tuple[int, ...]) -> Points:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.neighbors.graph import tell_apart
 from lyapmap.analysis.neighbors.search import Points, exact_search
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, same_samples
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 Features = Callable[[Any], Any]
 """Takes samples as they are given, returns one row of features for each."""

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.manifold.blocks import Pass, Side, compare_all
 from lyapmap.analysis.manifold.radii import Cloud, radii
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.points import same_samples
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 from lyapmap.core.tiles import tiles_for
 
 PROPORTIONS = ("precision", "recall", "coverage")

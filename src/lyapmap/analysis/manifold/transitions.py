@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.battle import variance_of_mean, wilson
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.points import real_array
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 Labels = NDArray[np.int64]
 Values = NDArray[np.float64]

@@ -24,10 +24,10 @@ from lyapmap.analysis.neighbors.search import (
     exact_search,
     lengths,
 )
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points
+from lyapmap.core.run import Report, reporting
 
 __all__ = ["METRICS", "Graph", "Points", "as_points", "drop_duplicates", "neighbor_graph", "pairs_within", "tell_apart"]
 

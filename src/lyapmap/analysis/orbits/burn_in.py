@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.map import Map, as_states, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 FEWEST = 16
 """Trajectories that a distribution is judged from, at least."""

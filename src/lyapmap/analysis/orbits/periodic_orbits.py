@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.ended_orbit import neutral_within
 from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
 """Default number of guesses: bounds, and the number for one dimension if that were not too many."""

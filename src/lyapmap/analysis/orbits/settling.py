@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.battle import wilson
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 
 
 @dataclass(frozen=True, kw_only=True)

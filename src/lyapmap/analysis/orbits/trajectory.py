@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import Interrupted
 from lyapmap.core.map import Map, as_states, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 from lyapmap.core.sampling import as_periods, within
 
 SHORTEST_DRIFT, STEEP = 64, 4.0

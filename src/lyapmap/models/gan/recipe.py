@@ -17,10 +17,9 @@ from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.models.gan.dcgan import Dcgan, DcganConfig
+from lyapmap.models.gan.dcgan import Dcgan, DcganConfig, StepNorm
 from lyapmap.models.gan.gran import Gran, GranConfig
 from lyapmap.models.gan.pair import gan_latents
-from lyapmap.models.gan.parts import StepNorm
 
 LOSSES = ("non-saturating", "minimax")
 SHEET = 8

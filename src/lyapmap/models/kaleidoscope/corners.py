@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.map import Map, as_tangent_map
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
 
 Values = NDArray[np.float64]
@@ -52,7 +52,7 @@ class KaleidoscopeCorners(Result):
         "fit_loss": ("dimension", "count", "seed"),
         "fit_steps": ("dimension", "count", "seed"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_corners"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_corners"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it to the end, or with fewer sizes"}
 
     dimensions: NDArray[np.int64]

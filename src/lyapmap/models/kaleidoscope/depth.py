@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
-from lyapmap.models.kaleidoscope.config import RANGES
 from lyapmap.models.kaleidoscope.line import LineSetting, check_setting, share_at
+from lyapmap.models.kaleidoscope.network import RANGES
 
 Values = NDArray[np.float64]
 
@@ -73,7 +73,7 @@ class KaleidoscopeDepth(Result):
         "x": ("place",),
         "output": ("depth", "width", "place"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_depth"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_depth"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, or the width"
     }

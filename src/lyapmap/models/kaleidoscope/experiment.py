@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status
+from lyapmap.core.run import Report, reporting
 
 Values = NDArray[np.float64]
 Cell = TypeVar("Cell")

@@ -14,11 +14,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig
-from lyapmap.models.kaleidoscope.network import Kaleidoscope
+from lyapmap.core.run import Report, reporting
+from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's (D. P. Kingma and J. Ba, 2015), as torch has them."""

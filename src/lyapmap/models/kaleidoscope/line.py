@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, as_tangent_map
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
-from lyapmap.models.kaleidoscope.config import RANGES, KaleidoscopeConfig
+from lyapmap.models.kaleidoscope.network import RANGES, KaleidoscopeConfig
 
 Values = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ class KaleidoscopeLine(Result):
         "samples": ("setting", "time", "sample"),
         "share_at_points": ("setting",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_line"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_line"
     REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
 
     names: list[str]

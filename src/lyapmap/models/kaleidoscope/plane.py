@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report
 from lyapmap.backends import wrap
 from lyapmap.core.arguments import positive, seeded, whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_tangent_map
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report
 from lyapmap.models.kaleidoscope import experiment
 
 Values = NDArray[np.float64]
@@ -101,7 +101,7 @@ class KaleidoscopePlane(Result):
         "share_at_points": ("setting", "time"),
         "share_by_point": ("setting", "point"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_plane"
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_plane"
     REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
 
     names: list[str]

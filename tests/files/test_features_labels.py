@@ -8,7 +8,7 @@ import pytest
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.files import checkpoint
-from lyapmap.files.labels import usual_classifier
+from lyapmap.files.features import usual_classifier
 from lyapmap.models.classifier.network import ClassifierConfig
 
 
