@@ -51,7 +51,14 @@ BELOW = {
 STANDS_ON = {"latent_spectral": {"classifier", "gan"}}
 """Papers that build on another one; the rest know nothing of each other."""
 
-TORCH = ["backends/torch/*.py", "models/*/*.py", "training/*.py", "files/*.py", "cli/training_run.py"]
+TORCH = [
+    "backends/torch/*.py",
+    "models/*/*.py",
+    "training/*.py",
+    "files/*.py",
+    "cli/training_run.py",
+    "cli/training.py",
+]
 KERAS = ["backends/keras/*.py", "models/*/keras_*.py", "training/keras_*.py", "files/keras_*.py"]
 COMMANDS = ["models/*/commands.py", "models/*/commands/*.py"]
 """A paper's commands lie in its folder and stand at the top, beside `cli`; nothing of the paper imports them."""
@@ -67,6 +74,7 @@ FRAMEWORKS = {
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
     "typer": ["cli/*.py", *COMMANDS],
+    "cyclopts": ["cli/root.py", "cli/command.py"],
 }
 """Files that may import a framework."""
 AT_THE_TOP = {
@@ -97,7 +105,6 @@ SEEN_YET = {
 }
 """Files that reach a framework past its adapter and have to stop doing so."""
 CIRCLES_YET = [
-    ("lyapmap.cli.common", "lyapmap.cli.source"),
     ("lyapmap.backends.function", "lyapmap.backends.torch.function"),
     ("lyapmap.backends.torch.distances", "lyapmap.core.tiles"),
     ("lyapmap.core.differences", "lyapmap.core.map", "lyapmap.core.vouching", "lyapmap.core.wrapped"),

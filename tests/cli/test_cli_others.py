@@ -146,7 +146,7 @@ def test_train_logs_exponents_when_asked(tmp_path):
         (["--data", "nowhere"], "neither a folder nor one of"),
         (["--data", "digits", "--classes", "0,0"], "expected different classes"),
         (["--data", "digits", "--classes", "0"], "categories: expected at least 2, got 1"),
-        (["--data", "digits", "--batch-size", "1000"], "batch_size: expected 1 to"),
+        (["--data", "digits", "--batch-size", "1000"], "--batch-size: expected 1 to"),
         (["--data", "digits", "--classes", "a,b"], "whole numbers"),
     ],
 )

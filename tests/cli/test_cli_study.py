@@ -90,7 +90,7 @@ def test_it_trains_first_where_no_model_is_given(tmp_path):
     ("arguments", "words"),
     [
         ((*DIGITS, "--only", "nothing"), "there is no stage 'nothing'; expected some of sequences"),
-        ((*DIGITS, *MODEL, "--protocol", "slow"), "protocol: expected paper or quick, got 'slow'"),
+        ((*DIGITS, *MODEL, "--protocol", "slow"), "--protocol: expected quick or paper, got 'slow'"),
         ((*DIGITS, *MODEL, "--at", "3,1"), "at: expected ascending values of at least 0"),
         ((*DIGITS, *MODEL, "--at", "a"), "--at: expected whole numbers"),
         ((*DIGITS, *MODEL, "--width", "8"), "--train-epochs and --width: only without --model"),
@@ -98,7 +98,10 @@ def test_it_trains_first_where_no_model_is_given(tmp_path):
         ((*DIGITS, "--model", "cycle-nothing"), "neither a file nor one of"),
         ((*DIGITS, *MODEL, "--features", "classifier"), "no classifier is shipped for digits"),
         (("--data", "digits", "--classes", "0", *MODEL), "classes: expected two or more different ones"),
-        (("--data", "digits", "--classes", "", "--width", "4"), "classes: expected two or more different ones"),
+        (
+            ("--data", "digits", "--classes", "", "--width", "4"),
+            "--classes: expected whole numbers separated by commas, got ''",
+        ),
     ],
 )
 def test_bad_input_is_told_in_one_line(arguments, words, tmp_path):

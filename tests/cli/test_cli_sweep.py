@@ -52,7 +52,7 @@ def test_a_sweep_that_escapes_everywhere_exits_with_1():
             "logistic has no parameter 's'; there are r",
         ),
         (["--map", "logistic", "--over", "r", "--from", "3", "--to", "5"], "values: no map at r = 5"),
-        ([*LOGISTIC, "--only", "entropy"], "analysis: expected 'spectrum', 'bifurcation'"),
+        ([*LOGISTIC, "--only", "entropy"], "--only: expected bifurcation or spectrum, got 'entropy'"),
         (
             ["--callable", "numpy:sin", "--state-shape", "1", "--over", "r", "--from", "3", "--to", "4"],
             "--map: only reference maps have parameters",

@@ -102,7 +102,7 @@ def test_the_region_of_a_map_bounds_its_grid():
         (["divergence", "--map", "henon", "-b", "1"], 2, "neighbour"),
         (["divergence", "--map", "henon", "--window", "a,b"], 2, "--window"),
         (["divergence", "--map", "henon", "--window", "9"], 2, "window"),
-        (["finite-time", "--map", "henon", "-k", "5"], 2, "n_exponents"),
+        (["finite-time", "--map", "henon", "-k", "5"], 2, "--exponents: expected 1 to 2"),
         (["finite-time", "--map", "henon", "--grid", "4,4", "--low", "a"], 2, "--low"),
         (["covariant", "--map", "henon", "--split", "2"], 2, "split"),
         (

@@ -38,8 +38,11 @@ SAMPLES = "Samples"
 LAYOUT = "Layout"
 SIZES = "Sizes, over those of the protocol"
 FIT = "Fit"
-PANELS = (OPTIONS, SAMPLES, LAYOUT, FIT, SOURCE, SIZES)
+TRAINING = "Run of the training"
+PANELS = (OPTIONS, SAMPLES, LAYOUT, FIT, TRAINING, SOURCE, SIZES)
 """Headings of options in help, in their order."""
+PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distributed:launch"), TRAINING)
+"""Functions whose options have a heading of their own."""
 
 PROVIDED = {"progress", "throw", "seed", "device"}
 """Parameters of analyses that each command provides itself."""
@@ -64,18 +67,23 @@ class Numbers:
     kind : type
         int or float.
     metavar : str
+    words : tuple of str
+        That may stand in their place.
     """
 
     kind: type = int
     metavar: str = "N[,N...]"
+    words: tuple[str, ...] = ()
 
     def __call__(self, text: str) -> Any:
         """The numbers; one that is left out is an error."""
+        if text in self.words:
+            return text
         try:
             return tuple(self.kind(part) for part in re.split(r"\s*,\s*|\s+", text.strip()))
         except ValueError:
             kind = "whole numbers" if self.kind is int else "numbers"
-            raise UsageError(f"expected {kind} separated by commas, got {text!r}") from None
+            raise UsageError(f"expected {listed([f'{kind} separated by commas', *self.words])}, got {text!r}") from None
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,8 @@ class Option:
         from cyclopts import Parameter as Typed
 
         switch = self.read is None
-        hint: Any = bool if switch else list[str] if self.repeats else Any
+        # Values are checked here, so that the library needs to know no more than how many words an option takes.
+        hint: Any = bool if switch else list[Any] | None if self.repeats else Any
         details = Typed(
             name=self.names,
             help=self.help,
@@ -176,6 +185,7 @@ class Option:
             metavar=None if self.place == "place" else self.metavar or None,
             show_default=self.shown or False,
             choices=self.choices or None,
+            allow_repeating=None if self.repeats else True,
             show_choices="|" not in self.metavar,
             allow_leading_hyphen=isinstance(self.read, Number | Numbers),
             required=self.default is REQUIRED,
@@ -309,9 +319,10 @@ class Command:
             group = getattr(sys.modules[self.function.__module__], parameter.annotation, None) if own else None
             if inspect.isclass(group) and hasattr(group, "__dataclass_fields__"):
                 options += self._read(f"{group.__module__}:{group.__name__}")
-            elif own or shared or self._offers(parameter):
+            elif own or (shared and parameter.name not in self.hides) or self._offers(parameter):
                 default = defaults.get(parameter.name)
-                options.append(self._option(parameter if default is None else replace(parameter, default=default)))
+                option = self._option(parameter if default is None else replace(parameter, default=default))
+                options.append(replace(option, panel=PANEL_OF.get(place, option.panel)))
         return options
 
     def _option(self, parameter: Parameter) -> Option:
@@ -323,11 +334,13 @@ class Command:
         panel = next((panel for panel, keys in self.panels.items() if key in keys.split()), OPTIONS)
         option = Option(key, tuple(names), _sentence(parameter.brief), parameter.default, panel=panel)
         option = self._typed(option, parameter)
+        if key in self.usual and not isinstance(self.usual[key], Mapping):
+            option = replace(option, default=self.usual[key])
         usual = self.usual.get(key)
         if usual is not None:
-            option = replace(option, default=None, shown=_usual_in_words(usual))
+            option = replace(option, default=None, shown=_usualin_text(usual))
         elif option.default is not REQUIRED and option.default is not None and option.read is not None:
-            option = replace(option, shown=_in_words(option.default))
+            option = replace(option, shown=in_text(option.default))
         elif option.default is True:
             option = replace(option, shown="yes")
         shown = self.shown.get(key) or (SHOWN.get(key) if option.default is None and usual is None else None)
@@ -349,8 +362,9 @@ class Command:
             metavar = metavar or read.metavar
             words = ()
         elif parts & SEVERAL:
-            read = _several_or(int if "int" in parameter.annotation else float, words)
-            metavar = metavar or "|".join((read.metavar, *words))
+            kind, letters = (int, "N[,N...]") if "int" in parameter.annotation else (float, "X[,X...]")
+            read = Numbers(kind, "|".join((letters, *words)), words)
+            metavar = metavar or read.metavar
             words = ()
         elif "Path" in parts:
             read, metavar = Path, metavar or "FILE"
@@ -428,15 +442,14 @@ class Run:
             from lyapmap.cli.options import MapOptions
             from lyapmap.cli.source import load_source
 
-            fields = parameters("lyapmap.cli.options:MapOptions")
-            options = MapOptions(
-                **{name: self.values.get(name) for name in fields if name not in self.command.source.without}
-            )
+            names = set(parameters("lyapmap.cli.options:MapOptions")) - {*self.command.source.without}
+            given: dict[str, Any] = {name: self.values[name] for name in names}
+            options = MapOptions(**given)
             if options.named or not self.command.source.optional:
                 self.source = load_source(options)
         for key, usual in self.command.usual.items():
             if self.values.get(key) is None and self.source is not None:
-                self.values[key] = usual[self.source.kind] if isinstance(usual, Mapping) else usual
+                self.values[key] = usual[self.source.kind]
 
     def options(self, callee: str = "") -> dict[str, Any]:
         """Values for one of the functions that the command calls: the first, or that of a name."""
@@ -523,7 +536,7 @@ def _argument(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:
     fields = getattr(parameter.annotation, "__dataclass_fields__", None)
     if fields is None:
         return values[parameter.name]
-    return parameter.annotation(**{name: values[name] for name in fields})
+    return parameter.annotation(**{name: values[name] for name in fields if name in values})
 
 
 def complain(error: Exception, names: Mapping[str, str] | None = None) -> None:
@@ -564,15 +577,6 @@ def _parts(parameter: Parameter) -> set[str]:
     return {part.strip() for part in parameter.annotation.split(" | ")} - {"None"}
 
 
-def _several_or(kind: type, words: tuple[str, ...]) -> Any:
-    @dataclass(frozen=True)
-    class Several(Numbers):
-        def __call__(self, text: str) -> Any:
-            return text if text in words else super().__call__(text)
-
-    return Several(kind, "N[,N...]" if kind is int else "X[,X...]")
-
-
 def nearest(text: str, words: Iterable[str] | None) -> str:
     """The end of a message: the word that was perhaps meant."""
     near = difflib.get_close_matches(text, [*(words or ())], 1)
@@ -588,15 +592,16 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _in_words(value: Any) -> str:
+def in_text(value: Any) -> str:
+    """A default as help shows it."""
     if isinstance(value, tuple | list):
-        return ",".join(map(_in_words, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return ",".join(map(in_text, value))
+    return "all or auto" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _usual_in_words(usual: Any) -> str:
+def _usualin_text(usual: Any) -> str:
     if not isinstance(usual, Mapping):
-        return _in_words(usual)
+        return in_text(usual)
     rest = usual["map"]
-    others = [f"{_in_words(usual[kind])} of a {kind}" for kind in KINDS if usual[kind] != rest]
-    return "; ".join([_in_words(rest), *others])
+    others = [f"{in_text(usual[kind])} of a {kind}" for kind in KINDS if usual[kind] != rest]
+    return "; ".join([in_text(rest), *others])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -156,3 +157,69 @@ class Printed:
     """
 
     as_json: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a network is trained on, where, and the folder.
+
+    Parameters
+    ----------
+    data : NAME|FOLDER|FILE
+        digits, mnist, fashion_mnist, cifar10, a folder or an .npz file.
+    out : DIR
+        Folder of the run; an earlier run there goes on.
+    image_size : N
+        Resize images; as they are by default.
+    device : NAME
+        Where torch computes, e.g. cuda; the CPU by default.
+    threads : N
+        Threads of torch; all cores by default.
+    seed : N
+        Of everything that is random.
+    """
+
+    data: str
+    out: Path
+    image_size: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """The folder of a study, its stages, and what images are compared by.
+
+    Parameters
+    ----------
+    out : DIR
+        Folder of the study.
+    only : STAGE
+        Only this stage; repeatable.
+    features : NAME|FILE
+        For precision and recall: pixels, classifier, random-vgg, vgg16, or a trained classifier; by default a
+        classifier if one is shipped, else pixels.
+    classifier : NAME|FILE
+        Names the categories of images; the shipped one of the data by default.
+    weights : FILE
+        File of weights for vgg16.
+    device : NAME
+        Where torch computes, e.g. cuda; the CPU by default.
+    seed : N
+        Of everything that is random.
+    """
+
+    out: Path
+    only: list[str] | None = None
+    features: str | None = None
+    classifier: str | None = None
+    weights: Path | None = None
+    device: str | None = None
+    seed: int = 0
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """What `load_subject` of a paper takes of them."""
+        names = ("features", "classifier", "weights", "device", "seed")
+        return {name: getattr(self, name) for name in names}

@@ -132,7 +132,7 @@ def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | No
     root.register_install_completion_command(help="Install completion of commands and options in this shell.")
     root.command(show_completion, name="--show-completion", help="Print the completion of this shell.")
     words = {"train": TRAIN, "study": STUDY} | {p.group: p.group_help for p in papers().values() if p.group}
-    above = {(): root}
+    above: dict[tuple[str, ...], App] = {(): root}
     called = None
     for path, group, function in commands():
         *parent, name = path
@@ -182,7 +182,7 @@ def _arguments(options: Sequence[Option]) -> str:
 def examples(lines: str) -> str:
     """The end of a help page; a line that is no command is a remark."""
     parts = lines.strip().splitlines()
-    shown = [f"  {line}" for line in parts if line.startswith("lyapmap") or line.startswith("torchrun")]
+    shown = [f"  {line}" for line in parts if line.startswith(("lyapmap", "torchrun"))]
     remarks = [line for line in parts if line and f"  {line}" not in shown]
     return "\n".join(["Examples:", *shown, *([""] if remarks else []), *remarks]) if shown else ""
 
@@ -216,7 +216,7 @@ def in_words(error: Any) -> str:
     if isinstance(error, kinds.CoercionError) and argument is not None:
         if error.msg:
             return f"{argument.name}: {error.msg}"
-        choices, value = argument.parameter.choices, error.token.value
+        choices, value = argument.parameter.choices, error.token.value if error.token else ""
         expected = f"expected {listed(choices)}" if choices else "expected no value"
         return f"{argument.name}: {expected}, got {value!r}{nearest(value, choices)}"
     if isinstance(error, kinds.MissingArgumentError) and argument is not None:

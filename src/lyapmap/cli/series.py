@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lyapmap.cli import show
-from lyapmap.cli.command import From, Run, command
+from lyapmap.cli.command import KINDS, From, Run, command
 from lyapmap.cli.options import SeriesFile
 
 
@@ -42,7 +42,7 @@ def series(run: Run, file: SeriesFile, *, steps: int = 5_000, transient: int = 1
         time_step = (source.map.time_per_step if source.map.is_flow else None) if dt is None else dt
     else:
         table = samples.read_series(file)
-        values, name = table.values, file.series.name  # type: ignore[union-attr]  # `one_of` has looked
+        values, name = table.values, file.series.name
         time_step, clock = (table.step, table.clock) if dt is None else (dt, "")
     result = run(values, dt=time_step)
     first, last = result.window
@@ -62,7 +62,7 @@ def series(run: Run, file: SeriesFile, *, steps: int = 5_000, transient: int = 1
     "lyapmap.analysis.exponents.zero_one:zero_one_test",
     group="measure",
     source=From(trajectories=1, optional=True),
-    usual={"n_steps": {"map": 5_000, "callable": 5_000, "model": 1_000}, "transient": 1_000},
+    usual={"n_steps": {"map": 5_000, "callable": 5_000, "model": 1_000}, "transient": dict.fromkeys(KINDS, 1_000)},
     examples="""
 lyapmap zero-one logistic -p r=3.97
 lyapmap zero-one --series measured.csv
@@ -78,7 +78,7 @@ def zero_one(run: Run, file: SeriesFile) -> int:
         name = run.source.name
         result = run(observable=file.component)
     else:
-        name = file.series.name  # type: ignore[union-attr]  # `one_of` has looked
+        name = file.series.name
         values = samples.read_series(file).values
         result = run(values.T if values.ndim == 2 else values)
     facts = [

@@ -146,11 +146,16 @@ def _declared(node: Any, tree: ast.Module) -> Iterator[tuple[str, str, Any, str]
 
 
 def _with_bases(node: Any, tree: ast.Module) -> Iterator[Any]:
-    """A function or class, after the classes of the same file that it is derived from."""
-    for base in getattr(node, "bases", ()):
+    """A function or class, after the classes that it is derived from, of this file or of one that it imports from."""
+    for base in map(ast.unparse, getattr(node, "bases", ())):
         for part in tree.body:
-            if isinstance(part, ast.ClassDef) and part.name == ast.unparse(base):
+            if isinstance(part, ast.ClassDef) and part.name == base:
                 yield from _with_bases(part, tree)
+            elif isinstance(part, ast.ImportFrom) and part.module and base in {alias.name for alias in part.names}:
+                other = _parsed(part.module)
+                yield from (
+                    owner for p in other.body if getattr(p, "name", "") == base for owner in _with_bases(p, other)
+                )
     yield node
 
 
