@@ -67,7 +67,7 @@ FRAMEWORKS = {
     "safetensors": ["files/*.py"],
     "lightning_fabric": ["training/distributed.py"],
     "tensorboard": [],
-    "numba": ["backends/numba/*.py"],
+    "numba": ["backends/numba/*.py", "core/machine_code.py"],
     "tensorflow": KERAS,
     "keras": KERAS,
     "jax": ["backends/jax_*.py"],
@@ -90,7 +90,7 @@ AT_THE_TOP = {
     "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
-GROUND = {"numpy", "rich", "xarray"}
+GROUND = {"numba", "numpy", "rich", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
     "core/tiles.py": {"backends"},  # distances of torch

@@ -50,7 +50,7 @@ def test_a_stage_that_fails_is_told_and_ends_with_1(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
-    from lyapmap.models.cycle import metrics as cycle_metrics
+    from lyapmap.models.cycle import stages as cycle_metrics
 
     def stop(*given, **options):
         raise KeyboardInterrupt

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -11,11 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.arguments import whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.latent import Floats, LatentTriple, latent_of
-from lyapmap.core.results import Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Result
+from lyapmap.core.run import Report, Run
 from lyapmap.core.structure import as_numpy
 
 PILOT = 2000
@@ -177,16 +176,12 @@ def _require_shares(seen: NDArray[np.int64], drawn: int) -> None:
 def gram_schmidt(vectors: Floats) -> tuple[Floats, Floats]:
     """Orthonormal vectors (k, m) in the order of those given (k, m), and the lengths (k,) left of them.
 
-    The modified Gram-Schmidt process, gone through twice.
+    By Householder's QR decomposition, which loses no orthogonality, with the signs of Gram-Schmidt.
 
     Raises
     ------
     LyapmapError
         If a vector lies in the span of those before it.
-
-    References
-    ----------
-    L. Giraud, J. Langou, M. Rozloznik, Comput. Math. Appl. 50 (2005) 1069 (twice is enough).
 
     Examples
     --------
@@ -194,20 +189,15 @@ def gram_schmidt(vectors: Floats) -> tuple[Floats, Floats]:
     >>> q.tolist(), left.tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [2.0, 3.0])
     """
-    basis, left = np.zeros_like(vectors), np.zeros(len(vectors))
-    for k, vector in enumerate(vectors):
-        rest = np.array(vector)
-        for _ in range(2):
-            for q in basis[:k]:
-                rest -= (q @ rest) * q
-        left[k] = np.linalg.norm(rest)
-        if not left[k] > LOST * np.linalg.norm(vector):
-            raise LyapmapError(
-                f"vectors: number {k} is zero or lies in the span of those before it; draw them with another seed, or "
-                "ask for fewer sets"
-            )
-        basis[k] = rest / left[k]
-    return basis, left
+    q, r = np.linalg.qr(vectors.T)
+    diagonal = np.diagonal(r)
+    dependent = ~(np.abs(diagonal) > LOST * np.linalg.norm(vectors, axis=1))
+    if dependent.any():
+        raise LyapmapError(
+            f"vectors: number {int(dependent.argmax())} is zero or lies in the span of those before it; draw them with "
+            "another seed, or ask for fewer sets"
+        )
+    return q.T * np.sign(diagonal)[:, None], np.abs(diagonal)
 
 
 def quasi_eigenvectors(eta: Floats) -> tuple[Floats, Floats]:
@@ -366,24 +356,19 @@ class LatentBasis(Result):
         triple, images = prepared(generator, encoder, classifier, data)
         sizes = set_sizes(triple.latent, triple.categories, n_sets)
         n_vectors = whole("n_vectors", n_vectors, 2)
-        seed, rng = seeded(seed)
-        begin = time.perf_counter()
-        try:
-            with reporting(progress, "latent basis") as report:
-                found = averages(triple, images, n_vectors, sizes, rng, report)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-        xi, remainder = quasi_eigenvectors(found.eta)
+        run = Run("latent basis", seed=seed, progress=progress)
+        with run.steps() as report:
+            means = averages(triple, images, n_vectors, sizes, run.rng, report)
+        xi, remainder = quasi_eigenvectors(means.eta)
         basis = cls(
-            status=Status.OK,
+            **run.ending(),
             settings={"n_sets": len(sizes), "n_vectors": n_vectors, "n_images": len(images)},
-            provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
             xi=xi,
             remainder=remainder,
-            eta_label=triple.labels_of_latents(found.eta),
+            eta_label=triple.labels_of_latents(means.eta),
             xi_label=triple.labels_of_latents(xi),
             orthogonality=_orthogonality(xi),
-            **vars(found),
+            **vars(means),
         )
         return basis.with_triple(triple)
 
@@ -584,9 +569,8 @@ class LatentBasis(Result):
         given["n_random"] = int(given["n_random"])
         xi, remainder = quasi_eigenvectors(given["eta"])
         basis = cls(
-            status=Status.OK,
+            **Run("latent basis").ending(),
             settings=dict(settings or {}),
-            provenance=provenance(None, seed=None, seconds=0.0),
             xi=xi,
             remainder=remainder,
             orthogonality=_orthogonality(xi),

@@ -33,6 +33,7 @@ MANY = {"list[str]", "Sequence[str]", "list[Path]"}
 PLAIN = {"bool", "int", "float", "str", "Path", *SEVERAL, *MANY}
 """Annotations of what can be typed."""
 OPTIONS = "Options"
+MAP_OPTIONS = "lyapmap.cli.options:MapOptions"
 SOURCE = "Map and initial states"
 SAMPLES = "Samples"
 LAYOUT = "Layout"
@@ -289,7 +290,7 @@ class Command:
         if self.source is not None:
             own += [
                 replace(option, panel=OPTIONS if option.place == "place" else SOURCE)
-                for option in self._read("lyapmap.cli.options:MapOptions", trajectories=self.source.trajectories)
+                for option in self._read(MAP_OPTIONS, trajectories=self.source.trajectories)
                 if option.key not in self.source.without
             ]
         first: dict[str, Option] = {}
@@ -319,7 +320,11 @@ class Command:
             group = getattr(sys.modules[self.function.__module__], parameter.annotation, None) if own else None
             if inspect.isclass(group) and hasattr(group, "__dataclass_fields__"):
                 options += self._read(f"{group.__module__}:{group.__name__}")
-            elif own or (shared and parameter.name not in self.hides) or self._offers(parameter):
+            elif (
+                own
+                or (shared and (place == MAP_OPTIONS or parameter.name not in self.hides))
+                or self._offers(parameter)
+            ):
                 default = defaults.get(parameter.name)
                 option = self._option(parameter if default is None else replace(parameter, default=default))
                 options.append(replace(option, panel=PANEL_OF.get(place, option.panel)))
@@ -442,13 +447,13 @@ class Run:
             from lyapmap.cli.options import MapOptions
             from lyapmap.cli.source import load_source
 
-            names = set(parameters("lyapmap.cli.options:MapOptions")) - {*self.command.source.without}
+            names = set(parameters(MAP_OPTIONS)) - {*self.command.source.without}
             given: dict[str, Any] = {name: self.values[name] for name in names}
             options = MapOptions(**given)
             if options.named or not self.command.source.optional:
                 self.source = load_source(options)
         for key, usual in self.command.usual.items():
-            if self.values.get(key) is None and self.source is not None:
+            if isinstance(usual, Mapping) and self.values.get(key) is None and self.source is not None:
                 self.values[key] = usual[self.source.kind]
 
     def options(self, callee: str = "") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from lyapmap.cli.options import SeriesFile
 
 
 @command(
-    "lyapmap.analysis.exponents.series:from_series",
+    "lyapmap.analysis.series.exponent:from_series",
     group="measure",
     source=From(trajectories=1, optional=True),
     names={"steps": "--steps -n", "n_steps": "--follow"},
@@ -30,7 +30,7 @@ def series(run: Run, file: SeriesFile, *, steps: int = 5_000, transient: int = 1
     transient : N
         Steps of a map before.
     """
-    from lyapmap.analysis.exponents.zero_one import observed
+    from lyapmap.analysis.series.zero_one import observed
     from lyapmap.cli import samples
 
     samples.one_of(run.source, file.series, "--series")
@@ -59,7 +59,7 @@ def series(run: Run, file: SeriesFile, *, steps: int = 5_000, transient: int = 1
 
 
 @command(
-    "lyapmap.analysis.exponents.zero_one:zero_one_test",
+    "lyapmap.analysis.series.zero_one:zero_one_test",
     group="measure",
     source=From(trajectories=1, optional=True),
     usual={"n_steps": {"map": 5_000, "callable": 5_000, "model": 1_000}, "transient": dict.fromkeys(KINDS, 1_000)},

@@ -21,7 +21,7 @@ from lyapmap.core.map import TangentMap, dimension, resembles_map
 from lyapmap.core.points import image_shape, laid_out
 
 if TYPE_CHECKING:
-    from lyapmap.analysis.exponents.sweep import Grid
+    from lyapmap.analysis.exponents.finite_time import Grid
     from lyapmap.data import ImageSet
 
 _Start = tuple[NDArray[Any], str]
@@ -313,7 +313,7 @@ def with_notes(images: ImageSet) -> ImageSet:
 
 def plane(source: Source, given: Plane) -> Grid:
     """The grid of states that options describe; the first initial state gives the other components."""
-    from lyapmap.analysis.exponents.sweep import grid
+    from lyapmap.analysis.exponents.finite_time import grid
 
     shape = given.grid or ()
     axes = given.axes[: len(shape)]

@@ -16,16 +16,18 @@ from lyapmap.core.errors import LyapmapError
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
     from lyapmap.training.distributed import Workers
-    from lyapmap.training.loop import Progress
-    from lyapmap.training.recipe import Recipe
+    from lyapmap.training.loop import Progress, Recipe
 
 Entry = dict[str, Any]
 LOOP, LAUNCH = "lyapmap.training.loop:train", "lyapmap.training.distributed:launch"
 """Functions whose parameters are options of commands that train."""
 
 
-def begin(run: Run, about: TrainingRun) -> Workers:
-    """Make sure of torch and of how many threads it takes; the processes that train."""
+def begin(run: Run, about: TrainingRun, **fixed: Any) -> Workers:
+    """Make sure of torch and of how many threads it takes; the processes that train.
+
+    `fixed` are arguments of `launch` that are no options of the command, or come from elsewhere.
+    """
     from lyapmap.cli.source import require_torch
 
     require_torch("training")
@@ -33,7 +35,8 @@ def begin(run: Run, about: TrainingRun) -> Workers:
 
     from lyapmap.training.distributed import launch
 
-    workers = launch(device=about.device, **(run.options("launch") if LAUNCH in run.command.calls else {}))
+    given = run.options("launch") if LAUNCH in run.command.calls else {}
+    workers = launch(device=about.device, **given | fixed)
     if about.threads is not None:
         if about.threads < 1:
             raise LyapmapError(f"--threads: expected 1 or more, got {about.threads}")
@@ -55,12 +58,15 @@ def images_of(about: TrainingRun, *, square: bool = False, split: str = "train",
     return images
 
 
-def train(run: Run, recipe: Recipe, workers: Workers, *, then: str = "spectrum") -> int:
-    """Train, draw the log, and tell how it went; `then` is the command that is named as the next one."""
-    from lyapmap.training.loop import train
-    from lyapmap.training.monitor import exponent_monitor
+def train(run: Run, recipe: Recipe, workers: Workers, *, then: str = "spectrum", **fixed: Any) -> int:
+    """Train, draw the log, and tell how it went; `then` is the command that is named as the next one.
 
-    options = run.options("train")
+    `fixed` are arguments of `lyapmap.training.loop.train` that come from elsewhere than its options.
+    """
+    from lyapmap.training.exponents import exponent_monitor
+    from lyapmap.training.loop import train
+
+    options = run.options("train") | fixed
     every = options.pop("monitor_every", 0)
     monitor = exponent_monitor(device=workers.device, seed=run.seed) if every else None
     with _silent(workers.rank > 0), progress(run.as_json or workers.rank > 0) as (on_step, on_epoch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,29 @@ class Map(Protocol):
 
 Blocks = tuple[Any, Any, Any]
 """States, frames and log growth after each of several blocks of steps: lists or arrays of them."""
+
+
+class Recording(NamedTuple):
+    """Every R of a block of steps, and some of its states and frames; what `TangentMap.record` gives.
+
+    Attributes
+    ----------
+    x : (b, n)
+        States after the block, in the map's own arrays.
+    frame : (b, n, k)
+        Frames after it.
+    factors : (n_steps, b, k, k) float64 NumPy
+        R of every step: its tangents are the frame after it times R.
+    states : (m, b, n) NumPy
+        Before those steps that are wanted.
+    frames : (m, b, n, k) float64 NumPy
+    """
+
+    x: Array
+    frame: Array
+    factors: NDArray[np.float64]
+    states: NDArray[Any]
+    frames: NDArray[np.float64]
 
 
 class TangentMap(abc.ABC):
@@ -191,6 +214,34 @@ class TangentMap(abc.ABC):
             frames.append(frame)
             totals.append(total)
         return states, frames, totals
+
+    def record(
+        self, x: Array, frame: Array, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
+    ) -> Recording:
+        """Carry states and frames with a QR decomposition after every step, and keep R of each.
+
+        States and frames before the steps that are `wanted` (n_steps,) are kept as well. The same block
+        gives the same bits whatever is wanted, so that it can be taken again from where it began.
+        """
+        ops = self.ops
+        b, n, k = frame.shape
+        factors = np.empty((n_steps, b, k, k))
+        states, frames = [], []
+        with quiet():
+            for step in range(n_steps):
+                if wanted[step]:
+                    states.append(ops.to_numpy(x))
+                    frames.append(ops.to_numpy(frame))
+                x, tangents = self.at(first_step + step).jvp(x, frame)
+                frame, r = ops.qr(tangents)
+                factors[step] = ops.to_numpy(r)
+        return Recording(
+            x,
+            frame,
+            factors,
+            np.array(states, ops.dtype).reshape(-1, b, n),
+            np.array(frames, np.float64).reshape(-1, b, n, k),
+        )
 
     def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Sum of log|det J| along the orbits over a block of steps, (b,).

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.map import Blocks, TangentMap
+from lyapmap.core.map import Blocks, Recording, TangentMap
 from lyapmap.core.ops import Array
 from lyapmap.core.structure import Structure
 
@@ -125,6 +125,11 @@ class SameTangents(WrappedMap):
         return self.inner.propagate_blocks(
             x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
         )
+
+    def record(
+        self, x: Array, frame: Array, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
+    ) -> Recording:
+        return self.inner.record(x, frame, n_steps, wanted, first_step=first_step)
 
     def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         return self.inner.log_abs_det(x, n_steps, first_step=first_step)

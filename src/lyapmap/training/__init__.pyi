@@ -34,7 +34,7 @@ from lyapmap.models.latent_spectral.network import load_lsd as load_lsd
 from lyapmap.models.latent_spectral.training import LsdPlan as LsdPlan
 from lyapmap.models.latent_spectral.training import train_lsd as train_lsd
 from lyapmap.training.distributed import launch as launch
+from lyapmap.training.exponents import exponent_monitor as exponent_monitor
 from lyapmap.training.loop import Progress as Progress
+from lyapmap.training.loop import Recipe as Recipe
 from lyapmap.training.loop import train as train
-from lyapmap.training.monitor import exponent_monitor as exponent_monitor
-from lyapmap.training.recipe import Recipe as Recipe

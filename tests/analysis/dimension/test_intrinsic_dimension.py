@@ -294,7 +294,7 @@ GOOD = np.random.default_rng(10).normal(size=(60, 2))
 @pytest.mark.parametrize(
     ("rows", "options", "words"),
     [
-        (GOOD, {"method": "umap"}, "method: expected gride, twonn"),
+        (GOOD, {"method": "umap"}, "method: expected 'gride', 'twonn'"),
         (GOOD, {"fit": "line"}, "fit: expected 'regression' or 'mle', got 'line'"),
         (GOOD, {"average": "mean"}, "average: expected"),
         (GOOD, {"rule": "elbow"}, "rule: expected"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.covariant import GradedProduct
+from lyapmap.analysis.exponents.entropy import GradedProduct
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
 from lyapmap.core.results import Status
 from sample_maps import Henon, Linear, interval_map, logistic, tent, torus_map

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lyapmap.analysis.exponents.ended_orbit import (
+from lyapmap.analysis.exponents.endings import (
     CHAOTIC,
     LONGEST_PERIOD,
     TORUS,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import decorrelation_time
-from lyapmap.analysis.exponents.growth import Straight, local_slope, straight_part
+from lyapmap.analysis.exponents.straight import Straight, local_slope, straight_part
 from lyapmap.analysis.neighbors.graph import METRICS, drop_duplicates, pairs_within
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift
-from lyapmap.core.arguments import interval, seeded, whole
+from lyapmap.analysis.series.delays import decorrelation_time
+from lyapmap.core.arguments import given, interval, one_of, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Run
 
 Values = NDArray[np.float64]
 
@@ -192,7 +192,7 @@ class CorrelationDimension(Result):
         "pairs": ("radius",),
         "local_slope": ("radius",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_correlation_dimension"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_correlation_dimension"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float
@@ -284,17 +284,14 @@ def correlation_dimension(
     (True, 'ok')
     """
     rows, lengths = _time_ordered(points, trajectories)
-    if metric not in METRICS:
-        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
-    seed, rng = seeded(seed)
     settings: dict[str, Any] = {
-        "theiler": theiler if theiler == "auto" else whole("theiler", theiler, 0),
-        "window": window if isinstance(window, str) and window == "auto" else interval("window", window),
+        "theiler": given(whole, "theiler", theiler, 0, unless="auto"),
+        "window": given(interval, "window", window, unless="auto"),
         "max_pairs": whole("max_pairs", max_pairs, 1000),
-        "metric": metric,
+        "metric": one_of("metric", metric, METRICS),
         "n_trajectories": len(lengths),
     }
-    begin = time.perf_counter()
+    run = Run("correlation dimension", seed=seed)
     grid = None if radii is None else _given(radii)
     steps = int(settings["theiler"]) if theiler != "auto" else _theiler(rows, lengths)
     if steps >= min(lengths) // 2:
@@ -310,13 +307,13 @@ def correlation_dimension(
         max_pairs=settings["max_pairs"],
         blocks=BLOCKS,
         metric=metric,
-        rng=rng,
+        rng=run.rng,
     )
     extent = math.sqrt(12) * float(rows.std(axis=0).max())  # the side of a cube with that spread
-    found = _read(counts, extent, None if window == "auto" else settings["window"])
-    hidden = math.nan if found is None else _logarithm(counts, extent, found)
-    stderr = math.nan if found is None else math.hypot(found.stderr, hidden)
-    status, message = _judged(found, stderr, counts, rows)
+    line = _read(counts, extent, None if settings["window"] == "auto" else settings["window"])
+    hidden = math.nan if line is None else _logarithm(counts, extent, line)
+    stderr = math.nan if line is None else math.hypot(line.stderr, hidden)
+    status, message = _judged(line, stderr, counts, rows)
     if not trajectories and not isinstance(points, Trajectory) and np.ndim(points) == 3:
         shape = f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"
         message = "; ".join(part for part in (message, shape) if part)
@@ -328,14 +325,12 @@ def correlation_dimension(
     if counted.sum() > 1:
         log_slope[counted] = local_slope(np.log(counts.radii[counted]), np.log(counts.pairs[counted]))
     edges = (math.nan, math.nan)
-    if found is not None:
-        edges = float(counts.radii[counted][found.first]), float(counts.radii[counted][found.last])
-    return CorrelationDimension(
-        status=status,
-        message=message,
+    if line is not None:
+        edges = float(counts.radii[counted][line.first]), float(counts.radii[counted][line.last])
+    result = CorrelationDimension(
+        **run.ending(Verdict(status, message)),
         settings=settings,
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
-        dimension=math.nan if found is None else found.slope,
+        dimension=math.nan if line is None else line.slope,
         stderr=stderr,
         radii=counts.radii,
         correlation_sum=counts.pairs / counts.n_pairs,
@@ -343,10 +338,11 @@ def correlation_dimension(
         local_slope=log_slope,
         window=edges,
         theiler=steps,
-        statistical=math.nan if found is None else found.statistical,
-        systematic=math.nan if found is None else math.hypot(found.systematic, found.arbitrary, hidden),
+        statistical=math.nan if line is None else line.statistical,
+        systematic=math.nan if line is None else math.hypot(line.systematic, line.arbitrary, hidden),
         n_points=len(rows),
-    ).checked(throw)
+    )
+    return run.finish(result, throw)
 
 
 def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None) -> Straight | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.dimension.estimators import LEAST_K, MEASURES, THRESHOLDS, USUAL_K, Options, Seen, usual_scales
 from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph, tell_apart
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.arguments import given, one_of, positive, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, rounding
-from lyapmap.core.results import Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
 """Standard error for edges, curvature and changes of density, as a share of the dimension where neighbourhoods are as
@@ -295,59 +294,49 @@ def intrinsic_dimension(
     >>> bool(abs(found.dimension - 2) < 3 * found.stderr), found.duplicates
     (True, 0)
     """
-    if method not in METHODS:
-        raise LyapmapError(f"method: expected {', '.join(METHODS)}, got {method!r}")
+    one_of("method", method, METHODS)
     options = _options(fit, average, rule, threshold, discard_fraction)
-    seed, _ = seeded(seed)
-    k = None if k is None else whole("k", k, LEAST_K.get(method, 1))
-    begin = time.perf_counter()
-    given_rows, words = point_rows(points)
-    rows, which = tell_apart(given_rows)
-    n, given = len(rows), len(which)
-    if given < FEWEST_POINTS:
+    k = given(whole, "k", k, LEAST_K.get(method, 1))
+    run = Run("local PCA", seed=seed, progress=progress)
+    all_rows, words = point_rows(points)
+    rows, which = tell_apart(all_rows)
+    n, n_given = len(rows), len(which)
+    if n_given < FEWEST_POINTS:
         mend = "".join(f"; {word}, trajectories (b, N, d) need points.reshape(-1, d)" for word in words)
-        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}{mend}")
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {n_given}{mend}")
     settings: dict[str, Any] = {"method": method, "k": k, "approximate": approximate, **options.of(method)}
-    known: dict[str, Any] = {"method": method, "duplicates": given - n, "n_points": n}
-    try:
+    with run.steps() as report:
         if n < ENOUGH_POINTS:
-            found = nothing(given) | {"message": _too_few(n, given)}
+            estimate = nothing(n_given) | {"message": _too_few(n, n_given)}
         elif method == "correlation":
-            found = _by_correlation(rows, seed)
+            estimate = _by_correlation(rows, run.seed)
         else:
             wanted, ranks = _ranks(method, k, scales, n, graph)
             settings |= {"k": wanted, "scales": ranks}
             if graph is None:
-                graph = neighbor_graph(rows, wanted, approximate=approximate, seed=seed, progress=progress)
+                graph = neighbor_graph(rows, wanted, approximate=approximate, seed=run.seed, progress=progress)
             _check_graph(graph, n)
-            with reporting(progress, "local PCA") as report:
-                seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
-            found = read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1) | {
-                "neighbors": int(seen.neighbors[seen.chosen])
-            }
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    message = found.pop("message")
-    words = [message, *words] if message else words
-    if given > n >= ENOUGH_POINTS:
-        words.append(f"{given - n} of {given} points repeat others and were dropped")
-    return DimensionEstimate(
-        message="; ".join(words),
+            seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
+            estimate = read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1)
+            estimate["neighbors"] = int(seen.neighbors[seen.chosen])
+    words = [word for word in (estimate.pop("message"), *words) if word]
+    if n_given > n >= ENOUGH_POINTS:
+        words.append(f"{n_given - n} of {n_given} points repeat others and were dropped")
+    result = DimensionEstimate(
+        **run.ending(Verdict(estimate.pop("status"), "; ".join(words))),
         settings=settings,
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
-        **known,
-        **found,
-    ).checked(throw)
+        method=method,
+        duplicates=n_given - n,
+        n_points=n,
+        **estimate,
+    )
+    return run.finish(result, throw)
 
 
 def _options(fit: str, average: str, rule: str, threshold: float | None, discard_fraction: float) -> Options:
-    for name, value, known in (
-        ("fit", fit, ("regression", "mle")),
-        ("average", average, ("mackay-ghahramani", "levina-bickel")),
-        ("rule", rule, tuple(THRESHOLDS)),
-    ):
-        if value not in known:
-            raise LyapmapError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    one_of("fit", fit, ("regression", "mle"))
+    one_of("average", average, ("mackay-ghahramani", "levina-bickel"))
+    one_of("rule", rule, THRESHOLDS)
     share = THRESHOLDS[rule] if threshold is None else positive("threshold", threshold)
     if share >= 1:
         raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")

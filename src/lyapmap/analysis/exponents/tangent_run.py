@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import RepeatWatch
+from lyapmap.analysis.exponents.endings import FULL_UP_TO, RepeatWatch
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
 from lyapmap.core.map import TangentMap, dimension, time_per_step
@@ -16,8 +16,6 @@ from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
 from lyapmap.core.run import Report
 
-FULL_UP_TO = 64
-"""Largest dimension for which the full spectrum is the default and determinants are sampled."""
 BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_STEPS = 8
@@ -59,7 +57,6 @@ class TangentRun:
         k: int,
         rng: np.random.Generator,
         settings: dict[str, Any],
-        report: Report,
     ) -> None:
         self.map = tangent_map
         self.ops = tangent_map.ops
@@ -68,7 +65,7 @@ class TangentRun:
         self.x0 = x
         self.x = x
         self.rng = rng
-        self.report = report
+        self.report: Report = lambda done, total: None
         self.n_steps: int = settings["n_steps"]
         self.transient_steps: int = settings["transient"]
         self.chooses_qr = settings["qr_every"] == "auto"

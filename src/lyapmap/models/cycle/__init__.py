@@ -9,7 +9,7 @@ from lyapmap.files.papers import Network, Paper
 PAPER = Paper(
     networks={"cycle": Network("network:Generator", "config:CycleConfig")},
     train={"cycle": "commands:train_cycle"},
-    study={"cycle": "commands:study_cycle", "cycle-seeds": "commands"},
+    study={"cycle": "commands:study_cycle", "cycle-seeds": "commands", "cycle-trials": "commands"},
     commands={"convert": "commands"},
     readers={"TensorFlow checkpoint": "keras_checkpoint"},
     keras_layers="keras_network",

@@ -12,18 +12,24 @@ from lyapmap.cli.options import StudyRun, TrainingRun
 from lyapmap.core.errors import LyapmapError
 
 PAPER = "lyapmap.models.cycle"
+TRIAL_SIZES = (
+    *("k", "trajectories", "transient", "steps", "exponents", "ensemble", "space_steps", "space_images"),
+    *("category_trajectories", "category_steps", "memorization_samples", "dimension_points"),
+    *("epoch_trajectories", "epoch_transient", "epoch_steps"),
+)
+"""Sizes that trials use."""
 
 
 @command(
-    f"{PAPER}.recipe:CycleRecipe",
-    f"{PAPER}.terms:Wishes",
+    f"{PAPER}.recipe:CycleSettings",
+    f"{PAPER}.losses:ExtraTerms",
     training.LOOP,
     training.LAUNCH,
-    usual={"epochs": 30},
     shown={"classes": "0,1,2, or those of --start", "width": "64 as in the paper, or that of --start"},
     examples="""
 lyapmap train cycle --data digits --classes 0,1,2 --epochs 100 --out runs/digits
 lyapmap train cycle --data mnist --classes 0,1,2 --width 32 --epochs 30 --monitor-every 2 --out runs/mnist
+lyapmap train cycle --data mnist --classes 0,1,2 --width 32 --recipe steady --seed 1 --out runs/steady-1
 lyapmap train cycle --data digits --classes 0,1,2 --epochs 300 --exponent 0.1 --out runs/chaos-0.1
 lyapmap train cycle --data mnist --start runs/mnist/last.pt --replay 0.5 --replay-cycle 1 --diversity 100 --out runs/own
 lyapmap train cycle --data mnist --device cuda --devices 2 --tensorboard --out runs/mnist
@@ -36,6 +42,7 @@ def train_cycle(
     about: TrainingRun,
     *,
     classes: tuple[int, ...] | None = None,
+    recipe: str = "paper",
     start: Path | None = None,
     width: int | None = None,
 ) -> int:
@@ -48,17 +55,23 @@ def train_cycle(
     ----------
     classes : N,N[,N...]
         Categories in the order of the cycle.
+    recipe : "paper", "steady" or "control"
+        Settings by name; other options replace single ones, and show the paper's as defaults.
     start : FILE
         Begin with the networks of another run: its last.pt.
     width : N
         Channels of the first stage.
     """
-    workers = training.begin(run, about)
+    from lyapmap.cli.source import require_torch
+
+    require_torch("training")
     from lyapmap.files import checkpoint
     from lyapmap.models.cycle.network import CycleConfig
-    from lyapmap.models.cycle.recipe import CycleRecipe
-    from lyapmap.models.cycle.terms import Wishes
+    from lyapmap.models.cycle.recipe import CycleRecipe, settings_by_name
 
+    changes = run.options("CycleSettings") | run.options("ExtraTerms")
+    plan = settings_by_name(recipe, **{name: value for name, value in changes.items() if name in run.given})
+    workers = training.begin(run, about, precision=plan.precision)
     earlier = None if start is None else checkpoint.load(start)
     # What is of another kind is refused by the recipe.
     begun = earlier if earlier is not None and earlier.model == "cycle" else None
@@ -70,18 +83,18 @@ def train_cycle(
     channels, height, _ = train.state_shape
     if width is None:
         width = CycleConfig.width if begun is None else begun.config["width"]
-    recipe = CycleRecipe(
+    trained = CycleRecipe(
         CycleConfig(categories=len(order), image_size=height, channels=channels, width=width),
         train,
         training.images_of(about, classes=order, split="test"),
-        wishes=Wishes(**run.options("Wishes")),
-        device=workers.device,
+        classes=order,
+        settings=plan,
         seed=run.seed,
-        **run.options("CycleRecipe") | {"classes": order},
+        device=workers.device,
     )
     if earlier is not None:
-        recipe.start_from(earlier)
-    return training.train(run, recipe, workers)
+        trained.start_from(earlier)
+    return training.train(run, trained, workers, epochs=plan.epochs)
 
 
 @command(
@@ -163,8 +176,8 @@ def cycle_seeds(run: Run, about: StudyRun, runs: list[Path], /, *, data: str, cl
         Its categories in the order of the cycle.
     """
     from lyapmap.cli.source import require_torch
-    from lyapmap.models.cycle.seeds import cycle_seeds as measure
-    from lyapmap.models.cycle.seeds import load_runs
+    from lyapmap.models.cycle.epochs import cycle_seeds as measure
+    from lyapmap.models.cycle.epochs import load_runs
 
     require_torch("the study")
     # All epochs by default: they are what this is about.
@@ -172,6 +185,53 @@ def cycle_seeds(run: Run, about: StudyRun, runs: list[Path], /, *, data: str, cl
     with studies.saying(run.as_json) as says:
         options = {name: value for name, value in about.subject.items() if name != "classifier"}
         named, subject = load_runs(runs, data=data, classes=classes, **options)
+        findings = measure(named, subject, run.folder, protocol=protocol, progress=run.progress, told=says.stage)
+    return studies.conclude(findings, run.as_json)
+
+
+@command(
+    further=studies.sizes(f"{PAPER}.protocol", TRIAL_SIZES.__contains__),
+    hides=("only",),
+    examples="""
+lyapmap study cycle-trials runs/steady-* runs/control-* --data mnist --classes 0,1,2 --out trials
+lyapmap study cycle-trials runs/* --data mnist --classes 0,1,2 --also second-classifier.pt --out trials
+The runs are folders of `lyapmap train cycle --recipe steady --keep-every 1`. The same command goes on where it was
+stopped.
+""",
+)
+def cycle_trials(
+    run: Run,
+    about: StudyRun,
+    runs: list[Path],
+    /,
+    *,
+    data: str,
+    classes: tuple[int, ...],
+    also: list[str] | None = None,
+) -> int:
+    """The last epochs of several trainings on the test images: kinds of settings side by side, every seed.
+
+    Parameters
+    ----------
+    runs : RUN
+        Folders of training runs with epoch-*.pt.
+    data : NAME|FOLDER
+        Data set that the generators were trained on.
+    classes : N,N[,N...]
+        Its categories in the order of the cycle.
+    also : NAME|FILE
+        A further feature space, beside pixels and random-vgg; repeatable.
+    """
+    from lyapmap.cli.source import require_torch
+
+    require_torch("the study")
+    from lyapmap.models.cycle.epochs import load_runs
+    from lyapmap.models.cycle.trials import cycle_trials as measure
+
+    # All test images by default: they are looked at once.
+    protocol = studies.protocol(run, f"{PAPER}.protocol", space_images=None)
+    with studies.saying(run.as_json) as says:
+        named, subject = load_runs(runs, data=data, classes=classes, also=also or (), **about.subject)
         findings = measure(named, subject, run.folder, protocol=protocol, progress=run.progress, told=says.stage)
     return studies.conclude(findings, run.as_json)
 

@@ -32,9 +32,7 @@ from lyapmap.models.latent_spectral.network import (
 )
 from lyapmap.models.latent_spectral.recipes import EncoderRecipe, PooledRecipe
 from lyapmap.training.distributed import OneProcess, Workers
-from lyapmap.training.loop import Progress, train
-from lyapmap.training.recipe import Recipe
-from lyapmap.training.run import LAST
+from lyapmap.training.loop import LAST, Progress, Recipe, train
 
 MOST_CLASSES = 10
 RATE_G = 4e-4

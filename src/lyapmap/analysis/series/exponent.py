@@ -8,21 +8,19 @@ read where it is straight.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import recordings
-from lyapmap.analysis.exponents.divergence import Curve
-from lyapmap.analysis.exponents.growth import Straight, straight_part
-from lyapmap.analysis.exponents.unfolding import CLEAR, FEWEST_VALUES, Unfolding, followed, second
-from lyapmap.core.arguments import interval, positive, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.results import Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.analysis.exponents.straight import Straight, straight_part
+from lyapmap.analysis.series.delays import recordings
+from lyapmap.analysis.series.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfolding, followed, second
+from lyapmap.core.arguments import given, interval, one_of, positive, whole
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
@@ -86,7 +84,7 @@ class SeriesExponent(Result):
         "e1": ("dimensions",),
         "e2": ("dimensions",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_series_exponent"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_series_exponent"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
     }
@@ -210,42 +208,35 @@ def from_series(
     """
     pieces = recordings(series)
     n_values = sum(len(piece) for piece in pieces)
-    if method not in NEIGHBORS:
-        raise LyapmapError(f"method: expected 'rosenstein' or 'kantz', got {method!r}")
+    one_of("method", method, NEIGHBORS)
     if n_values < FEWEST_VALUES:
         raise LyapmapError(f"series: expected at least {FEWEST_VALUES} values, got {n_values}")
     settings: dict[str, Any] = {
         "method": method,
-        "delay": delay if delay == "auto" else whole("delay", delay, 1),
-        "dimension": dimension if dimension == "auto" else whole("dimension", dimension, 1),
-        "theiler": theiler if theiler == "auto" else whole("theiler", theiler, 0),
-        "window": window if isinstance(window, str) and window == "auto" else interval("window", window),
-        "dt": None if dt is None else positive("dt", dt),
+        "delay": given(whole, "delay", delay, 1, unless="auto"),
+        "dimension": given(whole, "dimension", dimension, 1, unless="auto"),
+        "theiler": given(whole, "theiler", theiler, 0, unless="auto"),
+        "window": given(interval, "window", window, unless="auto"),
+        "dt": given(positive, "dt", dt),
         "n_neighbors": NEIGHBORS[method] if n_neighbors is None else whole("n_neighbors", n_neighbors, 1),
-        "radius": None if radius is None else positive("radius", radius),
-        "n_steps": None if n_steps is None else whole("n_steps", n_steps, 4),
+        "radius": given(positive, "radius", radius),
+        "n_steps": given(whole, "n_steps", n_steps, 4),
         "n_values": n_values,
         "n_recordings": len(pieces),
     }
-    begin = time.perf_counter()
+    run = Run("series", progress=progress)
     unfolded = Unfolding.of(pieces, settings)
     settings["second_curve"] = "one dimension more" if unfolded.in_steps else "across the orbit"
-    try:
-        with reporting(progress, "series") as report:
-            report(0, 2)
-            curves: list[Curve] = []
-            rank = 1
-            if not unfolded.hopeless:
-                by_rank = followed(unfolded, settings)
-                rank, curves = _clearest(by_rank, unfolded, settings)
-                report(1, 2)
-                curves.insert(1, second(unfolded, curves[0].steps, rank, settings))
-                report(2, 2)
-            settings["rank"] = rank
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    origin = provenance(None, seed=None, seconds=time.perf_counter() - begin)
-    return _result(unfolded, curves, settings, origin).checked(throw)
+    curves: list[Curve] = []
+    settings["rank"] = 1
+    with run.steps() as report:
+        report(0, 2)
+        if not unfolded.hopeless:
+            settings["rank"], curves = _clearest(followed(unfolded, settings), unfolded, settings)
+            report(1, 2)
+            curves.insert(1, second(unfolded, curves[0].steps, settings["rank"], settings))
+            report(2, 2)
+    return run.finish(_result(unfolded, curves, settings, run), throw)
 
 
 def _clearest(curves: dict[int, Curve], unfolded: Unfolding, settings: dict[str, Any]) -> tuple[int, list[Curve]]:
@@ -305,9 +296,7 @@ def _true_distance(log_distance: Values, floor: float, top: float) -> tuple[Valu
     return log_distance + 0.5 * np.log1p(-noisy) - np.log1p(-wide) / FOLDING, noisy, wide
 
 
-def _result(
-    unfolded: Unfolding, curves: list[Curve], settings: dict[str, Any], origin: dict[str, Any]
-) -> SeriesExponent:
+def _result(unfolded: Unfolding, curves: list[Curve], settings: dict[str, Any], run: Run) -> SeriesExponent:
     curve = curves[0] if curves else None
     more = [0, int(unfolded.in_steps), 0]
     slopes = [_straight(c, unfolded, unfolded.floor(d), settings) for c, d in zip(curves, more, strict=False)]
@@ -323,14 +312,12 @@ def _result(
         systematic = math.hypot(best.systematic, best.arbitrary, *differences) * rate
         stderr = math.hypot(statistical, systematic)
         edges = float(curve.steps[best.first]), float(curve.steps[best.last])
-    status, message = _judged(unfolded, curve, best, exponent, stderr)
-    if status.failed:
+    verdict = _judged(unfolded, curve, best, exponent, stderr)
+    if verdict.status.failed:
         exponent = stderr = math.nan
     return SeriesExponent(
-        status=status,
-        message=message,
+        **run.ending(verdict),
         settings=settings,
-        provenance=origin,
         exponent=exponent,
         stderr=stderr,
         curve=np.empty(0) if curve is None else curve.mean,
@@ -360,30 +347,26 @@ def _beyond_errors(best: Straight, further: Straight | None, *, in_steps: bool) 
     return math.sqrt(max((best.slope - further.slope) ** 2 - further.stderr**2, 0.0)) / 2
 
 
-def _judged(
-    unfolded: Unfolding, curve: Curve | None, best: Straight | None, exponent: float, stderr: float
-) -> tuple[Status, str]:
+def _judged(unfolded: Unfolding, curve: Curve | None, best: Straight | None, exponent: float, stderr: float) -> Verdict:
     """Whether the slope is an exponent, in words."""
     if curve is None:
-        return Status.NOT_CONVERGED, unfolded.hopeless
+        return Verdict(Status.NOT_CONVERGED, unfolded.hopeless)
     if curve.n_pairs < curve.n_equal:
-        return Status.NOT_CONVERGED, "most neighbours coincide: the series repeats exactly"
+        return Verdict(Status.NOT_CONVERGED, "most neighbours coincide: the series repeats exactly")
     noise = unfolded.relative_noise
     why = f"noise, here about {100 * noise:.2g} % of the spread, or too few values" if noise > NOTICED else ""
     why = why or "noise, or too few values"
     if best is None and np.nanmax(curve.mean) - curve.mean[0] < LEAST_RISE:
-        return Status.NOT_CONVERGED, "neighbours do not part: a regular signal"
+        return Verdict(Status.NOT_CONVERGED, "neighbours do not part: a regular signal")
     if best is None:
-        return Status.NOT_CONVERGED, f"neighbours part at once: {why}"
+        return Verdict(Status.NOT_CONVERGED, f"neighbours part at once: {why}")
     rise = curve.mean[best.last] - curve.mean[best.first]
     if rise < LEAST_RISE:
-        return Status.NOT_CONVERGED, (
-            f"neighbours part by a factor of {math.exp(rise):.2g} only where they do so steadily: "
-            f"a regular signal, {why}"
-        )
+        factor = f"neighbours part by a factor of {math.exp(rise):.2g} only where they do so steadily"
+        return Verdict(Status.NOT_CONVERGED, f"{factor}: a regular signal, {why}")
     if not stderr <= WORST * exponent:
-        return Status.NOT_CONVERGED, f"neighbours do not part at a steady rate: {why}"
+        return Verdict(Status.NOT_CONVERGED, f"neighbours do not part at a steady rate: {why}")
     words = [f"{curve.n_equal} neighbours coincide and were left out"] if curve.n_equal else []
     if unfolded.left_out:
         words.append(f"{unfolded.left_out} values far from all others were left out as gaps")
-    return Status.OK, "; ".join(words)
+    return Verdict(message="; ".join(words))

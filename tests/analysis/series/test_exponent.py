@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents import series as module
-from lyapmap.analysis.exponents.series import SeriesExponent
+from lyapmap.analysis.series import exponent as module
+from lyapmap.analysis.series.exponent import SeriesExponent
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from series_samples import henon_points, logistic_series, lorenz_points
 

@@ -6,7 +6,6 @@ keeps the walk bounded, chaos makes it diffuse. No space is reconstructed, no ne
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,14 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import choose_delay, decorrelation_time, measured_rows, one_recording
-from lyapmap.analysis.exponents.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.analysis.series.delays import choose_delay, decorrelation_time, measured_rows, one_recording
+from lyapmap.analysis.series.unfolding import LIKE_NOISE, beside_linear
+from lyapmap.core.arguments import given, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import as_tangent_map, resembles_map
-from lyapmap.core.results import Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
@@ -76,7 +75,7 @@ class ZeroOneTest(Result):
         "lags": ("lag",),
         "walk": ("step", "plane"),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_zero_one"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_zero_one"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
     }
@@ -171,11 +170,9 @@ def zero_one_test(
     ['regular', 'chaotic']
     """
     n_frequencies = whole("n_frequencies", n_frequencies, FEWEST_FREQUENCIES)
-    if every != "auto":
-        every = whole("every", every, 1)
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
+    every = given(whole, "every", every, 1, unless="auto")
     series, tangent_map, escape = _series(series_or_map, x0, n_steps, transient, observable)
+    run = Run("0-1 test", tangent_map, seed=seed, progress=progress)
     settings = {
         "n_frequencies": n_frequencies,
         "every": every,
@@ -184,41 +181,37 @@ def zero_one_test(
         "n_series": len(series),
         "measured": not (tangent_map is not None or isinstance(series_or_map, Trajectory)),
     }
-    frequencies = np.sort(rng.uniform(LOWEST, HIGHEST, n_frequencies))
+    frequencies = np.sort(run.rng.uniform(LOWEST, HIGHEST, n_frequencies))
     drifting = "" if escape else _drifting(series)
     stride = 1 if escape or drifting or _still(series[0]) else _stride(series, every)
     used = series[:, ::stride]
     usable = not (escape or drifting) and used.shape[1] >= FEWEST_VALUES
-    found = np.full((len(used), n_frequencies), np.nan)
-    try:
-        with reporting(progress, "0-1 test") as report:
-            for i, row in enumerate(used if usable else ()):
-                found[i] = 0.0 if _still(row) else correlations(row, frequencies)
-                report(i + 1, len(used))
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    origin = provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin)
-    return _result(used, found, frequencies, stride, escape, drifting, settings, origin).checked(throw)
+    K = np.full((len(used), n_frequencies), np.nan)
+    with run.steps() as report:
+        for i, row in enumerate(used if usable else ()):
+            K[i] = 0.0 if _still(row) else correlations(row, frequencies)
+            report(i + 1, len(used))
+    return run.finish(_result(used, K, frequencies, stride, escape, drifting, settings, run), throw)
 
 
 def _series(
-    given: Any, x0: Any, n_steps: int | None, transient: int, observable: int | Callable[[NDArray[Any]], Any]
+    source: Any, x0: Any, n_steps: int | None, transient: int, observable: int | Callable[[NDArray[Any]], Any]
 ) -> tuple[Values, Any, str]:
     """Series (b, N), the map that they come from, and whether it escaped."""
     tangent_map, escape = None, ""
-    if resembles_map(given):
-        tangent_map = as_tangent_map(given)
+    if resembles_map(source):
+        tangent_map = as_tangent_map(source)
         if x0 is None:
             raise LyapmapError("x0: a map needs initial states")
         steps = whole("n_steps", 5000 if n_steps is None else n_steps, FEWEST_VALUES - 1)
-        given = trajectory(tangent_map, x0, n_steps=steps, transient=transient, throw=False)
+        source = trajectory(tangent_map, x0, n_steps=steps, transient=transient, throw=False)
     elif x0 is not None or n_steps is not None or transient:
         raise LyapmapError("x0, n_steps and transient are for maps; a series is there already")
-    if isinstance(given, Trajectory):
-        escape = given.message if given.failed else ""
-        series = observed(np.asarray(given.states), observable)
+    if isinstance(source, Trajectory):
+        escape = source.message if source.failed else ""
+        series = observed(np.asarray(source.states), observable)
     else:
-        series = _whole_rows(given)
+        series = _whole_rows(source)
     series = np.atleast_2d(series).astype(np.float64)
     if series.ndim != 2 or series.shape[1] < FEWEST_VALUES:
         raise ShapeError(f"series: expected (N,) or (b, N) of at least {FEWEST_VALUES} values, got {series.shape}")
@@ -227,17 +220,17 @@ def _series(
     return series, tangent_map, escape
 
 
-def _whole_rows(given: Any) -> Values:
+def _whole_rows(series: Any) -> Values:
     """Series (b, N) without gaps; a list of several is cut to the shortest."""
-    if isinstance(given, list | tuple) and given and all(np.ndim(part) == 1 for part in given):
-        rows = [one_recording(part, f"series[{i}]")[:, 0] for i, part in enumerate(given)]
+    if isinstance(series, list | tuple) and series and all(np.ndim(part) == 1 for part in series):
+        rows = [one_recording(part, f"series[{i}]")[:, 0] for i, part in enumerate(series)]
         shortest = min(len(row) for row in rows)
         return np.array([row[:shortest] for row in rows])
-    if np.ndim(given) > 2:
-        raise ShapeError(f"series: expected (N,) or (b, N) of at least {FEWEST_VALUES} values, got {np.shape(given)}")
-    if np.ndim(given) == 1:
-        return one_recording(given).T
-    table = measured_rows(given)
+    if np.ndim(series) > 2:
+        raise ShapeError(f"series: expected (N,) or (b, N) of at least {FEWEST_VALUES} values, got {np.shape(series)}")
+    if np.ndim(series) == 1:
+        return one_recording(series).T
+    table = measured_rows(series)
     for i, row in enumerate(table if np.isnan(table).any() else ()):
         one_recording(row, f"series {i}")
     return table
@@ -277,13 +270,13 @@ def correlations(series: Values, frequencies: Values) -> Values:
     """K_c of one series (N,) at each frequency: correlation of the displacement with time."""
     lags = np.arange(1, len(series) // 10 + 1)
     centred = lags - lags.mean()
-    found = []
+    K = []
     for some in np.array_split(frequencies, -(-len(frequencies) * len(series) * 4 // CHUNK_VALUES)):
         moved = displacements(_walks(series, some), len(lags))
         moved -= moved.mean(axis=1, keepdims=True)
         length = np.linalg.norm(moved, axis=1) * np.linalg.norm(centred)
-        found.append(np.divide(moved @ centred, length, out=np.zeros(len(some)), where=length > 0))
-    return np.concatenate(found)
+        K.append(np.divide(moved @ centred, length, out=np.zeros(len(some)), where=length > 0))
+    return np.concatenate(K)
 
 
 def _beside_linear(row: Values) -> float:
@@ -320,43 +313,41 @@ def displacements(walks: NDArray[np.complex128], n_lags: int) -> Values:
 
 def _result(
     used: Values,
-    found: Values,
+    per_frequency: Values,
     frequencies: Values,
     stride: int,
     escape: str,
     drifting: str,
     settings: dict[str, Any],
-    origin: dict[str, Any],
+    run: Run,
 ) -> ZeroOneTest:
     b, n = used.shape
-    per_series = np.median(found, axis=1)
+    per_series = np.median(per_frequency, axis=1)
     K = float(np.median(per_series))
     # The standard error of a median is sqrt(pi / 2) times that of a mean.
-    within = 1.2533 * found.std(axis=1) / np.sqrt(found.shape[1])
+    within = 1.2533 * per_frequency.std(axis=1) / np.sqrt(per_frequency.shape[1])
     between = 1.2533 * per_series.std(ddof=1) / np.sqrt(b) if b > 1 else 0.0
     stderr = float(max(between, np.median(within) / np.sqrt(b)))
     walk, moved, lags = np.empty((0, 2)), np.empty(0), np.empty(0, np.int64)
     if np.isfinite(K):
-        nearest = int(np.abs(found[0] - per_series[0]).argmin())
+        nearest = int(np.abs(per_frequency[0] - per_series[0]).argmin())
         path = _walks(used[0], frequencies[[nearest]])
         lags = np.arange(1, n // 10 + 1)
         moved = displacements(path, len(lags))[0]
         walk = np.stack([path[0, :DRAWN].real, path[0, :DRAWN].imag], axis=1)
-    verdict, status, message = _judged(used, K, stderr, stride, escape, drifting, measured=settings["measured"])
+    word, verdict = _judged(used, K, stderr, stride, escape, drifting, measured=settings["measured"])
     return ZeroOneTest(
-        status=status,
-        message=message,
+        **run.ending(verdict),
         settings=settings,
-        provenance=origin,
         K=K,
         stderr=stderr,
         K_per_series=per_series,
-        K_per_frequency=found,
+        K_per_frequency=per_frequency,
         frequencies=frequencies,
         displacement=moved,
         lags=lags,
         walk=walk,
-        verdict=verdict,
+        verdict=word,
         every=stride,
         n_values=n,
     )
@@ -364,24 +355,24 @@ def _result(
 
 def _judged(
     used: Values, K: float, stderr: float, stride: int, escape: str, drifting: str, *, measured: bool
-) -> tuple[str, Status, str]:
-    """The verdict, the status, and what is to be said."""
+) -> tuple[str, Verdict]:
+    """Whether the series are chaotic, in a word, and how the test ended."""
     if escape:
-        return "undetermined", Status.ESCAPED, escape
+        return "undetermined", Verdict(Status.ESCAPED, escape)
     if drifting:
-        return "undetermined", Status.NOT_CONVERGED, drifting
+        return "undetermined", Verdict(Status.NOT_CONVERGED, drifting)
     words = [f"each {stride}th value was used, for the series is sampled finely"] if stride > 1 else []
     still = sum(_still(row) for row in used)
     if still:
         words.append("the series stands still" if len(used) == 1 else f"{still} of {len(used)} series stand still")
     if used.shape[1] < FEWEST_VALUES:
         words.append(f"{used.shape[1]} values are too few for a verdict")
-        return "undetermined", Status.NOT_CONVERGED, "; ".join(words)
+        return "undetermined", Verdict(Status.NOT_CONVERGED, "; ".join(words))
     chaotic, regular = K - 2 * stderr > CHAOTIC, K + 2 * stderr < REGULAR
     times = [decorrelation_time(row) for row in used[:8] if not _still(row)]
     if times and max(times) > 3 and stride == 1 and not chaotic:
         words.append(f"sampled too finely: values stay correlated for {max(times)} steps, every={max(times)} would do")
-        return "undetermined", Status.NOT_CONVERGED, "; ".join(words)
+        return "undetermined", Verdict(Status.NOT_CONVERGED, "; ".join(words))
     if chaotic and measured:
         share = min(_beside_linear(row) for row in used[:8] if not _still(row))
         if share > LIKE_NOISE:
@@ -389,5 +380,5 @@ def _judged(
                 f"K is near 1, but neighbours tell the next values no better than a linear rule does "
                 f"({share:.2g} of its error): noise has K = 1 as well"
             )
-            return "undetermined", Status.NOT_CONVERGED, "; ".join(words)
-    return "chaotic" if chaotic else "regular" if regular else "undetermined", Status.OK, "; ".join(words)
+            return "undetermined", Verdict(Status.NOT_CONVERGED, "; ".join(words))
+    return "chaotic" if chaotic else "regular" if regular else "undetermined", Verdict(message="; ".join(words))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lyapmap.analysis.exponents.delays import (
+from lyapmap.analysis.series.delays import (
     autocorrelation,
     cao,
     choose_delay,

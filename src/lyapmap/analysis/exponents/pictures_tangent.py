@@ -1,9 +1,8 @@
-"""Covariant vectors: growth, angles, and the directions themselves, as images where states are images."""
+"""What tangents do: covariant vectors, alignment, growth in finite time, singular values; fields over a plane."""
 
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from lyapmap.analysis.exponents.alignment import Alignment
     from lyapmap.analysis.exponents.covariant import CovariantVectors
+    from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
+    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum
 
 MOST_ROWS, MOST_VECTORS = 4, 5
 MOST_ARROWS = 250
@@ -47,17 +48,14 @@ def draw_covariant(result: CovariantVectors) -> Figure:
         _draw_portrait(left, result)
         _draw_exponents(middle, result)
         _draw_angles(right, result)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "covariant vectors")
     smallest = np.degrees(result.smallest_angle)
     b, samples = result.angles.shape
     parts = [
         f"{len(result.exponents)} covariant vectors",
-        f"{b} {'trajectory' if b == 1 else 'trajectories'}, {samples} samples each",
+        f"{style.counted(b, 'trajectory', 'trajectories')}, {samples} samples each",
         *([f"smallest angle {smallest:.2g}°"] if np.isfinite(smallest) else []),
-        f"status {str(result.status).replace('_', ' ')}",
     ]
-    notes = textwrap.wrap(str(result.message), 140) if result.message else []
-    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+    style.caption(figure, result, "Covariant vectors", parts)
     return figure
 
 
@@ -123,7 +121,7 @@ def _draw_portrait(axes: Axes, result: CovariantVectors) -> None:
             label=f"vector {j + 1}",
         )
     axes.margins(0.08)
-    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(axes)
 
 
 def _draw_exponents(axes: Axes, result: CovariantVectors) -> None:
@@ -135,11 +133,9 @@ def _draw_exponents(axes: Axes, result: CovariantVectors) -> None:
     axes.errorbar(
         index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.VERMILLION, label="covariant vectors"
     )
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    style.whole_ticks(axes.xaxis)
     axes.margins(x=0.12)
-    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(axes)
 
 
 def _draw_angles(axes: Axes, result: CovariantVectors) -> None:
@@ -150,17 +146,14 @@ def _draw_angles(axes: Axes, result: CovariantVectors) -> None:
     known = np.degrees(result.angles[np.isfinite(result.angles)])
     if known.size == 0:
         axes.set_title("Angles", loc="left", fontsize=style.TITLE, color=style.INK)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=style.GREY)
+        style.say(axes, "nothing to show")
         return
-    from matplotlib.ticker import MaxNLocator
 
     axes.hist(known, bins=np.linspace(0, 90, 46).tolist(), color=style.PURPLE, alpha=0.75)
     axes.set_xlim(0, 90)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    style.whole_ticks(axes.yaxis)
     axes.axvline(known.min(), color=style.INK, linewidth=1.0, linestyle="--", label=f"smallest {known.min():.2g}°")
-    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(axes)
 
 
 COLOURS = {"chaotic": style.VERMILLION, "regular": style.BLUE, "undetermined": style.GREY}
@@ -196,16 +189,8 @@ def draw_alignment(result: Alignment) -> Figure:
         left, right = figure.subplots(1, 2, sharey=True)
         _draw_curves(left, result, logarithmic=False)
         _draw_curves(right, result, logarithmic=True)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "alignment")
     counts = ", ".join(f"{count} {verdict}" for verdict, count in result.counts.items() if count)
-    parts = [
-        rf"GALI$_{{{result.k}}}$",
-        counts,
-        f"{result.steps[-1]} steps",
-        f"status {str(result.status).replace('_', ' ')}",
-    ]
-    notes = textwrap.wrap(str(result.message), 140) if result.message else []
-    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+    style.caption(figure, result, "Alignment", [rf"GALI$_{{{result.k}}}$", counts, f"{result.steps[-1]} steps"])
     return figure
 
 
@@ -226,7 +211,7 @@ def _draw_curves(axes: Axes, result: Alignment, *, logarithmic: bool) -> None:
     known = curves[np.isfinite(curves)]
     low = max(float(known.min()), LOWEST) if known.size else -1.0
     axes.set_ylim(1.06 * min(low, -1.0), 0.05 * abs(min(low, -1.0)))
-    axes.legend(loc="lower left", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(axes, "lower left")
 
 
 def _draw_verdicts(axes: Axes, result: Alignment, n: int) -> None:
@@ -241,3 +226,127 @@ def _draw_verdicts(axes: Axes, result: Alignment, n: int) -> None:
     image.set(cmap=ListedColormap([COLOURS[name] for name in order]), norm=BoundaryNorm([-1.5, -0.5, 0.5, 1.5], 3))
     handles = [Patch(color=COLOURS[name], label=f"{name} ({count})") for name, count in result.counts.items()]
     axes.legend(handles=handles, loc="upper right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+
+
+MOST_PANELS = 5
+
+
+def draw_finite_time(result: FiniteTimeExponents) -> Figure:
+    """Draw a field over a grid as an image, else a histogram of each of the first five exponents.
+
+    Parameters
+    ----------
+    result : FiniteTimeExponents
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    b, windows, k = result.exponents.shape
+    drawn = min(k, MOST_PANELS)
+    if result.grid:
+        drawn = min(k, 2)
+        wide = len(result.grid["shape"]) == 2
+        figure = style.new_figure((5.6 if wide else 8.0) * drawn + 0.4, 5.4 if wide else 4.2)
+        panels = figure.subplots(1, drawn, squeeze=False)[0]
+        for i, axes in enumerate(panels):
+            draw_field(
+                axes,
+                result.exponents[:, 0, i],
+                result.grid,
+                label=f"nats {result.unit}",
+                title=f"Exponent {i + 1} over {result.n_steps} steps",
+                colours="magma",
+                n=1 + max(result.grid["axes"]),
+            )
+    else:
+        figure = style.new_figure(max(3.1 * drawn, 6.5), 4.0)
+        panels = figure.subplots(1, drawn, squeeze=False, sharey=False)[0]
+        for i, axes in enumerate(panels):
+            _draw_histogram(axes, result, i)
+    parts = [
+        f"{result.measure} growth",
+        f"{style.counted(b, 'trajectory', 'trajectories')}",
+        f"{style.counted(windows, 'window')} of {result.n_steps} steps",
+    ]
+    style.caption(figure, result, "Finite-time exponents", parts)
+    return figure
+
+
+def _draw_histogram(axes: Axes, result: FiniteTimeExponents, i: int) -> None:
+    values = result.values(i)
+    style.dress(axes, title=f"Exponent {i + 1}", x=f"nats {result.unit}", y="density" if i == 0 else "")
+    if values.size == 0:
+        style.say(axes, "nothing to show")
+        return
+    density, edges = result.histogram(i, "auto" if values.size > 20 else 10)
+    mean, colour = float(values.mean()), style.SEQUENCE[i % len(style.SEQUENCE)]
+    axes.stairs(density, edges, fill=True, color=colour, alpha=0.55)
+    axes.axvline(mean, color=style.INK, linewidth=1.2)
+    if edges[0] < 0 < edges[-1]:
+        axes.axvline(0.0, color=style.GREY, linewidth=1.0, linestyle=":")
+    modes = result.modes(i)
+    shape = "too few values to count peaks" if modes == 0 else "one peak" if modes == 1 else f"{modes} peaks"
+    text = f"mean {mean:.3g}\nspread {values.std():.2g}\n{shape}".replace("-", "−")
+    axes.set_ylim(0, 1.3 * float(np.max(density)))
+    axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=style.SMALL, color=style.INK)
+    axes.tick_params(axis="y", labelleft=False)
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+
+
+SMALLEST = 1e-12
+"""Values below, relative to the largest, are drawn here: a logarithm has no zero."""
+
+
+def draw_singular_values(result: JacobianSpectrum) -> Figure:
+    """Singular values by rank with their spread over the states, and how many states have which dimension."""
+    figure = style.new_figure(9.6, 4.4)
+    spectrum, counts = figure.subplots(1, 2, width_ratios=(3, 2))
+    known = np.isfinite(result.singular_values).all(axis=1)
+    values = result.singular_values[known]
+    if len(values) and values.max() > 0:
+        low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
+        floor = SMALLEST * float(values.max())
+        rank = np.arange(1, values.shape[1] + 1)
+        spectrum.fill_between(
+            rank, np.maximum(low, floor), np.maximum(high, floor), color=style.SKY, alpha=0.35, linewidth=0,
+            label="10 to 90 % of states",
+        )  # fmt: skip
+        spectrum.plot(rank, np.maximum(middle, floor), color=style.BLUE, linewidth=1.2, marker="o", markersize=2.5)
+        cut = float(middle[0]) * math.sqrt(result.threshold)
+        spectrum.axhline(cut, color=style.VERMILLION, linewidth=0.9, linestyle="--")
+        spectrum.annotate(
+            f"{100 * result.threshold:g} % of the largest variance", (1, cut), xycoords=("axes fraction", "data"),
+            xytext=(-4, 4), textcoords="offset points", ha="right", fontsize=style.SMALL, color=style.VERMILLION,
+        )  # fmt: skip
+        spectrum.set_yscale("log")
+        if len(rank) < 12:
+            spectrum.set_xticks(rank)
+        if len(values) > 1:
+            style.legend(spectrum, "lower left")
+    style.dress(spectrum, title="Singular values of the Jacobian", x="number", y="output per unit of input")
+    found = ["no Jacobian is finite"]
+    if len(values):
+        dimension = result.dimension[known]
+        low_d, high_d = int(dimension.min()), int(dimension.max())
+        counts.bar(*np.unique(dimension, return_counts=True), color=style.BLUE, width=0.8)
+        style.whole_ticks(counts.xaxis)
+        counts.set_xlim(low_d - 1.5, high_d + 1.5)
+        lines = [(float(result.rank[known].mean()), style.INK, "rank")]
+        if np.isfinite(result.participation[known]).all():
+            lines.append((float(result.participation[known].mean()), style.VERMILLION, "participation"))
+        inside = counts.get_xlim()
+        for place, colour, label in lines:
+            counts.axvline(place, color=colour, linewidth=1.2, linestyle="--", label=f"{label} {place:.1f}")
+            inside = min(inside[0], place - 1), max(inside[1], place + 1)
+        counts.set_xlim(*inside)
+        counts.set_ylim(top=1.25 * counts.get_ylim()[1])  # room for the legend
+        style.whole_ticks(counts.yaxis)
+        style.legend(counts, "upper center", ncols=2)
+        mean, error = result.mean("dimension")
+        found = [f"local dimension {style.with_error(mean, error)} of {result.inputs} inputs", f"{len(values)} states"]
+    style.dress(counts, title="Local dimension", x="directions that count", y="states")
+    style.caption(figure, result, "Jacobian", found)
+    return figure

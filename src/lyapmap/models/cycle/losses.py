@@ -1,12 +1,15 @@
-"""What can be asked of a cycle model beyond the paper's losses: of its iterates, and of its exponents.
+"""Losses of a cycle model beyond the paper's: of its iterates, and of its largest exponent.
 
-The paper's discriminators judge one step, so nothing keeps later iterates from growing alike. Here the
-iterates are judged as well, compared with the data as a whole, and the largest exponent can be given.
+The paper trains G on images of the data alone and judges one step, yet iterates G on its own images: nothing keeps
+later iterates from growing alike. Here a pool of states is carried on beside the training, as persistent chains are for
+energy-based models (T. Tieleman 2008), so that a loss of one step reaches states after many at the cost of one;
+the iterates are judged, compared with the data as a whole, and the largest exponent is held.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -18,7 +21,7 @@ from torch.func import jvp
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.cycle.network import CycleModel
 
-POOL = 64
+TANGENTS = 32
 """States on the attractor that carry a tangent each."""
 RENEWAL = 8
 """Steps after which the oldest of them starts anew from the data: transients count for little."""
@@ -27,8 +30,8 @@ MEMORY = 0.8
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """Terms added to the losses of a cycle model.
+class ExtraTerms:
+    """Terms added to the paper's losses of a cycle model; by default none.
 
     Parameters
     ----------
@@ -45,7 +48,8 @@ class Wishes:
     diversity : float
         Weight of the energy distance between the images of each of these steps and the data.
     exponent : float, optional
-        The largest exponent that G shall have, in nats per step.
+        The largest exponent that the network saved shall have, in nats per step: the mean of the weights where there
+        is an `average`.
     exponent_weight : float
         Weight of its squared error.
     average : float
@@ -78,8 +82,74 @@ class Wishes:
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from the paper's way, as plain values."""
-        usual = asdict(Wishes())
+        usual = asdict(ExtraTerms())
         return {name: value for name, value in asdict(self).items() if value != usual[name]}
+
+
+class ReplayPool:
+    """States of every category, each some steps of G away from the data it came from.
+
+    Parameters
+    ----------
+    images : sequence of Tensor (m_i, c, h, w)
+        The data by category, to start from.
+    size : int
+        States of each category.
+    renewal : float
+        Chance with which a state starts anew from the data each time it was used: a state lives for
+        1 / renewal uses in the mean.
+
+    Examples
+    --------
+    >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
+    <torch._C.Generator object at ...>
+    >>> pool = ReplayPool([torch.zeros(4, 1, 2, 2), torch.ones(4, 1, 2, 2)], size=6, renewal=0.0)
+    >>> rows, states = pool.draw(3)
+    >>> states.shape
+    torch.Size([2, 3, 1, 2, 2])
+    >>> pool.put(rows, states + 5)
+    >>> int((pool.states >= 5).flatten(2).all(2).sum())
+    6
+    """
+
+    def __init__(self, images: Sequence[Tensor], *, size: int, renewal: float) -> None:
+        if size < 1:
+            raise LyapmapError(f"size: expected at least 1 state, got {size}")
+        if not 0 <= renewal <= 1:
+            raise LyapmapError(f"renewal: expected a chance in [0, 1], got {renewal}")
+        self._images = images
+        self._renewal = renewal
+        first = torch.arange(size)
+        self.states = torch.stack([some[first % len(some)] for some in images])
+        self.ages = torch.zeros(len(images), size, dtype=torch.long)
+
+    def draw(self, b: int) -> tuple[Tensor, Tensor]:
+        """Places and states of b different rows, the same places in each category: (b,), (n, b, c, h, w)."""
+        size = self.states.shape[1]
+        if not 1 <= b <= size:
+            raise LyapmapError(f"b: expected 1 to {size} states (the size of the pool), got {b}")
+        rows = torch.randperm(size)[:b]
+        return rows, self.states[:, rows]
+
+    @torch.no_grad()
+    def put(self, rows: Tensor, moved: Tensor) -> None:
+        """Put back images (n, b, c, h, w) of the states drawn, each filed under its new category."""
+        anew = torch.rand(moved.shape[:2]) < self._renewal
+        ages = self.ages[:, rows].roll(1, dims=0) + 1
+        kept = moved.detach().to(self.states, copy=True)  # mixed precision hands on bfloat16
+        for i, images in enumerate(self._images):
+            places = torch.nonzero(anew[i]).flatten()
+            kept[i, places] = images[torch.randint(len(images), (len(places),))]
+        self.states[:, rows] = kept
+        self.ages[:, rows] = torch.where(anew, 0, ages)
+
+    def state(self) -> dict[str, Any]:
+        """What resuming needs."""
+        return {"states": self.states, "ages": self.ages}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what `state` gave."""
+        self.states, self.ages = state["states"].to(self.states), state["ages"].clone()
 
 
 def energy_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -128,7 +198,7 @@ def iterate_losses(
     model: CycleModel,
     batch: Tensor,
     images: Sequence[Tensor],
-    wishes: Wishes,
+    terms: ExtraTerms,
     gathered: Callable[[Tensor], Tensor] = lambda rows: rows,
 ) -> dict[str, Tensor]:
     """Losses of the steps of G: "iterates" (adversarial, from the second on) and "diversity" (of all).
@@ -138,7 +208,7 @@ def iterate_losses(
     losses = {}
     if len(images) > 1:
         losses["iterates"] = torch.stack([model.adversarial_loss(step) for step in images[1:]]).sum()
-    if wishes.diversity:
+    if terms.diversity:
         apart = [energy_distance(gathered(a), gathered(b)) for step in images for a, b in zip(step, batch, strict=True)]
         losses["diversity"] = torch.stack(apart).sum() / len(images)
     return losses
@@ -163,7 +233,7 @@ class ExponentTerm:
     def __init__(self, states: Tensor, target: float) -> None:
         self._starts = states
         self._target = target
-        self._x = states[torch.arange(POOL) % len(states)].clone()
+        self._x = states[torch.arange(TANGENTS) % len(states)].clone()
         # Any direction does, if it is the same in every run.
         draws = torch.Generator().manual_seed(0)
         self._v = _unit(torch.randn(self._x.shape, generator=draws).to(states))
@@ -185,7 +255,7 @@ class ExponentTerm:
             self._x, self._v = image.detach().clone(), _unit(moved.detach())
             turn, due = divmod(self._steps, RENEWAL)
             if due == 0:
-                self._x[turn % POOL] = self._starts[turn % len(self._starts)]
+                self._x[turn % TANGENTS] = self._starts[turn % len(self._starts)]
         self._steps += 1
         return error**2 + 2 * error * (growth - growth.detach())
 
@@ -202,3 +272,10 @@ class ExponentTerm:
 def _unit(v: Tensor) -> Tensor:
     norms = v.flatten(1).norm(dim=1).clamp_min(torch.finfo(v.dtype).tiny)
     return v / norms.view(-1, *[1] * (v.ndim - 1))
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Wishes":
+        warnings.warn("Wishes is now ExtraTerms", DeprecationWarning, stacklevel=2)
+        return ExtraTerms
+    raise AttributeError(f"module {__name__} has no attribute {name!r}")

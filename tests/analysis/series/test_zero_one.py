@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.zero_one import ZeroOneTest, correlations, displacements
+from lyapmap.analysis.series.zero_one import ZeroOneTest, correlations, displacements
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from series_samples import henon_points, logistic_series, lorenz_points
 
