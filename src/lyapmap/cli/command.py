@@ -342,8 +342,8 @@ class Command:
         if key in self.usual and not isinstance(self.usual[key], Mapping):
             option = replace(option, default=self.usual[key])
         usual = self.usual.get(key)
-        if usual is not None:
-            option = replace(option, default=None, shown=_usualin_text(usual))
+        if isinstance(usual, Mapping):
+            option = replace(option, default=None, shown=_by_kind(usual))
         elif option.default is not REQUIRED and option.default is not None and option.read is not None:
             option = replace(option, shown=in_text(option.default))
         elif option.default is True:
@@ -604,9 +604,7 @@ def in_text(value: Any) -> str:
     return "all or auto" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _usualin_text(usual: Any) -> str:
-    if not isinstance(usual, Mapping):
-        return in_text(usual)
+def _by_kind(usual: Mapping[str, Any]) -> str:
     rest = usual["map"]
     others = [f"{in_text(usual[kind])} of a {kind}" for kind in KINDS if usual[kind] != rest]
     return "; ".join([in_text(rest), *others])
