@@ -22,7 +22,8 @@ from lyapmap.core.map import TangentMap
 from lyapmap.models import PAPERS
 
 SOURCE = Path(lyapmap.__file__).parent
-LONGEST_FILE = 700
+LONG_FILE = 700
+"""Lines from which a docstring has to say why the file is long."""
 
 FLOORS = (
     {"core"},
@@ -90,7 +91,7 @@ AT_THE_TOP = {
     "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
-GROUND = {"numba", "numpy", "rich", "xarray"}
+GROUND = {"numba", "numpy", "pandas", "rich", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
     "core/tiles.py": {"backends"},  # distances of torch
@@ -107,7 +108,6 @@ SEEN_YET = {
 CIRCLES_YET = [
     ("lyapmap.backends.function", "lyapmap.backends.torch.function"),
     ("lyapmap.backends.torch.distances", "lyapmap.core.tiles"),
-    ("lyapmap.core.differences", "lyapmap.core.map", "lyapmap.core.vouching", "lyapmap.core.wrapped"),
 ]
 """Circles that have to be opened."""
 
@@ -188,8 +188,8 @@ def faults(root: Path) -> Iterator[str]:
         if _any(where, COMMANDS):
             package = "cli"
         lines = text.count("\n")
-        if lines > LONGEST_FILE:
-            yield f"{where}: {lines} lines, two ideas"
+        if lines > LONG_FILE and "long" not in (ast.get_docstring(ast.parse(text)) or ""):
+            yield f"{where}: {lines} lines, and its docstring does not say why the file is long"
         for module, line, loading in imports_of(root, path):
             yield from (f"{where}:{line}: {fault}" for fault in _import_faults(where, package, module, loading))
         if package != "cli":
@@ -389,7 +389,7 @@ PLANTED = {
     "training/c.py": ("print('epoch')", "training/c.py:1: prints"),
     "cli/a.py": ("def f():\n    import torch", "cli/a.py:2: imports torch"),
     "cli/training_run.py": ("import torch", "cli/training_run.py:1: imports torch when it is loaded"),
-    "views/long.py": ("\n" * 701, "views/long.py: 701 lines, two ideas"),
+    "views/long.py": ("\n" * 701, "views/long.py: 701 lines, and its docstring does not say why the file is long"),
 }
 
 

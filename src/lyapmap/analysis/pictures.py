@@ -32,9 +32,9 @@ def draw_battle(result: BattleResult) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
     _draw_errors(left, result)
     _draw_ratios(right, result)
-    found = {"tie": "tie", "": "no winner"}.get(result.winner, f"winner: {result.winner}")
+    outcome = {"tie": "tie", "": "no winner"}.get(result.winner, f"winner: {result.winner}")
     title = f"{result.names[0]} against {result.names[1]}"
-    style.caption(figure, result, title, [found, result.reason.replace("$", r"\$")])
+    style.caption(figure, result, title, [outcome, result.reason.replace("$", r"\$")])
     return figure
 
 
@@ -166,9 +166,9 @@ def draw_latent_basis(result: LatentBasis) -> Figure:
     style.dress(third, title="Length before and after Gram-Schmidt", x="vector", y="length")
     style.legend(third)
     sets = int(result.set_number.max())
-    found = [
+    parts = [
         f"{len(result.xi)} vectors of {result.latent} components: {result.categories} labels, {sets} sets",
         f"{int(resolved.sum())} resolved, orthogonal to {result.orthogonality:.0e}",
     ]
-    style.caption(figure, result, "Latent basis", found)
+    style.caption(figure, result, "Latent basis", parts)
     return figure

@@ -17,11 +17,11 @@ import numpy as np
 from lyapmap.backends.plugins import claimed, load, plugins_by_name
 from lyapmap.backends.recurrent import recurrent_cell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
+from lyapmap.core.conformance import vouched
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
 from lyapmap.core.sampling import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
-from lyapmap.core.vouching import vouched
 
 
 def wrap(
@@ -61,7 +61,7 @@ def wrap(
     derivative : "differences", optional
         Take the derivative by central differences, whatever the framework has to offer.
     verify : bool
-        Whether to look at the map before it is trusted (see `lyapmap.core.vouching.vouched`): images
+        Whether to look at the map before it is trusted (see `lyapmap.core.conformance.vouched`): images
         that repeat, rows that do not depend on each other, a derivative that is what differences
         show. Takes about as long as fifty evaluations; False is for those who know.
     **options

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import MapError
-from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import Array, ArrayOps
 
 

@@ -29,9 +29,9 @@ def machine_code(
     if kept:
         # No folder to write to, a full disk, a damaged file: then the code is for this process alone.
         with suppress(Exception):
-            filed: Callable[..., None] = numba.njit(cache=True, **options)(function)
+            filed: Any = numba.njit(cache=True, **options)(function)
             filed.compile(signature)
-            return filed
-    fresh: Callable[..., None] = numba.njit(**options)(function)
+            return filed  # type: ignore[no-any-return]
+    fresh: Any = numba.njit(**options)(function)
     fresh.compile(signature)
-    return fresh
+    return fresh  # type: ignore[no-any-return]

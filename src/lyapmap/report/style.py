@@ -5,10 +5,11 @@ Figures are built with matplotlib's objects alone. Nothing touches pyplot or the
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from lyapmap.core.plain import with_error as with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,6 @@ TITLE, LABEL, SMALL = 10.5, 9.5, 8.5
 
 SIGMAS = 2.0
 """Standard errors that a bar or a band reaches to either side: about 95 % of a normal distribution."""
-_LONGEST_DECIMALS = 6
 _LETTERS_PER_INCH = 11.5
 """Of notes in the size of labels."""
 
@@ -155,27 +155,3 @@ def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, 0, 1, 1 - top / height))
-
-
-def with_error(value: float, error: float) -> str:
-    """A number and its standard error, rounded to what the error allows.
-
-    One digit of the error is kept, two where it starts with 1.
-
-    Examples
-    --------
-    >>> with_error(0.34012, 0.0021), with_error(14.4927, 0.163), with_error(0.5, float("nan"))
-    ('0.340 ± 0.002', '14.49 ± 0.16', '0.5')
-    >>> with_error(0.6931471805599453, 3e-12), with_error(1234.6, 41.0)
-    ('0.693147 ± 3e-12', '1235 ± 41')
-    """
-    if not (math.isfinite(error) and math.isfinite(value)):
-        return f"{value:.4g}"
-    if error <= 0:
-        return f"{value:.6g}"
-    exponent = math.floor(math.log10(error))
-    decimals = -exponent + (1 if error / 10.0**exponent < 1.95 else 0)
-    if decimals > _LONGEST_DECIMALS:
-        return f"{value:.6g} ± {error:.0e}"
-    decimals = max(decimals, 0)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap._version import __version__
+from lyapmap.core.plain import plain
 from lyapmap.report import style
 from lyapmap.report.images import sheet
-from lyapmap.study.stages import DONE, Record, plain, write_whole
+from lyapmap.study.stages import DONE, Record, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import time
 import warnings
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 
 from lyapmap._version import __version__
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.plain import plain
 from lyapmap.core.results import Result
 from lyapmap.core.run import Report
 
@@ -261,21 +261,6 @@ def fingerprint(
         "needs": needed,
     }
     return hashlib.sha256(json.dumps(plain(given), sort_keys=True).encode()).hexdigest()
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON takes it; NaN and infinities become None."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    return str(value)
 
 
 def write_whole(path: Path, text: str) -> None:

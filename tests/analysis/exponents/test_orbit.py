@@ -18,7 +18,7 @@ from lyapmap.analysis.exponents.endings import (
     find_recurrence,
     starts_on_cycle,
 )
-from lyapmap.core.map import as_tangent_map
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.propagate import random_frame, step_states
 from sample_maps import Linear, logistic, orthogonal, rotation
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from command_line import invoke
-from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners
+from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners
 from lyapmap.models.kaleidoscope.line import KaleidoscopeLine, LineSetting, kaleidoscope_line
 
 LINE = ["line", "--points", "0.5", "--grid", "51"]

@@ -122,10 +122,10 @@ def _radius_for(points: Values, share: float, metric: str, rng: np.random.Genera
 
     n = len(points)
     rows = rng.choice(n, min(n, max(50, min(1000, SAMPLED_DISTANCES // n))), replace=False)
-    found = []
+    sampled = []
     for some in np.array_split(rows, -(-len(rows) * n // SAMPLED_DISTANCES)):
-        found.append(cdist(points[some], points, metric).ravel())
-    distances = np.concatenate(found)
+        sampled.append(cdist(points[some], points, metric).ravel())
+    distances = np.concatenate(sampled)
     wanted = min(len(rows) + max(int(share * (len(distances) - len(rows))), 1), len(distances) - 1)
     return float(np.partition(distances, wanted)[wanted])  # each point's distance to itself comes first
 
@@ -364,19 +364,19 @@ def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None)
     )
 
 
-def _logarithm(counts: PairCounts, extent: float, found: Straight) -> float:
+def _logarithm(counts: PairCounts, extent: float, line: Straight) -> float:
     """How much lower the slope may be for a logarithm that the curve does not exclude.
 
     The power b of the logarithm is fitted to the curve up to the window's end. Its error is that of the
     sample and of ripples. With what is expected of b beforehand, which is not negative, that gives the mean of b^2.
     """
     some = counts.pairs > 0
-    x = np.log(counts.radii[some][: found.last + 1] / extent)
-    middle = max(REACH - 0.5 * float(x[found.first] + x[-1]), 0.5)
+    x = np.log(counts.radii[some][: line.last + 1] / extent)
+    middle = max(REACH - 0.5 * float(x[line.first] + x[-1]), 0.5)
     mean, variance = 0.0, LOGARITHM**2
     if len(x) > 6:
-        y = np.log(counts.pairs[some][: found.last + 1])
-        replicates = np.log(np.maximum(counts.without[:, some][:, : found.last + 1], 0.5))
+        y = np.log(counts.pairs[some][: line.last + 1])
+        replicates = np.log(np.maximum(counts.without[:, some][:, : line.last + 1], 0.5))
         columns = np.stack([np.ones_like(x), x, np.log(np.maximum(REACH - x, 0.5))], axis=1)
         inverse = np.linalg.pinv(columns)
         varied = replicates @ inverse[2]
@@ -398,7 +398,7 @@ def _square_above_zero(mean: float, spread: float) -> float:
     return max(mean**2 + spread**2 + mean * spread * tail, 0.0)
 
 
-def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
+def _judged(line: Straight | None, stderr: float, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
     """Whether the slope is one, in words."""
     words = []
     if counts.n_equal or not len(counts.radii):
@@ -409,14 +409,14 @@ def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDA
             return Status.NOT_CONVERGED, f"all {len(rows)} points are at {where}: {what} has dimension 0"
         if counts.n_equal:
             words.append(f"{counts.n_equal} pairs of points coincide and were left out")
-    if found is None:
+    if line is None:
         return Status.NOT_CONVERGED, "; ".join(["too few close pairs for a scaling region", *words])
-    if counts.radii[counts.pairs > 0][found.last] < ROUNDING * rounding(rows):
+    if counts.radii[counts.pairs > 0][line.last] < ROUNDING * rounding(rows):
         return Status.NOT_CONVERGED, "close pairs are as near as rounding: points on few places have dimension 0"
     most = 2 * math.log10(len(rows))
-    if found.slope - stderr > most:
+    if line.slope - stderr > most:
         return Status.NOT_CONVERGED, f"{len(rows)} points cannot show a dimension above {most:.1f}"
-    if stderr > WORST * max(found.slope, 1.0):
+    if stderr > WORST * max(line.slope, 1.0):
         return Status.NOT_CONVERGED, "; ".join(["the slope of log C is not constant anywhere", *words])
     return Status.OK, "; ".join(words)
 

@@ -47,10 +47,10 @@ def draw_dimension(result: DimensionEstimate) -> Figure:
     if len(local):
         _draw_local(panels[1], local, result)
     dimension = "unknown" if math.isnan(result.dimension) else style.with_error(result.dimension, result.stderr)
-    found = [f"d = {dimension}", f"{result.n_points} points"]
+    parts = [f"d = {dimension}", f"{result.n_points} points"]
     if not math.isnan(result.scale):
-        found.append(f"at distance {result.scale:.3g}")
-    style.caption(figure, result, f"Intrinsic dimension by {NAMES[result.method]}", found)
+        parts.append(f"at distance {result.scale:.3g}")
+    style.caption(figure, result, f"Intrinsic dimension by {NAMES[result.method]}", parts)
     return figure
 
 
@@ -165,11 +165,11 @@ def draw_dimension_comparison(result: DimensionComparison) -> Figure:
         axes.set_ylim(0, max(high, 1.0) * 1.1)
     style.legend(left)
     _plain_ticks(left)
-    found = [
+    parts = [
         f"{name} {style.with_error(float(d[0]), float(e[0]))}" if np.isfinite(d[0]) else f"{name} unknown"
         for name, d, e in zip(result.names, result.dimension, result.stderr, strict=True)
     ]
-    style.caption(figure, result, f"Intrinsic dimension by {NAMES[result.methods[0]]}", found)
+    style.caption(figure, result, f"Intrinsic dimension by {NAMES[result.methods[0]]}", parts)
     return figure
 
 
@@ -201,12 +201,12 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
         style.say(left, "no pairs to count")
         style.say(right, "no pairs to count")
     dimension = "unknown" if math.isnan(result.dimension) else style.with_error(result.dimension, result.stderr)
-    found = [
+    parts = [
         f"$D_2$ = {dimension}",
         f"{result.n_points} points",
         f"Theiler window {result.theiler}",
     ]
-    style.caption(figure, result, "Correlation dimension", found)
+    style.caption(figure, result, "Correlation dimension", parts)
     return figure
 
 

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.finite_time import start_states
 from lyapmap.core.arguments import whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict
@@ -92,8 +93,8 @@ class Alignment(Result):
     @property
     def counts(self) -> dict[str, int]:
         """How many trajectories are which."""
-        found = Counter(self.verdict)
-        return {name: found[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
+        counts = Counter(self.verdict)
+        return {name: counts[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
 
     @property
     def sali(self) -> Values:

@@ -18,8 +18,9 @@ from lyapmap.analysis.exponents.backward import carried_back
 from lyapmap.analysis.exponents.endings import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, MapError
-from lyapmap.core.map import Map, Recording, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, Recording, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
 from lyapmap.core.results import Cause, Result, Status, Verdict

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, Twins
-from lyapmap.core.arguments import given, one_of, positive, whole
+from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, as_states, as_tangent_map, rate_unit, time_per_step
+from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status
 from lyapmap.core.run import Report, Run
 
@@ -163,7 +164,7 @@ def divergence(
     one_of("direction", direction, DIRECTIONS)
     one_of("method", method, METHODS)
     steps = None if n_steps == "auto" else whole("n_steps", n_steps, 1)
-    fitted = None if isinstance(window, str) and window == "auto" else _window(window, steps)
+    fitted = None if isinstance(window, str) and window == "auto" else steps_between("window", window, steps, least=2)
     if fitted is not None and method == "rescaled":
         raise LyapmapError("window: only method='fit' takes one")
     tangent_map = as_tangent_map(map)
@@ -205,15 +206,3 @@ def divergence(
         unit=rate_unit(tangent_map),
     )
     return run.finish(result, throw)
-
-
-def _window(window: Any, n_steps: int | None) -> tuple[int, int]:
-    try:
-        first, last = (whole("window", bound, 0) for bound in window)
-    except (TypeError, ValueError):
-        first, last = 0, 0
-    if last - first < 2:
-        raise LyapmapError(f"window: expected 'auto' or (first, last) with last >= first + 2, got {window!r}")
-    if n_steps is not None and last > n_steps:
-        raise LyapmapError(f"window: expected steps from 0 to n_steps = {n_steps}, got {(first, last)}")
-    return first, last

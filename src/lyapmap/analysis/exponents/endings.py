@@ -123,13 +123,13 @@ def starts_on_cycle(tangent_map: TangentMap, x0: Array, x: Array) -> NDArray[np.
     """For each initial state whether it lies, to rounding, on the cycle through the state x of its row."""
     ops = tangent_map.ops
     tolerance = ROUNDINGS * np.finfo(ops.dtype).eps * np.maximum(ops.norm(x0), 1.0)
-    found = np.zeros(x0.shape[0], bool)
+    on_cycle = np.zeros(x0.shape[0], bool)
     for _ in range(LONGEST_PERIOD):
-        found |= ops.norm(x - x0) <= tolerance
-        if found.all():
+        on_cycle |= ops.norm(x - x0) <= tolerance
+        if on_cycle.all():
             break
         x = step_states(tangent_map, x, n_steps=1)
-    return found
+    return on_cycle
 
 
 def cycle_exponents(tangent_map: TangentMap, x: Array, frame: Array, period: int) -> NDArray[np.float64]:

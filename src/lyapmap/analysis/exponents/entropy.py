@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.arguments import whole
-from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.arguments import box, given, steps_between, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
@@ -204,10 +205,15 @@ def expansion_entropy(
     0.9624
     """
     tangent_map = as_tangent_map(map)
-    low, high = _box(region, dimension(tangent_map.state_shape))
+    n = dimension(tangent_map.state_shape)
+    if n > LARGEST:
+        raise LyapmapError(
+            f"map: expected at most {LARGEST} dimensions, got {n}; the sum of the positive exponents "
+            "(lyapunov_spectrum) does for larger ones"
+        )
+    low, high = box("region", region, n)
     n_steps, n_samples = whole("n_steps", n_steps, FEWEST), whole("n_samples", n_samples, 2 * BATCHES)
-    if window is not None:
-        window = _window(window, n_steps)
+    window = given(steps_between, "window", window, n_steps)
     run = Run("expansion entropy", tangent_map, seed=seed, progress=progress)
     samples = _Samples(tangent_map, low, high, run.rng.uniform(low, high, (n_samples, len(low))))
     with run.steps(keep=lambda: len(samples.surviving) > FEWEST) as report:
@@ -277,36 +283,6 @@ class _Samples:
         logs = self.product.log_singular_values()
         self.log_growth.append(np.where(self.inside, np.maximum(logs, 0).sum(axis=1), -np.inf))
         self.surviving.append(float(self.inside.mean()))
-
-
-def _box(region: Any, n: int) -> tuple[_Values, _Values]:
-    if n > LARGEST:
-        raise LyapmapError(
-            f"map: expected at most {LARGEST} dimensions, got {n}; the sum of the positive exponents "
-            "(lyapunov_spectrum) does for larger ones"
-        )
-    try:
-        low, high = (np.asarray(bound, np.float64) for bound in region)
-    except (TypeError, ValueError):
-        raise LyapmapError(f"region: expected (low, high), numbers or arrays ({n},), got {region!r}") from None
-    for bound in (low, high):
-        if bound.shape not in ((), (1,), (n,)):
-            raise ShapeError(f"region: expected low and high as numbers or arrays ({n},), got shape {bound.shape}")
-    low, high = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-        raise LyapmapError(f"region: expected finite low < high, got {low.tolist()} and {high.tolist()}")
-    return low, high
-
-
-def _window(window: Any, n_steps: int) -> tuple[int, int]:
-    try:
-        first, last = window
-    except (TypeError, ValueError):
-        raise LyapmapError(f"window: expected (first, last) step, got {window!r}") from None
-    first, last = whole("window", first, 0), whole("window", last, 1)
-    if not first < last <= n_steps:
-        raise LyapmapError(f"window: expected first < last <= n_steps = {n_steps}, got {window!r}")
-    return first, last
 
 
 def _jackknifed(log_growth: _Values) -> tuple[_Values, _Values]:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Result, Status, Verdict
@@ -179,8 +180,8 @@ class FiniteTimeExponents(Result):
         k = self.exponents.shape[2]
         if not 0 <= i < k:
             raise LyapmapError(f"i: expected 0 to {k - 1}, got {i}")
-        chosen = self.exponents[:, :, i].ravel()
-        return chosen[np.isfinite(chosen)]
+        of_windows = self.exponents[:, :, i].ravel()
+        return of_windows[np.isfinite(of_windows)]
 
     def histogram(self, i: int = 0, bins: int | str = "auto") -> tuple[Values, Values]:
         """Probability density of exponent i, (bins,), and the edges of the bins, (bins + 1,)."""

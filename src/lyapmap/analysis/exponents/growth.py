@@ -243,14 +243,14 @@ class GrowthStatistics:
         """
         full = sum(length == self._batch for length in self._lengths)
         counts = [full >> shift for shift in range(1, full.bit_length())]
-        found = [(self.steps, self.stderr())]
+        history = [(self.steps, self.stderr())]
         for count in counts:
             levels = self._levels(count)
             if not levels:
                 break
             with np.errstate(invalid="ignore"):
-                found.append((count * self._batch, np.sqrt(self._variance_of_mean(levels))))
-        steps, errors = zip(*reversed(found), strict=True)
+                history.append((count * self._batch, np.sqrt(self._variance_of_mean(levels))))
+        steps, errors = zip(*reversed(history), strict=True)
         return np.array(steps, np.int64), np.array(errors)
 
     def _record(self) -> None:
@@ -291,19 +291,19 @@ class GrowthStatistics:
     def _variance_of_mean(self, levels: list[_Level]) -> Matrix:
         first = _working(levels)
         with np.errstate(invalid="ignore", divide="ignore"):
-            chosen = np.full(self.totals.shape[1], first)
+            level_of = np.full(self.totals.shape[1], first)
             for i, level in enumerate(levels[first:-1], first):
                 correlated = level.correlation() > CORRELATED / np.sqrt(level.samples)
-                chosen = np.where((chosen == i) & correlated, i + 1, chosen)
+                level_of = np.where((level_of == i) & correlated, i + 1, level_of)
             variance = np.zeros(self.totals.shape[1])
             for i, level in enumerate(levels[first:], first):
                 # A quarter is left at least: the covariance of neighbours is itself an estimate.
                 both = np.maximum(level.variance + 2 * level.neighbours, 0.25 * level.variance)
-                variance = np.where(chosen == i, both / level.samples, variance)
+                variance = np.where(level_of == i, both / level.samples, variance)
             for i, level in enumerate(levels[first + 1 :], first + 1):
                 wider = _larger_beyond_chance(variance, level.variance / level.samples, level.samples - 1)
-                variance = np.where(i > chosen, wider, variance)
-            variance = np.where(chosen == len(levels) - 1, variance * _still_to_come(levels, first), variance)
+                variance = np.where(i > level_of, wider, variance)
+            variance = np.where(level_of == len(levels) - 1, variance * _still_to_come(levels, first), variance)
             working = levels[first]
             ends = working.variance / (working.n**2 * working.g)
             return np.asarray(np.where(_telescopes(levels), ends, variance))

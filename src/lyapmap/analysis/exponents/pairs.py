@@ -124,9 +124,9 @@ class Pairs:
             raise Escape(self.step, int((~self.ops.all_finite(self.x)).sum()))
 
     def _check_size(self) -> None:
-        found = self.distances()
+        apart = self.distances()
         least = resolution(self.ops.dtype, self.scale)
-        if not (found >= 0.5 * self.size).all() or self.size < least:
+        if not (apart >= 0.5 * self.size).all() or self.size < least:
             raise LyapmapError(
                 f"size: expected at least {least:.1e}, which {self.ops.dtype} still resolves "
                 f"beside states of norm {self.scale:.3g}, got {self.size:.1e}"

@@ -38,12 +38,12 @@ def draw_divergence(result: Divergence) -> Figure:
     _draw_curves(left, result)
     _draw_spread(right, result)
     b = len(result.per_trajectory)
-    found = "no exponent"
+    exponent = "no exponent"
     if np.isfinite(result.exponent):
         number = style.with_error(result.exponent, result.stderr).replace("-", "−")
-        found = f"largest exponent {number} nats {result.unit}"
+        exponent = f"largest exponent {number} nats {result.unit}"
     pairs = f"{style.counted(b, 'pair')}, {result.settings.get('direction', '')}, {result.method}"
-    style.caption(figure, result, "Divergence", [found, pairs, f"initial distance {result.size:.1e}"])
+    style.caption(figure, result, "Divergence", [exponent, pairs, f"initial distance {result.size:.1e}"])
     return figure
 
 
@@ -154,10 +154,10 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
         left.set_ylim(0, 1.05)
     for axes in (growth, slopes, left):
         style.whole_ticks(axes.xaxis)
-    found = "entropy not determined"
+    entropy = "entropy not determined"
     if known:
-        found = f"expansion entropy {style.with_error(result.entropy, result.stderr)} {result.unit}".replace("-", "−")
-    style.caption(figure, result, "Expansion entropy", [found, f"{result.settings.get('n_samples', 0)} samples"])
+        entropy = f"expansion entropy {style.with_error(result.entropy, result.stderr)} {result.unit}".replace("-", "−")
+    style.caption(figure, result, "Expansion entropy", [entropy, f"{result.settings.get('n_samples', 0)} samples"])
     return figure
 
 

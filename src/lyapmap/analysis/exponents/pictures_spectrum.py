@@ -131,23 +131,23 @@ def _draw_exponents(axes: Axes, spectrum: _Sorted, unit: str) -> None:
     with np.errstate(invalid="ignore"):
         negative = ~positive & (spectrum.exponents < -CERTAIN * spectrum.stderr)
     few = k <= _SINGLE_POINTS
-    for chosen, colour, label in [
+    for members, colour, label in [
         (positive, style.VERMILLION, "positive"),
         ((index <= known) & ~positive & ~negative, style.INK, "zero within error"),
         ((index <= known) & negative, style.BLUE, "negative"),
     ]:
-        if chosen.any():
+        if members.any():
             axes.errorbar(
-                index[chosen],
-                spectrum.exponents[chosen],
-                yerr=style.SIGMAS * spectrum.stderr[chosen],
+                index[members],
+                spectrum.exponents[members],
+                yerr=style.SIGMAS * spectrum.stderr[members],
                 fmt="o",
                 color=colour,
                 markersize=float(np.interp(math.log10(k), [0.5, 1.6, 2.5], [6.5, 4.5, 2.0])),
                 markeredgewidth=0,
                 elinewidth=1.2 if few else 0.6,
                 capsize=2.5 if few else 0,
-                label=f"{label} ({chosen.sum()})",
+                label=f"{label} ({members.sum()})",
             )
     if known < k:
         label = f"{'unresolved' if np.isnan(spectrum.exponents[known]) else 'minus infinity'} ({k - known})"
@@ -396,10 +396,10 @@ def _draw_trajectories(axes: Axes, result: LyapunovSpectrum) -> None:
     place = np.arange(1, len(order) + 1)
     several = bool(result.groups)
     for number in np.unique(result.group):
-        chosen = result.group[order] == number
-        label = f"attractor {number + 1} ({chosen.sum()})" if several else None
+        members = result.group[order] == number
+        label = f"attractor {number + 1} ({members.sum()})" if several else None
         colour = style.SEQUENCE[int(number) % len(style.SEQUENCE)]
-        axes.plot(place[chosen], values[order][chosen], "o", color=colour, markersize=3.5, label=label)
+        axes.plot(place[members], values[order][members], "o", color=colour, markersize=3.5, label=label)
     mean, error = float(result.exponents[0]), float(result.stderr[0])
     if np.isfinite(mean) and not several:
         axes.axhline(mean, color=style.INK, linewidth=1.0)

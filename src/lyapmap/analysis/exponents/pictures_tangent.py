@@ -65,9 +65,9 @@ def _with_images(result: CovariantVectors) -> Figure:
     figure = style.new_figure(1.45 * columns + 4.6, max(1.55 * shown + 0.9, 4.8))
     pictures, others = figure.subfigures(1, 2, width_ratios=[1.45 * columns, 4.4], squeeze=False)[0]
     cells = pictures.subplots(shown, columns, squeeze=False, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
-    chosen = np.linspace(0, result.vectors.shape[1] - 1, shown).astype(int)
+    samples = np.linspace(0, result.vectors.shape[1] - 1, shown).astype(int)
     shape, vectors = tuple(result.state_shape), channels_first(result.images())
-    for row, sample in zip(cells, chosen, strict=True):
+    for row, sample in zip(cells, samples, strict=True):
         state = np.moveaxis(channels_first(result.states[0, sample].reshape(shape)), 0, -1).squeeze()
         low, high = float(np.nanmin(state)), float(np.nanmax(state))
         row[0].imshow((state - low) / max(high - low, 1e-12), cmap="gray", vmin=0, vmax=1)
@@ -201,11 +201,11 @@ def _draw_curves(axes: Axes, result: Alignment, *, logarithmic: bool) -> None:
     verdicts = np.array(result.verdict)
     shown = result.steps > 0 if logarithmic else result.steps >= 0
     for verdict, colour in COLOURS.items():
-        chosen = curves[verdicts == verdict]
-        if len(chosen) == 0:
+        members = curves[verdicts == verdict]
+        if len(members) == 0:
             continue
-        axes.plot(result.steps[shown], chosen[:MOST_LINES, shown].T, color=colour, linewidth=0.8, alpha=0.6)
-        axes.plot([], [], color=colour, linewidth=1.6, label=f"{verdict} ({len(chosen)})")
+        axes.plot(result.steps[shown], members[:MOST_LINES, shown].T, color=colour, linewidth=0.8, alpha=0.6)
+        axes.plot([], [], color=colour, linewidth=1.6, label=f"{verdict} ({len(members)})")
     if logarithmic:
         axes.set_xscale("log")
     known = curves[np.isfinite(curves)]
@@ -327,7 +327,7 @@ def draw_singular_values(result: JacobianSpectrum) -> Figure:
         if len(values) > 1:
             style.legend(spectrum, "lower left")
     style.dress(spectrum, title="Singular values of the Jacobian", x="number", y="output per unit of input")
-    found = ["no Jacobian is finite"]
+    parts = ["no Jacobian is finite"]
     if len(values):
         dimension = result.dimension[known]
         low_d, high_d = int(dimension.min()), int(dimension.max())
@@ -346,7 +346,7 @@ def draw_singular_values(result: JacobianSpectrum) -> Figure:
         style.whole_ticks(counts.yaxis)
         style.legend(counts, "upper center", ncols=2)
         mean, error = result.mean("dimension")
-        found = [f"local dimension {style.with_error(mean, error)} of {result.inputs} inputs", f"{len(values)} states"]
+        parts = [f"local dimension {style.with_error(mean, error)} of {result.inputs} inputs", f"{len(values)} states"]
     style.dress(counts, title="Local dimension", x="directions that count", y="states")
-    style.caption(figure, result, "Jacobian", found)
+    style.caption(figure, result, "Jacobian", parts)
     return figure

@@ -174,8 +174,8 @@ def jacobian_spectrum(
             done += len(residual)
             report(done, b)
     settings = {"n_values": n_values, "threshold": threshold, "n_states": b}
-    found = np.concatenate(values[: len(residuals)]), np.concatenate(residuals)
-    return run.finish(_result(tangent_function, *found, k, b, settings, run), throw)
+    computed = np.concatenate(values[: len(residuals)]), np.concatenate(residuals)
+    return run.finish(_result(tangent_function, *computed, k, b, settings, run), throw)
 
 
 def _requested(function: TangentFunction, n_values: int | str | None, m: int, n: int) -> tuple[int, bool]:

@@ -12,8 +12,9 @@ from lyapmap.analysis.exponents.endings import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
 from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, as_states, as_tangent_map, dimension
+from lyapmap.core.map import Map, as_states, dimension
 from lyapmap.core.run import Report, Run
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]

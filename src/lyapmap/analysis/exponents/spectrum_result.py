@@ -261,7 +261,7 @@ class Summary:
         under: NDArray[np.bool_],
     ) -> tuple[dict[str, Any], ...]:
         """What each attractor is like, where there are several."""
-        found = []
+        groups = []
         statistics = self.run.statistics
         rate = 1 / time_per_step(self.run.map)
         for number in range(int(group.max()) + 1):
@@ -277,7 +277,7 @@ class Summary:
                 )
             covariance = np.diag(np.nan_to_num(error, nan=0.0, posinf=np.inf) ** 2)
             dimension_ = self._dimension(mean, error, covariance, counted(names))
-            found.append(
+            groups.append(
                 {
                     "attractor": counted(names),
                     "trajectories": count,
@@ -286,7 +286,7 @@ class Summary:
                     "kaplan_yorke": dimension_.dimension,
                 }
             )
-        return tuple(found)
+        return tuple(groups)
 
     def _checks(
         self,
@@ -303,7 +303,7 @@ class Summary:
         if lost is not None or statistics.steps == 0:
             return ()
         rate = 1 / time_per_step(self.run.map)
-        found: list[Check | None] = []
+        checks: list[Check | None] = []
         if sum_rule is not None:
             size = float(np.abs(mean).max())
             error = rounding(self.coarsest, self.run.n, size) + self._contracted() * rate
@@ -313,39 +313,39 @@ class Summary:
             name, words = "sum rule", "sum of all exponents against log|det J| over the same steps; error: rounding"
             if rate_unit(self.run.map) == "per unit time" and self.run.map.log_abs_det_is_independent:
                 name, words = "divergence", "sum of all exponents against the mean divergence along the orbit"
-            found.append(Check(name, total + residual, total, error, words))
+            checks.append(Check(name, total + residual, total, error, words))
         moving = np.isfinite(stderr) & (stderr > 0)
         if moving.any():
             # Two halves of a run each have twice the variance of the whole.
             drift = np.where(moving, statistics.drift()[order] * rate, np.nan)
             words = "exponent {i}, second half of the run minus the first"
-            found.append(worst("halves", drift, 0.0, 2 * stderr, words))
+            checks.append(worst("halves", drift, 0.0, 2 * stderr, words))
             correlation, error = statistics.mixing()
             words = "exponent {i}, correlation of neighbouring 32nds of the run, which should be none"
-            found.append(worst("mixing", np.where(moving, np.fmax(correlation[order], 0), np.nan), 0.0, error, words))
-        found.append(homogeneity(per_trajectory, within))
+            checks.append(worst("mixing", np.where(moving, np.fmax(correlation[order], 0), np.nan), 0.0, error, words))
+        checks.append(homogeneity(per_trajectory, within))
         if self.k > 1 and moving.all():
             falls = statistics.mean() * rate
             before = np.maximum.accumulate(falls[::-1])[::-1]  # the largest from here on
             words = "direction {i} of the frame grows less than a later one"
-            found.append(worst("order", before - falls, 0.0, np.sqrt(2) * np.abs(stderr).max(), words))
+            checks.append(worst("order", before - falls, 0.0, np.sqrt(2) * np.abs(stderr).max(), words))
         frame = self.run.ops.to_numpy(self.run.frame).astype(np.float64)
         overlap = np.abs(np.swapaxes(frame, 1, 2) @ frame - np.eye(frame.shape[2])).max()
         tolerance = np.finfo(self.coarsest).eps * self.run.n
-        found.append(
+        checks.append(
             Check("frame", float(overlap), 0.0, float(tolerance), "orthonormality of the last frame; error: rounding")
         )
         if rate_unit(self.run.map) == "per unit time" and np.isfinite(mean[0]) and mean[0] > -CERTAIN * stderr[0]:
             i = int(np.nanargmin(np.abs(mean)))
-            found.append(worst("flow", mean[i], 0.0, stderr[i], f"exponent {i + 1}, of the direction along the flow"))
+            checks.append(worst("flow", mean[i], 0.0, stderr[i], f"exponent {i + 1}, of the direction along the flow"))
         known = self.run.map.known
         if known is not None and moving.any():
             many = min(self.k, len(known.exponents))
             off = np.zeros(many) if known.standard_error is None else np.array(known.standard_error[:many])
             errors = np.hypot(stderr[:many], off)
             words = "exponent {i} against the catalogue's (" + known.kind + ")"
-            found.append(worst("known", mean[:many], np.array(known.exponents[:many]), errors, words))
-        return tuple(check.to_dict() for check in found if check is not None)
+            checks.append(worst("known", mean[:many], np.array(known.exponents[:many]), errors, words))
+        return tuple(check.to_dict() for check in checks if check is not None)
 
     def _contracted(self) -> float:
         """What rounding in the directions that grow most may do to the sum of all, per step.

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, RunError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict
@@ -110,7 +111,7 @@ def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed:
     if not np.isfinite(states).all():
         point.fail(Status.ESCAPED, "a state is not finite after the transient")
         return
-    found = lyapunov_spectrum(
+    spectrum = lyapunov_spectrum(
         tangent_map,
         states,
         n_steps=task.n_steps,
@@ -119,15 +120,15 @@ def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed:
         seed=seed,
         throw=False,
     )
-    point.exponents, point.stderr = found.exponents, found.stderr
-    point.kaplan_yorke, point.kaplan_yorke_stderr = found.kaplan_yorke, found.kaplan_yorke_stderr
-    point.attractor = found.attractor
-    if found.failed:
-        point.fail(found.status, found.message, found.cause)
+    point.exponents, point.stderr = spectrum.exponents, spectrum.stderr
+    point.kaplan_yorke, point.kaplan_yorke_stderr = spectrum.kaplan_yorke, spectrum.kaplan_yorke_stderr
+    point.attractor = spectrum.attractor
+    if spectrum.failed:
+        point.fail(spectrum.status, spectrum.message, spectrum.cause)
     elif not point.status.failed:
         if point.status is Status.OK:
-            point.status, point.message = found.status, found.message
-        point.final = found.final_state
+            point.status, point.message = spectrum.status, spectrum.message
+        point.final = spectrum.final_state
 
 
 def _bifurcation(point: Point, tangent_map: TangentMap, x: Array, task: Task) -> Array:
@@ -150,13 +151,13 @@ def _measured(point: Point, analysis: Callable[[Any, Any], Any], tangent_map: Ta
         point.fail(Status.ESCAPED, "a state is not finite after the transient")
         return
     try:
-        found = np.atleast_1d(np.asarray(analysis(tangent_map, states), np.float64))
+        numbers = np.atleast_1d(np.asarray(analysis(tangent_map, states), np.float64))
     except RunError as error:
         point.fail(Status.NOT_CONVERGED, str(error))
         return
-    if found.ndim != 1:
-        raise LyapmapError(f"analysis: expected the function to give a number or a row of them, got {found.shape}")
-    point.measured = found
+    if numbers.ndim != 1:
+        raise LyapmapError(f"analysis: expected the function to give a number or a row of them, got {numbers.shape}")
+    point.measured = numbers
 
 
 SPECTRUM, BIFURCATION = "spectrum", "bifurcation"

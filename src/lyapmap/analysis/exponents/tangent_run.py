@@ -224,18 +224,18 @@ class TangentRun:
                 x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
             return blocks
         carried = self._carried_blocks(count, length)
-        if self.qr_every > 1 and np.array([one.log_growth for one in carried]).min() == -np.inf:
+        if self.qr_every > 1 and np.array([block_end.log_growth for block_end in carried]).min() == -np.inf:
             # A tangent that left the range of floating point looks like one that the map kills: look again.
             self.qr_every = 1
             carried = self._carried_blocks(count, length)
         if not measured:
-            return [_Block(one) for one in carried]
+            return [_Block(block_end) for block_end in carried]
         # Determinants of all blocks in one go, each from the states where it began.
-        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
+        begins = self.ops.concatenate([self.x, *(block_end.x for block_end in carried[:-1])], 0)
         logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
         with np.errstate(invalid="ignore"):
             pairs = zip(carried, logs, strict=True)
-            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
+            return [_Block(block_end, length, log, block_end.log_growth.sum(axis=1)) for block_end, log in pairs]
 
     def _carried_blocks(self, count: int, length: int) -> list[Carried]:
         return propagate_blocks(

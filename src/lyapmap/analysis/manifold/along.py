@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold.metrics import Features, ManifoldMetrics, RealManifold
 from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
+from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.points import real_array
 from lyapmap.core.propagate import step_states

@@ -14,8 +14,9 @@ from lyapmap.analysis.manifold.umap_model import FoundNeighbors, fitted, load_um
 from lyapmap.analysis.neighbors.graph import neighbor_graph, tell_apart
 from lyapmap.analysis.neighbors.search import METRICS, ApproximateSearch, Graph, Points, Search, exact_search
 from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, RunError, ShapeError
-from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.map import Map, as_states
 from lyapmap.core.points import as_points, real_array
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Verdict

@@ -166,15 +166,15 @@ def intervals(
         Draws of the bootstrap.
     rng : Generator
     """
-    found = {}
+    limits_by_name = {}
     for name in PROPORTIONS:
-        found[f"{name}_interval"] = _limits(values[name], counts[name], level)
+        limits_by_name[f"{name}_interval"] = _limits(values[name], counts[name], level)
     for sharing in (("density", "probabilistic_precision"), ("probabilistic_recall",)):
         stacked = np.concatenate([values[name] for name in sharing])
         limits = _bootstrap(stacked, counts[sharing[0]], level, n_boot, rng)
         for name, part in zip(sharing, np.split(limits, len(sharing)), strict=True):
-            found[f"{name}_interval"] = part
-    return found
+            limits_by_name[f"{name}_interval"] = part
+    return limits_by_name
 
 
 def _limits(hits: NDArray[np.bool_], counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:

@@ -50,12 +50,12 @@ def draw_manifold(result: ManifoldMetrics) -> Figure:
     _draw_realism(axes[2], result)
     level = result.settings.get("level", 0.95)
     place = len(result.k) // 2
-    found = [
+    parts = [
         f"{result.n_real} real, {result.n_generated} generated samples",
         f"k = {result.k[place]}: precision {result.precision[place]:.3f}, recall {result.recall[place]:.3f}",
         f"bands: {level:.0%} limits",
     ]
-    style.caption(figure, result, "Precision and recall", found)
+    style.caption(figure, result, "Precision and recall", parts)
     return figure
 
 
@@ -86,16 +86,16 @@ def draw_manifold_along(result: ManifoldAlong, k: int | None = None) -> Figure:
         for panel, names in zip(axes, PANELS, strict=True):
             _draw_steps(panel, result, names, place)
         level = result.settings.get("level", 0.95)
-        found = [f"{result.n_generated} trajectories, k = {result.k[place]}", f"bands: {level:.0%} limits"]
+        parts = [f"{result.n_generated} trajectories, k = {result.k[place]}", f"bands: {level:.0%} limits"]
     else:
         for panel, names in zip(axes, PANELS, strict=True):
             _draw_trajectories(panel, result, names)
         count = len(result.at)
-        found = [f"{style.counted(count, 'trajectory', 'trajectories')} of {result.n_generated} states"]
-        found += ["bands: standard deviation over them"] if count > 1 else []
+        parts = [f"{style.counted(count, 'trajectory', 'trajectories')} of {result.n_generated} states"]
+        parts += ["bands: standard deviation over them"] if count > 1 else []
     if len(result.reference_precision):
-        found.append("dashed: other real samples")
-    style.caption(figure, result, "Precision and recall", found)
+        parts.append("dashed: other real samples")
+    style.caption(figure, result, "Precision and recall", parts)
     return figure
 
 
@@ -130,11 +130,11 @@ def _draw_realism(axes: Axes, result: ManifoldMetrics) -> None:
         top = max(float(np.quantile(known, 0.99)) * 1.1, 1.05)
         bins = np.linspace(0, top, BINS + 1).tolist()
         # At the surface or within a real sphere the realism is 1 or more.
-        for chosen, colour, label in (
+        for which, colour, label in (
             (known < 1, style.GREY, "outside all small spheres"),
             (known >= 1, style.VERMILLION, "within one"),
         ):
-            axes.hist(known[chosen].clip(max=top), bins, color=colour, label=f"{label} ({chosen.sum()})")
+            axes.hist(known[which].clip(max=top), bins, color=colour, label=f"{label} ({which.sum()})")
         axes.axvline(1, color=style.INK, linewidth=0.9)
         axes.set_xlim(0, top)
         style.legend(axes)
@@ -199,12 +199,12 @@ def draw_memorization(result: Memorization) -> Figure:
     _draw_distances(left, result)
     low, high = result.closer_interval
     trained = result.settings.get("reference") == "training"
-    found = (
+    closeness = (
         f"{result.closer:.1%} of the generated samples ({low:.1%} to {high:.1%}) are as near as the nearest "
         f"{result.settings.get('quantile', 0.05):.0%} of {'the training samples' if trained else 'held-out ones'}"
     )
     copies = style.counted(result.copies, "copy", "copies")
-    style.caption(figure, result, "Memorization", [found, f"p = {result.p_value:.2g}", copies])
+    style.caption(figure, result, "Memorization", [closeness, f"p = {result.p_value:.2g}", copies])
     return figure
 
 
@@ -300,8 +300,8 @@ def draw_transitions(result: Transitions) -> Figure:
     order = " → ".join(map(str, [*result.order, *result.order[:1]]))
     holds = f"{order} holds in {result.accuracy:.1%} of the steps ({low:.1%} to {high:.1%})"
     rate = f"entropy rate {style.with_error(result.entropy_rate, result.entropy_stderr)} nats per step"
-    found = [holds if len(result.order) else "no order beyond chance", rate]
-    style.caption(figure, result, "Transitions", found)
+    parts = [holds if len(result.order) else "no order beyond chance", rate]
+    style.caption(figure, result, "Transitions", parts)
     return figure
 
 
@@ -360,8 +360,8 @@ def _draw_stays(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
     style.dress(axes, title="Steps in a category", x="steps", y="part of its whole stays")
     totals = result.dwell_counts.sum(axis=1)
     seen = np.flatnonzero(totals)
-    chosen = seen if len(seen) <= STAYS else np.argsort(-totals, kind="stable")[:STAYS]
-    for place in np.sort(chosen):
+    commonest = seen if len(seen) <= STAYS else np.argsort(-totals, kind="stable")[:STAYS]
+    for place in np.sort(commonest):
         part = result.dwell_counts[place] / totals[place]
         kept = part > 0
         label = f"{result.categories[place]}: mean {result.dwell_mean[place]:.3g}"

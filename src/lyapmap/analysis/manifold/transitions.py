@@ -82,9 +82,9 @@ def stationary(matrix: Values) -> Values:
     size = len(inner)
     equations = np.concatenate([inner.T - np.eye(size), np.ones((1, size))])
     solution = np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0].clip(0)
-    found = np.zeros(k)
-    found[closed] = solution / solution.sum()
-    return found
+    distribution = np.zeros(k)
+    distribution[closed] = solution / solution.sum()
+    return distribution
 
 
 def stays(sequences: list[Labels], k: int) -> NDArray[np.int64]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.endings import neutral_within
 from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
 from lyapmap.core.arguments import positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, as_tangent_map, rate_unit, time_per_step
+from lyapmap.core.map import Map, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 

@@ -62,15 +62,15 @@ def draw_settling(result: Settling) -> Figure:
     style.dress(ends, title="Where they end", x="fixed point or cycle, by rank", y="share of trajectories")
     cycles = int((result.period > 1).sum())
     kinds = f"{len(result.share) - cycles} fixed points" + (f" and {cycles} cycles" if cycles else "")
-    found = [f"none of {len(result.attractor)} trajectories came to rest"]
+    parts = [f"none of {len(result.attractor)} trajectories came to rest"]
     if len(result.share):
         settled = int((result.attractor >= 0).sum())
         elsewhere = f"{result.unseen:.2g}" if result.unseen else f"below {1 / settled:.2g}"
-        found = [
+        parts = [
             f"{result.settled_share[-1]:.1%} of {len(result.attractor)} trajectories at rest, on {kinds}",
             f"a further one that comes to rest ends elsewhere with probability {elsewhere}",
         ]
-    style.caption(figure, result, "Settling", found)
+    style.caption(figure, result, "Settling", parts)
     return figure
 
 
@@ -101,14 +101,14 @@ def draw_burn_in(result: BurnIn) -> Figure:
             axes.axvline(result.burn_in, color=style.ORANGE, linewidth=1.2)
     axes.set_xlim(0, float(result.at[-1]) if len(result.at) else 1.0)
     style.dress(axes, title="Distance to the last ensemble", x="step", y="energy distance")
-    found = "no burn-in to tell"
+    burn_in = "no burn-in to tell"
     if math.isfinite(result.burn_in):
         first, last = result.burn_in_interval
         limits = f"{first:.0f} to {last:.0f}" if math.isfinite(last) else f"from {first:.0f}"
-        found = f"burn-in of {result.burn_in:.0f} steps ({limits})"
+        burn_in = f"burn-in of {result.burn_in:.0f} steps ({limits})"
     ensemble = f"{result.settings.get('n_trajectories', '?')} trajectories"
     features = "in features" if result.settings.get("features") else ""
-    style.caption(figure, result, "Burn-in", [found, ensemble, features])
+    style.caption(figure, result, "Burn-in", [burn_in, ensemble, features])
     return figure
 
 

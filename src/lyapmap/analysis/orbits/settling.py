@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import positive, probability, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
+from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, step_states
 from lyapmap.core.results import Result, Status, Verdict

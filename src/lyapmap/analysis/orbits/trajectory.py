@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
-from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run

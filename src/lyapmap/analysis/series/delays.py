@@ -45,11 +45,11 @@ def recordings(series: Any, name: str = "series") -> list[Values]:
     if isinstance(series, list | tuple) and series and all(_an_array(part) for part in series):
         longest = max(len(part) for part in series)
         if len(series) <= longest or max(np.ndim(part) for part in series) > 1:
-            found = [r for i, part in enumerate(series) for r in recordings(part, f"{name}[{i}]")]
-            widths = sorted({r.shape[1] for r in found})
+            stretches = [r for i, part in enumerate(series) for r in recordings(part, f"{name}[{i}]")]
+            widths = sorted({r.shape[1] for r in stretches})
             if len(widths) > 1:
                 raise ShapeError(f"{name}: recordings of the same variables are needed, got {widths} columns")
-            return found
+            return stretches
     rows = measured_rows(series, name)
     there = ~np.isnan(rows).any(axis=1)
     if not there.any():
@@ -190,14 +190,14 @@ def mutual_information(series: Series, n_lags: int) -> Series:
     ranks = np.empty(n, dtype=np.int64)
     ranks[np.argsort(series, kind="stable")] = np.arange(n)
     label = ranks * bins // n
-    found = np.empty(n_lags + 1)
+    information = np.empty(n_lags + 1)
     for lag in range(n_lags + 1):
         counts = np.bincount(label[: n - lag] * bins + label[lag:], minlength=bins * bins).reshape(bins, bins)
         joint = counts / (n - lag)
         product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0)
         some = joint > 0
-        found[lag] = (joint[some] * np.log(joint[some] / product[some])).sum()
-    return found
+        information[lag] = (joint[some] * np.log(joint[some] / product[some])).sum()
+    return information
 
 
 def choose_delay(series: Series) -> int:

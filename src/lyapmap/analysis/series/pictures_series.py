@@ -63,12 +63,12 @@ def draw_series_exponent(result: SeriesExponent) -> Figure:
         right.plot(window, [result.exponent] * 2, color=style.VERMILLION, linewidth=1.6)
         style.band(right, window, result.exponent, result.stderr, style.VERMILLION)
     exponent = "unknown" if math.isnan(result.exponent) else style.with_error(result.exponent, result.stderr)
-    found = [
+    parts = [
         rf"$\lambda_1$ = {exponent} {'' if math.isnan(result.exponent) else result.unit}".rstrip(),
         f"dimension {result.dimension}, delay {result.delay}",
         f"{result.n_pairs} pairs",
     ]
-    style.caption(figure, result, "Exponent of a series", found)
+    style.caption(figure, result, "Exponent of a series", parts)
     return figure
 
 
@@ -105,10 +105,10 @@ def draw_zero_one(result: ZeroOneTest) -> Figure:
     right.set_ylim(-1.05, 1.1)
     style.dress(right, title="K of each frequency", x="frequency c", y="K")
     b = len(result.K_per_series)
-    found = [
+    parts = [
         result.verdict,
         f"K = {style.with_error(result.K, result.stderr)}",
         f"{b} series of {result.n_values} values" if b > 1 else f"{result.n_values} values",
     ]
-    style.caption(figure, result, "0-1 test", found)
+    style.caption(figure, result, "0-1 test", parts)
     return figure

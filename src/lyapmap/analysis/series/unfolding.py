@@ -249,9 +249,9 @@ class Unfolding:
             least = 1 if settings["dimension"] == "auto" else dimension
             tried = {d: Prediction.of(pieces, delay, d, theiler) for d in range(least, dimension + 1)}
             most = (AS_GOOD_IN_STEPS if slowest <= 1 else AS_GOOD) * min(p.error for p in tried.values())
-            dimension, told = next((d, p) for d, p in tried.items() if p.error <= most)
-            variance = sum(map(min, told.noise, map(roughness, longest.T)))
-            hopeless = _drifting(told, slowest)
+            dimension, prediction = next((d, p) for d, p in tried.items() if p.error <= most)
+            variance = sum(map(min, prediction.noise, map(roughness, longest.T)))
+            hopeless = _drifting(prediction, slowest)
         noise = float(np.sqrt(max(variance, np.square(grains).sum() / 6)))
         return cls(pieces, delay, dimension, theiler, e1, e2, slowest, noise, hopeless, left_out)
 
@@ -329,16 +329,16 @@ def _unpredictable(longest: Values, delay: int, slowest: int, theiler: int, dime
     )
 
 
-def _drifting(told: Prediction, slowest: int) -> str:
+def _drifting(prediction: Prediction, slowest: int) -> str:
     """Why the series cannot be one attractor's, in words; empty where it can."""
     # Neighbours stay neighbours for a while, and count as one.
-    different = told.n_points / (TOGETHER * max(1, slowest))
-    chance = told.by_chance
-    if told.recent - chance < DRIFT * math.sqrt(chance * (1 - chance) / different):
+    different = prediction.n_points / (TOGETHER * max(1, slowest))
+    chance = prediction.by_chance
+    if prediction.recent - chance < DRIFT * math.sqrt(chance * (1 - chance) / different):
         return ""
+    recent = f"{100 * prediction.recent:.0f} % of the neighbours are within a quarter of the record"
     return (
-        f"{100 * told.recent:.0f} % of the neighbours are within a quarter of the record, {100 * chance:.0f} % by "
-        "chance: the series drifts; take the drift off, or give a stationary stretch"
+        f"{recent}, {100 * chance:.0f} % by chance: the series drifts; take the drift off, or give a stationary stretch"
     )
 
 

@@ -17,8 +17,9 @@ from lyapmap.analysis.orbits.trajectory import Trajectory, drift, trajectory
 from lyapmap.analysis.series.delays import choose_delay, decorrelation_time, measured_rows, one_recording
 from lyapmap.analysis.series.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import as_tangent_map, resembles_map
+from lyapmap.core.map import resembles_map
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 

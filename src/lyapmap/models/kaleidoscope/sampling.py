@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import interval, whole
 from lyapmap.core.combinators import noisy
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_tangent_map, dimension
+from lyapmap.core.map import Map, dimension
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report, reporting
