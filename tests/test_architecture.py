@@ -57,7 +57,14 @@ BELOW = {
 STANDS_ON = {"latent_spectral": {"classifier", "gan"}}
 """Papers that build on another one; the rest know nothing of each other."""
 
-TORCH = ["backends/torch/*.py", "models/*/*.py", "training/*.py", "files/*.py", "cli/training_run.py"]
+TORCH = [
+    "backends/torch/*.py",
+    "models/*/*.py",
+    "training/*.py",
+    "files/*.py",
+    "cli/training_run.py",
+    "cli/training.py",
+]
 KERAS = ["backends/keras/*.py", "models/*/keras_*.py", "training/keras_*.py", "files/keras_*.py"]
 COMMANDS = ["models/*/commands.py", "models/*/commands/*.py"]
 """A paper's commands lie in its folder and stand at the top, beside `cli`; nothing of the paper imports them."""
@@ -73,6 +80,7 @@ FRAMEWORKS = {
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
     "typer": ["cli/*.py", *COMMANDS],
+    "cyclopts": ["cli/root.py", "cli/command.py"],
 }
 """Files that may import a framework."""
 AT_THE_TOP = {
@@ -95,9 +103,7 @@ DOORS = {
     "files/papers.py": {"models"},  # what the papers say of themselves
 }
 """Files that look upwards, by name and late, and at what."""
-CIRCLES_YET = [
-    ("lyapmap.cli.common", "lyapmap.cli.source"),
-]
+CIRCLES_YET: list[tuple[str, ...]] = []
 """Circles that have to be opened."""
 
 
