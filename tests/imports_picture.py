@@ -26,7 +26,7 @@ PLACES = {
     "core": (2.0, 1, "the contract"),
 }
 """Column and floor of each room, and what it holds in a word."""
-AROUND = {("cli", "systems"), ("models", "data"), ("data", "core")}
+AROUND = {("cli", "systems"), ("models", "data"), ("files", "data"), ("data", "core")}
 """Arrows that go around the rooms between: along the upper room's floor and down, or down and along the lower one's."""
 
 COLUMN, STOREY, LEFT, TOP = 104, 68, 74, 66
@@ -68,7 +68,7 @@ def line(start: str, end: str) -> str:
     """The way of an arrow."""
     (x0, y0), (x1, y1) = middle(start), middle(end)
     side = 1 if x1 > x0 else -1
-    if (start, end) in AROUND and y1 - y0 > STOREY and PLACES[end][1] > 1:
+    if (start, end) in AROUND and y1 - y0 >= STOREY and PLACES[end][1] > 1:
         return f"M{x0 + side * WIDTH / 2:g} {y0:g}H{x1:g}V{y1 - HEIGHT / 2 - 7:g}"
     if (start, end) in AROUND:
         return f"M{x0:g} {y0 + HEIGHT / 2:g}V{y1:g}H{x1 - side * (WIDTH / 2 + 7):g}"

@@ -190,7 +190,7 @@ def faults(root: Path) -> Iterator[str]:
         if package != "cli":
             yield from (f"{where}:{line}: prints" for line in _prints(ast.parse(text)))
     for folder in sorted({path.parent for path in root.rglob("*.py")}):
-        where, files = folder.relative_to(root).as_posix(), len(list(folder.glob("*.py")))
+        where, files = folder.relative_to(root).as_posix(), len(list(folder.glob("[!_]*.py")))
         if files > MOST_FILES and where not in MANY_FILES:
             yield f"{where}: {files} files, more than a glance takes in"
     yield from (f"{' <-> '.join(circle)}: a circle" for circle in circles(root))
