@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.core import workers
+from lyapmap.core import propagate as workers
 from lyapmap.core.ops import NumpyOps
 from lyapmap.core.propagate import propagate, random_frame
 
