@@ -47,6 +47,8 @@ PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distr
 
 PROVIDED = {"progress", "throw", "seed", "device"}
 """Parameters of analyses that each command provides itself."""
+LAST = {"device", "threads", "seed"}
+"""Options that stand after the others of a command."""
 ARGUMENTS = {"subject"}
 """Fields of shared options that are given by their place."""
 SHORT = {"n_steps": "-n", "n_exponents": "-k", "n_vectors": "-k", "trajectories": "-b", "parameter": "-p"}
@@ -283,6 +285,7 @@ class Command:
     def options(self) -> list[Option]:
         """All options, in the order in which help shows them."""
         own = [option for place in (self._own(), *self.calls) for option in self._read(place)]
+        own.sort(key=lambda option: option.key in LAST)
         if self.out is not False:
             own += self._read("lyapmap.cli.options:Output", out=self.out)
         own += [*self.further()]
@@ -371,7 +374,7 @@ class Command:
             read = Numbers(kind, "|".join((letters, *words)), words)
             metavar = metavar or read.metavar
             words = ()
-        elif "Path" in parts:
+        elif "Path" in parts and "str" not in parts:
             read, metavar = Path, metavar or "FILE"
         else:
             read = Path if "list[Path]" in parts else str
