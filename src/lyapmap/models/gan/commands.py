@@ -141,7 +141,7 @@ def train_gran(run: Run, about: TrainingRun, choice: ImageChoice, *, preset: str
         return _train(run, about, GranConfig(height, colours, usual_kernels(height, width), **options), images, workers)
     own = run.given & {"width", "latent"}
     if own:
-        raise LyapmapError(f"--{min(own)}: the preset {preset} has its own")
+        raise LyapmapError(f"--{max(own)}: the preset {preset} has its own")
     del options["latent"]
     config = published(preset, **options)
     workers = training.begin(run, about)
