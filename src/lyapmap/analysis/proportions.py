@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST_BATCHES = 8
-"""Below, the spread of batch means says too little, and independence is assumed."""
+"""Below, the spread of batch means is known to worse than 27 %, and independence is assumed."""
 
 
 def wilson(p: Any, n: Any, level: float) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 
 USUAL_METHODS = ("gride", "twonn", "mle")
+"""Three that take their answer from different neighbours: agreement means something."""
 
 
 @dataclass(frozen=True, kw_only=True)

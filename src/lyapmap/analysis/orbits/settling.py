@@ -95,6 +95,7 @@ class Settling(Result):
 __all__ = ["Settling", "settling"]
 
 QUANTILES = (0.1, 0.5, 0.9)
+"""Of the lengths of a step over trajectories: the bulk, without the first and the last to settle."""
 BLOCK = 2_000_000
 """Entries of differences between end states held at once."""
 
