@@ -22,6 +22,7 @@ def wilson(p: Any, n: Any, level: float) -> NDArray[np.float64]:
     n : array
         Independent trials that each stands on; NaN limits where it is 0.
     level : float
+        Probability with which the limits shall hold the true proportion.
 
     Returns
     -------
@@ -49,6 +50,7 @@ def variance_of_mean(series: list[NDArray[np.float64]]) -> tuple[float, float]:
     Parameters
     ----------
     series : list of (m,)
+        Values in the order of time, one array for each trajectory.
 
     Returns
     -------

@@ -246,6 +246,7 @@ def finite_time_exponents(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network.
     x0 : (n,), (b, n), state_shape, (b, *state_shape), or Grid
         Initial states, or those of `lyapmap.grid`, whose result is drawn as an image.
     n_steps : int

@@ -77,6 +77,7 @@ def find_line(curves: Values, groups: NDArray[np.int64], *, low: float, high: fl
     Parameters
     ----------
     curves : (b, t)
+        Log distance of each pair at each step.
     groups : (b,) int
         Curves with the same number are copies of each other and count as one.
     low, high : float

@@ -126,6 +126,7 @@ def settling(
     x0 : (b, n), (b, *state_shape) or one state
         Initial states; what is said of basins is said of the distribution that they are drawn from.
     n_steps : int
+        Steps that trajectories have to come to rest.
     longest_period : int
         Longest cycle that is looked for, for as many further steps.
     tolerance : float, optional
