@@ -25,6 +25,7 @@ import numpy as np
 from lyapmap.core.errors import LyapmapError, RunError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.plain import plain, restored
+from lyapmap.core.writing import written_whole
 
 
 class Status(StrEnum):
@@ -215,16 +216,16 @@ class Result:
     def save(self, path: str | Path) -> Path:
         """Write to `.nc` (everything, opens in xarray), `.npz` (everything) or `.json`."""
         path = Path(path)
-        if path.suffix == ".nc":
-            self.to_xarray().to_netcdf(path, engine="h5netcdf")
-        elif path.suffix == ".npz":
-            dataset = self.to_xarray()
-            arrays = {name: getattr(self, name) for name in self.DIMS}
-            np.savez_compressed(path, attributes=json.dumps(dataset.attrs), **arrays)
-        elif path.suffix == ".json":
-            path.write_text(self.to_json() + "\n")
-        else:
+        if path.suffix not in (".nc", ".npz", ".json"):
             raise LyapmapError(f"path: expected a file that ends in .nc, .npz or .json, got {path.name!r}")
+        with written_whole(path) as beside:
+            if path.suffix == ".nc":
+                self.to_xarray().to_netcdf(beside, engine="h5netcdf")
+            elif path.suffix == ".npz":
+                arrays = {name: getattr(self, name) for name in self.DIMS}
+                np.savez_compressed(beside, attributes=json.dumps(self.to_xarray().attrs), **arrays)
+            else:
+                beside.write_text(self.to_json() + "\n", encoding="utf-8")
         return path
 
     @classmethod

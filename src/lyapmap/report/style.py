@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyapmap.core.plain import with_error as with_error
+from lyapmap.core.writing import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +51,13 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_figure(figure: Figure, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> Path:
+    """Write a figure, whole or not at all."""
+    with written_whole(path) as beside:
+        figure.savefig(beside, dpi=dpi)
+    return Path(path)
 
 
 def dress(axes: Axes, *, title: str, x: str, y: str) -> None:

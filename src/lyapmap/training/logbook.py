@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from lyapmap.core.errors import MissingExtraError
+from lyapmap.core.writing import write_text
 from lyapmap.training.exponents import scalars
 
 LOG = "log.jsonl"
@@ -42,8 +43,7 @@ class Logbook:
     def restart(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Hold these entries and no others: those after a checkpoint are trained, and logged, again."""
         if history:
-            with self._path.open("w") as file:
-                file.writelines(json.dumps(entry) + "\n" for entry in history)
+            write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in history))
         else:
             self._path.unlink(missing_ok=True)
         if self._wanted:

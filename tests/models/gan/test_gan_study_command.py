@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import gan_samples
-from lyapmap.cli import app
+from command_line import invoke
 
 SIZES = ("--samples", 20, "--real", 30, "--battle-samples", 20)
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["study", "gan", *map(str, arguments)])
+    return invoke(["study", "gan", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +42,7 @@ def test_it_measures_and_lets_them_battle(models, tmp_path):
     ("arguments", "words"),
     [
         (("--only", "nothing"), "there is no stage 'nothing'; expected some of quality"),
-        (("--protocol", "slow"), "protocol: expected quick or full, got 'slow'"),
+        (("--protocol", "slow"), "--protocol: expected quick or full, got 'slow'"),
         (("--canvas-more", "a"), "--canvas-more: expected whole numbers separated by commas"),
         (("gran-nothing",), "neither a file nor one of"),
         (("--samples", "2"), "samples: expected at least 10"),

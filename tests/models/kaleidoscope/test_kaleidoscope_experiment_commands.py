@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from lyapmap.cli import app
+from command_line import invoke
 from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners
 from lyapmap.models.kaleidoscope.line import KaleidoscopeLine, LineSetting, kaleidoscope_line
 
@@ -18,7 +17,7 @@ DEPTH = ["depth", "--points", "-0.5", "--depths", "1,2", "--widths", "8", "--see
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["kaleidoscope", *arguments], catch_exceptions=False)
+    return invoke(["kaleidoscope", *arguments])
 
 
 @pytest.mark.parametrize(

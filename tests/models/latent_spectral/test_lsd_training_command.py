@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from lyapmap.cli import app
+from command_line import run
 
 SMALL = [
     "train", "lsd", "--data", "digits", "--classes", "0,1", "--width", "0.1", "--latent", "4", "--batch-size", "20",
     "--average", "0.9", "--gan-epochs", "1", "--classifier-epochs", "4", "--encoder-epochs", "1",
 ]  # fmt: skip
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 def test_train_and_go_on(tmp_path):
@@ -43,11 +38,11 @@ def test_train_and_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--reconstruction", "l1"], "kind: expected one of hinge, squared"),
+        (["--reconstruction", "l1"], "--reconstruction: expected hinge or squared"),
         (["--latent", "1"], "latent"),
-        (["--image-size", "9"], "image_size: expected a multiple of 4"),
-        (["--classes", "0"], "classes: expected 2 to 10"),
-        (["--vectors", "1"], "n_vectors: expected at least 2"),
+        (["--image-size", "9"], "--image-size: expected a multiple of 4"),
+        (["--classes", "0"], "--classes: expected 2 to 10"),
+        (["--vectors", "1"], "--vectors: expected at least 2"),
         (["--gan", "cycle-digits-012"], "is a cycle model, expected a dcgan or gran"),
         (["--classifier", "unknown"], "classifier: expected classifier-"),
     ],

@@ -10,15 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.dimension.estimators import USUAL_K
 from lyapmap.analysis.dimension.intrinsic import (
-    ENOUGH_POINTS,
     METHODS,
     DimensionEstimate,
     intrinsic_dimension,
     point_rows,
 )
-from lyapmap.analysis.neighbors.graph import Graph, drop_duplicates, neighbor_graph
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
@@ -136,8 +133,7 @@ def compare_dimensions(
         for name, points in sets.items():
             rows, remarks = point_rows(points, name)
             words += [f"{name}: {remark}" for remark in remarks]
-            graph = _graph(rows, wanted, approximate, run.seed, progress)
-            of_sets[name] = [intrinsic_dimension(rows, method=m, graph=graph, **options) for m in wanted]
+            of_sets[name] = list(intrinsic_dimension(rows, method=wanted, **options).values())
             words += _messages(name, of_sets[name])
     failed = any(e.failed for estimates in of_sets.values() for e in estimates)
 
@@ -179,16 +175,3 @@ def _messages(name: str, estimates: list[DimensionEstimate]) -> list[str]:
         which = name if len(methods) == len(estimates) else f"{name}, {' and '.join(methods)}"
         words.append(f"{which}: {part}")
     return words
-
-
-def _graph(
-    points: NDArray[np.float64], methods: tuple[str, ...], approximate: bool, seed: int, progress: bool | Report
-) -> Graph | None:
-    """One graph with as many neighbours as the greediest method wants; None where there is nothing to share."""
-    largest = max((USUAL_K[m] for m in methods if m in USUAL_K), default=0)
-    if not largest:
-        return None
-    rows, _ = drop_duplicates(points)
-    if len(rows) < ENOUGH_POINTS:
-        return None
-    return neighbor_graph(rows, min(largest, len(rows) - 1), approximate=approximate, seed=seed, progress=progress)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.neighbors.graph import first_appearances
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.ops import Array
-from lyapmap.core.tiles import SMALLEST, TileOps
+from lyapmap.core.ops import SMALLEST, Array, TileOps
 
 KEPT_NEIGHBORS = 2**22
 """Up to this many the neighbours of all points are gathered at once, from half of the tiles."""
@@ -219,7 +219,7 @@ class Cloud:
         self.sample_shape = tuple(int(size) for size in array.shape[1:])
         array = array.reshape(self.n, -1)
         self.ops, self.name = ops, name
-        first, self.inverse = _different(array, ops, name)
+        first, self.inverse = first_appearances(_finite_rows(array, ops, name))
         self.points = array if len(first) == self.n else ops.take(array, first)
         self.weights = np.bincount(self.inverse).astype(np.float64)
         self.frame = self._own_frame()
@@ -296,35 +296,16 @@ def _power_below(length: float) -> float:
     return 1.0 if length == 0 else float(2.0 ** -np.clip(np.ceil(np.log2(length)), -1000, 1000))
 
 
-def _different(array: Array, ops: TileOps, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that first bring each point, and for each row the number of its point.
-
-    By hashes of the bytes: sorting whole rows would take their memory once more.
-    """
+def _finite_rows(array: Array, ops: TileOps, name: str) -> Iterator[NDArray[np.float64]]:
+    """The samples a few at a time, so that they do not take their memory once more."""
     n, d = (int(size) for size in array.shape)
-    known: dict[bytes, int] = {}
-    first: list[int] = []
-    inverse = np.empty(n, np.int64)
     step = max(1, CHUNK_VALUES // d)
     for start in range(0, n, step):
-        rows = ops.to_numpy(array, start, min(start + step, n)) + 0.0  # -0.0 is 0.0
+        rows = ops.to_numpy(array, start, min(start + step, n)).astype(np.float64, copy=False)
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
             raise LyapmapError(f"{name}: sample {start + int(finite.argmin())} is not finite")
-        for i, row in enumerate(rows, start):
-            key = _digest(row)
-            place = known.setdefault(key, len(first))
-            if place == len(first):
-                first.append(i)
-            inverse[i] = place
-    return np.array(first, np.int64), inverse
-
-
-def _digest(row: NDArray[Any]) -> bytes:
-    from hashlib import blake2b
-
-    raw = row.tobytes()
-    return raw if len(raw) <= 32 else blake2b(raw, digest_size=16).digest()
+        yield rows
 
 
 def rounded_up(limit: NDArray[np.float64]) -> NDArray[np.float32]:

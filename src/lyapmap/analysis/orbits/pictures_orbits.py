@@ -135,8 +135,7 @@ def save_trajectory(result: Trajectory, path: str | Path) -> Path:
         first = int(result.settings.get("transient", 0))
         steps = range(first, first + images.shape[1], every)
         return save_film_strip(path, images[:, ::every], steps=steps, columns=STRIP_COLUMNS)
-    draw_trajectory(result).savefig(path, dpi=style.DOTS_PER_INCH)
-    return path
+    return style.save_figure(draw_trajectory(result), path)
 
 
 def draw_trajectory(result: Trajectory) -> Figure:

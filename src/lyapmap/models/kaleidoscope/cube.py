@@ -162,8 +162,10 @@ def kaleidoscope_plane(
         The paper's two by default.
     loss : float
         That a fit has to reach.
-    fit_steps, tries : int
-        Most steps of Adam for one set of initial weights, and most of those.
+    fit_steps : int
+        Most steps of Adam for one set of initial weights.
+    tries : int
+        Most sets of initial weights for one network.
     n_grid : int
         Places along either axis, also as starts.
     n_steps : int
@@ -342,8 +344,10 @@ def kaleidoscope_corners(
         Numbers of points learned.
     n_seeds : int
         Networks for each, with points and initial weights of their own.
-    depth, width : int
-        Hidden layers, and units of each.
+    depth : int
+        Hidden layers.
+    width : int
+        Units of each.
     loss : float
         At which a network is done; many points cannot be learned that well.
     fit_steps : int

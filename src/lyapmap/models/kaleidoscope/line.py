@@ -175,8 +175,10 @@ def kaleidoscope_line(
         The paper's four by default.
     loss : float
         That a fit has to reach.
-    fit_steps, tries : int
-        Most steps of Adam for one set of initial weights, and most of those.
+    fit_steps : int
+        Most steps of Adam for one set of initial weights.
+    tries : int
+        Most sets of initial weights for one network.
     n_grid : int
         Places over the whole range of the output, also as starts.
     n_steps : int
@@ -385,13 +387,20 @@ def kaleidoscope_depth(
     ----------
     points : sequence of float
         Within the range of the output.
-    depths, widths : sequences of int
-        Hidden layers, and units of each.
+    depths : sequence of int
+        Hidden layers.
+    widths : sequence of int
+        Units of each.
     output : "tanh" or "sigmoid"
+        For points in [-1, 1] or in [0, 1].
     n_seeds : int
         Networks of each size.
-    loss, fit_steps, tries
-        As of `kaleidoscope_line`; a network that does not reach the loss is left out.
+    loss : float
+        That a fit has to reach; a network that misses it is left out.
+    fit_steps : int
+        Most steps of Adam for one set of initial weights.
+    tries : int
+        Most sets of initial weights for one network.
     n_grid : int
         Places over the range, also as starts.
     n_steps : int

@@ -147,8 +147,10 @@ def sample(
         Applications of the network.
     eps : float
         Half width of uniform noise, standard deviation of normal noise; 0 for none.
-    noise, start : "uniform" or "normal"
-        Of the noise after each step, and of the initial states (see `noise_states`).
+    noise : "uniform" or "normal"
+        Of the noise after each step.
+    start : "uniform" or "normal"
+        Of the noise to start from, see `noise_states`.
     keep : sequence of int, optional
         Steps whose states are wanted; some that grow by about half each time, by default.
     value_range : (float, float), optional
