@@ -226,15 +226,15 @@ def test_the_exponent_that_is_held_is_that_of_the_mean_weights() -> None:
             y = self.factor * x
             return y - torch.round(y.detach())  # its exponent is log(factor) exactly
 
-    made = recipe(terms=ExtraTerms(exponent=0.1, average=0.9))
+    made = recipe(terms=ExtraTerms(exponent=0.1, exponent_weight=3.0, average=0.9))
     assert made._exponent is not None
     assert made._mean is not None
     made.model.G = Scaling()  # type: ignore[assignment]
     made._mean.module = Scaling()
     adam = torch.optim.Adam(made.model.G.parameters(), 2e-3)
     for step in range(600):
-        adam.zero_grad()
-        made._exponent_loss(made._exponent).backward()
+        made.model.G.factor.grad = torch.zeros(())
+        made._hold_exponent(made._exponent)
         adam.step()
         with torch.no_grad():  # a mean that lags, and lies lower by a constant
             target = made.model.G.factor - 0.05
@@ -251,6 +251,22 @@ def test_the_learning_rate_falls_and_resumes_in_the_middle(tmp_path: Path) -> No
     same(everything(parts), everything(whole))
     groups = parts.training["state"]["recipe"]["adam_generators"]["param_groups"]
     assert groups[0]["lr"] == pytest.approx(2e-4 / 4)
+
+
+def test_the_pull_on_the_exponent_does_not_fall_with_the_learning_rate() -> None:
+    made = recipe(epochs=4, decay_epochs=3, terms=ExtraTerms(exponent=0.5, exponent_weight=30.0))
+    assert made._exponent is not None
+    kept = made._exponent.state()
+    pulls = []
+    for epoch in (0, 3):
+        made.start_epoch(epoch)
+        made._exponent.load_state(kept)
+        for parameter in made.model.G.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        made._hold_exponent(made._exponent)
+        pulls.append(made.settings.rate(epoch) * made.model.G.up3.weight.grad.norm().item())  # type: ignore[union-attr]
+    assert pulls[0] > 0
+    assert pulls[1] == pytest.approx(pulls[0])
 
 
 def test_other_epochs_are_another_run_where_the_rate_depends_on_them(tmp_path: Path) -> None:

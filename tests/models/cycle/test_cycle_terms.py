@@ -208,25 +208,3 @@ def test_wrong_wishes_are_named(wrong, named):
 def test_only_what_differs_from_the_paper_is_recorded():
     assert ExtraTerms().to_dict() == {}
     assert ExtraTerms(unroll=3, average=0.99).to_dict() == {"unroll": 3, "average": 0.99}
-
-
-def test_watching_a_network_gives_the_exponent_without_a_gradient():
-    network, states = Scaled(1.3), torch.tanh(drawn(40, 1, 4, 4))
-    term, watched = ExponentTerm(states, 0.1), ExponentTerm(states, 0.1)
-    for _ in range(5):
-        term.loss(network)
-        seen = watched.watch(network)
-    assert seen == term.exponent
-    assert network.factor.grad is None
-
-
-def test_a_shift_moves_the_value_that_the_network_itself_gets():
-    network, states = Wrapped(1.9), 0.5 * torch.tanh(drawn(32, 1, 4, 4))
-    term, adam = ExponentTerm(states, 0.3), torch.optim.Adam(network.parameters(), 1e-2)
-    for step in range(240):
-        adam.zero_grad()
-        term.loss(network, shift=-0.1).backward()
-        adam.step()
-        if step == 180:
-            adam.param_groups[0]["lr"] = 1e-3
-    assert math.log(network.factor.item()) == pytest.approx(0.4, abs=0.01)

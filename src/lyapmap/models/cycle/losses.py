@@ -27,8 +27,6 @@ RENEWAL = 8
 """Steps after which the oldest of them starts anew from the data: transients count for little."""
 MEMORY = 0.8
 """Weight of the past in the running mean of the growth; a longer one lags, and the training overshoots."""
-GAP_MEMORY = 0.98
-"""Weight of the past in the running mean of what the exponent of the mean weights lies above that of the weights."""
 
 
 @dataclass(frozen=True)
@@ -242,28 +240,8 @@ class ExponentTerm:
         self._mean = target
         self._steps = 0
 
-    @property
-    def exponent(self) -> float:
-        """The largest exponent of late, nats per step."""
-        return self._mean
-
-    def loss(self, network: nn.Module, *, shift: float = 0.0) -> Tensor:
-        """Its gradient is that of the squared error; its value too, once the mean has settled.
-
-        `shift` is what the exponent that is to have the value lies above the network's.
-        """
-        growth = self._advance(network)
-        error = self._mean + shift - self._target
-        return error**2 + 2 * error * (growth - growth.detach())
-
-    @torch.no_grad()
-    def watch(self, network: nn.Module) -> float:
-        """The exponent of a network of late, one step later; without a gradient."""
-        self._advance(network)
-        return self._mean
-
-    def _advance(self, network: nn.Module) -> Tensor:
-        """One step of all states and tangents; the mean logarithm of the growth."""
+    def loss(self, network: nn.Module) -> Tensor:
+        """Its gradient is that of the squared error; its value too, once the mean has settled."""
         was_training = network.training
         network.eval()
         # The exponent is that of the network as it will be iterated, in full precision.
@@ -272,13 +250,14 @@ class ExponentTerm:
         network.train(was_training)
         growth = moved.flatten(1).norm(dim=1).clamp_min(torch.finfo(moved.dtype).tiny).log().mean()
         self._mean = MEMORY * self._mean + (1 - MEMORY) * growth.item()
+        error = self._mean - self._target
         with torch.no_grad():
             self._x, self._v = image.detach().clone(), _unit(moved.detach())
             turn, due = divmod(self._steps, RENEWAL)
             if due == 0:
                 self._x[turn % TANGENTS] = self._starts[turn % len(self._starts)]
         self._steps += 1
-        return growth
+        return error**2 + 2 * error * (growth - growth.detach())
 
     def state(self) -> dict[str, Any]:
         """What resuming needs."""

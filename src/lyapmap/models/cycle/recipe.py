@@ -18,7 +18,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.models.cycle.losses import GAP_MEMORY, ExponentTerm, ExtraTerms, ReplayPool, iterate_losses, unrolled
+from lyapmap.models.cycle.losses import ExponentTerm, ExtraTerms, ReplayPool, iterate_losses, unrolled
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
 from lyapmap.models.cycle.subject import checked_classes, held_out
 from lyapmap.training.distributed import OneProcess, Workers
@@ -213,12 +213,9 @@ class CycleRecipe:
         self._record |= settings.to_dict() | {"seed": int(seed)}
         terms = settings.terms
         self._exponent: ExponentTerm | None = None
-        self._mean_exponent: ExponentTerm | None = None
-        self._gap = 0.0
+        self._pull = 1.0
         if terms.exponent is not None:
             self._exponent = ExponentTerm(self._sample_states.to(device), terms.exponent)
-            if terms.average:
-                self._mean_exponent = ExponentTerm(self._sample_states.to(device), terms.exponent)
         self._pool: ReplayPool | None = None
         if terms.replay:
             self._pool = ReplayPool(self._images, size=POOL_BATCHES * batch_size, renewal=terms.renewal)
@@ -258,9 +255,11 @@ class CycleRecipe:
         self._record["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
 
     def start_epoch(self, epoch: int) -> None:
+        rate = self.settings.rate(epoch)
+        self._pull = self.settings.learning_rate / rate if rate else 1.0
         for adam in (self._adam_generators, self._adam_discriminators):
             for group in adam.param_groups:
-                group["lr"] = self.settings.rate(epoch)
+                group["lr"] = rate
         rng = np.random.default_rng([self._seed, epoch])
         used = self.steps_per_epoch * self.rows_per_step
         self._order = [torch.from_numpy(rng.permutation(len(images))[:used]) for images in self._images]
@@ -289,11 +288,11 @@ class CycleRecipe:
                 total = total + terms.replay_cycle * cycle_weight * model.cycle_loss(states, steps[-1])
         more = iterate_losses(model, batch, steps, terms, self._workers.gathered)
         total = total + more.get("iterates", 0.0) + terms.diversity * more.get("diversity", 0.0)
-        if self._exponent is not None:
-            more["exponent"] = self._exponent_loss(self._exponent)
-            total = total + terms.exponent_weight * more["exponent"]
         self._adam_generators.zero_grad()
         total.backward()
+        if self._exponent is not None:
+            more["exponent"] = self._hold_exponent(self._exponent)
+            total = total + terms.exponent_weight * more["exponent"]
         self._workers.average_gradients(self._adam_generators)
         self._adam_generators.step()
         if self._mean is not None:
@@ -309,18 +308,21 @@ class CycleRecipe:
         losses |= more | {"total": total, "D": judged.sum()}
         return {name: loss.item() for name, loss in losses.items()}
 
-    def _exponent_loss(self, term: ExponentTerm) -> Tensor:
-        """The squared error of the exponent of the network that is saved, with a gradient for G.
+    def _hold_exponent(self, term: ExponentTerm) -> Tensor:
+        """Add the gradient of the squared error of the exponent of the network that is saved; the error.
 
-        A mean of the weights has another exponent than the weights of the moment, mostly a smaller one. Its own error
-        would come late, and the weights swing around what the mean is to have: by up to 0.2 with the lag of 100 steps.
-        So the error is that of the weights, shifted by a slow mean of the difference.
+        A mean of weights has another exponent than the weights of the moment, mostly a smaller one. So its own error is
+        what counts, and the weights, which the mean follows, take its gradient. Where the learning rate falls, the
+        weight rises: the pull on the exponent stays as strong, and as slow beside the lag of the mean, while the
+        other losses lose theirs.
         """
-        if self._mean is None or self._mean_exponent is None:
-            return term.loss(self.model.G)
-        gap = self._mean_exponent.watch(self._mean.module) - term.exponent
-        self._gap = GAP_MEMORY * self._gap + (1 - GAP_MEMORY) * gap
-        return term.loss(self.model.G, shift=self._gap)
+        loss = term.loss(self.generator)
+        gradients = torch.autograd.grad(loss, list(self.generator.parameters()))
+        weight = self.settings.terms.exponent_weight * self._pull
+        for parameter, gradient in zip(self.model.G.parameters(), gradients, strict=True):
+            assert parameter.grad is not None
+            parameter.grad.add_(gradient, alpha=weight)
+        return loss.detach()
 
     @property
     def generator(self) -> nn.Module:
@@ -333,8 +335,6 @@ class CycleRecipe:
             "adam_generators": self._adam_generators.state_dict(),
             "adam_discriminators": self._adam_discriminators.state_dict(),
             "exponent": None if self._exponent is None else self._exponent.state(),
-            "mean_exponent": None if self._mean_exponent is None else self._mean_exponent.state(),
-            "gap": self._gap,
             "mean": None if self._mean is None else self._mean.module.state_dict(),
             "pool": None if self._pool is None else self._pool.state(),
         }
@@ -345,10 +345,6 @@ class CycleRecipe:
         self._adam_discriminators.load_state_dict(state["adam_discriminators"])
         if self._exponent is not None:
             self._exponent.load_state(state["exponent"])
-        # Runs of earlier versions held the exponent of the weights alone.
-        if self._mean_exponent is not None and state.get("mean_exponent") is not None:
-            self._mean_exponent.load_state(state["mean_exponent"])
-            self._gap = float(state["gap"])
         if self._mean is not None:
             self._load_mean(state["mean"])
         if self._pool is not None:
