@@ -61,19 +61,25 @@ def halve(x):
     return x / 2
 """,
     "commands.py": '''
-import typer
-
-EPILOG = "Nothing to see."
+from lyapmap.cli.command import Run, command
 
 
-def halving() -> None:
-    """Train what halves."""
+@command(examples="lyapmap train halving")
+def halving(run: Run, *, factor: float = 0.5) -> int:
+    """Train what halves.
+
+    Parameters
+    ----------
+    factor : X
+        By which it multiplies.
+    """
     from lyapmap.files.checkpoint import Checkpoint, save
     from lyapmap.models.tiny.network import Halving, HalvingConfig
     import torch
 
     config = HalvingConfig()
     save(Checkpoint("halving", config.to_dict(), Halving(config).state_dict(), torch.ones(4, 2), {}), "halving.pt")
+    return 0
 ''',
 }
 
@@ -135,9 +141,9 @@ def test_all_that_a_paper_says_is_there(paper: str) -> None:
         for text in filter(None, (network.module, network.config)):
             assert papers.loaded(paper, text) is not None
     for name, file in [*own.train.items(), *own.study.items(), *own.commands.items(), *own.group_commands.items()]:
-        module = import_module(papers.place(paper, file))
-        assert callable(getattr(module, name.replace("-", "_")))
-        assert module.EPILOG
+        module, _, function = papers.place(paper, file).partition(":")
+        command = getattr(import_module(module), function or name.replace("-", "_"))
+        assert getattr(command, "command", None) is None or command.command.examples
     for names in own.names.values():
         for name, file in names.items():
             assert getattr(import_module(papers.place(paper, file)), name) is not None

@@ -13,16 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.bare_cell import RecurrentCell
+from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayLibrary, ArrayOps
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback")
 """Operations whose values move in steps, or whose inside is not seen; those that give whole numbers do too."""
 LIVE_ARRAYS = 8
 """Arrays of the largest size that are alive at once while tangents pass through, about."""
+
+LIBRARY = ArrayLibrary(jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda array, like: jnp.asarray(array))
 
 
 class JaxOps(ArrayOps):

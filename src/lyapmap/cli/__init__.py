@@ -1,4 +1,4 @@
-"""The command line: one file per command; each parses, loads, calls, prints and saves."""
+"""The command line: one file per subject; commands take their options from the functions that they call."""
 
 from __future__ import annotations
 

@@ -7,10 +7,11 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lyapmap.core.errors import LyapmapError
+from lyapmap.core.errors import LyapmapError, ShapeError
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -21,9 +22,8 @@ def whole(name: str, value: Any, least: int) -> int:
     >>> whole("n_steps", 1e3, 1)
     1000
     """
-    found = int(value) if isinstance(value, float) and value.is_integer() else value
     try:
-        number = operator.index(found)
+        number = operator.index(int(value) if isinstance(value, float) and value.is_integer() else value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
@@ -83,6 +83,38 @@ def interval(name: str, value: Any) -> tuple[float, float]:
     if not low < high:
         raise LyapmapError(f"{name}: expected (low, high) with low < high, got {value!r}")
     return low, high
+
+
+def box(name: str, value: Any, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The corners (n,) of a box (low, high), given as numbers or arrays."""
+    import numpy as np  # not above: `lyapmap --help` reads this file
+
+    expected = f"{name}: expected (low, high), numbers or arrays ({n},)"
+    try:
+        low, high = (np.asarray(bound, np.float64) for bound in value)
+    except (TypeError, ValueError):
+        raise LyapmapError(f"{expected}, got {value!r}") from None
+    for bound in (low, high):
+        if bound.shape not in ((), (1,), (n,)):
+            raise ShapeError(f"{expected}, got shape {bound.shape}")
+    low, high = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise LyapmapError(f"{name}: expected finite low < high, got {low.tolist()} and {high.tolist()}")
+    return low, high
+
+
+def steps_between(name: str, value: Any, last_step: int | None, *, least: int = 1) -> tuple[int, int]:
+    """(first, last) step of a window, `least` steps apart at least, and none beyond `last_step`."""
+    try:
+        first, last = value
+    except (TypeError, ValueError):
+        raise LyapmapError(f"{name}: expected (first, last) step, got {value!r}") from None
+    first, last = whole(name, first, 0), whole(name, last, 0)
+    if last - first < least:
+        raise LyapmapError(f"{name}: expected (first, last) with last >= first + {least}, got {value!r}")
+    if last_step is not None and last > last_step:
+        raise LyapmapError(f"{name}: expected steps from 0 to n_steps = {last_step}, got {(first, last)}")
+    return first, last
 
 
 def seeded(seed: Any) -> tuple[int, np.random.Generator]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.combinators import ComposedMap, compose
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Blocks, Map, Recording, TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import Blocks, Map, Recording, SameTangents, StepMap, TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.wrapped import SameTangents, StepMap
 
 JITTER = 0.02
 """How far a step may be from a whole number of the usual ones: clocks round and tremble."""

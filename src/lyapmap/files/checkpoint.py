@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 
 from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.errors import CheckpointError
+from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
 from lyapmap.files.model import Saved
 
@@ -89,9 +89,8 @@ def _plain_part(value: Any) -> Any:
 def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Path:
     """Write a checkpoint; the suffix (`.pt` or `.safetensors`) chooses the format.
 
-    The file appears whole or not at all: it is written beside its place and moved there. With
-    `half`, weights and sample states are rounded to half precision and the state from which a
-    training run resumes is left out; `load` widens them to float32.
+    The file appears whole or not at all. With `half`, weights and sample states are rounded to half precision, and the
+    state from which a training run resumes is left out; `load` widens them to float32.
 
     Raises
     ------
@@ -106,8 +105,7 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
         checkpoint = halved(checkpoint)
     content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as beside:
         if path.suffix == ".pt":
             torch.save(content, beside)
         else:
@@ -116,9 +114,6 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
             tensors: dict[str, Tensor] = {}
             header = {key: json.dumps(_without_tensors(content[key], key, tensors)) for key in _KEYS}
             save_file(tensors, beside, metadata=header)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import channels_last, image_shape
+from lyapmap.core.writing import written_whole
+from lyapmap.data import cache_folder
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import papers, zoo
 from lyapmap.files.checkpoint import build_module
@@ -48,7 +50,7 @@ class Features:
     ) -> None:
         self.name, self.fingerprint = name, fingerprint
         self._embed, self._shape, self._device, self._batch_size = embed, state_shape, device, batch_size
-        self._folder = Path(cache) if cache is not None else cache_folder()
+        self._folder = cache_folder("features") if cache is None else Path(cache)
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
         batches = self._images(images).split(self._batch_size)
@@ -71,10 +73,8 @@ class Features:
         found = self(images)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(f".{os.getpid()}.part")
-            with beside.open("wb") as file:
-                np.save(file, found)
-            os.replace(beside, path)
+            with written_whole(path) as beside:
+                np.save(beside, found)
         except OSError:
             pass  # a cache that cannot be written is no error
         return found
@@ -206,16 +206,6 @@ def _vgg16_file() -> Path:
         f"features: 'vgg16' needs weights, and there are none at {' or '.join(map(str, places))}; "
         "give torchvision's vgg16-397923af.pth or Keras's .h5 (weights=..., --weights)"
     )
-
-
-def cache_folder() -> Path:
-    """Where features are kept: LYAPMAP_CACHE, else the platform's cache folder."""
-    given = os.environ.get("LYAPMAP_CACHE")
-    if given:
-        return Path(given) / "features"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("lyapmap") / "features"
 
 
 class Labels:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError
+from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
 from lyapmap.files.model import Saved
 
@@ -97,19 +97,15 @@ def write(
     network: Any, path: Path, *, model: str, config: dict[str, Any], training: dict[str, Any], sample_states: Any
 ) -> Path:
     """Write a `.keras` file with its record and sample states (m, h, w, c); it appears whole or not at all."""
-    beside = path.with_name(f"{path.stem}.part.keras")
     about = {"format": FORMAT, "model": model, "config": config, "training": training}
     states = io.BytesIO()
     np.save(states, np.asarray(sample_states, np.float32))
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with written_whole(path) as beside:
         network.save(beside)
         with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(RECORD, json.dumps(about))
             archive.writestr(SAMPLES, states.getvalue())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.orbits.settling import Settling
+from lyapmap.analysis.proportions import wilson
 from lyapmap.core.errors import LyapmapError
 from lyapmap.study.page import save_study
 from lyapmap.study.protocol import Sizes

@@ -18,10 +18,11 @@ import torch
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.plain import plain
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.training.distributed import OneProcess, Workers
-from lyapmap.training.logbook import Logbook, plain
+from lyapmap.training.logbook import Logbook
 
 
 class Recipe(Protocol):

@@ -1,19 +1,17 @@
 """Public names and their types; read when they are loaded, too (`lyapmap._late`)."""
 
+from lyapmap.analysis.dimension.pictures_dimension import draw_correlation_dimension as draw_correlation_dimension
 from lyapmap.analysis.dimension.pictures_dimension import draw_dimension as draw_dimension
 from lyapmap.analysis.dimension.pictures_dimension import draw_dimension_comparison as draw_dimension_comparison
-from lyapmap.analysis.exponents.pictures_convergence import draw_convergence as draw_convergence
-from lyapmap.analysis.exponents.pictures_covariant import draw_alignment as draw_alignment
-from lyapmap.analysis.exponents.pictures_covariant import draw_covariant as draw_covariant
-from lyapmap.analysis.exponents.pictures_growth import draw_correlation_dimension as draw_correlation_dimension
 from lyapmap.analysis.exponents.pictures_growth import draw_divergence as draw_divergence
 from lyapmap.analysis.exponents.pictures_growth import draw_expansion_entropy as draw_expansion_entropy
-from lyapmap.analysis.exponents.pictures_growth import draw_series_exponent as draw_series_exponent
 from lyapmap.analysis.exponents.pictures_growth import draw_sweep as draw_sweep
-from lyapmap.analysis.exponents.pictures_growth import draw_zero_one as draw_zero_one
-from lyapmap.analysis.exponents.pictures_spectrum import draw_finite_time as draw_finite_time
-from lyapmap.analysis.exponents.pictures_spectrum import draw_singular_values as draw_singular_values
+from lyapmap.analysis.exponents.pictures_spectrum import draw_convergence as draw_convergence
 from lyapmap.analysis.exponents.pictures_spectrum import draw_spectrum as draw_spectrum
+from lyapmap.analysis.exponents.pictures_tangent import draw_alignment as draw_alignment
+from lyapmap.analysis.exponents.pictures_tangent import draw_covariant as draw_covariant
+from lyapmap.analysis.exponents.pictures_tangent import draw_finite_time as draw_finite_time
+from lyapmap.analysis.exponents.pictures_tangent import draw_singular_values as draw_singular_values
 from lyapmap.analysis.manifold.pictures_embedding import draw_embedded_bundle as draw_embedded_bundle
 from lyapmap.analysis.manifold.pictures_embedding import draw_embedding as draw_embedding
 from lyapmap.analysis.manifold.pictures_manifold import draw_manifold as draw_manifold
@@ -28,6 +26,8 @@ from lyapmap.analysis.orbits.pictures_orbits import save_trajectory as save_traj
 from lyapmap.analysis.pictures import draw_battle as draw_battle
 from lyapmap.analysis.pictures import draw_latent_basis as draw_latent_basis
 from lyapmap.analysis.pictures import draw_tournament as draw_tournament
+from lyapmap.analysis.series.pictures_series import draw_series_exponent as draw_series_exponent
+from lyapmap.analysis.series.pictures_series import draw_zero_one as draw_zero_one
 from lyapmap.models.gan.pictures import draw_canvas_dynamics as draw_canvas_dynamics
 from lyapmap.models.gan.pictures import draw_gan_line as draw_gan_line
 from lyapmap.models.gan.pictures import draw_gan_samples as draw_gan_samples

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 import lyapmap as lm
 from lyapmap.analysis.exponents.backward import carried_back
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
-from lyapmap.core.map import TangentMap, as_tangent_map
+from lyapmap.core.map import TangentMap
 from sample_maps import Henon, Linear, henon, torus_map
 
 CAT = np.array([[2.0, 1.0], [1.0, 1.0]])

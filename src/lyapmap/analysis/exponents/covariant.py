@@ -8,7 +8,6 @@ is kept, and a segment is carried forward again when the backward pass comes to 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.backward import carried_back
-from lyapmap.analysis.exponents.ended_orbit import ZERO, growth_rounding
+from lyapmap.analysis.exponents.endings import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, MapError
-from lyapmap.core.map import Map, Recording, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, MapError
+from lyapmap.core.map import Map, Recording, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
-from lyapmap.core.results import Cause, Result, Status, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
@@ -301,7 +301,7 @@ class CovariantVectors(Result):
         "angles": ("trajectory", "sample"),
         "backward_residual": ("exponent",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_covariant.draw_covariant"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
         Status.UNRESOLVED: "use float64, or ask for fewer vectors",
@@ -418,9 +418,7 @@ def covariant_vectors(
         "n_steps": whole("n_steps", n_steps, 1),
         "n_vectors": k,
         "transient": whole("transient", transient, 0),
-        "backward_transient": None
-        if backward_transient is None
-        else whole("backward_transient", backward_transient, 0),
+        "backward_transient": given(whole, "backward_transient", backward_transient, 0),
         "split": split,
         "sample_every": whole("sample_every", sample_every, 1),
         "n_trajectories": int(x.shape[0]),
@@ -433,69 +431,55 @@ def covariant_vectors(
     if keep_frames:
         # Progress is told after every segment, which compiled code is through with in no time.
         settings["checkpoint_every"] = COMPILED_SEGMENTS * usual if tangent_map.compiled else usual
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
-    run = CovariantRun(tangent_map, x, settings | {"keep_frames": keep_frames}, rng)
-    with reporting(progress, "covariant vectors") as report:
-        try:
-            run.forward(report)
-            if not run.lost:
-                run.backward(report)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-    settings["backward_transient"] = run.whole_length - run.n_steps
+    run = Run("covariant vectors", tangent_map, seed=seed, progress=progress)
+    frames = CovariantRun(tangent_map, x, settings | {"keep_frames": keep_frames}, run.rng)
+    with run.steps() as report:
+        frames.forward(report)
+        if not frames.lost:
+            frames.backward(report)
+    settings["backward_transient"] = frames.whole_length - frames.n_steps
     settings["checkpoint_every"] = 1 if keep_frames else settings["checkpoint_every"]
-    status, cause, message = _verdict(run)
-    measured = run.statistics.steps > 0 and not run.lost
-    known = np.where((np.arange(k) < run.resolved) & measured, 1.0, np.nan)
+    measured = frames.statistics.steps > 0 and not frames.lost
+    known = np.where((np.arange(k) < frames.resolved) & measured, 1.0, np.nan)
     rate = known / time_per_step(tangent_map)
     result = CovariantVectors(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(_verdict(frames)),
         settings=settings,
-        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
-        exponents=run.statistics.mean() * rate,
-        stderr=run.statistics.stderr() * rate,
-        per_trajectory=run.statistics.per_trajectory() * rate,
-        qr_exponents=run.qr_growth.mean(axis=0) / settings["n_steps"] * rate,
-        vectors=run.vectors,
-        states=run.states,
-        steps=run.sampled,
-        angles=run.angles,
-        split=run.split,
-        backward_residual=run.residual,
+        exponents=frames.statistics.mean() * rate,
+        stderr=frames.statistics.stderr() * rate,
+        per_trajectory=frames.statistics.per_trajectory() * rate,
+        qr_exponents=frames.qr_growth.mean(axis=0) / settings["n_steps"] * rate,
+        vectors=frames.vectors,
+        states=frames.states,
+        steps=frames.sampled,
+        angles=frames.angles,
+        split=frames.split,
+        backward_residual=frames.residual,
         state_shape=tuple(tangent_map.state_shape),
         unit=rate_unit(tangent_map),
     )
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
-def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
+def _verdict(run: CovariantRun) -> Verdict:
     if run.lost:
-        return run.status, Cause.NONE, run.lost
+        return Verdict(run.status, run.lost)
     bad = np.flatnonzero(~(run.residual[: run.resolved] <= TOLERANCE))
     if bad.size:
         which = ", ".join(str(i + 1) for i in bad)
-        return (
+        return Verdict(
             Status.NOT_CONVERGED,
-            Cause.NONE,
-            (
-                f"vectors {which} still depend on where the backward pass began (residual up to "
-                f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal"
-            ),
+            f"vectors {which} still depend on where the backward pass began (residual up to "
+            f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal",
         )
     if run.resolved < run.k:
-        return (
+        return Verdict(
             Status.UNRESOLVED,
-            Cause.NONE,
-            (
-                f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
-                f"leaves nothing but rounding of them; take n_vectors={run.resolved}"
-            ),
+            f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
+            f"leaves nothing but rounding of them; take n_vectors={run.resolved}",
         )
     if np.isposinf(run.statistics.stderr()).any():
         # The vectors stand: only what is averaged over time is open.
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
-        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for error bars"
-    return Status.OK, Cause.NONE, ""
+        return Verdict(Status.UNRESOLVED, f"{run.n_steps} steps of {of} are too few for error bars", Cause.TOO_SHORT)
+    return Verdict()

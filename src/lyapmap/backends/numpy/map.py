@@ -95,6 +95,12 @@ class NumpyMap(TangentMap):
         matrices = np.asarray(self._jacobian(x.reshape(-1, *self.state_shape)))
         return matrices.reshape(len(x), self._n, self._n)
 
+    def other_derivative(self, reason: str) -> bool:
+        if self.derivative not in (COMPLEX_STEP, DUAL_NUMBERS):
+            return False
+        self.derivative = f"{CENTRAL_DIFFERENCES} ({reason})"
+        return True
+
     def _call(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self._function(x.reshape(-1, *self.state_shape))).reshape(len(x), self._n)
 
@@ -153,27 +159,23 @@ class NumpyMap(TangentMap):
         return draws.astype(self.ops.dtype)
 
     def _check_function(self, probe: NDArray[Any]) -> None:
-        batch = probe.reshape(-1, *self.state_shape)
-        image = self._tried(batch)
-        if image.shape != batch.shape:
-            raise ShapeError(f"function: expected {batch.shape} for {len(batch)} states, got {image.shape}; {_ADVICE}")
-        if image.dtype != probe.dtype:
-            raise PrecisionError(f"function: expected {probe.dtype} back, got {image.dtype}")
-        alone = np.stack([self._tried(batch[i : i + 1]) for i in range(len(batch))])[:, 0]
-        if alone.shape != image.shape or not np.allclose(alone, image, rtol=1e-4, atol=1e-6, equal_nan=True):
-            raise MapError(f"function: the image of a state depends on the others of its batch; {_ADVICE}")
+        states = probe.reshape(-1, *self.state_shape)
+        for batch in (states, states[:1]):
+            image = self._tried(batch)
+            if image.shape != batch.shape:
+                expected = f"{batch.shape} for {len(batch)} state{'s' * (len(batch) > 1)}"
+                raise ShapeError(f"function: expected {expected}, got {image.shape}; {_ADVICE}")
+            if image.dtype != probe.dtype:
+                raise PrecisionError(f"function: expected {probe.dtype} back, got {image.dtype}")
 
     def _tried(self, batch: NDArray[Any]) -> NDArray[Any]:
-        given = batch.copy()
         try:
-            image = np.asarray(self._function(given))
+            image = np.asarray(self._function(batch.copy()))
         except LyapmapError:
             raise
         except Exception as error:  # whatever a user's code raises is told in one line
             reason = " ".join(str(error).split()) or type(error).__name__
             raise MapError(f"function: failed on states of shape {batch.shape} ({reason}); {_ADVICE}") from error
-        if not np.array_equal(given, batch):
-            raise MapError("function: it changes the states it is given; let it work on x.copy()")
         return image
 
     def _check_jacobian(self, probe: NDArray[Any]) -> None:
@@ -209,7 +211,10 @@ class NumpyMap(TangentMap):
             if not np.allclose(primal, image, rtol=1e4 * eps, atol=1e3 * eps, equal_nan=True):
                 return CENTRAL_DIFFERENCES
             longest = np.abs(v[:, :, 0] / sizes(states)).max(axis=1, keepdims=True)
-            rough, sure = slopes_along(self._call, states, v[:, :, 0] / longest)
+            try:
+                rough, sure = slopes_along(self._call, states, v[:, :, 0] / longest)
+            except Exception:  # nor need it take so many states: `wrap` looks at that
+                return CENTRAL_DIFFERENCES
             if not _agree(exact[:, :, 0], rough * longest, sure, 0.02 if eps > 1e-10 else 1e-4):
                 return CENTRAL_DIFFERENCES
             if self.ops.dtype != "float64" or self._fitted or not notes <= ANALYTIC:

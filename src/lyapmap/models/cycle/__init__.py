@@ -8,9 +8,9 @@ from lyapmap.files.papers import Network, Paper
 
 PAPER = Paper(
     networks={"cycle": Network("network:Generator", "config:CycleConfig")},
-    train={"cycle": "commands.train"},
-    study={"cycle": "commands.study", "cycle-seeds": "commands.seeds", "cycle-trials": "commands.trials"},
-    commands={"convert": "commands.convert"},
+    train={"cycle": "commands:train_cycle"},
+    study={"cycle": "commands:study_cycle", "cycle-seeds": "commands", "cycle-trials": "commands"},
+    commands={"convert": "commands"},
     readers={"TensorFlow checkpoint": "keras_checkpoint"},
     keras_layers="keras_network",
     names={"training": {"CycleRecipe": "recipe", "convert": "conversion"}},

@@ -394,7 +394,7 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
 
 def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     """Battles of kinds over all their seeds, and whether winners are better by the manifold's measures too."""
-    from lyapmap.analysis.battle import wilson
+    from lyapmap.analysis.proportions import wilson
     from lyapmap.models.gan.pictures import draw_kinds, draw_winners
 
     quality = {name: bench.numbers(f"quality-{name}") for name in subject.gans}

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lyapmap.analysis.exponents.sweep import Sweep
-    from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners
-    from lyapmap.models.kaleidoscope.depth import KaleidoscopeDepth
-    from lyapmap.models.kaleidoscope.line import KaleidoscopeLine
-    from lyapmap.models.kaleidoscope.plane import KaleidoscopePlane
+    from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners, KaleidoscopePlane
+    from lyapmap.models.kaleidoscope.line import KaleidoscopeDepth, KaleidoscopeLine
 
 STRIP_ROWS = 8
 FILM_SAMPLES = 25

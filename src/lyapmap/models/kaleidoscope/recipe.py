@@ -47,8 +47,8 @@ class KaleidoscopeRecipe:
         Epochs over which the learning rate falls as a cosine to a hundredth; 0 keeps it constant, as
         in the paper.
     initial : "default", "he" or "xavier"
-        Distribution of the first weights: torch's own, or normal ones after K. He et al. (2015), or
-        uniform ones after X. Glorot and Y. Bengio (2010); the latter two with biases of zero.
+        Distribution of the first weights: torch's own, normal, or uniform. Normal ones after K. He et al. (2015),
+        uniform ones after X. Glorot and Y. Bengio (2010), both with biases of zero.
     seed : int
         Of the weights, the order of the samples, and the sample states.
     device : str

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import interval, whole
 from lyapmap.core.combinators import noisy
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_tangent_map, dimension
+from lyapmap.core.map import Map, dimension
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, provenance
 from lyapmap.core.run import Report, reporting
@@ -146,8 +147,10 @@ def sample(
         Applications of the network.
     eps : float
         Half width of uniform noise, standard deviation of normal noise; 0 for none.
-    noise, start : "uniform" or "normal"
-        Of the noise after each step, and of the initial states (see `noise_states`).
+    noise : "uniform" or "normal"
+        Of the noise after each step.
+    start : "uniform" or "normal"
+        Of the noise to start from, see `noise_states`.
     keep : sequence of int, optional
         Steps whose states are wanted; some that grow by about half each time, by default.
     value_range : (float, float), optional

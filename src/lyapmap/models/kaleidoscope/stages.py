@@ -25,6 +25,7 @@ from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.map import TangentMap, as_states
 from lyapmap.core.propagate import step_states
 from lyapmap.files.model import Model
+from lyapmap.models.kaleidoscope.experiment import count_apart
 from lyapmap.models.kaleidoscope.subject import UNIFORM, KaleidoscopeSubject
 from lyapmap.study.stages import Bench, LeftOut, Stage
 from lyapmap.study.study import SHOWN, basins
@@ -422,17 +423,8 @@ def wandering(noisy_map: Any, states: NDArray[Any], *, quiet: TangentMap, sizes:
     rates = left.mean(axis=1)
     # Between trajectories; of Poisson's law where they agree or there is one.
     error = max(float(rates.std(ddof=1) / math.sqrt(b)) if b > 1 else 0.0, math.sqrt(float(left.sum())) / left.size)
-    visited = np.mean([_different(orbit, limit) for orbit in rest])
+    visited = np.mean([count_apart(orbit, limit) for orbit in rest])
     return [float(rates.mean()), error, float(visited)]
-
-
-def _different(points: NDArray[np.float64], limit: float) -> int:
-    """Number of points (m, n) that lie further than a limit from those before."""
-    kept: list[NDArray[np.float64]] = []
-    for point in points:
-        if not kept or np.linalg.norm(np.stack(kept) - point, axis=1).min() > limit:
-            kept.append(point)
-    return len(kept)
 
 
 def first_sure(levels: NDArray[np.float64], values: NDArray[np.float64], errors: NDArray[np.float64]) -> float | None:

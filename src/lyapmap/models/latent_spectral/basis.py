@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
+from lyapmap.analysis.proportions import wilson
 from lyapmap.core.latent import Floats, LatentTriple
 from lyapmap.models.latent_spectral.subject import LsdSubject
 from lyapmap.study.stages import Bench
