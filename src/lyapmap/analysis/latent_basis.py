@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.latent_triple import Floats, LatentTriple, latent_of
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.latent import Floats, LatentTriple, latent_of
 from lyapmap.core.results import Result
 from lyapmap.core.run import Report, Run
 from lyapmap.core.structure import as_numpy

@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 
 import lyapmap as lm
 from lyapmap.analysis.manifold.radii import Cloud, radii
+from lyapmap.analysis.neighbors.tiles import NumpyTiles
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
 from lyapmap.core.results import Status
-from lyapmap.core.tiles import NumpyTiles
 
 METRICS = ("precision", "recall", "density", "coverage", "probabilistic_precision", "probabilistic_recall")
 
@@ -163,7 +163,7 @@ def test_tiles_smaller_than_the_samples_change_nothing(monkeypatch):
     monkeypatch.setattr("lyapmap.analysis.manifold.radii.CHUNK_VALUES", 100)
     remade = lm.manifold_metrics(real, generated, k=(1, 7), n_boot=5, seed=0)
     monkeypatch.setattr("lyapmap.analysis.manifold.radii.KEPT_NEIGHBORS", 0)
-    monkeypatch.setattr("lyapmap.core.tiles.FEW", 1000)
+    monkeypatch.setattr("lyapmap.analysis.neighbors.tiles.FEW", 1000)
     one_sided = lm.manifold_metrics(real, generated, k=(1, 7), n_boot=5, seed=0)
     for other in (tiled, remade, one_sided):
         np.testing.assert_allclose(other.realism, whole.realism, rtol=1e-6)

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold.blocks import Pass, Side, compare_all
 from lyapmap.analysis.manifold.radii import Cloud, radii
+from lyapmap.analysis.neighbors.tiles import tiles_for
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import one_of, positive, probability, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import same_samples
 from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run, reporting
-from lyapmap.core.tiles import tiles_for
 
 PROPORTIONS = ("precision", "recall", "coverage")
 MEANS = ("density", "probabilistic_precision", "probabilistic_recall")

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors.graph import first_appearances
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.ops import Array
-from lyapmap.core.tiles import SMALLEST, TileOps
+from lyapmap.core.ops import SMALLEST, Array, TileOps
 
 KEPT_NEIGHBORS = 2**22
 """Up to this many the neighbours of all points are gathered at once, from half of the tiles."""
