@@ -38,19 +38,20 @@ class CycleSettings:
     epochs : int
         Epochs in all (the paper trains 1000).
     decay_epochs : int
-        The last epochs, in which the learning rate falls linearly to zero; 0 leaves it as it is. Weights at rest are
-        close to their mean, so that both have one exponent.
+        The last epochs, in which the learning rate falls linearly to zero; 0 leaves it as it is.
     batch_size : int
         Images of each category in a step (100 in the paper).
-    learning_rate, beta1 : float
-        Of Adam (2e-4 and 0.5 in the paper).
+    learning_rate : float
+        Of Adam (2e-4 in the paper).
+    beta1 : float
+        Weight of the past in Adam's mean of gradients (0.5 in the paper).
     cycle_weight : float
         Weight of the cycle loss (10 in the paper).
     validation : float
-        Part of the training images that is kept from the training, see `lyapmap.models.cycle.subject.held_out`; sample
-        states are then of those, and test images are not looked at.
-    precision : str
-        One of `lyapmap.training.distributed.PRECISIONS`, for those who start the training.
+        Part of the training images that is kept from the training, to choose by; sample states are then of those, and
+        test images are not looked at.
+    precision : "32", "tf32" or "bf16-mixed"
+        Of the arithmetic of a training step.
     terms : ExtraTerms
         Beyond the paper's losses.
     """
