@@ -500,9 +500,9 @@ class CompletedMap(ForeignMap):
 
     def apply(self, x: Array) -> Array:
         y = self.inner.apply(x)
-        found = getattr(y, "dtype", type(y).__name__)
-        if found != self.ops.dtype:
-            raise PrecisionError(f"map: expected apply to give {self.ops.dtype}, got {found}")
+        dtype = getattr(y, "dtype", type(y).__name__)
+        if dtype != self.ops.dtype:
+            raise PrecisionError(f"map: expected apply to give {self.ops.dtype}, got {dtype}")
         return y
 
     def jacobian(self, x: Array) -> Array:
