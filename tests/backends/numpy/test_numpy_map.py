@@ -250,7 +250,10 @@ COLUMNS = "write it for a batch of states (rows), or pass vectorized=False"
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda s: s if len(s) < 20 else s[:20], "it works for some numbers of states only; write it for any number of rows"),
+        (
+            lambda s: s if len(s) < 20 else s[:20],
+            "it works for some numbers of states only; write it for any number of rows",
+        ),
         (lambda x: x.mean(axis=0) + 0 * x, "depends on the others of its batch"),
         (lambda x: np.multiply(x, 2, out=x), "function: it changes the states it is given"),
     ],
