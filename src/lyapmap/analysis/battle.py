@@ -418,8 +418,22 @@ def tournament(
     ----------
     models : sequence
         Two or more, of different names, each as `battle` takes it.
-    test_data, n, tolerance, level, n_boot, seed, progress, throw
-        As of `battle`.
+    test_data : (m, ...)
+        Samples of the data that none was trained on.
+    n : int
+        Samples of each generator.
+    tolerance : float
+        The ratio on the test data counts as close to 1 from 1 / (1 + tolerance) to 1 + tolerance.
+    level : float
+        Of the limits, which must not hold 1 for a winner.
+    n_boot : int
+        Draws for them.
+    seed : int, optional
+        Of the samples and of the draws. Without it drawn from the operating system and recorded.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (models done, in all).
+    throw : bool
+        As everywhere; no status of this analysis is a failure.
 
     Returns
     -------

@@ -320,7 +320,9 @@ class LatentBasis(Result):
         n_vectors : int
             V, latent vectors in each average. Set 1 takes fewer where there are fewer images.
         seed : int, optional
+            Of everything that is random. Without it drawn from the operating system and recorded.
         progress : bool or callable
+            Show a bar on a terminal, or call a function with (latent vectors done, latent vectors in all).
 
         Returns
         -------
@@ -422,7 +424,9 @@ class LatentBasis(Result):
         Parameters
         ----------
         z : (b, M) or (M,)
+            Latent vectors.
         n : int, optional
+            How many components, those with the largest coefficients; all by default.
         rescale : bool
             Give the sum the length sqrt(M) of a typical random latent vector.
         """
@@ -443,7 +447,9 @@ class LatentBasis(Result):
         Parameters
         ----------
         images : (b, ...), or one image in the shape that the generator gives
+            Images to encode.
         n : int
+            Components kept, the largest.
         rescale : bool
             See `reconstruct`.
         """
@@ -475,7 +481,9 @@ class LatentBasis(Result):
         Parameters
         ----------
         z : (b, M)
+            Latent vectors.
         labels : (b,)
+            True label of each.
         sets : int, optional
             Look for vectors of the label among the first so many sets only; in all by default.
 
@@ -509,6 +517,7 @@ class LatentBasis(Result):
         Parameters
         ----------
         z : (b, M) or (M,)
+            Latent vectors.
         i, j : int
             Numbers of vectors, see `index`.
         angle : float

@@ -21,6 +21,7 @@ from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 
 USUAL_METHODS = ("gride", "twonn", "mle")
+"""Three that take their answer from different neighbours: agreement means something."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,14 +88,17 @@ def compare_dimensions(
     sets : mapping of str to points
         Such as ``{"data": images, "attractor": states}``; each as `intrinsic_dimension` takes them.
     methods : sequence of str
+        Names as `intrinsic_dimension` takes them; the first gives the headline.
     kaplan_yorke : (float, float)
         Kaplan-Yorke dimension of the attractor and its error, to stand beside.
     approximate : bool
         Let pynndescent find the neighbours.
     seed : int, optional
+        Of everything that is random. Without it drawn from the operating system and recorded.
     throw : bool
         Raise if a set has no estimate by any method; else return what there is.
     progress : bool or function
+        Show a bar on a terminal, or call a function with (points done, points in all).
 
     Returns
     -------

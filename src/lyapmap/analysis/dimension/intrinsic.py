@@ -302,6 +302,7 @@ def intrinsic_dimension(
     throw : bool
         Raise if there is no estimate; else return the result with status not_converged.
     progress : bool or function
+        Show a bar on a terminal, or call a function with (points done, points in all).
 
     Returns
     -------

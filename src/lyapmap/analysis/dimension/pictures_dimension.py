@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lyapmap.analysis.dimension.intrinsic import DimensionEstimate
 
 
-NAMES = {"gride": "Gride", "twonn": "TwoNN", "mle": "MLE", "pca": "local PCA", "correlation": "correlation dimension"}
+NAMES = {"gride": "Gride", "twonn": "TwoNN", "mle": "MLE", "pca": "local PCA", "correlation": "correlation sum"}
 
 
 def draw_dimension(result: DimensionEstimate) -> Figure:
@@ -113,6 +113,8 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
     top = float(np.quantile(local, 0.99)) * 1.1
     whole = result.method == "pca"
     bins = np.arange(0.5, math.ceil(local.max()) + 1.5) if whole else np.linspace(0, top, 41)
+    if whole:
+        style.whole_ticks(axes.xaxis)
     axes.hist(np.minimum(local, bins[-1]), bins=list(bins), color=style.SKY, edgecolor="white", linewidth=0.4)
     if math.isfinite(result.dimension):
         axes.axvline(result.dimension, color=style.VERMILLION, linewidth=1.6, label="estimate")
@@ -197,6 +199,8 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
         )
         right.semilogx(radii[counted], result.local_slope[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9)
         _mark_slope(left, right, result.window, radii, np.log(np.maximum(result.correlation_sum, 1e-300)), result)
+        for axes in (left, right):
+            _plain_ticks(axes)
     else:
         style.say(left, "no pairs to count")
         style.say(right, "no pairs to count")

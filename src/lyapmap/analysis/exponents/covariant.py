@@ -352,6 +352,7 @@ def covariant_vectors(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network.
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         One initial state or a batch.
     n_steps : int
@@ -368,6 +369,7 @@ def covariant_vectors(
     split : int, optional
         Vectors on the first side of `angles`; the number of positive exponents by default.
     sample_every : int
+        Steps between the states at which vectors are kept.
     checkpoint_every : int, optional
         Steps between the frames that are kept, from which the others are computed again. By default
         every frame is kept up to 32 MB, and one in the root of all steps beyond. 1 keeps every

@@ -43,6 +43,8 @@ class Divergence(Result):
     window : (int, int)
         First and last step used; empty where there is no such window.
     method : "fit" or "rescaled"
+        Fit a line to the straight part of the mean log distance, or set twins back to the initial distance again and
+        again and average the growth between: for long runs, and for decay.
     size : float
         Initial distance.
     log_saturation : float
@@ -106,6 +108,7 @@ def divergence(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network. No derivative is needed.
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         Initial states; each gets a twin after the transient.
     n_steps : int or "auto"

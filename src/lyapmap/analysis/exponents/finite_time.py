@@ -29,13 +29,17 @@ Values = NDArray[np.float64]
 
 MEASURES = ("local", "stretching")
 LARGEST = 1024
-"""Largest dimension whose D f^n is held as a matrix."""
+"""Largest dimension whose D f^n is held as a matrix: 8 MB for each trajectory."""
 CHUNK_VALUES = 8_000_000
-"""Values of D f^n held at once, over all trajectories of a chunk."""
-_BLOCK = 256  # steps carried between two looks at Ctrl-C and the progress bar
+"""Values of D f^n held at once, over all trajectories of a chunk: 64 MB."""
+_BLOCK = 256
+"""Steps carried between two looks at Ctrl-C and the progress bar."""
 _RESCALE_EVERY = 4
-_LARGEST_LOG = 60.0  # nats between two rescalings: float32 ends at 87
+"""Steps between two rescalings of a product at most: fewer looks at its size than steps, and yet no overflow."""
+_LARGEST_LOG = 60.0
+"""Nats that a product may grow between two rescalings: float32 ends at 88."""
 _FEWEST_VALUES = 10
+"""Values from which peaks of a density are counted: of fewer, a kernel shows what it likes."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +246,7 @@ def finite_time_exponents(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network.
     x0 : (n,), (b, n), state_shape, (b, *state_shape), or Grid
         Initial states, or those of `lyapmap.grid`, whose result is drawn as an image.
     n_steps : int

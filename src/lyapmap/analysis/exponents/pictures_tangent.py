@@ -51,7 +51,7 @@ def draw_covariant(result: CovariantVectors) -> Figure:
     smallest = np.degrees(result.smallest_angle)
     b, samples = result.angles.shape
     parts = [
-        f"{len(result.exponents)} covariant vectors",
+        style.counted(len(result.exponents), "covariant vector"),
         f"{style.counted(b, 'trajectory', 'trajectories')}, {samples} samples each",
         *([f"smallest angle {smallest:.2g}°"] if np.isfinite(smallest) else []),
     ]
@@ -134,7 +134,9 @@ def _draw_exponents(axes: Axes, result: CovariantVectors) -> None:
         index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.VERMILLION, label="covariant vectors"
     )
     style.whole_ticks(axes.xaxis)
-    axes.margins(x=0.12)
+    axes.set_xlim(0.5, len(index) + 0.5)
+    if np.nan_to_num(np.abs(result.exponents)).max() < 1e-9:  # rounding needs no axis of its own
+        axes.set_ylim(-0.5, 0.5)
     style.legend(axes)
 
 

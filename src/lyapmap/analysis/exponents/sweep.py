@@ -21,7 +21,8 @@ from lyapmap.core.results import Cause, Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 
 ALIGN = 100
-"""Steps for tangent frames to align."""
+"""Steps for tangent frames to align: a gap of 0.1 nats per step between two exponents leaves e^-10 of the wrong
+direction."""
 
 _Values = NDArray[np.float64]
 

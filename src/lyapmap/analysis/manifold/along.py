@@ -31,6 +31,7 @@ class ManifoldMetric:
     Parameters
     ----------
     k : int or sequence of int
+        Numbers of neighbours that the spheres reach to.
     features : callable, optional
         Applied to every batch.
     **options
@@ -187,6 +188,7 @@ def manifold_along(
     real : (r, d), (r, *state_shape) or RealManifold
         Of a `RealManifold`, `k` and `features` are taken, and nothing is computed again.
     map : Map or Trajectory
+        What makes the states, or a trajectory that is there already.
     x0 : (b, n) or (b, *state_shape)
         Initial states; none for a `Trajectory`.
     n_steps : int
@@ -194,13 +196,22 @@ def manifold_along(
     transient : int
         Steps before.
     over : "steps" or "trajectories"
+        Which states make one set of generated samples: those of all trajectories at one step, or those of one
+        trajectory.
     k : int or sequence of int
+        Numbers of neighbours that the spheres reach to.
     features : callable, optional
         Takes real samples as given, and states of shape (b, *state_shape).
     reference : (q, d) or (q, *state_shape), optional
         Other real samples, compared in the place of generated ones: what a perfect generator gets.
-    compare, level, seed, progress
-        As of `manifold_metrics`.
+    compare : "<=" or "<"
+        Whether a sample on the surface of a sphere lies within it.
+    level : float
+        Probability with which the confidence limits shall hold, between 0 and 1.
+    seed : int, optional
+        Of the bootstrap. Without it drawn from the operating system and recorded.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (sets compared, sets in all).
     throw : bool
         Raise if a state escapes before anything could be compared.
 

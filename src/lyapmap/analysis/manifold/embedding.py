@@ -129,6 +129,7 @@ class Embedding(Result):
         Parameters
         ----------
         points : (n, d) or (n, *sample_shape)
+            Points of the same width as those that were fitted.
 
         Returns
         -------
@@ -162,6 +163,7 @@ class Embedding(Result):
         Parameters
         ----------
         states : Trajectory, (n, d), (b, n, d), (n, *sample_shape) or (b, n, *sample_shape)
+            A trajectory, several of them, or single points.
         at : sequence of int, optional
             Steps to keep, a panel each in the picture; all in one, coloured by time, if not given.
 
@@ -207,10 +209,13 @@ class Embedding(Result):
         Parameters
         ----------
         map : Map
+            Any map; `lyapmap.wrap` makes one of a function or a network.
         x0 : (b, n) or (b, *state_shape)
+            Initial states of the ensemble.
         at : sequence of int
             Ascending; 0 is `x0` itself.
         progress : bool or function
+            Show a bar on a terminal, or call a function with (steps done, steps in all).
 
         Returns
         -------
@@ -345,6 +350,7 @@ def embed(
     min_dist : float
         How close points may come, from 0 to 1.
     metric : "euclidean", "chebyshev" or "cityblock"
+        How distances are measured: the root of summed squares, the largest difference, or the sum of differences.
     n_components : int
         Dimensions of the layout.
     graph : (distances, indices), optional

@@ -270,6 +270,8 @@ def _draw_pairs(axes: Axes, result: Memorization) -> None:
 
 ROWS, STEPS = 16, 100
 """Trajectories and steps that the strip shows at most."""
+NAMED = 19
+"""Categories whose colours are named."""
 WRITTEN = 10
 """Categories up to which probabilities are written into the matrix."""
 STAYS = 8
@@ -328,7 +330,9 @@ def _draw_strip(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
     axes.grid(visible=False)
     axes.set_yticks(range(0, len(shown), -(-len(shown) // 4)))
     style.whole_ticks(axes.xaxis)
-    patches = [Patch(color=colours(i), label=str(c)) for i, c in enumerate(result.categories[:20])]
+    patches = [Patch(color=colours(i), label=str(c)) for i, c in enumerate(result.categories[:NAMED])]
+    if k > NAMED:
+        patches.append(Patch(alpha=0, label=f"and {k - NAMED} more"))
     axes.legend(
         handles=patches,
         loc="center left",
@@ -341,10 +345,12 @@ def _draw_strip(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
 
 def _draw_matrix(axes: Axes, result: Transitions) -> None:
     k = len(result.categories)
-    axes.imshow(np.ma.masked_invalid(result.matrix), cmap="Blues", vmin=0, vmax=1, aspect="equal")
-    style.dress(axes, title="Transition probabilities", x="to", y="from")
+    largest = 1.0 if k <= WRITTEN else float(np.nanmax(result.matrix))  # many small ones would all look white
+    axes.imshow(np.ma.masked_invalid(result.matrix), cmap="Blues", vmin=0, vmax=largest, aspect="equal")
+    title = "Transition probabilities" if k <= WRITTEN else f"Probabilities, up to {largest:.2g}"
+    style.dress(axes, title=title, x="to", y="from")
     axes.grid(visible=False)
-    every = -(-k // 20)
+    every = -(-k // WRITTEN)
     axes.set_xticks(range(0, k, every), [str(c) for c in result.categories[::every]])
     axes.set_yticks(range(0, k, every), [str(c) for c in result.categories[::every]])
     for (i, j), p in np.ndenumerate(result.matrix if k <= WRITTEN else np.empty((0, 0))):

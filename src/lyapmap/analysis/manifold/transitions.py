@@ -22,6 +22,7 @@ Labels = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 LONGEST_MEMORY = 12
+"""Categories known before at most: beyond, words of two categories alone need 10 * 2^13 steps."""
 WORDS_EACH = 10
 """Words found for each different one, at least, that an entropy of words needs."""
 

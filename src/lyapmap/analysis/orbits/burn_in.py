@@ -18,11 +18,12 @@ from lyapmap.core.results import Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 
 FEWEST = 16
-"""Trajectories that a distribution is judged from, at least."""
+"""Trajectories that a distribution is judged from: two halves of eight."""
 QUANTILE = 0.99
-"""Of the distances between ensembles that differ by chance alone."""
+"""Of the distances between ensembles that differ by chance alone: one step in a hundred exceeds it."""
 RARELY = 0.05
-"""Part of the later steps at which chance may carry the distance over the threshold."""
+"""Part of the later steps at which chance may carry the distance over the threshold: five times what the quantile
+lets through, as neighbouring steps are alike."""
 
 Features = Callable[[Any], Any]
 _Values = NDArray[np.float64]

@@ -18,11 +18,12 @@ from lyapmap.core.results import Cause, Result, Status, Verdict
 from lyapmap.core.run import Report, Run
 
 FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
-"""Default number of guesses: bounds, and the number for one dimension if that were not too many."""
+"""Default number of guesses, 4096 / n: as much work for a large map as for a small one; within bounds."""
 TOGETHER = 2048
-"""Unknowns that are solved for side by side."""
+"""Unknowns that are solved for side by side: enough for full vectors, few enough that Ctrl-C is answered."""
 BESIDE = 1e-3
-"""How near an image must come to a point across a jump, as a part of the jump."""
+"""How near an image must come to a point across a jump, as a part of the jump: neighbours are a root of the
+rounding away, which a derivative of 1e4 carries to 1e-4."""
 STABLE, SADDLE, UNSTABLE, NEUTRAL_NAME = "stable", "saddle", "unstable", "neutral"
 
 

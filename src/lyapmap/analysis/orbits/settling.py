@@ -95,6 +95,7 @@ class Settling(Result):
 __all__ = ["Settling", "settling"]
 
 QUANTILES = (0.1, 0.5, 0.9)
+"""Of the lengths of a step over trajectories: the bulk, without the first and the last to settle."""
 BLOCK = 2_000_000
 """Entries of differences between end states held at once."""
 
@@ -125,6 +126,7 @@ def settling(
     x0 : (b, n), (b, *state_shape) or one state
         Initial states; what is said of basins is said of the distribution that they are drawn from.
     n_steps : int
+        Steps that trajectories have to come to rest.
     longest_period : int
         Longest cycle that is looked for, for as many further steps.
     tolerance : float, optional

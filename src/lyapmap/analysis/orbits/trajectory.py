@@ -61,6 +61,7 @@ def trajectory(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network.
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         One initial state or a batch.
     n_steps : int

@@ -26,19 +26,24 @@ from lyapmap.core.run import Report, Run
 Values = NDArray[np.float64]
 
 FEWEST_VALUES = 200
+"""Values from which K is read: the displacement is followed for a tenth of them, 20 steps."""
 FEWEST_FREQUENCIES = 10
 """Frequencies that a median and its error need."""
 REGULAR, CHAOTIC = 0.2, 0.8
-"""K below and above which the verdict is given, if its error allows."""
+"""K below and above which the verdict is given, if its error allows. Between them lie noise on regular motion and
+short series."""
 LOWEST, HIGHEST = np.pi / 5, 4 * np.pi / 5
-"""Frequencies between which there are few resonances."""
+"""Frequencies between which there are few resonances with the motion itself (Gottwald and Melbourne 2009, Sect.
+5)."""
 CONSTANT = 1e-10
-"""Spread relative to the largest value under which a series stands still."""
+"""Spread relative to the largest value under which a series stands still: rounding of a computation."""
 DRAWN = 2000
 """Steps of the walk that the result keeps for a picture."""
 PREDICTED = 3000
-"""Values on which the predictions of neighbours and of a linear rule are compared."""
+"""Values on which the predictions of neighbours and of a linear rule are compared: enough to tell their errors
+apart."""
 CHUNK_VALUES = 4_000_000
+"""Complex numbers held at once by the Fourier transforms: 64 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
