@@ -25,6 +25,11 @@ SOURCE = Path(lyapmap.__file__).parent
 LONG_FILE = 700
 """Lines from which a docstring has to say why the file is long."""
 
+MOST_FILES = 20
+"""In one folder, for a person to take in at a glance."""
+MANY_FILES = {"systems", "cli"}
+"""Folders that are lists by nature."""
+
 FLOORS = (
     {"core"},
     {"report", "backends"},
@@ -175,7 +180,7 @@ def faults(root: Path) -> Iterator[str]:
         relative = path.relative_to(root)
         where, text = relative.as_posix(), path.read_text(encoding="utf-8")
         package = relative.parts[0] if len(relative.parts) > 1 else ""
-        if _any(where, COMMANDS):
+        if fits(where, COMMANDS):
             package = "cli"
         lines = text.count("\n")
         if lines > LONG_FILE and "long" not in (ast.get_docstring(ast.parse(text)) or ""):
@@ -184,13 +189,25 @@ def faults(root: Path) -> Iterator[str]:
             yield from (f"{where}:{line}: {fault}" for fault in _import_faults(where, package, module, loading))
         if package != "cli":
             yield from (f"{where}:{line}: prints" for line in _prints(ast.parse(text)))
+    for folder in sorted({path.parent for path in root.rglob("*.py")}):
+        where, files = folder.relative_to(root).as_posix(), len(list(folder.glob("[!_]*.py")))
+        if files > MOST_FILES and where not in MANY_FILES:
+            yield f"{where}: {files} files, more than a glance takes in"
     yield from (f"{' <-> '.join(circle)}: a circle" for circle in circles(root))
+
+
+def room_of(module: str) -> str:
+    """The room in which a module of ours lies, "" for others; commands of papers belong to the command line."""
+    if fnmatch(module, "lyapmap.models.*.commands*"):
+        return "cli"
+    package, _, inner = module.partition(".")
+    return inner.partition(".")[0] if package == "lyapmap" else ""
 
 
 def _import_faults(where: str, package: str, module: str, loading: bool) -> Iterator[str]:
     top, *rest = module.split(".")
     if top == "lyapmap" and rest and package in BELOW and package != "cli":
-        target = "cli" if fnmatch(module, "lyapmap.models.*.commands*") else rest[0]
+        target = room_of(module)
         if target in BELOW and target != package and target not in BELOW[package]:
             if target not in DOORS.get(where, ()):
                 yield f"{package} imports {target}"
@@ -198,9 +215,9 @@ def _import_faults(where: str, package: str, module: str, loading: bool) -> Iter
             paper, other = where.split("/")[1], rest[1]
             if other in PAPERS and other != paper and other not in STANDS_ON.get(paper, ()) and paper in PAPERS:
                 yield f"{paper} imports {other}"
-    if top in FRAMEWORKS and not _any(where, FRAMEWORKS[top]):
+    if top in FRAMEWORKS and not fits(where, FRAMEWORKS[top]):
         yield f"imports {top}"
-    if top in AT_THE_TOP and loading and not _any(where, AT_THE_TOP[top]):
+    if top in AT_THE_TOP and loading and not fits(where, AT_THE_TOP[top]):
         yield f"imports {top} when it is loaded"
     known = {"lyapmap", *GROUND, *sys.stdlib_module_names}
     if package == "core" and top not in known:
@@ -235,7 +252,8 @@ def circles(root: Path) -> list[list[str]]:
     return sorted(sorted(circle) for circle in found if circle not in known)
 
 
-def _any(where: str, patterns: list[str]) -> bool:
+def fits(where: str, patterns: list[str]) -> bool:
+    """Whether a file is one of those that patterns name."""
     return any(fnmatch(where, pattern) for pattern in patterns)
 
 
@@ -321,6 +339,26 @@ def test_the_house_is_in_order() -> None:
     assert list(faults(SOURCE)) == []
 
 
+def test_the_picture_of_the_house_is_what_the_imports_are() -> None:
+    import imports_picture  # which stands on this file
+
+    drawn = imports_picture.PICTURE.read_text(encoding="utf-8")
+    assert drawn == imports_picture.picture(), "draw it anew: make architecture"
+
+
+def test_the_page_names_what_is_there() -> None:
+    """Files and what stands in them, as `core/map.py: TangentMap.propagate`."""
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+/[a-z_/]+\.pyi?)(?:: (\w+)[\w.]*)?`", page)
+    assert len(named) > 25
+    for where, name in named:
+        assert (SOURCE / where).is_file() or where.startswith("tests/"), where
+        if name:
+            assert re.search(rf"^(def|class) {name}\b|^{name}\b", (SOURCE / where).read_text(), re.M), (
+                f"{where}: {name}"
+            )
+
+
 def test_every_package_is_known_to_the_rules() -> None:
     assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} == {*BELOW}
     assert {path.parent.name for path in SOURCE.glob("models/*/__init__.py")} == {*PAPERS}
@@ -390,6 +428,14 @@ def test_a_fault_that_is_planted_is_found(where: str, tmp_path: Path) -> None:
     found = list(faults(tmp_path))
     assert found
     assert any(fault in line for line in found), found
+
+
+def test_a_crowded_folder_is_found(tmp_path: Path) -> None:
+    for folder in ("data", "systems"):
+        (tmp_path / folder).mkdir()
+        for number in range(21):
+            (tmp_path / folder / f"a{number}.py").write_text("")
+    assert list(faults(tmp_path)) == ["data: 21 files, more than a glance takes in"]
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:

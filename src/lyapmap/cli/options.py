@@ -166,9 +166,9 @@ class TrainingRun:
     Parameters
     ----------
     data : NAME|FOLDER|FILE
-        digits, mnist, fashion_mnist, cifar10, a folder or an .npz file.
+        A data set (digits, mnist, fashion_mnist, cifar10), a folder or an .npz file.
     out : DIR
-        Folder of the run; an earlier run there goes on.
+        Folder of the run.
     image_size : N
         Resize images; as they are by default.
     device : NAME

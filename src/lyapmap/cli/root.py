@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -46,6 +47,7 @@ GROUPS = {
 TRAIN = "Train the networks of the papers."
 STUDY = "Whole protocols of papers, stage by stage; what is done is kept."
 HELP = "Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures."
+WIDTH = 74
 EXAMPLES = """
 lyapmap spectrum henon
 lyapmap spectrum cycle-mnist-012 --out report
@@ -181,10 +183,21 @@ def _arguments(options: Sequence[Option]) -> str:
 
 def examples(lines: str) -> str:
     """The end of a help page; a line that is no command is a remark."""
-    parts = lines.strip().splitlines()
-    shown = [f"  {line}" for line in parts if line.startswith(("lyapmap", "torchrun"))]
-    remarks = [line for line in parts if line and f"  {line}" not in shown]
+    parts = [line for line in lines.strip().splitlines() if line]
+    typed = [line for line in parts if line.startswith(("lyapmap", "torchrun"))]
+    remarks = [line for line in parts if line not in typed]
+    shown = [_broken(line) for line in typed]
     return "\n".join(["Examples:", *shown, *([""] if remarks else []), *remarks]) if shown else ""
+
+
+def _broken(line: str) -> str:
+    """A command that can be copied from a terminal of 80 columns: broken between its options."""
+    text = [" "]
+    for part in re.split(r" (?=--?[a-z])", line):
+        if len(text[-1]) + len(part) > WIDTH:
+            text.append("     ")
+        text[-1] += f" {part}"
+    return " \\\n".join(text)
 
 
 def joined(tokens: Sequence[str], options: Sequence[Option]) -> list[str]:

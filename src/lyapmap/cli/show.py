@@ -101,6 +101,11 @@ def files_written(run: Run, result: Result, words: str, files: Sequence[Path], *
     return exit_code(run, result)
 
 
+def aside(text: str) -> None:
+    """Say something beside the results."""
+    print(text, file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
     """Print plain values as one JSON object."""
     print(json.dumps(value, allow_nan=False))

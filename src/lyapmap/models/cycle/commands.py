@@ -156,7 +156,7 @@ def study_cycle(
 
 @command(
     further=studies.sizes(f"{PAPER}.protocol", lambda name: name.startswith("epoch") or name == "k"),
-    hides=("only", "classifier"),
+    hides=("StudyRun.only", "StudyRun.classifier"),
     examples="""
 lyapmap study cycle-seeds runs/1 runs/2 runs/3 --data mnist --classes 0,1,2 --out spread
 lyapmap study cycle-seeds runs/* --data mnist --classes 0,1,2 --epochs 5 --epoch-steps 500 --out spread
@@ -191,7 +191,7 @@ def cycle_seeds(run: Run, about: StudyRun, runs: list[Path], /, *, data: str, cl
 
 @command(
     further=studies.sizes(f"{PAPER}.protocol", TRIAL_SIZES.__contains__),
-    hides=("only",),
+    hides=("StudyRun.only",),
     examples="""
 lyapmap study cycle-trials runs/steady-* runs/control-* --data mnist --classes 0,1,2 --out trials
 lyapmap study cycle-trials runs/* --data mnist --classes 0,1,2 --also second-classifier.pt --out trials

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
+from lyapmap.analysis.latent_triple import Floats
 from lyapmap.analysis.manifold.transitions import transitions
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
 from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.latent import Floats
 from lyapmap.core.map import TangentMap
 from lyapmap.core.points import channels_first, laid_out
 from lyapmap.core.propagate import states_at, step_states

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.latent_basis import LatentBasis
+from lyapmap.analysis.latent_triple import LatentTriple
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.latent import LatentTriple
 from lyapmap.core.map import TangentMap
 from lyapmap.core.points import channels_first, image_shape, laid_out, rescaled
 from lyapmap.files.zoo import load_model
