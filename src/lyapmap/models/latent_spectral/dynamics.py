@@ -21,11 +21,11 @@ from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
 from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.analysis.orbits.trajectory import trajectory
+from lyapmap.core.combinators import MapsInTurn
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.points import channels_first, laid_out
 from lyapmap.core.propagate import states_at, step_states
-from lyapmap.core.sampling import MapsInTurn
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.maps import image_rotation_map, image_shift_map, rotation_map, round_trip_map
 from lyapmap.models.latent_spectral.subject import LsdSubject
