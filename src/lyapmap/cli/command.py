@@ -194,7 +194,7 @@ class Option:
             allow_leading_hyphen=isinstance(self.read, Number | Numbers),
             required=self.default is REQUIRED,
         )
-        kind = {
+        kind: Any = {
             "place": inspect.Parameter.POSITIONAL_ONLY,
             "either": inspect.Parameter.POSITIONAL_OR_KEYWORD,
             "name": inspect.Parameter.KEYWORD_ONLY,
