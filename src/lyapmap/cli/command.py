@@ -194,7 +194,7 @@ class Option:
             allow_leading_hyphen=isinstance(self.read, Number | Numbers),
             required=self.default is REQUIRED,
         )
-        kind = {
+        kind: Any = {
             "place": inspect.Parameter.POSITIONAL_ONLY,
             "either": inspect.Parameter.POSITIONAL_OR_KEYWORD,
             "name": inspect.Parameter.KEYWORD_ONLY,
@@ -493,10 +493,10 @@ class Run:
             return stopped.result
 
     def show(self, result: Any, title: str, facts: Sequence[tuple[str, str]], **details: Any) -> int:
-        """Write and print a result as `lyapmap.cli.show.finish` does; the exit code."""
-        from lyapmap.cli.show import finish
+        """Write and print a result as `lyapmap.cli.show.conclude` does; the exit code."""
+        from lyapmap.cli.show import conclude
 
-        return finish(self, result, title, facts, **({"source": self.source} | details))
+        return conclude(self, result, title, facts, **({"source": self.source} | details))
 
 
 def as_function(made: Command, groups: Mapping[str, Any]) -> Callable[..., int]:

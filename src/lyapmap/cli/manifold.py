@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli import show
-from lyapmap.cli.command import LAYOUT, SAMPLES, WHOLE, From, Run, UsageError, command
+from lyapmap.cli.command import LAYOUT, SAMPLES, WHOLE, From, Numbers, Run, UsageError, command
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
@@ -28,25 +29,29 @@ WITHOUT = ("x0", "data", "classes", "trajectories")
 """Options of a map's initial states, where those are samples of real data."""
 
 
-def neighbor_numbers(text: str) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class Ranges(Numbers):
     """Numbers as `--k 3`, `--k 3,5,10` and `--k 1-10` give them."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        try:
-            numbers += range(int(low), int(high) + 1) if dash else [int(low)]
-        except ValueError:
-            raise UsageError(f"expected numbers like 3,5,10 or 1-10, got {text!r}") from None
-    if not numbers:
-        raise UsageError(f"{text!r} holds no number")
-    return tuple(numbers)
+
+    def __call__(self, text: str) -> tuple[int, ...]:
+        """The numbers, of ranges all of them."""
+        numbers: list[int] = []
+        for part in text.split(","):
+            low, dash, high = part.strip().partition("-")
+            try:
+                numbers += range(int(low), int(high) + 1) if dash else [int(low)]
+            except ValueError:
+                raise UsageError(f"expected numbers like 3,5,10 or 1-10, got {text!r}") from None
+        if not numbers:
+            raise UsageError(f"{text!r} holds no number")
+        return tuple(numbers)
 
 
 @command(
     "lyapmap.analysis.manifold.along:manifold_along",
     group="measure",
     source=From(optional=True, without=WITHOUT),
-    reads={"k": neighbor_numbers},
+    reads={"k": Ranges(int, "K|K-K|K,K,...")},
     names={"k": "--k"},
     shown={
         "n_steps": "10; over trajectories as many as samples",

@@ -155,7 +155,7 @@ def study_lsd(
 
 @command(
     f"{PAPER}.images:components_of_images",
-    hides=("value_range",),
+    hides=("value_range", "Machine.seed"),
     examples="lyapmap lsd decompose runs/lsd/last.pt --data mnist --samples 20 --out components",
 )
 def decompose(run: Run, machine: Machine, model: str, *, data: str, samples: int = 10) -> int:
@@ -211,7 +211,7 @@ def denoise(run: Run, machine: Machine, model: str, *, data: str, noise: float =
 
 @command(
     f"{PAPER}.images:rotated_images",
-    hides=("value_range", "labels"),
+    hides=("value_range", "labels", "Machine.seed"),
     shown={"cycle": "all"},
     examples="""
 lyapmap lsd rotate runs/lsd/last.pt --data mnist --out rotated
