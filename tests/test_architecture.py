@@ -344,6 +344,19 @@ def test_the_picture_of_the_house_is_what_the_imports_are() -> None:
     assert drawn == imports_picture.picture(), "draw it anew: make architecture"
 
 
+def test_the_page_names_what_is_there() -> None:
+    """Files and what stands in them, as `core/map.py: TangentMap.propagate`."""
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+/[a-z_/]+\.pyi?)(?:: (\w+)[\w.]*)?`", page)
+    assert len(named) > 25
+    for where, name in named:
+        assert (SOURCE / where).is_file() or where.startswith("tests/"), where
+        if name:
+            assert re.search(rf"^(def|class) {name}\b|^{name}\b", (SOURCE / where).read_text(), re.M), (
+                f"{where}: {name}"
+            )
+
+
 def test_every_package_is_known_to_the_rules() -> None:
     assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} == {*BELOW}
     assert {path.parent.name for path in SOURCE.glob("models/*/__init__.py")} == {*PAPERS}

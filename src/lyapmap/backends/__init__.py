@@ -363,10 +363,10 @@ def _detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any
         return named
     if {"jacobian", "vectorized"} & options.keys():
         return "numpy"
-    found = _answers(function, shape)
+    library = _answers(function, shape)
     # 1 - x is anybody's, but NumPy has no such options.
-    ours = found == "numpy" and "torch" in sys.modules and {"device", "memory_limit"} & options.keys()
-    return "torch" if ours else found
+    ours = library == "numpy" and "torch" in sys.modules and {"device", "memory_limit"} & options.keys()
+    return "torch" if ours else library
 
 
 def _answers(function: Callable[..., Any], shape: tuple[int, ...]) -> str:

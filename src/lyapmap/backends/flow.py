@@ -255,10 +255,10 @@ def _steps(tau: float, steps: int | None, dt: float | None) -> int:
 def _tolerance(name: str, value: float | None, dtype: str) -> float:
     if value is None:
         return TOLERANCES[dtype]
-    found, least = positive(name, value), 10 * float(np.finfo(dtype).eps)
-    if name == "rtol" and not least <= found < 1:
+    tolerance, least = positive(name, value), 10 * float(np.finfo(dtype).eps)
+    if name == "rtol" and not least <= tolerance < 1:
         raise LyapmapError(f"rtol: expected {least:.1e} to 1 in {dtype}, got {value!r}")
-    return found
+    return tolerance
 
 
 def _field(rhs: Any, state_shape: Any, backend: str | None, options: dict[str, Any]) -> TangentMap:

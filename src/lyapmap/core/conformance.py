@@ -527,7 +527,7 @@ class OwnStates(Look):
 
     @staticmethod
     def require(finding: Finding) -> None:
-        """Refuse a map of which something was found."""
+        """Refuse a map that failed."""
         if not finding.ok:
             raise MapError(f"function: {finding.detail}")
 

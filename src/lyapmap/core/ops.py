@@ -94,6 +94,18 @@ class ArrayOps(abc.ABC):
     def clip(self, array: Array, low: float, high: float) -> Array:
         """The array with values outside [low, high] moved to its ends; NaN stays."""
 
+    def threads(self) -> int:
+        """Threads of ours that may compute at once; 1 where the library, or the user, wants no others."""
+        return 1
+
+    @staticmethod  # noqa: B027  (most libraries have nothing to do)
+    def compute_alone() -> None:
+        """Make the calling thread, which is ours, compute without the library's other threads."""
+
+    @staticmethod  # noqa: B027
+    def after_compute_alone() -> None:
+        """Undo, in the thread that asked for others, what `compute_alone` did to threads that are not ours."""
+
     @abc.abstractmethod
     def zeroed(self, array: Array, where: Array) -> Array:
         """The array with zeros where a condition, which is broadcast to it, holds."""

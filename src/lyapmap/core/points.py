@@ -222,8 +222,8 @@ def channels_first(images: Any) -> NDArray[Any]:
     >>> channels_first(np.zeros((5, 28, 20, 3))).shape
     (5, 3, 28, 20)
     """
-    found = np.asarray(images)
-    return np.moveaxis(found, -1, -3) if channels_last(found.shape[-3:]) else found
+    array = np.asarray(images)
+    return np.moveaxis(array, -1, -3) if channels_last(array.shape[-3:]) else array
 
 
 def laid_out(images: Any, state_shape: tuple[int, ...]) -> NDArray[Any]:
@@ -234,5 +234,5 @@ def laid_out(images: Any, state_shape: tuple[int, ...]) -> NDArray[Any]:
     >>> laid_out(np.zeros((5, 3, 28, 20)), (28, 20, 3)).shape
     (5, 28, 20, 3)
     """
-    found = np.asarray(images)
-    return np.ascontiguousarray(np.moveaxis(found, -3, -1)) if channels_last(tuple(state_shape)) else found
+    array = np.asarray(images)
+    return np.ascontiguousarray(np.moveaxis(array, -3, -1)) if channels_last(tuple(state_shape)) else array

@@ -47,10 +47,10 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     >>> kept.unique().tolist(), round(kept.mean().item(), 2)
     ([0.0, 1.1111115217208862], 1.0)
     """
+    if not training or p == 0.0:  # first of all, so that tangents pass, which know nothing of this function
+        return x
     if has_torch_function_unary(x):
         return handle_torch_function(dropout, (x,), x, p, training)
-    if not training or p == 0.0:
-        return x
     if x.device.type != "cpu":
         return F.dropout(x, p)
     dropped = round(p * _LEVELS)

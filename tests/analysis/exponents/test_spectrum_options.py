@@ -336,6 +336,7 @@ def test_settings_and_provenance_tell_how_to_do_it_again() -> None:
         "tolerance": None,
         "bounds": (-5.0, 5.0),
         "frame_dtype": "float64",
+        "tangent_dtype": "auto",
         "n_trajectories": 1,
         "qr_every_used": 2,
     }

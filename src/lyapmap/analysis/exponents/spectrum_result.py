@@ -25,6 +25,7 @@ from lyapmap.analysis.exponents.endings import (
 )
 from lyapmap.analysis.exponents.growth import FEWEST_FOLDS
 from lyapmap.analysis.exponents.kaplan_yorke import KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.exponents.tangent_precision import floor_under
 from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
@@ -140,7 +141,10 @@ class Summary:
         if self.run.map.orthonormalizes_within and self.coarsest == self.run.ops.dtype:
             return -np.inf
         noise = np.log(np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
-        return float(largest + noise / self.run.qr_every)
+        floor = float(largest + noise / self.run.qr_every)
+        if self.run.tangents.noise:
+            return max(floor, floor_under(self.run.tangents.noise, largest, self.run.qr_every))
+        return floor
 
     def result(self, settings: dict[str, Any], run: Run) -> LyapunovSpectrum:
         """Everything that the run gathered."""
@@ -357,7 +361,7 @@ class Summary:
         error = eps if derivative_error(self.run.map, self.coarsest) == eps else np.sqrt(eps)
         with np.errstate(invalid="ignore", over="ignore"):
             apart = (growth.max() - growth) * self.run.qr_every
-            noise = error * FLOOR_MARGIN * np.sqrt(self.run.n) * np.exp(apart)
+            noise = np.fmax(error * FLOOR_MARGIN * np.sqrt(self.run.n), self.run.tangents.noise) * np.exp(apart)
         return float(np.fmin(noise, 1.0).sum() / self.run.qr_every)
 
     def _dimension(
@@ -417,7 +421,8 @@ class Summary:
                 return Verdict(Status.NOT_CONVERGED, message, Cause.CROSS_CHECK)
         if under.any():
             many = "1 exponent lies" if under.sum() == 1 else f"{int(under.sum())} exponents lie"
-            return Verdict(Status.UNRESOLVED, f"{many} under the floor that {self.coarsest} can resolve")
+            dtype = self.run.tangents.dtype if self.run.tangents.noise else self.coarsest
+            return Verdict(Status.UNRESOLVED, f"{many} under the floor that {dtype} can resolve")
         return Verdict()
 
     def _sum_rule(self, exponents: NDArray[np.float64], rate: float) -> dict[str, float] | None:

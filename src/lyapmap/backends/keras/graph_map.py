@@ -274,12 +274,12 @@ class TensorFlowMap(TangentMap):
         ops = self.ops
         if (ops.all_finite(tangents) | ~ops.all_finite(image) | ~ops.all_finite(v)).all():
             return tangents
-        found = self._by_jacobian(x, v)
-        if not ops.all_finite(found)[ops.all_finite(image)].all():
+        tangents = self._by_jacobian(x, v)
+        if not ops.all_finite(tangents)[ops.all_finite(image)].all():
             return tangents
         self._carry = None
         self.derivative = "batch Jacobian (forward mode fails at some states, where it is not finite)"
-        return found
+        return tangents
 
     def jacobian(self, x: Tensor) -> Tensor:
         """By reverse mode, independent of `jvp`."""
@@ -289,11 +289,11 @@ class TensorFlowMap(TangentMap):
                 "function: its image does not depend on the state as far as TensorFlow can see; it must not pass "
                 "through NumPy, whole numbers or tf.stop_gradient"
             )
-        found = self._jacobian(x)
-        if not self._looped and self._has_gaps(found, x):
+        jacobians = self._jacobian(x)
+        if not self._looped and self._has_gaps(jacobians, x):
             self._looped, self._pull = True, None
-            found = self._jacobian(x)
-        return found
+            jacobians = self._jacobian(x)
+        return jacobians
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to Jacobians by reverse mode; False where that has been tried."""
