@@ -54,7 +54,7 @@ class Parameter:
     @property
     def brief(self) -> str:
         """The first sentences of the help, without those about code."""
-        told = re.sub(r"[;,] see `[^`]+`| \(see `[^`]+`\)", "", self.help)
+        told = re.sub(r"[;,] see `(?!lyapmap )[^`]+`| \((?:see|calls of) `(?!lyapmap )[^`]+`\)", "", self.help)
         sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"])", told)
         text = sentences[0]
         for sentence in sentences[1:]:

@@ -366,7 +366,7 @@ def train(
         Takes the current `Checkpoint`, returns values for the log under "monitor". One that raises
         a `LyapmapError` does not end the training; the log holds {"error": message} instead.
     monitor_every : int
-        Epochs between calls of `monitor`.
+        Epochs between measurements of the exponents (calls of `monitor`).
     on_step : callable, optional
         Takes a `Progress` after every step.
     on_epoch : callable, optional
@@ -376,7 +376,7 @@ def train(
     workers : Workers, optional
         The processes that train together, from `launch`; by default this one alone.
     resume : bool
-        False refuses to touch a folder that already holds a run.
+        Go on where an earlier run in the folder stopped; else refuse a folder that holds one.
 
     Returns
     -------

@@ -86,7 +86,8 @@ def compare_dimensions(
     ----------
     sets : mapping of str to points
         Such as ``{"data": images, "attractor": states}``; each as `intrinsic_dimension` takes them.
-    methods : sequence of str
+    methods : sequence of "gride", "twonn", "mle", "pca" and "correlation"
+        Estimators.
     kaplan_yorke : (float, float)
         Kaplan-Yorke dimension of the attractor and its error, to stand beside.
     approximate : bool

@@ -355,8 +355,8 @@ def covariant_vectors(
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         One initial state or a batch.
     n_steps : int
-        Steps along which the vectors are computed; `vectors` holds those before every
-        `sample_every`-th of them.
+        Steps along which the vectors are computed. `lm.CovariantVectors.vectors` holds those
+        before every `sample_every`-th of them.
     n_vectors : int, optional
         How many, k; all up to n = 64, 8 above.
     transient : int
@@ -366,8 +366,9 @@ def covariant_vectors(
         Steps after, for the backward pass to forget where it began. By default 16 over the smallest
         gap between successive exponents (a factor e^16), 20 to 1000.
     split : int, optional
-        Vectors on the first side of `angles`; the number of positive exponents by default.
+        Vectors on the first side of the angles; the number of positive exponents by default.
     sample_every : int
+        Steps between the vectors and angles that are kept.
     checkpoint_every : int, optional
         Steps between the frames that are kept, from which the others are computed again. By default
         every frame is kept up to 32 MB, and one in the root of all steps beyond. 1 keeps every

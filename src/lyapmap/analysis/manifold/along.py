@@ -190,16 +190,22 @@ def manifold_along(
     x0 : (b, n) or (b, *state_shape)
         Initial states; none for a `Trajectory`.
     n_steps : int
-        Steps; none for a `Trajectory`.
+        Steps along the map. None for a `Trajectory`.
     transient : int
         Steps before.
     over : "steps" or "trajectories"
+        What is compared with the real samples: the states of all trajectories at a step, or those of each trajectory.
     k : int or sequence of int
+        Numbers of neighbours that make the spheres.
     features : callable, optional
         Takes real samples as given, and states of shape (b, *state_shape).
     reference : (q, d) or (q, *state_shape), optional
         Other real samples, compared in the place of generated ones: what a perfect generator gets.
-    compare, level, seed, progress
+    compare : "<=" or "<"
+        Whether the surfaces of the spheres belong to them.
+    level : float
+        Confidence of the limits.
+    seed, progress
         As of `manifold_metrics`.
     throw : bool
         Raise if a state escapes before anything could be compared.

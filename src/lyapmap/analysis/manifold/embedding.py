@@ -345,6 +345,7 @@ def embed(
     min_dist : float
         How close points may come, from 0 to 1.
     metric : "euclidean", "chebyshev" or "cityblock"
+        How distances between points are measured.
     n_components : int
         Dimensions of the layout.
     graph : (distances, indices), optional

@@ -125,6 +125,7 @@ def settling(
     x0 : (b, n), (b, *state_shape) or one state
         Initial states; what is said of basins is said of the distribution that they are drawn from.
     n_steps : int
+        Steps that are given to settle.
     longest_period : int
         Longest cycle that is looked for, for as many further steps.
     tolerance : float, optional
@@ -134,7 +135,7 @@ def settling(
         Distance relative to max(1, |x|) within which two ends are the same; the root of the
         rounding by default. Larger than `tolerance`, since slow trajectories rest before they are there.
     level : float
-        Of the confidence limits.
+        Confidence of the limits.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     throw : bool

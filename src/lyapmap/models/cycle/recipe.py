@@ -42,15 +42,17 @@ class CycleSettings:
         close to their mean, so that both have one exponent.
     batch_size : int
         Images of each category in a step (100 in the paper).
-    learning_rate, beta1 : float
-        Of Adam (2e-4 and 0.5 in the paper).
+    learning_rate : float
+        Learning rate of Adam (2e-4 in the paper).
+    beta1 : float
+        Memory of the mean gradient, of Adam (0.5 in the paper).
     cycle_weight : float
         Weight of the cycle loss (10 in the paper).
     validation : float
-        Part of the training images that is kept from the training, see `lyapmap.models.cycle.subject.held_out`; sample
-        states are then of those, and test images are not looked at.
-    precision : str
-        One of `lyapmap.training.distributed.PRECISIONS`, for those who start the training.
+        Part of the training images that is kept from the training (see `lyapmap.models.cycle.subject.held_out`);
+        sample states are then of those, and test images are not looked at.
+    precision : "32", "tf32" or "bf16-mixed"
+        Arithmetic of a training step, for those who start the training.
     terms : ExtraTerms
         Beyond the paper's losses.
     """
