@@ -98,10 +98,13 @@ class Number:
     kind : type
         int or float.
     words : tuple of str
+    least : int, optional
+        The smallest number that is taken.
     """
 
     kind: type = int
     words: tuple[str, ...] = ()
+    least: int | None = None
 
     @property
     def metavar(self) -> str:
@@ -113,10 +116,13 @@ class Number:
         if text in self.words:
             return text
         try:
-            return self.kind(text)
+            number = self.kind(text)
         except ValueError:
             what = "a whole number" if self.kind is int else "a number"
             raise UsageError(f"expected {listed([what, *self.words])}, got {text!r}") from None
+        if self.least is not None and not number >= self.least:
+            raise UsageError(f"expected {self.least} or more, got {text}")
+        return number
 
 
 WHOLE = Numbers(int)
@@ -365,7 +371,8 @@ class Command:
         elif parts == {"bool"}:
             read = None
         elif parts & {"int", "float"}:
-            read = Number(int if "int" in parts else float, words)
+            least = re.search(r"at least (\d+)", parameter.kind)
+            read = Number(int if "int" in parts else float, words, None if least is None else int(least[1]))
             metavar = metavar or read.metavar
             words = ()
         elif parts & SEVERAL:

@@ -230,8 +230,12 @@ def in_words(error: Any) -> str:
         expected = f"expected {listed(choices)}" if choices else "expected no value"
         return f"{argument.name}: {expected}, got {value!r}{nearest(value, choices)}"
     if isinstance(error, kinds.MissingArgumentError) and argument is not None:
-        typed = any(name in (error.root_input_tokens or ()) for name in argument.names)
-        return f"{argument.name}: {'expected a value' if typed else 'needed, and not given'}"
+        if any(name in (error.root_input_tokens or ()) for name in argument.names):
+            return f"{argument.name}: expected a value"
+        unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
+        if unknown is not None:
+            return f"unknown option: {unknown}{nearest(unknown, argument.names)}"
+        return f"{argument.name}: needed, and not given"
     if isinstance(error, kinds.UnusedCliTokensError):
         return f"unexpected argument {(error.unused_tokens or [''])[0]!r}"
     if isinstance(error, kinds.RepeatArgumentError):
