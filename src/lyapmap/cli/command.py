@@ -16,13 +16,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
 
-BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 KINDS = ("map", "callable", "model")
 """Kinds of sources, whose usual numbers of steps may differ."""
 SEVERAL = {
@@ -501,8 +501,6 @@ class Run:
 
     def show(self, result: Any, title: str, facts: Sequence[tuple[str, str]], **details: Any) -> int:
         """Write and print a result as `lyapmap.cli.show.conclude` does; the exit code."""
-        from lyapmap.cli.show import conclude
-
         return conclude(self, result, title, facts, **({"source": self.source} | details))
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from lyapmap._version import __version__
 from lyapmap.cli.command import (
-    BAD_INPUT,
     PANELS,
     Command,
     Numbers,
@@ -20,6 +19,7 @@ from lyapmap.cli.command import (
     listed,
     nearest,
 )
+from lyapmap.cli.show import BAD_INPUT
 from lyapmap.cli.signature import REQUIRED
 from lyapmap.files.papers import papers, place
 

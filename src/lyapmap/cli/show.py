@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lyapmap.cli.command import BAD_STATUS, INTERRUPTED
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -22,6 +20,8 @@ Facts = Sequence[tuple[str, str]]
 """Labels and what stands beside them; the texts may hold rich's markup."""
 
 _WIDTH = 18
+BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes; 0 where all is well."""
 
 
 def conclude(

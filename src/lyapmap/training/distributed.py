@@ -303,8 +303,8 @@ class FabricWorkers:
         if self.size == 1:
             return
         sums = [zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes()) for tensor in tensors.values()]
-        found = torch.stack(self._gather(torch.tensor(sums, device=self.device)))
-        for name, column in zip(tensors, found.T, strict=True):
+        gathered = torch.stack(self._gather(torch.tensor(sums, device=self.device)))
+        for name, column in zip(tensors, gathered.T, strict=True):
             if (column != column[0]).any():
                 raise LyapmapError(
                     f"{name} differs between the processes: gradients were not averaged, or they drew different numbers"

@@ -20,7 +20,7 @@ from lyapmap.core.run import Report, Run
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
 AUTO_START = 16
-"""Exponents carried until it is known how many are needed."""
+"""Exponents carried until it is known how many are needed: cheap, and enough to see how fast they fall."""
 
 
 def lyapunov_spectrum(

@@ -29,6 +29,8 @@ LONGEST_QR = 64
 """Most steps between re-orthonormalizations that are chosen by themselves."""
 SMALL = 100_000
 """Values carried (steps x trajectories x tangent components), about, below which blocks are looked at together."""
+SMALL_COMPILED = 32 * SMALL
+"""The same of compiled code, which carries a value in about a nanosecond."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
 LATE_PERIOD = 16
@@ -211,7 +213,8 @@ class TangentRun:
         length = -(-max(n_steps // BLOCKS, 1) // every) * every
         left, group = n_steps, 1
         # Where a block is done in no time, looking at it is what takes time: more and more together.
-        most = SMALL // (length * self.b * self.n * (self.k + 1)) if self.tolerance is None else 1
+        values = length * self.b * self.n * (self.k + 1)
+        most = (SMALL_COMPILED if self.map.compiled else SMALL) // values if self.tolerance is None else 1
         while left > 0 and self.lost() is None:
             length = min(length, left)
             together = max(1, min(group, most, left // length))

@@ -173,7 +173,10 @@ KEPT_VALUES = 2**25
 LARGE_ROWS = 4096
 """Rows of a tile where they are not kept, so that they are made less often."""
 CENTRE_SAMPLE = 1000
+"""Points whose median is the origin: it only has to be near the others, and sorting all would take longer than the
+products."""
 CHUNK_VALUES = 4_000_000
+"""Numbers that are looked at at once: 32 MB."""
 
 
 @dataclass(frozen=True)

@@ -104,11 +104,11 @@ def flat(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         copies.get("median_reference_distance"),
     )
     kept |= {name: dimension.get(name) for name in ("data_gride", "attractor_gride", "data_twonn", "attractor_twonn")}
-    found = numbers.get("spaces", {})
-    kept["spaces"] = list(found.get("spaces", {}))
-    for space, values in found.get("spaces", {}).items():
+    compared = numbers.get("spaces", {})
+    kept["spaces"] = list(compared.get("spaces", {}))
+    for space, values in compared.get("spaces", {}).items():
         for metric in METRICS:
-            kept |= {f"{space} {metric} {at}": value for at, value in zip(found["at"], values[metric], strict=True)}
+            kept |= {f"{space} {metric} {at}": value for at, value in zip(compared["at"], values[metric], strict=True)}
             kept[f"{space} {metric} reference"] = values[f"reference_{metric}"]
     return {name: value for name, value in kept.items() if value is not None}
 

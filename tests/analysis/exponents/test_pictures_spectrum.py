@@ -1,4 +1,4 @@
-"""The figure of a spectrum, for every kind of result that a run can end in."""
+"""The pictures of a spectrum, for every kind of result that a run can end in."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import matplotlib
 import numpy as np
 import pytest
 
+import lyapmap as lm
 from lyapmap.analysis.exponents.pictures_spectrum import draw_spectrum
 from lyapmap.core.errors import ShapeError
 from lyapmap.core.results import Status
 from lyapmap.report.style import with_error
+from picture_checks import check_picture, legend, pixels, words
 
 
 @dataclass(frozen=True)
@@ -94,27 +96,14 @@ CASES = {
 }
 
 
-def pixels(figure: Any) -> np.ndarray:
-    figure.set_dpi(72)  # quicker
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-
-
-def words(figure: Any) -> str:
-    from matplotlib.text import Text
-
-    return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_of_result_is_drawn_within_the_figure(name: str) -> None:
     figure = draw_spectrum(CASES[name])
-    drawn = pixels(figure)
-    assert len(figure.axes) == 3
-    assert drawn.std() > 5, "the figure is blank"
-    for edge in (drawn[0], drawn[-1], drawn[:, 0], drawn[:, -1]):
-        assert (edge == 255).all(), "something is cut off at the edge"
+    check_picture(figure)
     assert "a_map" in words(figure)
+    known = np.sort(CASES[name].exponents[np.isfinite(CASES[name].exponents)])[::-1]
+    drawn = [bars.lines[0].get_ydata() for bars in figure.axes[0].containers]
+    np.testing.assert_allclose(np.concatenate(drawn) if drawn else np.zeros(0), known)
 
 
 def test_headline_in_words() -> None:
@@ -138,15 +127,13 @@ def test_a_result_that_failed_says_so() -> None:
     assert "largest exponent −∞" in words(draw_spectrum(CASES["superstable"]))
 
 
-def legend(figure: Any) -> list[str]:
-    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-
-
 def test_signs_and_gaps_are_told_apart() -> None:
-    assert {"positive (7)", "zero within error (1)", "negative (32)"} <= set(legend(draw_spectrum(CASES["network"])))
-    assert "unresolved (15)" in legend(draw_spectrum(CASES["unresolved"]))
-    assert "minus infinity (2)" in legend(draw_spectrum(CASES["rank one"]))
-    assert legend(draw_spectrum(CASES["one trajectory"])) == ["positive (1)", "negative (1)"]
+    assert {"positive (7)", "zero within error (1)", "negative (32)"} <= set(
+        legend(draw_spectrum(CASES["network"]).axes[0])
+    )
+    assert "unresolved (15)" in legend(draw_spectrum(CASES["unresolved"]).axes[0])
+    assert "minus infinity (2)" in legend(draw_spectrum(CASES["rank one"]).axes[0])
+    assert legend(draw_spectrum(CASES["one trajectory"]).axes[0]) == ["positive (1)", "negative (1)"]
 
 
 def lines_with(axes: Any, marker: str) -> list[Any]:
@@ -231,3 +218,49 @@ def test_matplotlib_comes_late_and_pyplot_never() -> None:
 )
 def test_with_error(value: float, error: float, text: str) -> None:
     assert with_error(value, error) == text
+
+
+@pytest.fixture(scope="module")
+def henon():
+    m = lm.systems.henon()
+    return lm.lyapunov_spectrum(m, m.initial_states(8, 0), n_steps=2000, transient=100, seed=0)
+
+
+def test_errors_are_drawn_beside_the_square_root(henon):
+    figure = henon.plot(kind="convergence")
+    check_picture(figure)
+    middle = figure.axes[1]
+    assert middle.get_xscale() == middle.get_yscale() == "log"
+    line, guide = middle.get_lines()[:2]
+    np.testing.assert_array_equal(line.get_ydata(), henon.error_history[:, 0])
+    x, y = guide.get_data()
+    np.testing.assert_allclose(y * np.sqrt(x), y[-1] * np.sqrt(x[-1]))
+    assert y[-1] == pytest.approx(henon.stderr[0])
+    assert "sign known" in words(figure)
+
+
+def test_a_saved_result_is_drawn_the_same(henon, tmp_path):
+    again = lm.LyapunovSpectrum.load(henon.save(tmp_path / "s.nc"))
+    assert words(again.plot(kind="convergence")) == words(henon.plot(kind="convergence"))
+
+
+def test_several_attractors_are_told_apart():
+    two = lm.wrap(lambda x: np.where(x < 1, (3 * x) % 1, 1 + (5 * (x - 1)) % 1), state_shape=1)
+    s = lm.lyapunov_spectrum(two, np.sqrt([[0.1], [0.2], [1.3], [1.7], [0.7]]), n_steps=200, seed=0)
+    assert {"attractor 1 (3)", "attractor 2 (2)"} <= set(legend(s.plot(kind="convergence").axes[2]))
+
+
+@pytest.mark.parametrize("n_steps", [1, 20])
+def test_runs_too_short_for_errors_are_drawn_too(n_steps):
+    s = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=n_steps, seed=0, throw=False)
+    check_picture(s.plot(kind="convergence"))
+
+
+def test_a_run_that_failed_says_so():
+    s = lm.lyapunov_spectrum(lm.systems.henon(), [9.0, 9.0], n_steps=50, seed=0, throw=False)
+    assert "not finite" in words(s.plot(kind="convergence"))
+
+
+def test_an_unknown_kind_is_refused(henon):
+    with pytest.raises(lm.LyapmapError, match="kind: expected 'spectrum' or 'convergence', got 'x'"):
+        henon.plot(kind="x")

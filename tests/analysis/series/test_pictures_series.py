@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.text import Text
 
 import lyapmap as lm
 from lyapmap.views import draw_correlation_dimension, draw_series_exponent, draw_zero_one
+from picture_checks import check_picture, words
+from picture_checks import pixels as drawn
 from series_samples import henon_points, logistic_series, lorenz_points
 
 
@@ -31,16 +32,6 @@ def results() -> dict[str, Any]:
     }
 
 
-def drawn(figure: Any) -> np.ndarray:
-    figure.set_dpi(72)  # quicker
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3]
-
-
-def words(figure: Any) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(Text) if text.get_visible())
-
-
 @pytest.mark.parametrize(
     "name",
     ["dimension", "no dimension", "too few pairs", "map", "flow", "constant", "chaotic", "still", "escaped"],
@@ -48,10 +39,7 @@ def words(figure: Any) -> str:
 def test_every_kind_of_result_is_drawn_within_the_figure(name):
     result = results()[name]
     figure = result.plot()
-    pixels = drawn(figure)
-    assert pixels.std() > 3, "the figure is blank"
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert (edge == 255).all(), "something is cut off at the edge"
+    check_picture(figure)
     assert f"status {result.status.value.replace('_', ' ')}" in words(figure)
     if result.message:
         assert result.message.split()[0] in words(figure)

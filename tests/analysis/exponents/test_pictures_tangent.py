@@ -14,6 +14,8 @@ from lyapmap.analysis.exponents.pictures_tangent import draw_alignment, draw_cov
 from lyapmap.core.results import Status
 from lyapmap.report.fields import draw_field
 from lyapmap.report.style import new_figure
+from picture_checks import check_picture, pixels
+from picture_checks import words as texts
 from sample_maps import Henon, Linear
 
 X0 = np.random.default_rng(0).uniform(-0.1, 0.1, (12, 2))
@@ -47,15 +49,9 @@ MADE = {
 @pytest.mark.parametrize("case", MADE)
 def test_every_result_can_be_drawn_before_and_after_its_file(case: str, tmp_path: Any) -> None:
     result: Any = MADE[case]()
-    result.plot().savefig(tmp_path / "own.png")
+    own = check_picture(result.plot())
     again = type(result).load(result.save(tmp_path / "result.nc"))
-    again.plot().savefig(tmp_path / "again.png")
-    assert (tmp_path / "own.png").stat().st_size > 5000
-    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "again.png").read_bytes()
-
-
-def texts(figure: Any) -> str:
-    return "\n".join(t.get_text() for t in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+    np.testing.assert_array_equal(pixels(again.plot()), own)
 
 
 def test_divergence_shows_curves_mean_line_and_saturation() -> None:
@@ -81,7 +77,10 @@ def test_a_failed_result_says_so_in_its_picture() -> None:
 def test_histograms_show_at_most_five_exponents() -> None:
     m = lm.systems.random_tanh_network(n=8)
     result = lm.finite_time_exponents(m, np.full((3, 8), 0.1), n_steps=5, n_exponents=7, seed=0)
-    assert len(draw_finite_time(result).axes) == 5
+    figure = draw_finite_time(result)
+    for i, axes in enumerate(figure.axes):
+        np.testing.assert_allclose(axes.lines[0].get_xdata()[0], result.values(i).mean())
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [f"Exponent {i}" for i in range(1, 6)]
 
 
 def test_a_field_is_drawn_with_its_first_axis_to_the_right() -> None:

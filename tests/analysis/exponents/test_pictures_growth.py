@@ -9,6 +9,8 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.core.errors import ShapeError
+from picture_checks import check_picture, pixels
+from picture_checks import words as texts
 from sample_maps import Henon, Linear, interval_map, logistic
 
 
@@ -47,25 +49,12 @@ RESULTS = {
 }
 
 
-def pixels(figure: Any) -> np.ndarray:
-    figure.set_dpi(60)  # quicker
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-
-
 @pytest.mark.parametrize("name", RESULTS)
 def test_every_kind_of_result_is_drawn_and_looks_the_same_when_loaded(name: str, tmp_path: Any) -> None:
     result = RESULTS[name]()
-    drawn = pixels(result.plot())
-    assert (drawn < 250).any(axis=2).mean() > 0.005
+    drawn = check_picture(result.plot())
     loaded = type(result).load(result.save(tmp_path / "r.npz"))
     np.testing.assert_array_equal(pixels(loaded.plot()), drawn)
-
-
-def texts(figure: Any) -> str:
-    import matplotlib.text
-
-    return " ".join(text.get_text() for text in figure.findobj(matplotlib.text.Text))
 
 
 def test_headlines_say_what_was_found() -> None:
