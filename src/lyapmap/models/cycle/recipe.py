@@ -111,7 +111,7 @@ _OWN = CycleSettings(
 RECIPES = {
     "paper": CycleSettings(),
     "steady": _OWN,
-    # The paper's losses with all else as in `steady`, and as many more epochs as their steps cost less (1.00 to 1.37 s).
+    # The paper's losses with all else as in `steady`, and as many more epochs as their steps cost less (1.00, 1.37 s).
     "control": replace(_OWN, epochs=82, decay_epochs=27, terms=ExtraTerms(average=0.99)),
 }
 """Settings by name; docs/studies/cycle.md tells how they were decided, and what they give."""
