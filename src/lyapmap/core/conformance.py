@@ -605,7 +605,7 @@ class OwnStates(Look):
         # Single states may sit at a kink: half of one kind of them must be wrong, or three in ten of all.
         if rows.sum() < QUORUM or (groups.max() < max(QUORUM, 1.5 * self.per_group) and rows.mean() < 0.3):
             return fits
-        # Nothing but zeros is a framework that lost the state on the way, rather than a gradient that somebody replaced.
+        # Nothing but zeros: the framework has lost the state on the way, nobody has replaced a gradient.
         if zeros[rows].all() and zeros.mean() > 0.5:
             raise Absent("its tangents are zero where its image moves")
         way = str(self.map.derivative).partition(" (")[0]
