@@ -239,9 +239,11 @@ def canvas_dynamics(
     model : Gan, str or path
         A GRAN of at least two steps.
     noises : sequence of "one" and "fresh"
-        With which to drive it, whatever it was trained with.
-    n_steps, transient : int
-        Steps to average exponents over, and before.
+        The same noise at each step, or a new one, whatever the model was trained with.
+    n_steps : int
+        Steps to average exponents over.
+    transient : int
+        Steps before.
     n_exponents : int
         How many, from the largest.
     trajectories : int
@@ -249,7 +251,7 @@ def canvas_dynamics(
     canvas_steps : int
         Updates over which the canvas is watched, at least 2.
     state : "update" or "code"
-        Of which map the exponents are taken; see `canvas_map`.
+        What the exponents are of: the last update, an image, or the code that it is read into; see `canvas_map`.
     seed : int
         Of noise and frames.
     progress : bool or callable

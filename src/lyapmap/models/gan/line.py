@@ -101,7 +101,7 @@ def gan_line(
     loss : "non-saturating" or "minimax"
         The generator minimises -E log D(G(z)) (thesis, Eq. 3.4) or E log(1 - D(G(z))) (Eq. 3.3).
     steps : int
-        Of the generator.
+        Steps of the generator.
     n_discriminator : int
         Steps of the discriminator for each of them: many keep it near its best.
     frames : int

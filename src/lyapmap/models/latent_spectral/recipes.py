@@ -217,13 +217,17 @@ class EncoderRecipe:
     origin : dict
         Plain values that tell which generator and classifier these are: a run goes on only with the same ones.
     kind : "hinge" or "squared"
-        What R is.
-    reconstruction, kl, label : float
-        Weights of the three terms.
+        What the encoder's images are compared by, R.
+    reconstruction : float
+        Weight of that, a mean over pixels.
+    kl : float
+        Weight of the divergence of the encoder from normal noise.
+    label : float
+        Weight of the label of what the encoder's vectors draw.
     batch_size : int
         25 in the paper.
     learning_rate : float
-        Of Adam.
+        Learning rate of the encoder.
     average : float
         Weight of the past in the exponential mean of the weights, which is saved.
     seed : int
