@@ -228,6 +228,17 @@ def channels_first(images: Any) -> NDArray[Any]:
     return np.moveaxis(array, -1, -3) if channels_last(array.shape[-3:]) else array
 
 
+def rescaled(values: Any, bounds: tuple[float, float], to: tuple[float, float] = (-1.0, 1.0)) -> NDArray[Any]:
+    """Values of a range (low, high) as those of another.
+
+    >>> rescaled([0.0, 0.5, 1.0], (0, 1)).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    middle, new_middle = (bounds[0] + bounds[1]) / 2, (to[0] + to[1]) / 2
+    # From the middle, so that nothing is lost where both ranges are the same.
+    return (np.asarray(values) - middle) * ((to[1] - to[0]) / (bounds[1] - bounds[0])) + new_middle
+
+
 def laid_out(images: Any, state_shape: tuple[int, ...]) -> NDArray[Any]:
     """Images (..., channels, height, width) as states of this shape have them.
 
