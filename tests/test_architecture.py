@@ -62,11 +62,10 @@ TORCH = [
     "models/*/*.py",
     "training/*.py",
     "files/*.py",
-    "cli/training_run.py",
     "cli/training.py",
 ]
 KERAS = ["backends/keras/*.py", "models/*/keras_*.py", "training/keras_*.py", "files/keras_*.py"]
-COMMANDS = ["models/*/commands.py", "models/*/commands/*.py"]
+COMMANDS = ["models/*/commands.py"]
 """A paper's commands lie in its folder and stand at the top, beside `cli`; nothing of the paper imports them."""
 FRAMEWORKS = {
     "torch": TORCH,
@@ -79,7 +78,6 @@ FRAMEWORKS = {
     "jax": ["backends/jax_*.py"],
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
-    "typer": ["cli/*.py", *COMMANDS],
     "cyclopts": ["cli/root.py", "cli/command.py"],
 }
 """Files that may import a framework."""
@@ -414,7 +412,7 @@ PLANTED = {
     ),
     "training/c.py": ("print('epoch')", "training/c.py:1: prints"),
     "cli/a.py": ("def f():\n    import torch", "cli/a.py:2: imports torch"),
-    "cli/training_run.py": ("import torch", "cli/training_run.py:1: imports torch when it is loaded"),
+    "cli/training.py": ("import torch", "cli/training.py:1: imports torch when it is loaded"),
     "views/long.py": ("\n" * 701, "views/long.py: 701 lines, and its docstring does not say why the file is long"),
 }
 
@@ -463,9 +461,9 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
         ),
         ("analysis/b.py", "from . import orbit\nfrom .orbit import describe"),
         ("backends/torch/a.py", "import torch"),
-        ("cli/training_run.py", "def f():\n    import torch\n    print('done')"),
+        ("cli/training.py", "def f():\n    import torch\n    print('done')"),
         ("report/b.py", "def f():\n    import matplotlib"),
-        ("models/gan/commands/a.py", "import typer\nfrom lyapmap.cli import common"),
+        ("models/gan/commands.py", "from lyapmap.cli import training\nfrom lyapmap.cli.command import Run, command"),
         ("models/gan/pictures_a.py", "def f():\n    import matplotlib"),
         ("cli/a.py", "import sys\nthere = 'torch' in sys.modules and sys.modules.get('torch')"),
     ],

@@ -54,11 +54,11 @@ class Parameter:
     @property
     def brief(self) -> str:
         """The first sentences of the help, without those about code."""
-        told = re.sub(r"[;,] see `[^`]+`| \(see `[^`]+`\)", "", self.help)
-        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"])", told)
+        told = re.sub(r"[;,] see `(?!lyapmap )[^`]+`| \((?:see|calls of) `(?!lyapmap )[^`]+`\)", "", self.help)
+        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"`(])", told)
         text = sentences[0]
         for sentence in sentences[1:]:
-            if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|\w\(|lm\.", sentence):
+            if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|^\(|\w\(|lm\.", sentence):
                 break
             text += f" {sentence}"
         return text.replace("`", "")

@@ -248,7 +248,7 @@ def correlation_dimension(
     max_pairs : int
         About how many pairs to look at, the closest ones; 4 million take some 200 MB.
     metric : "euclidean", "chebyshev" or "cityblock"
-        The dimension does not depend on it.
+        How distances are measured; the dimension does not depend on it.
     seed : int, optional
         Of the sample of distances by which the largest radius is chosen.
     throw : bool

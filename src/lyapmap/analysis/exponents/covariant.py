@@ -345,7 +345,7 @@ def covariant_vectors(
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         One initial state or a batch.
     n_steps : int
-        Steps along which the vectors are computed; `vectors` holds those before every
+        Steps along which the vectors are computed. `vectors` holds those before every
         `sample_every`-th of them.
     n_vectors : int, optional
         How many, k; all up to n = 64, 8 above.

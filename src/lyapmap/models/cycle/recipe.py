@@ -42,7 +42,7 @@ class CycleSettings:
     batch_size : int
         Images of each category in a step (100 in the paper).
     learning_rate : float
-        Of Adam (2e-4 in the paper).
+        Learning rate of Adam (2e-4 in the paper).
     beta1 : float
         Weight of the past in Adam's mean of gradients (0.5 in the paper).
     cycle_weight : float
@@ -51,7 +51,7 @@ class CycleSettings:
         Part of the training images that is kept from the training, to choose by; sample states are then of those, and
         test images are not looked at.
     precision : "32", "tf32" or "bf16-mixed"
-        Of the arithmetic of a training step.
+        Arithmetic of a training step.
     terms : ExtraTerms
         Beyond the paper's losses.
     """
