@@ -121,8 +121,8 @@ def load_gan(name: str | Path, *, dtype: str | None = None, device: str | None =
     assert isinstance(pair, Dcgan | Gran)
     shape = pair.config.latent_shape
     if tuple(saved.sample_states.shape[1:]) != shape:
-        found = tuple(saved.sample_states.shape)
-        raise CheckpointError(f"{path}: sample_states have shape {found}, expected noise of shape (m, *{shape})")
+        held = tuple(saved.sample_states.shape)
+        raise CheckpointError(f"{path}: sample_states have shape {held}, expected noise of shape (m, *{shape})")
     pair.to(resolved_device(device or "cpu"), DTYPES[dtype] if dtype else None).requires_grad_(False)
     return Gan(
         label,
