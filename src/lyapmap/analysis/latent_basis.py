@@ -1,4 +1,8 @@
-"""Averages of latent vectors by the label of their images, and an orthogonal basis made of them."""
+"""Averages of latent vectors by the label of their images, and an orthogonal basis made of them.
+
+J. Q. Toledo-Marin, J. A. Glazier (2023), steps 4 to 6. One file, in the order of the paper: averages, Gram-Schmidt, the
+basis with what it can do to latent vectors, and rotations in its planes.
+"""
 
 from __future__ import annotations
 
