@@ -190,7 +190,7 @@ def gram_schmidt(vectors: Floats) -> tuple[Floats, Floats]:
     Examples
     --------
     >>> q, left = gram_schmidt(np.array([[2.0, 0.0], [1.0, 3.0]]))
-    >>> q.tolist(), left.tolist()
+    >>> (q.round(9) + 0.0).tolist(), left.round(9).tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [2.0, 3.0])
     """
     q, r = np.linalg.qr(vectors.T)

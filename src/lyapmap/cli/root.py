@@ -143,7 +143,8 @@ def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | No
                 name=parent,
                 help=words[parent[0]],
                 group=headings[group],
-                usage=f"Usage: {_typed(parent)} COMMAND",
+                usage=f"Usage: {_typed(parent)} COMMAND [OPTIONS]",
+                help_epilogue=f"Options of a command: {_typed(parent)} COMMAND --help",
                 **common,
             )
             root.command(above[tuple(parent)])
@@ -180,7 +181,7 @@ def _arguments(options: Sequence[Option]) -> str:
 
 def examples(lines: str) -> str:
     """The end of a help page; a line that is no command is a remark."""
-    parts = [line for line in lines.strip().splitlines() if line]
+    parts = [line for line in lines.strip().replace("`", "").splitlines() if line]
     typed = [line for line in parts if line.startswith(("lyapmap", "torchrun"))]
     remarks = [line for line in parts if line not in typed]
     shown = [_broken(line) for line in typed]

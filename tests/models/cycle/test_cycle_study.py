@@ -246,9 +246,9 @@ def test_spread_over_runs(runs, spread, tmp_path):
     assert list(done.records) == ["one-epoch-0001", "one-epoch-0002", "two-epoch-0002", "spread"]
     assert all(record.status == "done" for record in done.records.values())
     numbers = done.records["spread"].numbers
-    assert numbers["largest_deviation"] == [None, 0]
+    assert numbers["largest_deviation"] == [None, pytest.approx(0, abs=1e-6)]
     assert numbers["largest_runs"] == [1, 2]
-    assert numbers["largest_mean"][1] == done.records["two-epoch-0002"].numbers["largest"]
+    assert numbers["largest_mean"][1] == pytest.approx(done.records["two-epoch-0002"].numbers["largest"], rel=1e-5)
     largest = done.numbers["table"][0]
     assert largest["2 runs, epoch 2"] == f"{numbers['largest_mean'][1]:.3f} ± 0.000"
     assert "<img" in (done.folder / "index.html").read_text()
