@@ -15,7 +15,7 @@ from .analysis.dimension.comparison import DimensionComparison as DimensionCompa
 from .analysis.dimension.comparison import compare_dimensions as compare_dimensions
 from .analysis.dimension.correlation import CorrelationDimension as CorrelationDimension
 from .analysis.dimension.correlation import correlation_dimension as correlation_dimension
-from .analysis.dimension.estimator import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
+from .analysis.dimension.scikit_learn import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
 from .analysis.dimension.intrinsic import DimensionEstimate as DimensionEstimate
 from .analysis.dimension.intrinsic import intrinsic_dimension as intrinsic_dimension
 from .analysis.exponents.alignment import Alignment as Alignment
