@@ -209,6 +209,10 @@ class TangentMap(abc.ABC):
                     x = now.apply(x)
         return total
 
+    def along(self, tau: float, scheme: Any) -> TangentMap | None:
+        """The compiled map of the flow along this map's images as velocities, where there is one; see `FlowMap`."""
+        return None
+
     def carries(self, frame_dtype: str | None) -> bool:
         """Whether frames of this dtype, at whatever step, may be left to code that knows nothing of either."""
         return frame_dtype in (None, self.ops.dtype) and not self.depends_on_step

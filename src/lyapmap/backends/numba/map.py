@@ -22,6 +22,7 @@ from lyapmap.core.differences import CENTRAL_DIFFERENCES, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import Blocks, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
+from lyapmap.core.stiff_flow import Rodas4
 
 ANALYTIC = "analytic"
 GIVEN = "jacobian given"
@@ -161,6 +162,21 @@ class NumbaMap(TangentMap):
 
         self._in_threads(carry, len(x), n_blocks * n_steps * self._n * (k + 1))
         return states, frames, totals
+
+    def along(self, tau: float, scheme: Any) -> TangentMap | None:
+        if isinstance(self.rule, FlowRule) or isinstance(scheme, Rodas4):
+            return None
+        from lyapmap.backends.numba.flow import CompiledFlow  # which stands on this file
+
+        return CompiledFlow(
+            self.rule,
+            tau,
+            scheme,
+            state_shape=self.state_shape,
+            parameters=self.parameters,
+            derivative=self.derivative,
+            provenance=self.provenance,
+        )
 
     def log_abs_det(self, x: NDArray[np.float64], n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Sum of log|det J| over a block of steps, (b,), by compiled code where that is the better way."""
