@@ -26,18 +26,46 @@ Carry = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array, "Passed | N
 """One step of states (b, n) and tangents (b, n, k), and what else came of it, if anything ever does."""
 
 
+class Product(NamedTuple):
+    """A product mantissa * 2 ** exponent that leaves no range.
+
+    Logarithms are taken of it afterwards: the bits of those that XLA makes depend on how many there are.
+    """
+
+    mantissa: jax.Array
+    exponent: jax.Array
+
+    @classmethod
+    def one(cls, shape: tuple[int, ...], dtype: Any) -> Product:
+        return cls(jnp.ones(shape, dtype), jnp.zeros(shape, jnp.int32))
+
+    def times(self, factor: jax.Array) -> Product:
+        mantissa, exponent = jnp.frexp(factor)
+        return self.product(Product(mantissa.astype(factor.dtype), exponent.astype(jnp.int32)))
+
+    def product(self, other: Product) -> Product:
+        mantissa, shift = jnp.frexp(self.mantissa * other.mantissa)
+        return Product(mantissa.astype(self.mantissa.dtype), self.exponent + other.exponent + shift.astype(jnp.int32))
+
+    def log(self) -> NDArray[np.float64]:
+        """On the host."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs: NDArray[np.float64] = np.log(np.asarray(self.mantissa).astype(np.float64))
+        return logs + np.asarray(self.exponent) * np.log(2.0)
+
+
 class Passed(NamedTuple):
     """What a step brings besides images and tangents.
 
     Attributes
     ----------
-    growth : (b, k)
-        Logarithms of what tangents were divided by within the step.
+    growth : Product
+        What tangents (b, k) were divided by within the step.
     stuck : (b,) bool
         Whether the step could not be finished.
     """
 
-    growth: jax.Array
+    growth: Product
     stuck: jax.Array
 
 
@@ -82,16 +110,22 @@ def _reflected(column: jax.Array, vector: jax.Array, weight: jax.Array) -> jax.A
     return column - along[:, None] * vector
 
 
-def log_abs_det(matrices: jax.Array) -> jax.Array:
-    """log|det| (b,) of matrices (b, n, n)."""
+def times_determinant(product: Product, matrices: jax.Array) -> Product:
+    """The product with |det| (b,) of matrices (b, n, n)."""
     n = matrices.shape[1]
     if n > WRITTEN_OUT:
-        return jnp.linalg.slogdet(matrices)[1]
+        _, r = jnp.linalg.qr(matrices)
+        for i in range(n):
+            product = product.times(jnp.abs(r[:, i, i]))
+        return product
     # Scaled, so that products neither overflow nor vanish.
     largest = jnp.max(jnp.abs(matrices), axis=(1, 2))
     scaled = matrices / jnp.where(largest > 0, largest, 1)[:, None, None]
     determinant = _determinant([[scaled[:, i, j] for j in range(n)] for i in range(n)])
-    return n * jnp.log(largest) + jnp.log(jnp.abs(determinant))
+    product = product.times(jnp.abs(determinant))
+    for _ in range(n):
+        product = product.times(largest)
+    return product
 
 
 def _determinant(entries: list[list[jax.Array]]) -> jax.Array:
@@ -104,14 +138,6 @@ def _determinant(entries: list[list[jax.Array]]) -> jax.Array:
     return total
 
 
-def _added(total: jax.Array, lost: jax.Array, more: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A sum that keeps what rounding took from it (W. Kahan 1965): growth is summed in float64, be there any or not."""
-    wanted = more - lost
-    reached = total + wanted
-    # Infinity less itself is nothing to be made up for.
-    return reached, jnp.where(jnp.isfinite(reached), (reached - total) - wanted, 0)
-
-
 TOGETHER = 16
 """Blocks that compiled code does in one call; where fewer are wanted, the others are left out."""
 MOST_TOGETHER = 2**20
@@ -119,10 +145,10 @@ MOST_TOGETHER = 2**20
 
 
 def compiled_blocks(carry: Carry) -> Callable[..., tuple[Any, ...]]:
-    """Blocks of steps: (x, frame, n_blocks, n_steps, qr_every, together) -> states, frames, growth (2, m, b, k), stuck (b,).
+    """Blocks of steps: (x, frame, n_blocks, n_steps, qr_every, together) -> states, frames, growth (m, b, k), stuck (b,).
 
-    States and frames are tuples of `together` arrays, of which the first n_blocks count. Growth is the difference of
-    two numbers, of which the second is small. All ends early where a row is stuck.
+    States and frames are tuples of `together` arrays, of which the first n_blocks count; growth is a `Product`. All
+    ends early where a row is stuck.
     """
 
     @partial(jax.jit, static_argnums=5)
@@ -130,66 +156,74 @@ def compiled_blocks(carry: Carry) -> Callable[..., tuple[Any, ...]]:
         x: jax.Array, frame: jax.Array, n_blocks: Any, n_steps: Any, qr_every: Any, together: int
     ) -> tuple[Any, ...]:
         b, _, k = frame.shape
-        none = jnp.zeros((b, k), x.dtype)
         zero = jnp.zeros((), jnp.asarray(n_steps).dtype)
 
         def step(_: Any, now: tuple[Any, ...]) -> tuple[Any, ...]:
-            x, frame, total, lost, stuck = now
+            x, frame, growth, stuck = now
             x, frame, passed = carry(x, frame)
             if passed is None:
-                return x, frame, total, lost, stuck
-            return x, frame, *_added(total, lost, passed.growth), stuck | passed.stuck
+                return x, frame, growth, stuck
+            return x, frame, growth.product(passed.growth), stuck | passed.stuck
 
         def group(now: tuple[Any, ...]) -> tuple[Any, ...]:
             done, now = now[0], now[1:]
             count = jnp.minimum(qr_every, n_steps - done)
-            x, frame, total, lost, stuck = lax.fori_loop(0, count, step, now)
+            x, frame, growth, stuck = lax.fori_loop(0, count, step, now)
             frame, sizes = qr(frame)
-            return done + count, x, frame, *_added(total, lost, jnp.log(sizes)), stuck
+            return done + count, x, frame, growth.times(sizes), stuck
 
         def block(x: Any, frame: Any, stuck: Any) -> tuple[Any, ...]:
-            start = (zero, x, frame, none, none, stuck)
+            start = (zero, x, frame, Product.one((b, k), x.dtype), stuck)
             return lax.while_loop(lambda now: (now[0] < n_steps) & ~now[-1].any(), group, start)[1:]
 
         nobody = jnp.zeros(b, bool)
         if together == 1:
-            x, frame, total, lost, stuck = block(x, frame, nobody)
-            return (x,), (frame,), jnp.stack([total, lost])[:, None], stuck
+            x, frame, growth, stuck = block(x, frame, nobody)
+            return (x,), (frame,), Product(growth.mantissa[None], growth.exponent[None]), stuck
 
         def one(i: Any, now: tuple[Any, ...]) -> tuple[Any, ...]:
             x, frame, stuck, *kept = now
-            x, frame, total, lost, stuck = block(x, frame, stuck)
-            found = (x, frame, total, lost)
+            x, frame, growth, stuck = block(x, frame, stuck)
+            found = (x, frame, *growth)
             return x, frame, stuck, *(array.at[i].set(value) for array, value in zip(kept, found, strict=True))
 
-        kept = [jnp.zeros((together, *array.shape), x.dtype) for array in (x, frame, none, none)]
-        _, _, stuck, states, frames, totals, losts = lax.fori_loop(0, n_blocks, one, (x, frame, nobody, *kept))
-        return tuple(states), tuple(frames), jnp.stack([totals, losts]), stuck
+        kept = [jnp.zeros((together, *array.shape), array.dtype) for array in (x, frame, *Product.one((b, k), x.dtype))]
+        _, _, stuck, states, frames, *growth = lax.fori_loop(0, n_blocks, one, (x, frame, nobody, *kept))
+        return tuple(states), tuple(frames), Product(*growth), stuck
 
     return blocks
 
 
-def compiled_sum(step: Callable[[jax.Array], tuple[jax.Array, jax.Array]]) -> Callable[..., jax.Array]:
-    """Sums along orbits: (x, n_steps) -> (2, b), of what `step` gives besides images (b, n); as `compiled_blocks`."""
+def compiled_along(step: Callable[[jax.Array, Any], tuple[jax.Array, Any]], start: Callable[[jax.Array], Any]) -> Any:
+    """What gathers along orbits: (x, n_steps), with `step(x, gathered)` and what there is in the beginning."""
 
     @jax.jit
-    def summed(x: jax.Array, n_steps: Any) -> jax.Array:
-        def one(_: Any, now: tuple[Any, ...]) -> tuple[Any, ...]:
-            x, total, lost = now
-            x, more = step(x)
-            return x, *_added(total, lost, more)
+    def along(x: jax.Array, n_steps: Any) -> Any:
+        return lax.fori_loop(0, n_steps, lambda _, now: step(*now), (x, start(x)))[1]
 
-        none = jnp.zeros(len(x), x.dtype)
-        _, total, lost = lax.fori_loop(0, n_steps, one, (x, none, none))
-        return jnp.stack([total, lost])
-
-    return summed
+    return along
 
 
-def growth_of(pair: jax.Array) -> NDArray[np.float64]:
-    """The sums of `compiled_blocks` or `compiled_sum` in float64."""
-    total, lost = np.asarray(pair).astype(np.float64)
-    return np.where(np.isfinite(total), total - lost, total)
+class Sum(NamedTuple):
+    """A sum, and what rounding has added to it (W. Kahan 1965), so that float32 does for long ones."""
+
+    total: jax.Array
+    excess: jax.Array
+
+    @classmethod
+    def zero(cls, x: jax.Array) -> Sum:
+        return cls(jnp.zeros(len(x), x.dtype), jnp.zeros(len(x), x.dtype))
+
+    def plus(self, more: jax.Array) -> Sum:
+        wanted = more - self.excess
+        reached = self.total + wanted
+        # Infinity less itself is nothing to be made up for.
+        return Sum(reached, jnp.where(jnp.isfinite(reached), (reached - self.total) - wanted, 0))
+
+    def value(self) -> NDArray[np.float64]:
+        """On the host."""
+        total, excess = (np.asarray(part).astype(np.float64) for part in self)
+        return total - excess
 
 
 def filled_up(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

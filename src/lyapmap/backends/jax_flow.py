@@ -15,10 +15,11 @@ from lyapmap.backends.jax_blocks import (
     MOST_TOGETHER,
     TOGETHER,
     Passed,
+    Product,
+    Sum,
     compiled_blocks,
-    compiled_sum,
+    compiled_along,
     filled_up,
-    growth_of,
     largest_batch,
     qr,
 )
@@ -45,6 +46,9 @@ from lyapmap.core.stiff_flow import Automatic
 
 HANDED_OVER = 2000
 """Steps of the explicit method in one time tau after which method "auto" goes on uncompiled, with help."""
+
+TABLEAU = np.array([[*row, *[0.0] * (7 - len(row))] for row in STAGES])
+ERROR_WEIGHTS = np.array(ERRORS)
 
 Image = Callable[[jax.Array], jax.Array]
 Point = tuple[jax.Array, jax.Array | None]
@@ -91,7 +95,7 @@ class JaxFlow(TangentMap):
         self._states = jax.jit(steps.states)
         self._tangents = jax.jit(steps.tangents)
         self._blocks = compiled_blocks(steps.carry)
-        self._volumes = compiled_sum(steps.divergence)
+        self._volumes = compiled_along(steps.divergence, Sum.zero)
 
     @property
     def derivative(self) -> str:  # type: ignore[override]
@@ -158,10 +162,10 @@ class JaxFlow(TangentMap):
             return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every)
         self._audit(x)
         begin = self._field.required(x, "x"), self._field.required(frame, "v")
-        states, frames, pair, stuck = self._blocks(*begin, n_blocks, n_steps, qr_every, together)
+        states, frames, growth, stuck = self._blocks(*begin, n_blocks, n_steps, qr_every, together)
         rows = self._stuck(stuck)
         if not rows.size:
-            return states[:n_blocks], frames[:n_blocks], growth_of(pair)[:n_blocks]
+            return states[:n_blocks], frames[:n_blocks], growth.log()[:n_blocks]
         # All ended early: rows that are not stuck are carried again, by themselves.
         others = np.setdiff1d(np.arange(len(x)), rows)
         parts = [self._generic.propagate_blocks(*self._rows(x, frame, rows), n_blocks, n_steps, qr_every)]
@@ -187,7 +191,7 @@ class JaxFlow(TangentMap):
         parts, most = [], largest_batch(max(1, self._field.rows_at_once // self._n))
         for start in range(0, len(host), most):
             rows = host[start : start + most]
-            total = growth_of(self._volumes(self.ops.from_numpy(filled_up(rows)), n_steps))[: len(rows)]
+            total = self._volumes(self.ops.from_numpy(filled_up(rows)), n_steps).value()[: len(rows)]
             late = np.flatnonzero(np.isnan(total))
             if late.size:
                 total[late] = self._generic.log_abs_det(self.ops.from_numpy(rows[late]), n_steps)
@@ -239,9 +243,9 @@ class _EqualSteps:
         y, u, _ = self.tangents(x, v)
         return y, u, None
 
-    def divergence(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def divergence(self, x: jax.Array, total: Sum) -> tuple[jax.Array, Sum]:
         z = self._through(with_divergence(self.field), started(x))
-        return z[:, :-1], z[:, -1]
+        return z[:, :-1], total.plus(z[:, -1])
 
     def advance(self, x: jax.Array, v: jax.Array, count: Any, h: Any) -> tuple[jax.Array, jax.Array]:
         """So many steps of a length."""
@@ -294,7 +298,7 @@ class _Course(NamedTuple):
     swayed: jax.Array
     bent: jax.Array
     rate: jax.Array
-    growth: jax.Array
+    growth: Product
     factor: jax.Array
 
 
@@ -311,17 +315,17 @@ class _FollowingSteps:
     def tangents(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         frame, _ = qr(v)
         end = self._with_tangents(x, frame)
-        return end.y, end.u @ (end.factor @ (frame.swapaxes(1, 2) @ v)), end.stuck
+        return end.y, _products(end.u, _products(end.factor, _products(frame.swapaxes(1, 2), v))), end.stuck
 
     def carry(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array, Passed]:
         end = self._with_tangents(x, v)
         assert end.u is not None
         return end.y, end.u, Passed(end.growth, end.stuck)
 
-    def divergence(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def divergence(self, x: jax.Array, total: Sum) -> tuple[jax.Array, Sum]:
         velocity = with_divergence(self.field)
         end = self._through(lambda at: (velocity(at[0]), None), started(x), None)
-        return end.y[:, :-1], jnp.where(end.stuck, jnp.nan, end.y[:, -1])
+        return end.y[:, :-1], total.plus(jnp.where(end.stuck, jnp.nan, end.y[:, -1]))
 
     def _with_tangents(self, x: jax.Array, v: jax.Array) -> _Course:
         """States are those that they are without tangents, to the bit."""
@@ -338,7 +342,7 @@ class _FollowingSteps:
         begin = _Course(
             x, v, slope, turned, self._first_step(velocity, x, slope), none + self.tau, jnp.zeros(b, jnp.int32), no,
             ~(jnp.isfinite(x).all(axis=1) & jnp.isfinite(slope).all(axis=1)), no, no, none,
-            none if v is None else _rate(v, turned), jnp.zeros((b, k), x.dtype),
+            none if v is None else _rate(v, turned), Product.one((b, k), x.dtype),
             jnp.broadcast_to(jnp.eye(k, dtype=x.dtype), (b, k, k)),
         )  # fmt: skip
         end = lax.while_loop(lambda now: _going(now).any(), lambda now: self._step(velocity, now, fast), begin)
@@ -351,12 +355,8 @@ class _FollowingSteps:
         last = now.h >= now.left * (1 - 1e-10)
         step = jnp.where(going, jnp.where(last, now.left, now.h), 0)
         begin, h = (now.y, now.u), (step[:, None], step[:, None, None])
-        slopes, ahead = [(now.slope, now.turned)], begin
-        for weights in STAGES:
-            ahead = moved(begin, h, weights, slopes)
-            slopes.append(velocity(ahead))
-        nothing = 0 * begin[0], None if now.u is None else 0 * now.u
-        off, tangents_off = moved(nothing, h, ERRORS, slopes)
+        ahead, slopes = _stages(velocity, begin, h, (now.slope, now.turned))
+        off, tangents_off = (_weighted(ERROR_WEIGHTS, part, step) for part, step in zip(slopes, h, strict=True))
         error = self._size(off, jnp.maximum(jnp.abs(begin[0]), jnp.abs(ahead[0])))
         swayed = now.swayed
         if now.u is not None:
@@ -368,7 +368,7 @@ class _FollowingSteps:
         good = error <= 1  # which NaN is not
         factor = SAFETY * jnp.nan_to_num(error, nan=jnp.inf, posinf=jnp.inf) ** -0.2
         limit = jnp.where(now.refused, 1, GROW)
-        change = jnp.clip(factor, SHRINK, jnp.where(good, limit, 1))
+        change = _roughly(jnp.clip(factor, SHRINK, jnp.where(good, limit, 1)))
         taken = going & good
         bent, rate = now.bent, now.rate
         if now.u is not None:
@@ -379,8 +379,8 @@ class _FollowingSteps:
 
         left = jnp.where(taken, jnp.where(last, 0, now.left - step), now.left)
         after = now._replace(
-            y=accepted(ahead[0], now.y), u=accepted(ahead[1], now.u), slope=accepted(slopes[-1][0], now.slope),
-            turned=accepted(slopes[-1][1], now.turned), h=jnp.where(going, step * change, now.h), left=left,
+            y=accepted(ahead[0], now.y), u=accepted(ahead[1], now.u), slope=accepted(slopes[0][-1], now.slope),
+            turned=accepted(None if now.u is None else slopes[1][-1], now.turned), h=jnp.where(going, step * change, now.h), left=left,
             steps=now.steps + going, refused=jnp.where(going, ~good, now.refused), swayed=swayed, bent=bent,
         )  # fmt: skip
         given_up = going & (left > 0) & ((after.h < SMALLEST_STEP * self.tau) | (after.steps >= self.most))
@@ -405,18 +405,59 @@ class _FollowingSteps:
         strongest = jnp.maximum(second, change)
         step = jnp.where(strongest <= 1e-15, jnp.maximum(1e-6 * tau, 1e-3 * guess), (0.01 / strongest) ** 0.2)
         finite = jnp.nan_to_num(jnp.minimum(100 * guess, step), nan=1e-6 * tau)
-        return jnp.clip(finite, 1e-6 * tau, tau).astype(x.dtype)
+        return _roughly(jnp.clip(finite, 1e-6 * tau, tau).astype(x.dtype))
 
 
 def _going(now: _Course) -> jax.Array:
     return (now.left > 0) & ~now.lost & ~now.stuck
 
 
+def _roughly(values: jax.Array) -> jax.Array:
+    """The first digits of numbers, in which powers agree that XLA takes of one number or of many."""
+    return lax.reduce_precision(values, exponent_bits=8, mantissa_bits=12)
+
+
+def _stages(velocity: Callable[[Point], Point], begin: Point, h: tuple[Any, Any], slope: Point) -> tuple[Point, Point]:
+    """Where a step leads, and the slopes (7, b, ...) of all its stages: in a loop, which is compiled faster."""
+
+    def room(first: jax.Array | None) -> jax.Array | None:
+        return None if first is None else jnp.zeros((7, *first.shape), first.dtype).at[0].set(first)
+
+    def one(i: Any, now: tuple[Point, Point]) -> tuple[Point, Point]:
+        _, slopes = now
+        weights = jnp.asarray(TABLEAU)[i]
+        ahead = tuple(
+            None if at is None else at + _weighted(weights, part, step)
+            for at, part, step in zip(begin, slopes, h, strict=True)
+        )
+        found = velocity(ahead)
+        return ahead, tuple(
+            None if part is None else part.at[i + 1].set(new) for part, new in zip(slopes, found, strict=True)
+        )
+
+    ahead, slopes = lax.fori_loop(0, 6, one, (begin, (room(slope[0]), room(slope[1]))))
+    return ahead, slopes
+
+
+def _weighted(weights: Any, slopes: jax.Array | None, h: Any) -> jax.Array | None:
+    if slopes is None:
+        return None
+    column = jnp.asarray(weights, slopes.dtype).reshape(-1, *[1] * (slopes.ndim - 1))
+    return h * (column * slopes).sum(axis=0)
+
+
+def _products(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Matrix products over the first axis; written out where matrices are small, so that bits do not depend on it."""
+    if a.shape[2] * b.shape[2] > 64:
+        return a @ b
+    return (a[:, :, :, None] * b[:, None, :, :]).sum(axis=2)
+
+
 def _turned(now: _Course, rows: jax.Array) -> _Course:
     """Orthonormalize the tangents of some rows, and take their velocities along."""
     assert now.u is not None and now.turned is not None
     frame, sizes = qr(now.u)
-    upper = jnp.triu(frame.swapaxes(1, 2) @ now.u)
+    upper = jnp.triu(_products(frame.swapaxes(1, 2), now.u))
     # Where a tangent is gone nothing can be divided by: those stay as they are.
     whole = rows & (sizes > 0).all(axis=1)
     one, two = whole[:, None], whole[:, None, None]
@@ -429,8 +470,8 @@ def _turned(now: _Course, rows: jax.Array) -> _Course:
     u = jnp.where(two, frame, now.u)
     turned = jnp.where(two, jnp.stack(velocities, axis=2), now.turned)
     return now._replace(
-        u=u, turned=turned, growth=now.growth + jnp.where(one, jnp.log(jnp.where(one, sizes, 1)), 0),
-        factor=jnp.where(two, upper @ now.factor, now.factor),
+        u=u, turned=turned, growth=now.growth.times(jnp.where(one, sizes, 1)),
+        factor=jnp.where(two, _products(upper, now.factor), now.factor),
         rate=jnp.where(rows, _rate(u, turned), now.rate), bent=jnp.where(rows, 0, now.bent),
     )  # fmt: skip
 

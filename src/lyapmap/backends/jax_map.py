@@ -19,12 +19,12 @@ from lyapmap.backends.jax_blocks import (
     SHORTEST_BATCH,
     TOGETHER,
     WRITTEN_OUT,
+    Product,
     compiled_blocks,
-    compiled_sum,
+    compiled_along,
     filled_up,
-    growth_of,
     largest_batch,
-    log_abs_det,
+    times_determinant,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.flow_schemes import Scheme
@@ -146,7 +146,10 @@ class JaxMap(TangentMap):
         self._jvp = jax.jit(self.carry)
         self._jacobian = jax.jit(self._pull, static_argnums=2)
         self._blocks = compiled_blocks(lambda x, v: (*self.carry(x, v), None))
-        self._volumes = compiled_sum(lambda x: (self.image(x), log_abs_det(self.matrices(x))))
+        self._volumes = compiled_along(
+            lambda x, volume: (self.image(x), times_determinant(volume, self.matrices(x))),
+            lambda x: Product.one((len(x),), x.dtype),
+        )
         self.log_abs_det_in_blocks = self._n <= WRITTEN_OUT
 
     def apply(self, x: jax.Array) -> jax.Array:
@@ -185,15 +188,15 @@ class JaxMap(TangentMap):
         self._require(x, "x")
         self._require(frame, "v")
         if self._together(frame) > 1:
-            (images, *_), (frames, *_), pair, _ = self._blocks(x, frame, 1, n_steps, qr_every, TOGETHER)
-            return images, frames, growth_of(pair)[0]
+            (images, *_), (frames, *_), product, _ = self._blocks(x, frame, 1, n_steps, qr_every, TOGETHER)
+            return images, frames, product.log()[0]
         states = max(1, self.rows_at_once // frame.shape[2])
         parts = [
             self._blocks(rows, vectors, 1, n_steps, qr_every, 1)
             for rows, vectors in zip(_split(x, states), _split(frame, states), strict=True)
         ]
-        images, frames, pairs, _ = zip(*parts, strict=True)
-        growth = np.concatenate([growth_of(pair)[0] for pair in pairs])
+        images, frames, growths, _ = zip(*parts, strict=True)
+        growth = np.concatenate([growth.log()[0] for growth in growths])
         return _joined([y for (y,) in images], 0), _joined([q for (q,) in frames], 0), growth
 
     def propagate_blocks(
@@ -211,8 +214,8 @@ class JaxMap(TangentMap):
             return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         self._require(x, "x")
         self._require(frame, "v")
-        states, frames, pair, _ = self._blocks(x, frame, n_blocks, n_steps, qr_every, TOGETHER)
-        return states[:n_blocks], frames[:n_blocks], growth_of(pair)[:n_blocks]
+        states, frames, growth, _ = self._blocks(x, frame, n_blocks, n_steps, qr_every, TOGETHER)
+        return states[:n_blocks], frames[:n_blocks], growth.log()[:n_blocks]
 
     def _together(self, frame: jax.Array) -> int:
         """Blocks to be done in one call: many where they are small."""
@@ -231,7 +234,7 @@ class JaxMap(TangentMap):
             sums = []
             for rows in _split(x, largest_batch(self.rows_at_once // self._n)):
                 whole = self.ops.from_numpy(filled_up(np.asarray(rows)))
-                sums.append(growth_of(self._volumes(whole, n_steps))[: len(rows)])
+                sums.append(self._volumes(whole, n_steps).log()[: len(rows)])
             return np.concatenate(sums)
         except (TypeError, ValueError, NotImplementedError):  # there is no reverse mode
             self.jacobian(x)

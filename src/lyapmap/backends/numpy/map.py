@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.numpy.compiled import SCALARS, Twin, call_of, own_function
 from lyapmap.backends.numpy.dual import ANALYTIC, DualArray, noting, tangents_of
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_modules import fit_for
@@ -22,7 +23,8 @@ from lyapmap.core.differences import (
     tangents_by_differences,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.flow_schemes import RungeKutta4
+from lyapmap.core.map import Blocks, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
@@ -48,7 +50,9 @@ class NumpyMap(TangentMap):
         jacobian: Function | None,
         dtype: str,
         provenance: dict[str, Any],
+        twin: Twin,
     ) -> None:
+        self.twin = twin
         self.state_shape = state_shape
         self.ops: ArrayOps = NumpyOps(dtype)
         self.provenance = provenance
@@ -94,6 +98,57 @@ class NumpyMap(TangentMap):
             return super().jacobian(x)
         matrices = np.asarray(self._jacobian(x.reshape(-1, *self.state_shape)))
         return matrices.reshape(len(x), self._n, self._n)
+
+    def propagate(
+        self,
+        x: NDArray[Any],
+        frame: NDArray[Any],
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+        twin = self._compiled(x, n_steps) if 0 < frame.shape[2] <= self._n and self.carries(frame_dtype) else None
+        if twin is None:
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
+        return twin.propagate(x, frame, n_steps, qr_every)
+
+    def propagate_blocks(
+        self,
+        x: NDArray[Any],
+        frame: NDArray[Any],
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        twin = self._compiled(x, n_steps) if 0 < frame.shape[2] <= self._n and self.carries(frame_dtype) else None
+        if twin is None:
+            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
+        return twin.propagate_blocks(x, frame, n_blocks, n_steps, qr_every)
+
+    def log_abs_det(self, x: NDArray[Any], n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        twin = self._compiled(x, n_steps) if self._n <= SCALARS else None
+        return super().log_abs_det(x, n_steps) if twin is None else twin.log_abs_det(x, n_steps)
+
+    def along(self, tau: float, scheme: Any) -> TangentMap | None:
+        if not isinstance(scheme, RungeKutta4) or self.twin.wanted is False or self.ops.dtype != "float64":
+            return None
+        from lyapmap.backends.numpy.flow import NumpyFlow  # which stands on this file
+
+        return NumpyFlow(self, tau, scheme)
+
+    def _compiled(self, x: NDArray[Any], n_steps: int) -> TangentMap | None:
+        """The compiled twin, where the run is long enough to pay for it."""
+        if self.ops.dtype != "float64" or not self.twin.pays(n_steps):
+            return None
+        self._require(x)
+        made = self.twin.now(x, self._call, lambda states, v: self.jvp(states, v)[1])
+        self.provenance["compiled"] = f"not compiled: {self.twin.reason}" if made is None else made.provenance["numba"]
+        return made
 
     def _call(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self._function(x.reshape(-1, *self.state_shape))).reshape(len(x), self._n)
@@ -238,6 +293,7 @@ def wrap_numpy(
     dtype: str = "float64",
     vectorized: bool = True,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,
 ) -> NumpyMap:
     """Make a map of a NumPy function.
 
@@ -257,6 +313,10 @@ def wrap_numpy(
     vectorized : bool
         Whether the functions take a batch.
     provenance : dict, optional
+    compile : bool, optional
+        Whether long runs are carried by a compiled twin of the function, where it has one (see
+        docs/frameworks.md): by default where they are long enough to pay for the compilation,
+        never with False, always with True.
 
     Returns
     -------
@@ -276,10 +336,17 @@ def wrap_numpy(
     if not callable(function):
         raise MapError(f"function: expected a function, got {type(function).__name__}")
     described = {"map": getattr(function, "__name__", type(function).__name__)} | (provenance or {})
+    twin = Twin(
+        own_function(function),
+        call_of(function, shape, vectorized=vectorized),
+        dimension(shape),
+        branches=not vectorized,
+        wanted=compile,
+    )
     if not vectorized:
         function = _over_rows(function)
         jacobian = None if jacobian is None else _over_rows(jacobian)
-    return NumpyMap(function, shape, jacobian, dtype, described)
+    return NumpyMap(function, shape, jacobian, dtype, described, twin)
 
 
 def _over_rows(function: Function) -> Function:
