@@ -28,8 +28,8 @@ def generators(width: int) -> tuple[Any, Any]:
     keras()
     import torch
 
+    from lyapmap.models.cycle.keras_checkpoint import to_keras
     from lyapmap.models.cycle.keras_network import build_generator
-    from lyapmap.models.cycle.keras_weights import to_keras
     from lyapmap.models.cycle.network import CycleConfig, Generator
 
     torch.manual_seed(0)
@@ -100,8 +100,8 @@ def dimension(steps: int, transient: int, trajectories: int) -> None:
     """`lyapunov_spectrum` with `n_exponents="auto"` of the shipped generator, from the same states."""
     keras()
     from lyapmap.models.cycle.config import CycleConfig
+    from lyapmap.models.cycle.keras_checkpoint import to_keras
     from lyapmap.models.cycle.keras_network import build_generator
-    from lyapmap.models.cycle.keras_weights import to_keras
 
     model = lm.load_model("cycle-mnist-012")
     network = _with_weights(build_generator(CycleConfig(**model.config)), model.module, to_keras)

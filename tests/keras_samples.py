@@ -28,8 +28,8 @@ def both(config, dtype="float32", seed=0):
     """The same generator in torch and in Keras."""
     import torch
 
+    from lyapmap.models.cycle.keras_checkpoint import to_keras
     from lyapmap.models.cycle.keras_network import build_generator
-    from lyapmap.models.cycle.keras_weights import to_keras
     from lyapmap.models.cycle.network import Generator
 
     torch.manual_seed(seed)

@@ -12,9 +12,14 @@ from torch import Tensor, nn
 from lyapmap import data
 from lyapmap.analysis.latent_basis import LatentBasis
 from lyapmap.core.latent import LatentTriple
-from lyapmap.models.latent_spectral.config import EncoderConfig, PooledConfig, gan_config
-from lyapmap.models.latent_spectral.files import Lsd
-from lyapmap.models.latent_spectral.network import LatentSpectral, described
+from lyapmap.models.latent_spectral.network import (
+    EncoderConfig,
+    LatentSpectral,
+    Lsd,
+    PooledConfig,
+    described,
+    gan_config,
+)
 
 LATENT = 12
 

@@ -19,25 +19,25 @@ from torch import nn
 
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
+from lyapmap.models.cycle.losses import ExtraTerms
 from lyapmap.models.cycle.network import CycleConfig
 from lyapmap.models.cycle.recipe import CycleRecipe
-from lyapmap.models.cycle.terms import Wishes
 from lyapmap.training.distributed import OneProcess, Workers, launch
 from lyapmap.training.loop import train
 
 CLASSES = (0, 1, 2)
-WISHES = Wishes(unroll=2, diversity=1.0, exponent=0.2, average=0.5)
+WISHES = ExtraTerms(unroll=2, diversity=1.0, exponent=0.2, average=0.5)
 EPOCHS = 2
 
 
-def cycle(wishes: Wishes = WISHES) -> CycleRecipe:
+def cycle(wishes: ExtraTerms = WISHES) -> CycleRecipe:
     """A small one, with dropout, on grey images that are brighter from class to class."""
     labels = np.repeat(CLASSES, 40)
     noise = np.random.default_rng(0).uniform(-0.4, 0.4, (120, 1, 8, 8))
     images = (noise + 0.5 * (labels - 1)[:, None, None, None]).astype(np.float32)
     given = ImageSet("grey", images, labels, {c: str(c) for c in CLASSES})
     config = CycleConfig(image_size=8, width=4)
-    return CycleRecipe(config, given, given, classes=CLASSES, batch_size=20, wishes=wishes)
+    return CycleRecipe(config, given, given, classes=CLASSES, batch_size=20, terms=wishes)
 
 
 class Line:
@@ -142,7 +142,7 @@ def scenarios(workers: Workers, folder: Path) -> dict[str, Callable[[], Any]]:
         "other settings": lambda: together(Line(), "line", seed=3),
         "not averaged": lambda: together(Line(averages=False), "apart"),
         "odd batch": lambda: together(Odd(), "odd"),
-        "replay": lambda: together(cycle(Wishes(replay=0.5)), "replay"),
+        "replay": lambda: together(cycle(ExtraTerms(replay=0.5)), "replay"),
     }
 
 

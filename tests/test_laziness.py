@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import subprocess
 import sys
-from importlib import import_module
 
 import pytest
-
-import lyapmap
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "numba", "umap", "matplotlib"}
 HEAVY = FRAMEWORKS | {"scipy", "sklearn", "xarray", "h5py", "h5netcdf", "pandas", "PIL", "typer", "rich", "pooch"}
@@ -51,23 +47,3 @@ def test_nothing_heavy_is_brought_in(code: str, kept_out: set[str]) -> None:
 def test_a_framework_is_noticed_where_it_is_brought_in() -> None:
     """The proof can fail."""
     assert "scipy" in brought_in("import lyapmap, scipy")
-
-
-def test_all_public_names_are_there() -> None:
-    assert set(dir(lyapmap)) == set(lyapmap.__all__)
-    for name in lyapmap.__all__:
-        value = getattr(lyapmap, name)
-        assert value is not None
-        assert inspect.getdoc(value) or inspect.ismodule(value), f"{name} has no docstring"
-
-
-@pytest.mark.parametrize("package", ["systems", "training"])
-def test_names_of_packages_that_load_late_are_there(package: str) -> None:
-    module = import_module(f"lyapmap.{package}")
-    for name in module.__all__:
-        assert getattr(module, name) is not None
-
-
-def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'lyapmap' has no attribute 'spectrum_of_light'"):
-        lyapmap.spectrum_of_light  # noqa: B018

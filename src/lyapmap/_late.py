@@ -1,30 +1,45 @@
-"""Names of a package that are loaded at first use, and the frameworks of their modules with them."""
+"""Names of a package that lie elsewhere and are loaded at first use.
+
+`lazy_loader` does this where names lie within their package; `lyapmap.training` and `lyapmap.views` gather theirs
+from several, and from the papers.
+"""
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 
-def late(package: str, places: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """`__getattr__` and `__dir__` of a package whose names lie in modules, (name -> module).
+def gathered(
+    package: str, file: str, brought: Mapping[str, str] | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package: the names of its stub, and those that are brought.
 
-    A module that begins with a dot lies in the package.
-
-    >>> find, names = late("lyapmap.systems", {"henon": ".planar"})
-    >>> names()
-    ['henon']
-    >>> find("henon").__module__
-    'lyapmap.systems.planar'
+    Parameters
+    ----------
+    package, file : str
+        Its `__name__` and `__file__`. The stub beside the file has lines like
+        `from lyapmap.report.images import sheet as sheet`.
+    brought : mapping of str to str, optional
+        Further names and the modules in which they are.
     """
+    stub = ast.parse(Path(file).with_suffix(".pyi").read_text(encoding="utf-8"))
+    places = {
+        alias.name: "." * node.level + (node.module or "")
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    } | dict(brought or {})
 
     def find(name: str) -> Any:
         if name not in places:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
         value = getattr(import_module(places[name], package), name)
         setattr(sys.modules[package], name, value)
         return value
 
-    return find, lambda: sorted(places)
+    return find, lambda: sorted(places), sorted(places)

@@ -13,7 +13,7 @@ from torch import nn
 
 import lyapmap as lm
 from keras_samples import needs_keras
-from lyapmap.backends.recurrent import recurrent_cell
+from lyapmap.backends import recurrent_cell
 from lyapmap.core.errors import LyapmapError, MapError, ShapeError
 
 H, U = torch.rand(4, 6), [0.3, -0.2, 0.5]

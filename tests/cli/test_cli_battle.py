@@ -7,11 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 import gan_samples
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.gan.pair import load_gan, sample_gan
 
@@ -26,7 +25,7 @@ def pairs(tmp_path_factory):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["battle", *map(str, arguments)])
+    return invoke(["battle", *map(str, arguments)])
 
 
 def test_a_pair_samples_and_judges_as_its_networks_do(pairs):

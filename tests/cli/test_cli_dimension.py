@@ -6,14 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
+from command_line import run
 
 
 @pytest.fixture
@@ -90,7 +85,7 @@ def test_no_dimension_is_exit_code_1(files):
         (["--data", "nosuch"], "neither a folder nor one of"),
         (["--points", "none.npy"], "no file none.npy"),
         (["--points", "nan.npy"], "point 0 is not finite"),
-        (["--points", "plane.npy", "--method", "umap"], "methods: expected different ones"),
+        (["--points", "plane.npy", "--method", "umap"], "--method: expected different ones"),
         (["--map", "nosuch"], "nosuch"),
     ],
 )

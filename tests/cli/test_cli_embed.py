@@ -7,17 +7,11 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import run
 
-runner = CliRunner()
 needs_umap = pytest.mark.skipif(find_spec("umap") is None, reason="the extra umap is not installed")
-
-
-def run(*arguments):
-    return runner.invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,15 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
 TENT = ["--map", "tent", "--low", "0", "--high", "1", "--samples", "100"]
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(app, ["entropy", *arguments], catch_exceptions=False)
+    return invoke(["entropy", *arguments])
 
 
 def test_entropy_fit_and_status_are_shown():

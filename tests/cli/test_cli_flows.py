@@ -5,14 +5,9 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
+from command_line import run
 
 
 def test_maps_tells_flows_from_maps():

@@ -6,16 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
-
-runner = CliRunner()
-
-
-def run(*arguments):
-    return runner.invoke(app, [str(a) for a in arguments])
+from command_line import run
 
 
 @pytest.fixture

@@ -7,14 +7,12 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 from lyapmap.cli.image_data import images_like
 from lyapmap.core.points import channels_first, laid_out
-from lyapmap.files.features import features
-from lyapmap.files.labels import classifier
+from lyapmap.files.features import classifier, features
 
 MAPS = """
 import numpy as np
@@ -46,7 +44,7 @@ SHAPES = {"last": "6,6,3", "first": "3,6,6"}
 
 def run(command, layout, *arguments):
     which = ["--callable", f"layout_maps:{layout}", "--state-shape", SHAPES[layout]]
-    result = CliRunner().invoke(app, [command, *which, *arguments], catch_exceptions=False)
+    result = invoke([command, *which, *arguments])
     assert result.exit_code == 0, result.output
     return result
 
@@ -108,7 +106,7 @@ def test_transitions_of_channels_last_states(maps):
     (maps / "layout_maps.py").write_text("def last(x):\n    return -0.9 * x\n")
     which = ["--callable", "layout_maps:last", "--state-shape", "8,8,1", "--data", "digits"]
     arguments = ["transitions", *which, "--classifier", "classifier-mnist", "--steps", "5"]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = invoke(arguments)
     assert result.exit_code == 2
     assert "takes images (1, 28, 28), states of the map have shape (8, 8, 1)" in result.stderr
 
@@ -129,12 +127,12 @@ def test_images_change_size_and_colour_only_when_told(maps):
             pixels = np.random.default_rng(i).integers(0, 255, (9, 12), dtype=np.uint8)
             Image.fromarray(pixels).save(grey / split / f"{i}.png")
     which = ["--callable", "layout_maps:first", "--state-shape", "3,6,6", "--data", "grey", "-b", "3", "-n", "2"]
-    refused = CliRunner().invoke(app, ["trajectory", *which])
+    refused = invoke(["trajectory", *which])
     assert refused.exit_code == 2
     assert refused.stderr.count("\n") == 1
     assert "images of grey have shape (1, 9, 12)" in refused.stderr
     assert "give --resize" in refused.stderr
-    told = CliRunner().invoke(app, ["trajectory", *which, "--resize", "--json"])
+    told = invoke(["trajectory", *which, "--resize", "--json"])
     assert told.exit_code == 0
     assert "8 of 8 images were given three equal channels" in told.stderr
     assert "8 of 8 images were cut to a square and resized to 6 x 6 pixels" in told.stderr

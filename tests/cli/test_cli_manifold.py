@@ -6,12 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
-runner = CliRunner()
 DIGITS = ("--real", "digits", "--classes", "0,1,2", "--samples", "30")
 
 
@@ -30,7 +28,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return runner.invoke(app, ["manifold", *arguments])
+    return invoke(["manifold", *arguments])
 
 
 def test_two_files_are_compared(files, tmp_path):
@@ -70,8 +68,7 @@ def test_trajectories_of_a_model_with_features(tmp_path):
 
 
 def test_a_trained_classifier_gives_features(tmp_path):
-    trained = runner.invoke(
-        app,
+    trained = invoke(
         [
             "train",
             "classifier",

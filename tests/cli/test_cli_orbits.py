@@ -6,16 +6,15 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
 HENON = ["--map", "henon", "--guesses", "60"]
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(app, ["orbits", *arguments], catch_exceptions=False)
+    return invoke(["orbits", *arguments])
 
 
 def test_table_shows_cycles_with_their_multipliers():

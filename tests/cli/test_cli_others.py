@@ -9,16 +9,11 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import run
 
 TINY = ["--data", "digits", "--width", "4", "--batch-size", "50"]
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 def test_trajectory_of_a_map_writes_states_and_a_plot(tmp_path):
@@ -151,7 +146,7 @@ def test_train_logs_exponents_when_asked(tmp_path):
         (["--data", "nowhere"], "neither a folder nor one of"),
         (["--data", "digits", "--classes", "0,0"], "expected different classes"),
         (["--data", "digits", "--classes", "0"], "categories: expected at least 2, got 1"),
-        (["--data", "digits", "--batch-size", "1000"], "batch_size: expected 1 to"),
+        (["--data", "digits", "--batch-size", "1000"], "--batch-size: expected 1 to"),
         (["--data", "digits", "--classes", "a,b"], "whole numbers"),
     ],
 )

@@ -6,17 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import run
 
-runner = CliRunner()
 LOGISTIC = ("--map", "logistic", "-p", "r=3.5")
-
-
-def run(*arguments):
-    return runner.invoke(app, [str(a) for a in arguments])
 
 
 def test_settling_prints_and_writes(tmp_path):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
-runner = CliRunner()
 DIGITS = ("--data", "digits", "--classes", "0,1,2")
 MODEL = ("--model", "cycle-digits-012")
 SMALL = ("--only", "sequences", "--only", "over-steps", "--metric-steps", "10", "--k", "3")
 
 
 def run(command, *arguments):
-    return runner.invoke(app, ["study", command, *map(str, arguments)])
+    return invoke(["study", command, *map(str, arguments)])
 
 
 def test_some_stages_and_again(tmp_path):
@@ -52,7 +50,7 @@ def test_a_stage_that_fails_is_told_and_ends_with_1(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
-    from lyapmap.models.cycle import metrics as cycle_metrics
+    from lyapmap.models.cycle import stages as cycle_metrics
 
     def stop(*given, **options):
         raise KeyboardInterrupt
@@ -92,7 +90,7 @@ def test_it_trains_first_where_no_model_is_given(tmp_path):
     ("arguments", "words"),
     [
         ((*DIGITS, "--only", "nothing"), "there is no stage 'nothing'; expected some of sequences"),
-        ((*DIGITS, *MODEL, "--protocol", "slow"), "protocol: expected paper or quick, got 'slow'"),
+        ((*DIGITS, *MODEL, "--protocol", "slow"), "--protocol: expected quick or paper, got 'slow'"),
         ((*DIGITS, *MODEL, "--at", "3,1"), "at: expected ascending values of at least 0"),
         ((*DIGITS, *MODEL, "--at", "a"), "--at: expected whole numbers"),
         ((*DIGITS, *MODEL, "--width", "8"), "--train-epochs and --width: only without --model"),
@@ -100,7 +98,10 @@ def test_it_trains_first_where_no_model_is_given(tmp_path):
         ((*DIGITS, "--model", "cycle-nothing"), "neither a file nor one of"),
         ((*DIGITS, *MODEL, "--features", "classifier"), "no classifier is shipped for digits"),
         (("--data", "digits", "--classes", "0", *MODEL), "classes: expected two or more different ones"),
-        (("--data", "digits", "--classes", "", "--width", "4"), "classes: expected two or more different ones"),
+        (
+            ("--data", "digits", "--classes", "", "--width", "4"),
+            "--classes: expected whole numbers separated by commas, got ''",
+        ),
     ],
 )
 def test_bad_input_is_told_in_one_line(arguments, words, tmp_path):

@@ -6,17 +6,16 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
 FEW = ["--values", "3", "--steps", "100", "--transient", "100", "--kept", "4", "-b", "2"]
 LOGISTIC = ["--map", "logistic", "--over", "r", "--from", "3.2", "--to", "4", *FEW]
 
 
 def run(*arguments: str):
-    return CliRunner().invoke(app, ["sweep", *arguments], catch_exceptions=False)
+    return invoke(["sweep", *arguments])
 
 
 def test_facts_tell_where_it_is_chaotic():
@@ -53,7 +52,7 @@ def test_a_sweep_that_escapes_everywhere_exits_with_1():
             "logistic has no parameter 's'; there are r",
         ),
         (["--map", "logistic", "--over", "r", "--from", "3", "--to", "5"], "values: no map at r = 5"),
-        ([*LOGISTIC, "--only", "entropy"], "analysis: expected 'spectrum', 'bifurcation'"),
+        ([*LOGISTIC, "--only", "entropy"], "--only: expected bifurcation or spectrum, got 'entropy'"),
         (
             ["--callable", "numpy:sin", "--state-shape", "1", "--over", "r", "--from", "3", "--to", "4"],
             "--map: only reference maps have parameters",

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import lyapmap as lm
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, MapError
-from lyapmap.core.map import as_tangent_map
 from sample_maps import Henon, henon, tent
 
 X = np.random.default_rng(0).uniform(-0.5, 0.5, (4, 2))

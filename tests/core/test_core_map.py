@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from lyapmap.core.arguments import interval, positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import as_states, as_tangent_map, is_tangent_map, jacobian_from_jvp
+from lyapmap.core.map import as_states, is_tangent_map, jacobian_from_jvp
 from lyapmap.core.ops import NumpyOps
 from sample_maps import Henon, Linear
 

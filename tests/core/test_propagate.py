@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import TangentMap, as_tangent_map
+from lyapmap.core.map import TangentMap
 from lyapmap.core.propagate import log_abs_det, propagate, propagate_blocks, random_frame, step_states
 from sample_maps import Henon, Linear, logistic, orthogonal
 

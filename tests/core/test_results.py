@@ -12,8 +12,8 @@ import pytest
 import xarray
 
 import lyapmap as lm
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError
-from lyapmap.core.map import as_tangent_map
 from lyapmap.core.results import Cause, Result, Status, provenance
 from sample_maps import Henon
 

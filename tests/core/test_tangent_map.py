@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.core.map import CompletedMap, ForeignMap, TangentMap, as_tangent_map, rate_unit
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.map import CompletedMap, ForeignMap, SameTangents, TangentMap, rate_unit
 from lyapmap.core.ops import NumpyOps
 from lyapmap.core.propagate import log_abs_det, propagate, propagate_blocks, random_frame, step_states
-from lyapmap.core.wrapped import SameTangents
 from sample_maps import Henon, Linear, henon
 
 X = np.array([[0.1, 0.2], [0.3, -0.1]])

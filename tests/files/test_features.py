@@ -13,9 +13,8 @@ from lyapmap import data
 from lyapmap.core.errors import CheckpointError, DataError, LyapmapError, ShapeError
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
-from lyapmap.files.features import features
-from lyapmap.files.labels import predict
-from lyapmap.files.torch_networks import build_module
+from lyapmap.files.checkpoint import build_module
+from lyapmap.files.features import features, predict
 from lyapmap.files.vgg import KNOWN, VGG, VGGConfig, load_vgg, random_vgg
 from lyapmap.models.classifier.network import Classifier, ClassifierConfig
 from lyapmap.models.classifier.training import train_classifier

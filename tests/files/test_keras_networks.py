@@ -7,11 +7,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
+from command_line import run
 from keras_samples import both, needs_keras
-from lyapmap.cli import app
 from lyapmap.core.errors import CheckpointError
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
@@ -21,10 +20,6 @@ from lyapmap.training import convert
 pytestmark = needs_keras
 
 SMALL = CycleConfig(image_size=8, width=4)
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 def refused(path, **options):

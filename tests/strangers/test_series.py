@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.delays import measured_rows
+from lyapmap.analysis.series.delays import measured_rows
 from lyapmap.core.errors import LyapmapError
 from series_samples import henon_points, logistic_series, lorenz_points
 

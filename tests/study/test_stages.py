@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError, MissingExtraError
-from lyapmap.study.stages import DONE, FAILED, LEFT_OUT, LeftOut, Stage, fingerprint, plain, run_stages
+from lyapmap.core.plain import plain
+from lyapmap.study.stages import DONE, FAILED, LEFT_OUT, LeftOut, Stage, fingerprint, run_stages
 
 
 @dataclass

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.study.protocol import Sizes, size
 from lyapmap.study.stages import Bench, Stage
-from lyapmap.study.study import Sizes, Study, size
+from lyapmap.study.study import Study
 
 
 @dataclass(frozen=True)

@@ -171,14 +171,19 @@ def test_launch_under_torchrun_leaves_the_number_to_it(monkeypatch: pytest.Monke
         launch(devices=2)
 
 
-@pytest.mark.parametrize(
-    ("options", "purpose"),
-    [({"devices": 2}, "training on several devices"), ({"precision": "bf16-mixed"}, "mixed precision")],
-)
-def test_launch_names_what_is_missing(options: dict[str, Any], purpose: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launch_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lyapmap.training.distributed.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=rf"{purpose} needs lightning-fabric.*lyapmap\[train\]"):
-        launch(**options)
+    with pytest.raises(MissingExtraError, match=r"several devices needs lightning-fabric.*lyapmap\[train\]"):
+        launch(devices=2)
+
+
+def test_one_process_mixes_precisions_without_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lyapmap.training.distributed.find_spec", lambda name: None)
+    x, seen = torch.ones(2, 2), []
+    for precision in ("32", "bf16-mixed"):
+        with launch(precision=precision).computing(8):
+            seen.append((x @ x).dtype)
+    assert seen == [torch.float32, torch.bfloat16]
 
 
 def test_products_are_rounded_on_request_only() -> None:

@@ -1,9 +1,10 @@
-"""How sure a proportion is, where what was counted is independent and where it is not."""
+"""Battles of generators, judged by each other's discriminators, one against one and all against all.
+
+D. J. Im, C. D. Kim, H. Jiang, R. Memisevic (2016).
+"""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,70 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.arguments import positive, probability, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import real_array
-from lyapmap.core.results import Result, Status, provenance
-
-FEWEST_BATCHES = 8
-"""Below, the spread of batch means says too little, and independence is assumed."""
-
-
-def wilson(p: Any, n: Any, level: float) -> NDArray[np.float64]:
-    """Score interval of a proportion (E. B. Wilson 1927): of some width even at 0 and 1.
-
-    Parameters
-    ----------
-    p : array
-        Proportions found.
-    n : array
-        Independent trials that each stands on; NaN limits where it is 0.
-    level : float
-
-    Returns
-    -------
-    (..., 2)
-
-    Examples
-    --------
-    >>> wilson(0.5, 100, 0.95).round(3).tolist()
-    [0.404, 0.596]
-    """
-    from scipy.stats import norm
-
-    p, n = np.asarray(p, np.float64), np.asarray(n, np.float64)
-    n = np.where(n > 0, n, np.nan)
-    z2 = float(norm.ppf((1 + level) / 2)) ** 2
-    middle = (p + z2 / (2 * n)) / (1 + z2 / n)
-    reach = math.sqrt(z2) / (1 + z2 / n) * np.sqrt(p * (1 - p) / n + z2 / (4 * n**2))
-    # At 0 and 1 the limit is p itself, which rounding may miss.
-    return np.stack([np.minimum(middle - reach, p).clip(0), np.maximum(middle + reach, p).clip(max=1)], axis=-1)
-
-
-def variance_of_mean(series: list[NDArray[np.float64]]) -> tuple[float, float]:
-    """Variance of the mean of several series in time, by batch means, and by independence.
-
-    Parameters
-    ----------
-    series : list of (m,)
-
-    Returns
-    -------
-    correlated, independent : float
-        The first is never below the second.
-    """
-    values = np.concatenate(series)
-    independent = float(values.var()) / len(values)
-    length = math.ceil(math.sqrt(max(len(part) for part in series)))
-    batches = [
-        part[: len(part) // length * length].reshape(-1, length).mean(axis=1) for part in series if len(part) >= length
-    ]
-    means = np.concatenate(batches)
-    if len(means) < FEWEST_BATCHES:
-        return independent, independent
-    return max(float(means.var(ddof=1)) / len(means), independent), independent
-
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 PRIOR = 0.5
 """Added to each count when rates are drawn (H. Jeffreys 1946): no error seen is not none at all."""
@@ -220,8 +162,8 @@ def battle(
     >>> result.winner, round(result.r_test, 2), bool(result.r_sample < 1)
     ('good', 1.0, True)
     """
-    found = judged((model_1, model_2), test_data, n, seed=seed, progress=progress)
-    return found.pair(0, 1, tolerance=tolerance, level=level, n_boot=n_boot).checked(throw)
+    judgements = judged((model_1, model_2), test_data, n, seed=seed, progress=progress)
+    return judgements.pair(0, 1, tolerance=tolerance, level=level, n_boot=n_boot).checked(throw)
 
 
 @dataclass(frozen=True)
@@ -237,26 +179,26 @@ class Judged:
         Of each on the samples of each generator.
     known : (m,) bool
         Which models have a discriminator.
+    run : Run
+        Its seed, and how long it took.
     """
 
     names: tuple[str, ...]
     on_test: NDArray[np.bool_]
     on_samples: NDArray[np.bool_]
     known: NDArray[np.bool_]
-    seed: int
-    seconds: float
+    run: Run
 
     def pair(self, i: int, j: int, *, tolerance: float, level: float, n_boot: int) -> BattleResult:
         """The battle of two of them."""
         tolerance, n_boot = positive("tolerance", tolerance), whole("n_boot", n_boot, 100)
-        if not 0 < positive("level", level) < 1:
-            raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
+        level = probability("level", level)
         nan = np.nan
         known = self.known[[i, j]]
         test = np.where(known, self.on_test[[i, j]].mean(axis=1), nan)
         sample = np.where(known, [self.on_samples[i, j].mean(), self.on_samples[j, i].mean()], nan)
         own = np.where(known, [self.on_samples[i, i].mean(), self.on_samples[j, j].mean()], nan)
-        rng = np.random.default_rng([self.seed, i, j])
+        rng = np.random.default_rng([self.run.seed, i, j])
         limits = {"test": np.full(2, nan), "sample": np.full(2, nan)}
         if known.all():
             tails = [(1 - level) / 2, (1 + level) / 2]
@@ -268,9 +210,11 @@ class Judged:
         names = (self.names[i], self.names[j])
         winner, reason = _verdict(names, known, r_test, r_sample, limits["sample"], tolerance)
         bare = [names[p] for p in range(2) if known[p] and 0 in (test[p], sample[p])]
+        verdict = Verdict()
+        if bare:
+            verdict = Verdict(Status.UNRESOLVED, f"the discriminator of {bare[0]} made no error: ratios are bounds")
         return BattleResult(
-            status=Status.UNRESOLVED if bare else Status.OK,
-            message=f"the discriminator of {bare[0]} made no error: ratios are bounds" if bare else "",
+            **self.run.ending(verdict),
             settings={
                 "n": self.on_samples.shape[2],
                 "n_test": self.on_test.shape[1],
@@ -278,7 +222,6 @@ class Judged:
                 "level": level,
                 "n_boot": n_boot,
             },
-            provenance=provenance(None, seed=self.seed, seconds=self.seconds),
             names=names,
             test_errors=test,
             sample_errors=sample,
@@ -308,9 +251,8 @@ def as_contender(model: Any, place: int) -> Contender:
     def drawn(n: int, seed: int) -> NDArray[Any]:
         if samples.ndim < 2 or len(samples) < n:
             raise ShapeError(f"models: expected {n} samples or more (m, ...), got {samples.shape}")
-        chosen = np.random.default_rng(seed).choice(len(samples), n, replace=False)
-        some: NDArray[Any] = samples[np.sort(chosen)]
-        return some
+        rows = np.random.default_rng(seed).choice(len(samples), n, replace=False)
+        return np.asarray(samples[np.sort(rows)])
 
     return Contender(f"samples {place + 1}", drawn)
 
@@ -320,39 +262,34 @@ def judged(
 ) -> Judged:
     """Let every discriminator judge the test data and the samples of every generator; errors as of `battle`."""
     n = whole("n", n, 2)
-    seed, _ = seeded(seed)
+    run = Run("battle", seed=seed, progress=progress)
     test = _samples(test_data, "test_data")
     contenders = [as_contender(model, place) for place, model in enumerate(models)]
-    names = tuple(one.name for one in contenders)
+    names = tuple(contender.name for contender in contenders)
     if len(set(names)) < len(names):
         raise LyapmapError(f"names: expected different ones, got {', '.join(names)}")
-    judges = [one.judge for one in contenders]
+    judges = [contender.judge for contender in contenders]
     if all(judge is None for judge in judges):
         raise LyapmapError("judge: none of the models has a discriminator")
-    begin = time.perf_counter()
     m = len(contenders)
     on_test, on_samples = np.zeros((m, len(test)), bool), np.zeros((m, m, n), bool)
-    with reporting(progress, "battle") as report:
-        try:
-            for j, one in enumerate(contenders):
-                made = _samples(one.sample(n, seed), f"{one.name}")
-                if len(made) != n or made.shape[1:] != test.shape[1:]:
-                    raise ShapeError(
-                        f"{one.name}: expected {n} samples of shape {test.shape[1:]} like the test data, "
-                        f"got {len(made)} of {made.shape[1:]}"
-                    )
-                for i, judge in enumerate(judges):
-                    if judge is not None:
-                        on_samples[i, j] = _called_real(judge, made, names[i])
-                report(j + 1, m + 1)
+    with run.steps() as report:
+        for j, contender in enumerate(contenders):
+            samples = _samples(contender.sample(n, run.seed), contender.name)
+            if len(samples) != n or samples.shape[1:] != test.shape[1:]:
+                raise ShapeError(
+                    f"{contender.name}: expected {n} samples of shape {test.shape[1:]} like the test data, "
+                    f"got {len(samples)} of {samples.shape[1:]}"
+                )
             for i, judge in enumerate(judges):
                 if judge is not None:
-                    on_test[i] = ~_called_real(judge, test, names[i])
-            report(m + 1, m + 1)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-    known = np.array([judge is not None for judge in judges])
-    return Judged(names, on_test, on_samples, known, seed, time.perf_counter() - begin)
+                    on_samples[i, j] = _called_real(judge, samples, names[i])
+            report(j + 1, m + 1)
+        for i, judge in enumerate(judges):
+            if judge is not None:
+                on_test[i] = ~_called_real(judge, test, names[i])
+        report(m + 1, m + 1)
+    return Judged(names, on_test, on_samples, np.array([judge is not None for judge in judges]), run)
 
 
 def _samples(given: Any, name: str) -> NDArray[Any]:
@@ -366,13 +303,12 @@ def _samples(given: Any, name: str) -> NDArray[Any]:
 
 
 def _called_real(judge: Callable[[Any], Any], samples: NDArray[Any], name: str) -> NDArray[np.bool_]:
-    given = np.asarray(judge(samples), np.float64)
-    if given.shape != (len(samples),):
-        raise ShapeError(f"{name}: expected one probability for each of {len(samples)} samples, got {given.shape}")
-    if not ((given >= 0) & (given <= 1)).all():
-        raise LyapmapError(f"{name}: expected probabilities from 0 to 1, got {given.min():g} to {given.max():g}")
-    real: NDArray[np.bool_] = given >= REAL
-    return real
+    real = np.asarray(judge(samples), np.float64)
+    if real.shape != (len(samples),):
+        raise ShapeError(f"{name}: expected one probability for each of {len(samples)} samples, got {real.shape}")
+    if not ((real >= 0) & (real <= 1)).all():
+        raise LyapmapError(f"{name}: expected probabilities from 0 to 1, got {real.min():g} to {real.max():g}")
+    return np.asarray(real >= REAL)
 
 
 def _rates(errors: NDArray[np.bool_], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -506,30 +442,28 @@ def tournament(
     """
     if len(models) < 2:
         raise LyapmapError(f"models: expected two or more, got {len(models)}")
-    found = judged(models, test_data, n, seed=seed, progress=progress)
+    judgements = judged(models, test_data, n, seed=seed, progress=progress)
     m = len(models)
     r_test, r_sample = np.full((m, m), np.nan), np.full((m, m), np.nan)
     outcome, fought = np.zeros((m, m), np.int64), np.zeros((m, m), bool)
     battles: list[BattleResult] = []
     for i in range(m):
         for j in range(i + 1, m):
-            one = found.pair(i, j, tolerance=tolerance, level=level, n_boot=n_boot)
-            battles.append(one)
-            r_test[i, j], r_test[j, i] = one.r_test, 1 / one.r_test
-            r_sample[i, j], r_sample[j, i] = one.r_sample, 1 / one.r_sample
-            outcome[i, j] = {one.names[0]: 1, one.names[1]: -1}.get(one.winner, 0)
+            pair = judgements.pair(i, j, tolerance=tolerance, level=level, n_boot=n_boot)
+            battles.append(pair)
+            r_test[i, j], r_test[j, i] = pair.r_test, 1 / pair.r_test
+            r_sample[i, j], r_sample[j, i] = pair.r_sample, 1 / pair.r_sample
+            outcome[i, j] = {pair.names[0]: 1, pair.names[1]: -1}.get(pair.winner, 0)
             outcome[j, i] = -outcome[i, j]
-            fought[i, j] = fought[j, i] = bool(one.winner)
-    bare = [one for one in battles if one.status is Status.UNRESOLVED]
-    known = found.known
+            fought[i, j] = fought[j, i] = bool(pair.winner)
+    unresolved = [Verdict(pair.status, pair.message) for pair in battles if pair.status is Status.UNRESOLVED]
+    known = judgements.known
     return Tournament(
-        status=Status.UNRESOLVED if bare else Status.OK,
-        message=bare[0].message if bare else "",
+        **judgements.run.ending(unresolved[0] if unresolved else Verdict()),
         settings=battles[0].settings,
-        provenance=provenance(None, seed=found.seed, seconds=found.seconds),
-        names=found.names,
-        test_errors=np.where(known, found.on_test.mean(axis=1), np.nan),
-        sample_errors=np.where(known[:, None], found.on_samples.mean(axis=2), np.nan),
+        names=judgements.names,
+        test_errors=np.where(known, judgements.on_test.mean(axis=1), np.nan),
+        sample_errors=np.where(known[:, None], judgements.on_samples.mean(axis=2), np.nan),
         r_test=r_test,
         r_sample=r_sample,
         outcome=outcome,

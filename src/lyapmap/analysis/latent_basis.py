@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -11,11 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.arguments import whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.latent import Floats, LatentTriple, latent_of
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result
+from lyapmap.core.run import Report, Run
 from lyapmap.core.structure import as_numpy
 
 PILOT = 2000
@@ -143,13 +142,13 @@ def averages(
             _require_shares(random.seen, drawn)
         report(encoded.done + random.done, total)
     rows = [(label, place) for place, size in enumerate(sizes) for label in range(size)]
-    found = [encoded.of(label, 0) if place == 0 else random.of(label, place - 1) for label, place in rows]
+    means = [encoded.of(label, 0) if place == 0 else random.of(label, place - 1) for label, place in rows]
     return Averages(
-        eta=np.array([mean for mean, _, _ in found]),
+        eta=np.array([mean for mean, _, _ in means]),
         label=np.array([label for label, _ in rows], np.int64),
         set_number=np.array([place + 1 for _, place in rows], np.int64),
-        count=np.array([count for _, count, _ in found], np.int64),
-        noise=np.array([noise for _, _, noise in found]),
+        count=np.array([count for _, count, _ in means], np.int64),
+        noise=np.array([noise for _, _, noise in means]),
         encoded_share=encoded.seen / encoded.seen.sum(),
         random_share=random.seen / drawn if drawn else np.full(categories, np.nan),
         n_random=drawn,
@@ -177,16 +176,12 @@ def _require_shares(seen: NDArray[np.int64], drawn: int) -> None:
 def gram_schmidt(vectors: Floats) -> tuple[Floats, Floats]:
     """Orthonormal vectors (k, m) in the order of those given (k, m), and the lengths (k,) left of them.
 
-    The modified Gram-Schmidt process, gone through twice.
+    By Householder's QR decomposition, which loses no orthogonality, with the signs of Gram-Schmidt.
 
     Raises
     ------
     LyapmapError
         If a vector lies in the span of those before it.
-
-    References
-    ----------
-    L. Giraud, J. Langou, M. Rozloznik, Comput. Math. Appl. 50 (2005) 1069 (twice is enough).
 
     Examples
     --------
@@ -194,20 +189,15 @@ def gram_schmidt(vectors: Floats) -> tuple[Floats, Floats]:
     >>> q.tolist(), left.tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [2.0, 3.0])
     """
-    basis, left = np.zeros_like(vectors), np.zeros(len(vectors))
-    for k, vector in enumerate(vectors):
-        rest = np.array(vector)
-        for _ in range(2):
-            for q in basis[:k]:
-                rest -= (q @ rest) * q
-        left[k] = np.linalg.norm(rest)
-        if not left[k] > LOST * np.linalg.norm(vector):
-            raise LyapmapError(
-                f"vectors: number {k} is zero or lies in the span of those before it; draw them with another seed, or "
-                "ask for fewer sets"
-            )
-        basis[k] = rest / left[k]
-    return basis, left
+    q, r = np.linalg.qr(vectors.T)
+    diagonal = np.diagonal(r)
+    dependent = ~(np.abs(diagonal) > LOST * np.linalg.norm(vectors, axis=1))
+    if dependent.any():
+        raise LyapmapError(
+            f"vectors: number {int(dependent.argmax())} is zero or lies in the span of those before it; draw them with "
+            "another seed, or ask for fewer sets"
+        )
+    return q.T * np.sign(diagonal)[:, None], np.abs(diagonal)
 
 
 def quasi_eigenvectors(eta: Floats) -> tuple[Floats, Floats]:
@@ -366,24 +356,19 @@ class LatentBasis(Result):
         triple, images = prepared(generator, encoder, classifier, data)
         sizes = set_sizes(triple.latent, triple.categories, n_sets)
         n_vectors = whole("n_vectors", n_vectors, 2)
-        seed, rng = seeded(seed)
-        begin = time.perf_counter()
-        try:
-            with reporting(progress, "latent basis") as report:
-                found = averages(triple, images, n_vectors, sizes, rng, report)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-        xi, remainder = quasi_eigenvectors(found.eta)
+        run = Run("latent basis", seed=seed, progress=progress)
+        with run.steps() as report:
+            means = averages(triple, images, n_vectors, sizes, run.rng, report)
+        xi, remainder = quasi_eigenvectors(means.eta)
         basis = cls(
-            status=Status.OK,
+            **run.ending(),
             settings={"n_sets": len(sizes), "n_vectors": n_vectors, "n_images": len(images)},
-            provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
             xi=xi,
             remainder=remainder,
-            eta_label=triple.labels_of_latents(found.eta),
+            eta_label=triple.labels_of_latents(means.eta),
             xi_label=triple.labels_of_latents(xi),
             orthogonality=_orthogonality(xi),
-            **vars(found),
+            **vars(means),
         )
         return basis.with_triple(triple)
 
@@ -400,8 +385,7 @@ class LatentBasis(Result):
     @property
     def resolved(self) -> NDArray[np.bool_]:
         """For each vector whether what is left of it is more than the chance of the average, (K,)."""
-        found: NDArray[np.bool_] = self.remainder > RESOLVED * self.noise
-        return found
+        return np.asarray(self.remainder > RESOLVED * self.noise)
 
     @property
     def triple(self) -> LatentTriple:
@@ -423,15 +407,14 @@ class LatentBasis(Result):
 
     def index(self, label: int, set_number: int = 1) -> int:
         """Number of the vector of a label in a set."""
-        found = np.flatnonzero((self.label == label) & (self.set_number == set_number))
-        if not len(found):
+        places = np.flatnonzero((self.label == label) & (self.set_number == set_number))
+        if not len(places):
             raise LyapmapError(f"label: there is no vector of label {label} in set {set_number}")
-        return int(found[0])
+        return int(places[0])
 
     def decompose(self, z: Any) -> Floats:
         """Coefficients c_k = <xi_k|z> / M (Eq. 10), (b, M) -> (b, K) or (M,) -> (K,)."""
-        found: Floats = self._latents(z) @ self.xi.T / self.latent
-        return found
+        return np.asarray(self._latents(z) @ self.xi.T / self.latent)
 
     def reconstruct(self, z: Any, n: int | None = None, *, rescale: bool = False) -> Floats:
         """Latent vectors of their n largest components; all by default.
@@ -451,8 +434,8 @@ class LatentBasis(Result):
             order = np.argsort(-np.abs(c), axis=-1, kind="stable")
             c = np.array(c)
             np.put_along_axis(c, order[..., n:], 0.0, axis=-1)
-        found: Floats = c @ self.xi
-        return self.rescaled(found) if rescale else found
+        z_n: Floats = c @ self.xi
+        return self.rescaled(z_n) if rescale else z_n
 
     def denoise(self, images: Any, n: int = 4, *, rescale: bool = False) -> NDArray[Any]:
         """Images of the n largest components of the encoded ones (the encoder's means), in the same shape.
@@ -468,25 +451,23 @@ class LatentBasis(Result):
         single = given.shape == self.triple.images(self.xi[:1]).shape[1:]
         z = self.triple.latents(given[None] if single else given)
         made = self.triple.images(self.reconstruct(z, n, rescale=rescale))
-        one: NDArray[Any] = made[0] if single else made
-        return one
+        return np.asarray(made[0] if single else made)
 
     def leading(self, z: Any) -> NDArray[np.int64]:
         """Number of the vector with the largest |c|, (b, M) -> (b,)."""
-        found: NDArray[np.int64] = np.abs(self.decompose(z)).argmax(axis=-1)
-        return found
+        largest: NDArray[np.int64] = np.abs(self.decompose(z)).argmax(axis=-1)
+        return largest
 
     def amplitudes(self, z: Any) -> Floats:
         """|c| in falling order, relative to the largest, (b, M) -> (b, K)."""
         falling = -np.sort(-np.abs(self.decompose(z)), axis=-1)
         largest = falling[..., :1]
-        found: Floats = np.divide(falling, largest, out=np.full_like(falling, np.nan), where=largest > 0)
-        return found
+        return np.asarray(np.divide(falling, largest, out=np.full_like(falling, np.nan), where=largest > 0))
 
     def classify(self, z: Any) -> NDArray[np.int64]:
         """Label of the vector with the largest |c|, (b, M) -> (b,)."""
-        found: NDArray[np.int64] = self.label[self.leading(z)]
-        return found
+        labels: NDArray[np.int64] = self.label[self.leading(z)]
+        return labels
 
     def ranks(self, z: Any, labels: Any, *, sets: int | None = None) -> NDArray[np.int64]:
         """Place of each true label among the vectors in the order of falling |c|, from 1.
@@ -513,16 +494,14 @@ class LatentBasis(Result):
         fits = self.label[order] == wanted[:, None]
         if sets is not None:
             fits &= self.set_number[order] <= whole("sets", sets, 1)
-        found: NDArray[np.int64] = fits.argmax(axis=1) + 1
-        return found
+        return np.asarray(fits.argmax(axis=1) + 1)
 
     def rescaled(self, z: Floats) -> Floats:
         """Latent vectors given the length sqrt(M)."""
         length = np.linalg.norm(z, axis=-1, keepdims=True)
         if not (length > 0).all():
             raise LyapmapError("z: a vector of length 0 cannot be given another length")
-        found: Floats = z * (math.sqrt(self.latent) / length)
-        return found
+        return np.asarray(z * (math.sqrt(self.latent) / length))
 
     def rotate(self, z: Any, i: int, j: int, angle: float, *, rescale: bool = True) -> Floats:
         """Turn latent vectors in the plane of xi_i and xi_j by an angle, from xi_i towards xi_j.
@@ -584,9 +563,8 @@ class LatentBasis(Result):
         given["n_random"] = int(given["n_random"])
         xi, remainder = quasi_eigenvectors(given["eta"])
         basis = cls(
-            status=Status.OK,
+            **Run("latent basis").ending(),
             settings=dict(settings or {}),
-            provenance=provenance(None, seed=None, seconds=0.0),
             xi=xi,
             remainder=remainder,
             orthogonality=_orthogonality(xi),
@@ -621,25 +599,23 @@ def turned(z: Floats, first: Floats, second: Floats, angle: float) -> Floats:
     [0.0, 1.0, 5.0]
     """
     norm = first @ first
-    a, b = (np.asarray(z @ one / norm)[..., None] for one in (first, second))
+    a, b = (np.asarray(z @ vector / norm)[..., None] for vector in (first, second))
     cosine, sine = math.cos(angle), math.sin(angle)
-    found: Floats = z + ((cosine - 1) * a - sine * b) * first + (sine * a + (cosine - 1) * b) * second
-    return found
+    return np.asarray(z + ((cosine - 1) * a - sine * b) * first + (sine * a + (cosine - 1) * b) * second)
 
 
 def projector(first: Floats, second: Floats, angle: float, start: float) -> Floats:
     """The matrix (M, M) of Eq. 12: the direction at `start` to that at `start + angle`, all else to 0."""
     target = math.cos(start + angle) * first + math.sin(start + angle) * second
-    found: Floats = np.outer(target, math.cos(start) * first + math.sin(start) * second) / (first @ first)
-    return found
+    return np.asarray(np.outer(target, math.cos(start) * first + math.sin(start) * second) / (first @ first))
 
 
 def cycle_planes(basis: LatentBasis, labels: Sequence[int] | None = None) -> list[tuple[int, int]]:
     """Planes (i, j) of the rotations from label to label, and from the last back to the first, in set 1."""
-    chosen = list(range(basis.categories)) if labels is None else [whole("labels", one, 0) for one in labels]
-    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-        raise LyapmapError(f"labels: expected two or more different ones, got {chosen}")
-    places = [basis.index(one) for one in chosen]
+    order = list(range(basis.categories)) if labels is None else [whole("labels", label, 0) for label in labels]
+    if len(order) < 2 or len(set(order)) < len(order):
+        raise LyapmapError(f"labels: expected two or more different ones, got {order}")
+    places = [basis.index(label) for label in order]
     return list(zip(places, [*places[1:], places[0]], strict=True))
 
 
@@ -657,7 +633,7 @@ def shift(basis: LatentBasis, labels: Sequence[int] | None = None) -> Floats:
     The sum of the operators of Eq. 11 over the cycle, with the identity on what is orthogonal to it: a rotation of
     all labels at once that needs no clock.
     """
-    found: Floats = np.eye(basis.latent)
+    matrix: Floats = np.eye(basis.latent)
     for i, j in cycle_planes(basis, labels):
-        found += np.outer(basis.xi[j] - basis.xi[i], basis.xi[i]) / basis.latent
-    return found
+        matrix += np.outer(basis.xi[j] - basis.xi[i], basis.xi[i]) / basis.latent
+    return matrix

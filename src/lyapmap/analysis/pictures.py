@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,10 +32,9 @@ def draw_battle(result: BattleResult) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
     _draw_errors(left, result)
     _draw_ratios(right, result)
-    found = {"tie": "tie", "": "no winner"}.get(result.winner, f"winner: {result.winner}")
-    notes = textwrap.wrap(result.message, 120) if result.message else []
-    words = f"{found}   ·   {result.reason}".replace("$", r"\$")
-    style.headline(figure, f"{result.names[0]} against {result.names[1]}", words, notes=notes)
+    outcome = {"tie": "tie", "": "no winner"}.get(result.winner, f"winner: {result.winner}")
+    title = f"{result.names[0]} against {result.names[1]}"
+    style.caption(figure, result, title, [outcome, result.reason.replace("$", r"\$")])
     return figure
 
 
@@ -60,7 +58,7 @@ def _draw_errors(axes: Axes, result: BattleResult) -> None:
                 )
     axes.set_xticks(range(len(kinds)), [name for name, _ in kinds])
     axes.set_ylim(0, 1.12)
-    axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", loc="upper right")
+    style.legend(axes, "upper right")
 
 
 def _draw_ratios(axes: Axes, result: BattleResult) -> None:
@@ -125,8 +123,7 @@ def draw_tournament(result: Tournament) -> Figure:
         color=style.INK,
     )
     axes.set_ylabel("wins : ties : losses", fontsize=style.LABEL)
-    notes = [result.message] if result.message else []
-    style.headline(figure, "Tournament", "   >   ".join(result.ranking), notes=notes)
+    style.caption(figure, result, "Tournament", ["   >   ".join(result.ranking)])
     return figure
 
 
@@ -165,14 +162,13 @@ def draw_latent_basis(result: LatentBasis) -> Figure:
         if mask.any():
             third.plot(place[mask], result.remainder[mask], "o", color=colour, markersize=3.5, label=f"left: {words}")
     third.set_yscale("log")
-    third.xaxis.get_major_locator().set_params(integer=True)
+    style.whole_ticks(third.xaxis)
     style.dress(third, title="Length before and after Gram-Schmidt", x="vector", y="length")
-    third.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(third)
     sets = int(result.set_number.max())
-    style.headline(
-        figure,
-        "Latent basis",
-        f"{len(result.xi)} vectors of {result.latent} components: {result.categories} labels, {sets} sets; "
+    parts = [
+        f"{len(result.xi)} vectors of {result.latent} components: {result.categories} labels, {sets} sets",
         f"{int(resolved.sum())} resolved, orthogonal to {result.orthogonality:.0e}",
-    )
+    ]
+    style.caption(figure, result, "Latent basis", parts)
     return figure

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from lyapmap.backends.plugins import claimed, load, plugins_by_name
-from lyapmap.backends.recurrent import recurrent_cell
+from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
+from lyapmap.core.conformance import vouched
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
 from lyapmap.core.sampling import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
-from lyapmap.core.vouching import vouched
 
 
 def wrap(
@@ -61,7 +61,7 @@ def wrap(
     derivative : "differences", optional
         Take the derivative by central differences, whatever the framework has to offer.
     verify : bool
-        Whether to look at the map before it is trusted (see `lyapmap.core.vouching.vouched`): images
+        Whether to look at the map before it is trusted (see `lyapmap.core.conformance.vouched`): images
         that repeat, rows that do not depend on each other, a derivative that is what differences
         show. Takes about as long as fifty evaluations; False is for those who know.
     **options
@@ -213,6 +213,31 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
     keep_structure(made, structure)
     made.provenance = made.provenance | {"state": structure.described()}
     return made
+
+
+def recurrent_cell(function: Any) -> RecurrentCell | None:
+    """What is known of a bare cell of torch, Keras or flax; None for anything else.
+
+    Raises
+    ------
+    MapError
+        For a recurrent layer, which goes over sequences.
+    """
+    kind = type(function)
+    library = {base.__module__.partition(".")[0] for base in kind.__mro__}
+    if "keras" in library and "keras" in sys.modules:
+        from lyapmap.backends.keras.functions import keras_cell
+
+        return keras_cell(function)
+    if "torch" in library and "torch" in sys.modules:
+        from lyapmap.backends.torch.recurrent import torch_cell
+
+        return torch_cell(function)
+    if "flax" in library and kind.__name__.endswith("Cell"):
+        from lyapmap.backends.jax_map import flax_cell
+
+        return flax_cell(function)
+    return None
 
 
 def _is_module(candidate: Any) -> bool:

@@ -15,47 +15,10 @@ from numpy.typing import NDArray
 from lyapmap.backends import _detect, _shape, wrap
 from lyapmap.backends.structured import name_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.function import TangentFunction
-from lyapmap.core.map import TangentMap, dimension
-from lyapmap.core.ops import Array
+from lyapmap.core.function import PaddedFunction, TangentFunction
+from lyapmap.core.map import dimension
 
 BACKENDS = ("numpy", "torch")
-
-
-class PaddedFunction(TangentFunction):
-    """A function made of a map of the larger of its two spaces; `wrap_function` makes it."""
-
-    def __init__(self, padded: TangentMap, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
-        self.padded = padded
-        self.input_shape, self.output_shape = input_shape, output_shape
-        self.ops = padded.ops
-        self.derivative = padded.derivative
-        self.provenance = padded.provenance
-        self._m, self._n = dimension(input_shape), dimension(output_shape)
-        self._size = dimension(tuple(padded.state_shape))
-
-    def apply(self, z: Array) -> Array:
-        self._require(z, 2, "z")
-        return self.padded.apply(self._filled(z))[:, : self._n]
-
-    def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
-        self._require(z, 2, "z")
-        self._require(v, 3, "v")
-        y, tangents = self.padded.jvp(self._filled(z), self._filled(v))
-        return y[:, : self._n], tangents[:, : self._n]
-
-    def _filled(self, array: Array) -> Array:
-        missing = self._size - self._m
-        if not missing:
-            return array
-        b, *rest = (int(size) for size in array.shape)
-        zeros = self.ops.from_numpy(np.zeros((b, missing, *rest[1:])))
-        return self.ops.concatenate([array, zeros], 1)
-
-    def _require(self, array: Array, axes: int, name: str) -> None:
-        if len(array.shape) != axes or array.shape[1] != self._m:
-            shape = tuple(array.shape)
-            raise ShapeError(f"{name}: expected {self._m} values per row for {self.input_shape}, got shape {shape}")
 
 
 class NumpyFunction(PaddedFunction):

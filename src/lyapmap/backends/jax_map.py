@@ -13,23 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.bare_cell import RecurrentCell
 from lyapmap.backends.jax_blocks import (
     MOST_TOGETHER,
     SHORTEST_BATCH,
     TOGETHER,
     WRITTEN_OUT,
     Product,
-    compiled_blocks,
     compiled_along,
+    compiled_blocks,
     filled_up,
     largest_batch,
     times_determinant,
 )
+from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.flow_schemes import Scheme
 from lyapmap.core.map import JACOBIAN_CHUNK, Blocks, TangentMap, dimension
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayLibrary, ArrayOps
 from lyapmap.core.stiff_flow import Rodas4
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
@@ -37,6 +37,8 @@ STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback"
 """Operations whose values move in steps, or whose inside is not seen; those that give whole numbers do too."""
 LIVE_ARRAYS = 8
 """Arrays of the largest size that are alive at once while tangents pass through, about."""
+
+LIBRARY = ArrayLibrary(jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda array, like: jnp.asarray(array))
 
 
 class JaxOps(ArrayOps):

@@ -6,12 +6,11 @@ without importing one.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from lyapmap.core.errors import MapError, PrecisionError, ShapeError
-from lyapmap.core.ops import Array
+from lyapmap.core.ops import Array, ArrayLibrary
 from lyapmap.core.structure import Structure, dtype_name
 
 
@@ -24,17 +23,16 @@ class FlatFunction:
         self.__name__ = name_of(function)
 
     def __call__(self, x: Array) -> Array:
-        image = self.function(self.structure.restore(x, _tools(x)[0]))
+        image = self.function(self.structure.restore(x, array_library(x).reshape))
         arrays = self.structure.arrays(image, "function: state")
         lead = tuple(x.shape[:-1])
         for leaf, array in zip(self.structure.leaves, arrays, strict=True):
             _require(array, leaf.shape, f"function: state{leaf.path}", x)
         # Those of what came back: a function of another framework that is given NumPy shows itself.
-        reshape, concatenate = _tools(next((a for a in arrays if library_of(a) != "numpy"), arrays[0]))
+        library = array_library(next((a for a in arrays if library_of(a) != "numpy"), arrays[0]))
         sizes = [leaf.stop - leaf.start for leaf in self.structure.leaves]
-        return concatenate(
-            [reshape(array, (-1, size) if lead else (-1,)) for array, size in zip(arrays, sizes, strict=True)]
-        )
+        rows = [library.reshape(a, (-1, size) if lead else (-1,)) for a, size in zip(arrays, sizes, strict=True)]
+        return library.concatenate(rows, -1)
 
 
 class FlatJacobian:
@@ -45,7 +43,7 @@ class FlatJacobian:
         self.structure = structure
 
     def __call__(self, x: Array) -> Array:
-        return self.jacobian(self.structure.restore(x, _tools(x)[0]))
+        return self.jacobian(self.structure.restore(x, array_library(x).reshape))
 
 
 def name_of(function: Any) -> str:
@@ -72,18 +70,27 @@ def _require(array: Any, shape: tuple[int, ...], name: str, x: Array) -> None:
         raise PrecisionError(f"{name}: expected {gone} back, got {came}")
 
 
-def _tools(x: Array) -> tuple[Callable[..., Array], Callable[..., Array]]:
-    """reshape(array, shape), and concatenation along the last axis, of the library of an array."""
-    if hasattr(type(x), "__torch_function__"):
-        torch = sys.modules["torch"]
-        return torch.reshape, lambda arrays: torch.cat(arrays, dim=-1)
+def array_library(x: Array) -> ArrayLibrary:
+    """The functions of the library that an array is of."""
+    name = "torch" if hasattr(type(x), "__torch_function__") else library_of(x)
+    if name in ("torch", "jax", "jaxlib", "tensorflow", "keras"):
+        return library_named(name)
     if hasattr(x, "__array_namespace__"):
         library = x.__array_namespace__()
-        return library.reshape, lambda arrays: library.concat(arrays, axis=-1)
-    if library_of(x) == "tensorflow":
-        tensorflow = sys.modules["tensorflow"]
-        return tensorflow.reshape, lambda arrays: tensorflow.concat(arrays, axis=-1)
-    if library_of(x) == "keras":
-        operations = sys.modules["keras"].ops
-        return operations.reshape, lambda arrays: operations.concatenate(arrays, axis=-1)
+        return ArrayLibrary(library.reshape, lambda arrays, axis: library.concat(arrays, axis=axis), library.stack)
     raise MapError(f"state_example: cannot take apart arrays of type {type(x).__module__}.{type(x).__name__}")
+
+
+def library_named(name: str) -> ArrayLibrary:
+    """The functions of the library of a framework, from its adapter."""
+    if name == "torch":
+        from lyapmap.backends.torch.ops import LIBRARY
+
+        return LIBRARY
+    if name in ("jax", "jaxlib"):
+        from lyapmap.backends.jax_map import LIBRARY as OF_JAX
+
+        return OF_JAX
+    from lyapmap.backends.keras.ops import library_named as of_keras
+
+    return of_keras(name)

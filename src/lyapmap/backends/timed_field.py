@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_values import as_dual
 from lyapmap.backends.numpy.program import fitted, joined, symbols
-from lyapmap.backends.structured import library_of
+from lyapmap.backends.structured import array_library, library_named, library_of
 from lyapmap.core.errors import MapError
+from lyapmap.core.ops import ArrayLibrary
+from lyapmap.core.structure import as_numpy
 
 ORDERS = ("x", "t, x", "x, t")
 TIMES = ("t", "time", "_t", "t_")
@@ -78,18 +80,15 @@ class TimedField:
     def __call__(self, z: Any) -> Any:
         if isinstance(z, Dual):
             return self._of_dual(z)
-        library = library_of(z)
-        if library == "numpy":
+        if library_of(z) == "numpy":
             return self._of_numpy(z)
-        if library in ("jax", "jaxlib"):
-            jax = sys.modules["jax"]
-            return self._mapped(z, jax.vmap, jax.numpy)
-        if hasattr(type(z), "__torch_function__"):
-            torch = sys.modules["torch"]
-            return self._mapped(z, torch.func.vmap, torch)
-        raise MapError(
-            f"function: a field of {library} cannot take the time; make the phase one more coordinate of the state"
-        )
+        library = array_library(z)
+        if library.over_rows is None:
+            raise MapError(
+                f"function: a field of {library_of(z)} cannot take the time; make the phase one more coordinate of "
+                "the state"
+            )
+        return self._of_rows(z, library.over_rows(self._row(library)), library)
 
     def as_function(self) -> Callable[[Any], Any]:
         """The same as a plain function that holds `rhs`, which dual numbers can then be fitted to."""
@@ -188,26 +187,28 @@ class TimedField:
         t = 0.25 if self.time is None else self.time
         return takes_a_batch(lambda x: self.value(t, x), draws)
 
-    def _mapped(self, z: Any, vmap: Callable[..., Any], library: Any) -> Any:
-        """Row by row under the framework's own map over rows, so that every state has its own time."""
+    def _row(self, library: ArrayLibrary) -> Callable[[Any, Any], Any]:
+        """The field at one time and one state, so that under a framework's own map over rows each has its own time."""
 
         def velocity(t: Any, x: Any) -> Any:
             try:
-                found = self.value(t, x[None])
-                if tuple(found.shape) != (1, *self.state_shape):
+                value = self.value(t, x[None])
+                if tuple(value.shape) != (1, *self.state_shape):
                     raise ValueError("not for a batch")
-                found = found[0]
+                value = value[0]
             except FAILURES:
-                found = self.value(t, x)
-            if isinstance(found, (tuple, list)):
-                found = library.stack(list(found))
-            return found.reshape(-1)
+                value = self.value(t, x)
+            if isinstance(value, (tuple, list)):
+                value = library.stack(list(value))
+            return value.reshape(-1)
 
+        return velocity
+
+    def _of_rows(self, z: Any, velocities: Callable[[Any, Any], Any], library: ArrayLibrary) -> Any:
         times, x = self._split(z)
         if times is None:
-            time = 0 * z[:, 0] + self.time
-            return vmap(velocity)(time, x).reshape(z.shape)
-        return library.concatenate([vmap(velocity)(times, x), 0 * z[:, :1] + 1], 1)
+            return velocities(0 * z[:, 0] + self.time, x).reshape(z.shape)
+        return library.concatenate([velocities(times, x), 0 * z[:, :1] + 1], 1)
 
 
 def takes_a_batch(function: Callable[[Any], Any], x: NDArray[Any]) -> bool:
@@ -230,29 +231,16 @@ def takes_a_batch(function: Callable[[Any], Any], x: NDArray[Any]) -> bool:
 def depends_on_time(field: TimedField, tau: float, library: str) -> bool:
     """Whether a field is seen to change with time, at sixteen times and three states."""
     x: Any = np.random.default_rng(0).uniform(0.1, 0.9, (3, *field.state_shape))
-    if library != "numpy":
-        x = _arrays(library, x, field.rhs)
-    times = [0.0, *(tau * np.geomspace(1e-2, 1e4, 15))]
-    values: list[NDArray[Any]] = []
-    for t in times:
-        z = _joined(x, float(t), library)
-        found = field(z)
-        values.append(np.asarray(found.detach() if hasattr(found, "detach") else found))
-    return any(not np.array_equal(value, values[0], equal_nan=True) for value in values[1:])
-
-
-def _joined(x: Any, t: float, library: str) -> Any:
+    make = None if library == "numpy" else library_named(library).from_numpy
+    if make is not None:
+        x = make(x, next(iter(field.rhs.parameters()), None) if hasattr(field.rhs, "parameters") else None)
     rows = x.reshape(len(x), -1)
-    module = np if library == "numpy" else sys.modules["torch"] if library == "torch" else sys.modules["jax"].numpy
-    return module.concatenate([rows, 0 * rows[:, :1] + t], 1)
-
-
-def _arrays(library: str, x: NDArray[Any], rhs: Any) -> Any:
-    if library == "torch":
-        torch = sys.modules["torch"]
-        kept = next(iter(rhs.parameters()), None) if hasattr(rhs, "parameters") else None
-        return torch.as_tensor(x, dtype=torch.get_default_dtype() if kept is None else kept.dtype)
-    return sys.modules["jax"].numpy.asarray(x)
+    concatenate = array_library(x).concatenate
+    values: list[NDArray[Any]] = [
+        as_numpy(field(concatenate([rows, 0 * rows[:, :1] + float(t)], 1)))
+        for t in (0.0, *(tau * np.geomspace(1e-2, 1e4, 15)))
+    ]
+    return any(not np.array_equal(value, values[0], equal_nan=True) for value in values[1:])
 
 
 def library_for(rhs: Any, order: str, shape: tuple[int, ...], backend: str | None) -> str:

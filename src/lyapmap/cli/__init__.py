@@ -1,14 +1,8 @@
-"""The command line: one file per command; each parses, loads, calls, prints and saves."""
+"""The command line: one file per subject; commands take their options from the functions that they call."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from lyapmap._late import late
-
-if TYPE_CHECKING:
-    from lyapmap.cli.root import app as app
-    from lyapmap.cli.root import main as main
+import lazy_loader
 
 # Commands lie in the folders of papers too and import this package: it must not import them in turn.
-__getattr__, __dir__ = late(__name__, {"app": ".root", "main": ".root"})
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"root": ["app", "main"]})

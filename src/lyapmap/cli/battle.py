@@ -5,98 +5,69 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from lyapmap.cli import common, show
+from lyapmap.cli import show
+from lyapmap.cli.command import Run, command
+from lyapmap.cli.options import Machine
+from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
     from lyapmap.analysis.battle import BattleResult, Tournament
 
-EPILOG = """Examples:
 
+@command(
+    "lyapmap.analysis.battle:battle",
+    "lyapmap.analysis.battle:tournament",
+    group="measure",
+    examples="""
 lyapmap battle runs/gran1/last.pt runs/gran3/last.pt --data mnist --out battle
-
 lyapmap battle runs/gran1/last.pt runs/gran3/last.pt runs/gran5/last.pt --data mnist --samples 5000
-
-lyapmap battle runs/gran3/last.pt vae-samples.npy --data mnist --json"""
-
-
-@common.command
+lyapmap battle runs/gran3/last.pt vae-samples.npy --data mnist --json
+""",
+)
 def battle(
-    models: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="MODEL MODEL...",
-            help="Checkpoints of a DCGAN or GRAN, shipped ones by name, or .npy files of a model's samples.",
-        ),
-    ],
-    data: Annotated[str, typer.Option("--data", metavar="NAME|FOLDER|FILE", help="Data whose test images all judge.")],
-    samples: Annotated[int, typer.Option("--samples", min=2, help="Of each generator.")] = 2000,
-    test_images: Annotated[
-        int | None, typer.Option("--test-images", min=2, help="Test images, at most.", show_default="all")
-    ] = None,
-    tolerance: Annotated[
-        float, typer.Option("--tolerance", help="How far r_test may be from 1 for a winner: up to 1 + this.")
-    ] = 0.3,
-    level: Annotated[float, typer.Option("--level", help="Of the limits.")] = 0.95,
-    device: common.DeviceOption = None,
-    seed: common.SeedOption = 0,
-    out: common.OutOption = None,
-    as_json: common.JsonOption = False,
-) -> None:
+    run: Run,
+    machine: Machine,
+    models: list[str],
+    /,
+    *,
+    data: str,
+    samples: int = 2000,
+    test_images: int | None = None,
+) -> int:
     """Let generators battle: whose discriminator is fooled less by the other's samples?
 
-    Two models give ratios and a winner; more give a tournament of all pairs. Samples in a file have no
-    discriminator, and are only judged.
+    Two models give ratios and a winner; more give a tournament of all pairs. Samples in a file have no discriminator,
+    and are only judged.
+
+    Parameters
+    ----------
+    models : MODEL
+        Two or more: checkpoints of a DCGAN or GRAN, shipped ones by name, or .npy files of a model's samples.
+    data : NAME|FOLDER|FILE
+        Data whose test images all judge.
+    samples : N
+        Samples of each generator.
+    test_images : N
+        Test images, at most; all by default.
     """
-    from lyapmap.cli.source import require_torch
-    from lyapmap.core.errors import LyapmapError
+    from lyapmap.cli.source import require_torch, with_notes
+    from lyapmap.data import load
 
     if len(models) < 2:
         raise LyapmapError(f"MODEL: expected two or more, got {len(models)}")
     require_torch("a battle")
-    import lyapmap as lm
-    from lyapmap.cli.image_data import told
-
-    folder = common.output_folder(out)
-    contenders = [_contender(model, device) for model in models]
+    contenders = [_contender(model, machine.device) for model in models]
     shape = next((one.config.state_shape for one in contenders if hasattr(one, "config")), None)
     if shape is None:
         raise LyapmapError("MODEL: expected at least one network with a discriminator, got samples only")
-    images = told(lm.data.load(data, split="test", image_size=shape[1], channels=shape[0])).images[:test_images]
-    options: dict[str, Any] = {
-        "tolerance": tolerance,
-        "level": level,
-        "seed": seed,
-        "progress": not as_json,
-        "throw": False,
-    }
+    images = with_notes(load(data, split="test", image_size=shape[1], channels=shape[0])).images[:test_images]
     if len(models) == 2:
-        found, interrupted = common.completed(
-            lambda: lm.battle(contenders[0], contenders[1], images, samples, **options)
-        )
-        show.conclude(
-            found,
-            title=f"{found.names[0]} against {found.names[1]}",
-            facts=_facts(found),
-            name="battle",
-            out=folder,
-            as_json=as_json,
-            interrupted=interrupted,
-        )
-        return
-    table, interrupted = common.completed(lambda: lm.tournament(contenders, images, samples, **options))
-    show.conclude(
-        table,
-        title="Tournament",
-        facts=_standings(table),
-        name="tournament",
-        out=folder,
-        as_json=as_json,
-        interrupted=interrupted,
-    )
+        result = run(*contenders, images, samples)
+        return run.show(result, f"{result.names[0]} against {result.names[1]}", _facts(result))
+    result = run(contenders, images, samples, callee="tournament")
+    return run.show(result, "Tournament", _standings(result), name="tournament")
 
 
 def _contender(model: str, device: str | None) -> Any:
@@ -104,7 +75,6 @@ def _contender(model: str, device: str | None) -> Any:
         import numpy as np
 
         from lyapmap.analysis.battle import as_contender
-        from lyapmap.core.errors import LyapmapError
 
         try:
             samples = np.load(model)

@@ -1,108 +1,177 @@
-"""`lyapmap orbits`: fixed points and cycles with their multipliers."""
+"""`lyapmap trajectory`, `orbits`, `settling`, `burn-in`: where a map goes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import typer
-
-from lyapmap.cli import common, show
+from lyapmap.cli import show
+from lyapmap.cli.command import From, Run, command
+from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits
-    from lyapmap.cli.source import Source
+    from lyapmap.analysis.orbits.settling import Settling
 
-SHOWN = 20
+CYCLES_SHOWN = 20
 """Cycles that the table shows; the files hold all."""
+ENDS_SHOWN = 12
+"""Ends that the table shows; the files hold all."""
 COMPONENTS = 3
-"""Components of the first point that the table shows."""
-
-EPILOG = """Examples:
-
-lyapmap orbits --map henon --period 7
-
-lyapmap orbits --map logistic --period 4 --divisors --low 0 --high 1
-
-lyapmap orbits --model cycle-digits-012 --dtype float64 --out fixed"""
+"""Components of a point that a table shows."""
 
 
-@common.command
-@common.about_a_map()
-def orbits(
-    source: Source,
-    period: Annotated[int, typer.Option("--period", min=1, help="Points of a cycle; 1 for fixed points.")] = 1,
-    divisors: Annotated[
-        bool, typer.Option("--divisors", help="Also cycles whose period divides it.", show_default=False)
-    ] = False,
-    low: Annotated[
-        str | None,
-        typer.Option("--low", metavar="X[,X...]", help="With --high: a box to draw half of the guesses from."),
-    ] = None,
-    high: Annotated[str | None, typer.Option("--high", metavar="X[,X...]", help="Upper corner of the box.")] = None,
-    guesses: Annotated[
-        int | None, typer.Option("--guesses", min=1, help="Places to start from.", show_default="4096/n, 16 to 1000")
-    ] = None,
-    tolerance: Annotated[
-        float | None, typer.Option("--tolerance", help="Largest defect of a cycle.", show_default="by dtype")
-    ] = None,
-    out: common.OutOption = None,
-    as_json: common.JsonOption = False,
-) -> None:
+@command(
+    "lyapmap.analysis.orbits.trajectory:trajectory",
+    group="look",
+    source=From(),
+    out="trajectory",
+    usual={"n_steps": {"map": 1_000, "callable": 1_000, "model": 30}},
+    examples="""
+lyapmap trajectory cycle-mnist-012 --steps 30 --out pictures
+lyapmap trajectory ikeda --trajectories 1 --steps 5000 --out ikeda
+lyapmap trajectory cycle-digits-012 --data digits --classes 0 --json
+""",
+)
+def trajectory(run: Run) -> int:
+    """Iterate a network or map; write the states and a picture of them.
+
+    Writes trajectory.npz (opens with NumPy or lyapmap.Trajectory.load) and trajectory.png; for images, a film strip,
+    and trajectory.gif.
+    """
+    from lyapmap.analysis.orbits.pictures_orbits import save_trajectory
+    from lyapmap.core.points import channels_first
+    from lyapmap.report.images import save_gif
+
+    result = run()
+    files = [result.save(run.folder / "trajectory.npz"), save_trajectory(result, run.folder / "trajectory.png")]
+    if run.source.shows_images:
+        files.append(save_gif(run.folder / "trajectory.gif", channels_first(result.images())))
+    b, recorded, _ = result.states.shape
+    words = f"{run.source.name}: {b} trajectories of {recorded - 1} steps, started from {run.source.started_from}"
+    return show.files_written(run, result, words, files, without=("states",))
+
+
+@command(
+    "lyapmap.analysis.orbits.periodic_orbits:periodic_orbits",
+    group="look",
+    source=From(),
+    examples="""
+lyapmap orbits henon --period 7
+lyapmap orbits logistic --period 4 --divisors --low 0 --high 1
+lyapmap orbits cycle-digits-012 --dtype float64 --out fixed
+""",
+)
+def orbits(run: Run, *, low: tuple[float, ...] | None = None, high: tuple[float, ...] | None = None) -> int:
     """Fixed points and cycles of a network or map, stable and unstable, with their multipliers.
 
     With --out DIR: orbits.nc, orbits.json, orbits.png and report.html.
-    """
-    from lyapmap.analysis.orbits.periodic_orbits import periodic_orbits
 
-    region = common.box(low, high)
-    result, interrupted = common.completed(
-        lambda: periodic_orbits(
-            source.map,
-            source.x0,
-            period=period,
-            divisors=divisors,
-            region=region,
-            n_guesses=guesses,
-            tolerance=tolerance,
-            seed=source.seed,
-            progress=not as_json,
-            throw=False,
-        )
-    )
+    Parameters
+    ----------
+    low : X[,X...]
+        With --high: a box to draw half of the guesses from; one number stands for all components.
+    high : X[,X...]
+        Upper corner of the box.
+    """
+    if (low is None) != (high is None):
+        raise LyapmapError("--low and --high: expected both or none")
+    result = run(run.source.map, run.source.x0, region=None if low is None or high is None else ([*low], [*high]))
     kinds = {kind: result.stability.count(kind) for kind in dict.fromkeys(result.stability)}
     facts = [
         ("cycles", f"{len(result.period)} from {result.settings['n_guesses']} guesses"),
         ("stability", ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "-"),
     ]
-    show.conclude(
-        result,
-        title=f"Cycles of {source.name}",
-        facts=facts,
-        table=None if as_json or not len(result.period) else _table(result),
-        name="orbits",
-        out=out,
-        as_json=as_json,
-        source=source,
-        interrupted=interrupted,
-    )
+    return run.show(result, f"Cycles of {run.source.name}", facts, table=_cycles_table if len(result.period) else None)
 
 
-def _table(result: PeriodicOrbits) -> Table:
+def _cycles_table(result: PeriodicOrbits) -> Table:
     table = show.make_table("#", "period", "first point", "|multiplier|", "exponent", "stability", "found")
-    for i in range(min(len(result.period), SHOWN)):
-        point = result.orbits[i, 0]
-        cells = " ".join(f"{value:.4f}" for value in point[:COMPONENTS]) + (" ..." if len(point) > COMPONENTS else "")
+    for i in range(min(len(result.period), CYCLES_SHOWN)):
         table.add_row(
             str(i + 1),
             str(result.period[i]),
-            cells,
+            _point(result.orbits[i, 0]),
             show.number(abs(result.multipliers[i, 0])),
             show.number(result.exponents[i, 0]),
             result.stability[i],
             str(result.n_found[i]),
         )
-    if len(result.period) > SHOWN:
-        table.caption = f"and {len(result.period) - SHOWN} more; --out or --json gives all"
+    show.cut(table, len(result.period), CYCLES_SHOWN)
     return table
+
+
+def _point(point: Sequence[float]) -> str:
+    return " ".join(f"{value:.4f}" for value in point[:COMPONENTS]) + (" ..." if len(point) > COMPONENTS else "")
+
+
+@command(
+    "lyapmap.analysis.orbits.settling:settling",
+    group="look",
+    source=From(),
+    usual={"n_steps": 1_000},
+    examples="""
+lyapmap settling kaleidoscope-mnist --trajectories 32
+lyapmap settling logistic -p r=3.5 --trajectories 200 --steps 2000
+lyapmap settling last.pt --x0 noise.npy --steps 1000 --out rest
+""",
+)
+def settling(run: Run) -> int:
+    """When trajectories come to rest, and where: fixed points and cycles with the share of starts that end there.
+
+    With --out DIR: settling.nc, settling.json, settling.png and report.html.
+    """
+    result = run()
+    low, high = result.settled_interval[-1]
+    half = result.median_settled_at
+    settled = int((result.attractor >= 0).sum())
+    facts = [
+        ("at rest", f"{result.settled_share[-1]:.1%} ({low:.1%} to {high:.1%}) of {len(result.attractor)}"),
+        ("half by step", f"{half:.0f}" if half < math.inf else "-"),
+        ("ends", f"{len(result.points)}, at least {result.n_estimated:.0f} in all" if len(result.points) else "-"),
+        ("unseen", show.number(result.unseen) if result.unseen or not settled else f"below {1 / settled:.2g}"),
+    ]
+    return run.show(
+        result, f"Where {run.source.name} comes to rest", facts, table=_ends_table if len(result.points) else None
+    )
+
+
+def _ends_table(result: Settling) -> Table:
+    table = show.make_table("#", "period", "share", "95 % limits", "first components")
+    for i, (share, (low, high)) in enumerate(zip(result.share, result.share_interval, strict=True)):
+        if i < ENDS_SHOWN:
+            limits = f"{low:.3f} to {high:.3f}"
+            table.add_row(str(i + 1), str(result.period[i]), f"{share:.3f}", limits, _point(result.points[i]))
+    show.cut(table, len(result.share), ENDS_SHOWN)
+    return table
+
+
+@command(
+    "lyapmap.analysis.orbits.burn_in:burn_in",
+    group="look",
+    source=From(trajectories=200),
+    usual={"n_steps": 300},
+    examples="""
+lyapmap burn-in logistic --trajectories 400
+lyapmap burn-in kaleidoscope-mnist --trajectories 32 --steps 300 --out burn
+""",
+)
+def burn_in(run: Run) -> int:
+    """After how many steps the states of an ensemble can no longer be told from those at the end.
+
+    With --out DIR: burn-in.nc, burn-in.json, burn-in.png and report.html.
+    """
+    result = run()
+    words = "-"
+    if math.isfinite(result.burn_in):
+        first, last = result.burn_in_interval
+        words = f"{result.burn_in:.0f} steps ({first:.0f} to {'no end' if math.isinf(last) else f'{last:.0f}'})"
+    facts = [
+        ("burn-in", words),
+        ("threshold", f"{result.threshold:.4g}"),
+        ("trajectories", str(result.settings["n_trajectories"])),
+    ]
+    return run.show(result, f"Burn-in of {run.source.name}", facts)

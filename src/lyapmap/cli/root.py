@@ -1,127 +1,253 @@
-"""The command `lyapmap`: all commands by name."""
+"""The command `lyapmap`: all commands by name, found and built when they are called."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-import typer.core
-
-from lyapmap.cli import (
-    alignment,
-    battle,
-    burn_in,
-    check,
-    correlation,
-    covariant,
-    dimension,
-    divergence,
-    embed,
-    entropy,
-    finite_time,
-    manifold,
-    maps,
-    memorization,
-    models,
-    orbits,
-    series,
-    settling,
-    spectrum,
-    sweep,
-    trajectory,
-    transitions,
-    zero_one,
+from lyapmap._version import __version__
+from lyapmap.cli.command import (
+    BAD_INPUT,
+    PANELS,
+    Command,
+    Numbers,
+    Option,
+    as_function,
+    complain,
+    listed,
+    nearest,
 )
-from lyapmap.cli.common import lists_joined, version_option
+from lyapmap.cli.signature import REQUIRED
 from lyapmap.files.papers import papers, place
 
-
-class _Commands(typer.core.TyperGroup):
-    """Takes `--classes 0 1 2` for `--classes 0,1,2`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, lists_joined(args))
-
+if TYPE_CHECKING:
+    from cyclopts import App
 
 COMMANDS = {
-    "spectrum": spectrum,
-    "trajectory": trajectory,
-    "divergence": divergence,
-    "finite-time": finite_time,
-    "covariant": covariant,
-    "alignment": alignment,
-    "orbits": orbits,
-    "settling": settling,
-    "burn-in": burn_in,
-    "entropy": entropy,
-    "sweep": sweep,
-    "dimension": dimension,
-    "correlation-dimension": correlation,
-    "series": series,
-    "zero-one": zero_one,
-    "manifold": manifold,
-    "embed": embed,
-    "transitions": transitions,
-    "memorization": memorization,
-    "battle": battle,
-    "check": check,
-    "maps": maps,
-    "models": models,
+    "exponents": "spectrum divergence finite-time covariant alignment entropy sweep",
+    "series": "series zero-one",
+    "dimension": "dimension correlation-dimension",
+    "manifold": "manifold embed transitions memorization",
+    "battle": "battle",
+    "orbits": "trajectory orbits settling burn-in",
+    "catalogue": "check maps models",
 }
+"""Files of this folder, and the commands in them."""
+GROUPS = {
+    "measure": "Measure",
+    "look": "Look at states",
+    "train": "Train",
+    "study": "Reproduce papers",
+    "data": "Maps, models, files",
+}
+"""Headings in the list of commands, in their order."""
 TRAIN = "Train the networks of the papers."
 STUDY = "Whole protocols of papers, stage by stage; what is done is kept."
+HELP = "Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures."
+EXAMPLES = """
+lyapmap spectrum henon
+lyapmap spectrum cycle-mnist-012 --out report
+lyapmap spectrum --help
+"""
 
 
-def command_line() -> typer.Typer:
-    """The whole command line: commands of analyses, and those that the papers bring."""
-    app = typer.Typer(
+def commands() -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """The path of each command, the heading that its first part stands under, and its function."""
+    for file, names in COMMANDS.items():
+        for name in names.split():
+            function = _function(f"lyapmap.cli.{file}", name)
+            yield (name,), function.command.group, function
+    for key, paper in papers().items():
+        kinds: list[tuple[tuple[str, ...], str, Any]] = [
+            ((), "data", paper.commands),
+            (("train",), "train", paper.train),
+            (("study",), "study", paper.study),
+            ((paper.group,), "study", paper.group_commands),
+        ]
+        for above, group, files in kinds:
+            for name, file in files.items():
+                yield (*above, name), group, _function(place(key, file), name)
+
+
+def _function(text: str, name: str) -> Any:
+    """The function of a command: "module:function", or "module" where it is called like the command."""
+    module, _, function = text.partition(":")
+    return getattr(import_module(module), function or name.replace("-", "_"))
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run the command line; leaves with an exit code, as a program does.
+
+    Parameters
+    ----------
+    tokens : sequence of str, optional
+        What was typed; that of this program by default.
+    """
+    raise SystemExit(run(sys.argv[1:] if tokens is None else [*tokens]))
+
+
+app = main
+
+
+def run(tokens: list[str]) -> int:
+    """Run the command line; the exit code."""
+    from cyclopts import CycloptsError
+
+    root, made = command_line(None if tokens[:1] in (["--install-completion"], ["--show-completion"]) else tokens)
+    if made is not None:
+        tokens = joined(tokens, made.options())
+    try:
+        code = root(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        complain(Exception(in_words(error)))
+        return BAD_INPUT
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | None]:
+    """All commands, of which the one that is called is built (all without `tokens`), and that one."""
+    from cyclopts import App, Group
+
+    headings = {name: Group(words, sort_key=i) for i, (name, words) in enumerate(GROUPS.items())}
+    panels = {name: Group(name, sort_key=i) for i, name in enumerate(PANELS)}
+    other, under = Group("Other options", sort_key=99), Group("Commands")
+    common: dict[str, Any] = {
+        "help_format": "plaintext",
+        "result_action": "return_value",
+        "version_flags": (),
+        "group_commands": other,
+    }
+    root = App(
         name="lyapmap",
-        cls=_Commands,
-        help="Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures.",
-        epilog="Start with:\n\nlyapmap spectrum --map henon\n\nlyapmap spectrum --model cycle-mnist-012 --out report",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        help=HELP,
+        help_epilogue=examples(EXAMPLES),
+        usage="Usage: lyapmap COMMAND [OPTIONS]",
+        **common | {"version": f"lyapmap {__version__}", "version_flags": "--version"},
     )
-    app.callback()(version_option)
-    for name, module in COMMANDS.items():
-        _add(app, name, module)
-    known = papers()
-    _add_all(app, {key: paper.commands for key, paper in known.items()})
-    train = _group(app, "train", TRAIN)
-    _add_all(train, {key: paper.train for key, paper in known.items()})
-    for key, paper in known.items():
-        if paper.group:
-            _add_all(_group(app, paper.group, paper.group_help), {key: paper.group_commands})
-    study = _group(app, "study", STUDY)
-    _add_all(study, {key: paper.study for key, paper in known.items()})
-    return app
+    root.register_install_completion_command(help="Install completion of commands and options in this shell.")
+    root.command(show_completion, name="--show-completion", help="Print the completion of this shell.")
+    words = {"train": TRAIN, "study": STUDY} | {p.group: p.group_help for p in papers().values() if p.group}
+    above: dict[tuple[str, ...], App] = {(): root}
+    called = None
+    for path, group, function in commands():
+        *parent, name = path
+        if tuple(parent) not in above:
+            above[tuple(parent)] = App(
+                name=parent,
+                help=words[parent[0]],
+                group=headings[group],
+                usage=f"Usage: {_typed(parent)} COMMAND",
+                **common,
+            )
+            root.command(above[tuple(parent)])
+        made = getattr(function, "command", None)
+        if made is None:
+            sub = _of_typer(path, function, common)
+        else:
+            sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
+            if tokens is None or tuple(tokens[: len(path)]) == path:
+                sub.default(as_function(made, panels))
+                sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
+                called = made
+        sub.group = (headings[group] if not parent else under,)
+        above[tuple(parent)].command(sub)
+    return root, called
 
 
-def _group(app: typer.Typer, name: str, words: str) -> typer.Typer:
-    group = typer.Typer(help=words, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False)
-    group.callback()(lambda: None)  # a group stays one, with a single command too
-    app.add_typer(group, name=name, help=words)
-    return group
+def show_completion(shell: str = "bash") -> int:
+    """Print the script by which a shell completes commands and options."""
+    print(command_line()[0].generate_completion(shell=shell))  # type: ignore[arg-type]  # refused if unknown
+    return 0
 
 
-def _add_all(group: typer.Typer, commands: Mapping[str, Mapping[str, str]]) -> None:
-    for paper, files in commands.items():
-        for name, file in files.items():
-            _add(group, name, import_module(place(paper, file)))
+def _typed(path: Sequence[str]) -> str:
+    return " ".join(["lyapmap", *path])
 
 
-def _add(group: typer.Typer, name: str, module: Any) -> None:
-    group.command(name, epilog=module.EPILOG)(getattr(module, name.replace("-", "_")))
+def _arguments(options: Sequence[Option]) -> str:
+    """What is given by its place, as usage shows it."""
+    text = ""
+    for option in options:
+        if option.place != "name":
+            word = f"{option.names[0].lstrip('-').upper()}{'...' if option.repeats else ''}"
+            text += f"{word} " if option.default is REQUIRED else f"[{word}] "
+    return text
 
 
-app = command_line()
+def examples(lines: str) -> str:
+    """The end of a help page; a line that is no command is a remark."""
+    parts = lines.strip().splitlines()
+    shown = [f"  {line}" for line in parts if line.startswith(("lyapmap", "torchrun"))]
+    remarks = [line for line in parts if line and f"  {line}" not in shown]
+    return "\n".join(["Examples:", *shown, *([""] if remarks else []), *remarks]) if shown else ""
 
 
-def main() -> None:
-    """Entry point of the `lyapmap` command."""
-    app()
+def joined(tokens: Sequence[str], options: Sequence[Option]) -> list[str]:
+    """Tokens in which numbers of one option stand in one word, `--classes 0 1 2` as `--classes 0,1,2`."""
+    several = {name for option in options if isinstance(option.read, Numbers) for name in option.names}
+    found: list[str] = []
+    for token in tokens:
+        before = found[-1].split(",") if len(found) > 1 and found[-2] in several else ()
+        if before and all(map(_is_number, (*before, token))):
+            found[-1] += f",{token}"
+        else:
+            found.append(token)
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def in_words(error: Any) -> str:
+    """What the command-line library found wrong, in one line of plain English."""
+    from cyclopts import exceptions as kinds
+
+    argument = getattr(error, "argument", None)
+    if isinstance(error, kinds.CoercionError) and argument is not None:
+        if error.msg:
+            return f"{argument.name}: {error.msg}"
+        choices, value = argument.parameter.choices, error.token.value if error.token else ""
+        expected = f"expected {listed(choices)}" if choices else "expected no value"
+        return f"{argument.name}: {expected}, got {value!r}{nearest(value, choices)}"
+    if isinstance(error, kinds.MissingArgumentError) and argument is not None:
+        typed = any(name in (error.root_input_tokens or ()) for name in argument.names)
+        return f"{argument.name}: {'expected a value' if typed else 'needed, and not given'}"
+    if isinstance(error, kinds.UnusedCliTokensError):
+        return f"unexpected argument {(error.unused_tokens or [''])[0]!r}"
+    if isinstance(error, kinds.RepeatArgumentError):
+        return f"{error.token.keyword}: given more than once"
+    text = " ".join(str(error).split()).partition(" Available commands")[0]
+    return text[:1].lower() + text[1:]
+
+
+def _of_typer(path: Sequence[str], function: Any, common: Any) -> App:
+    """A command that is not yet read from signatures."""
+    from typing import Annotated
+
+    from cyclopts import App, Parameter
+
+    def call(*tokens: str) -> int:
+        import typer
+
+        one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+        one.command(path[-1], epilog=sys.modules[function.__module__].EPILOG)(function)
+        try:
+            one(args=[*tokens], prog_name=_typed(path))
+        except SystemExit as stopped:
+            return int(stopped.code or 0)
+        return 0
+
+    call.__annotations__["tokens"] = Annotated[str, Parameter(allow_leading_hyphen=True)]
+    sub = App(name=path[-1], help=(function.__doc__ or "").splitlines()[0], **common | {"help_flags": ()})
+    sub.default(call)
+    return sub

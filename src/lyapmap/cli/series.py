@@ -1,108 +1,90 @@
-"""`lyapmap series`: largest exponent of a measured series."""
+"""`lyapmap series` and `zero-one`: chaos in measured series."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from lyapmap.cli import show
+from lyapmap.cli.command import KINDS, From, Run, command
+from lyapmap.cli.options import SeriesFile
 
-import typer
 
-from lyapmap.cli import common, show
-
-if TYPE_CHECKING:
-    from lyapmap.cli.source import Source
-
-EPILOG = """Examples:
-
+@command(
+    "lyapmap.analysis.series.exponent:from_series",
+    group="measure",
+    source=From(trajectories=1, optional=True),
+    names={"steps": "--steps -n", "n_steps": "--follow"},
+    examples="""
 lyapmap series --series measured.csv --column pressure
-
 lyapmap series --series export.csv --sep ";" --decimal "," --dt 0.02
-
-lyapmap series --map henon --component 0 --steps 5000
-
+lyapmap series henon --component 0 --steps 5000
 lyapmap series --series states.npy --column 2 --method kantz --out report
+A column of times or dates gives the step; blank lines, empty cells and NaN are gaps, each of which ends a recording.
+""",
+)
+def series(run: Run, file: SeriesFile, *, steps: int = 5_000, transient: int = 1_000) -> int:
+    """Largest Lyapunov exponent of a series of values, without knowing the map.
 
-A column of times or dates gives the step; blank lines, empty cells and NaN are gaps, each of which ends a recording."""
+    Parameters
+    ----------
+    steps : N
+        Values taken from a map.
+    transient : N
+        Steps of a map before.
+    """
+    from lyapmap.analysis.series.zero_one import observed
+    from lyapmap.cli import samples
 
-
-@common.command
-@common.about_a_map(optional=True, trajectories=1)
-def series(
-    source: Source | None,
-    seed: int,
-    file: Annotated[
-        Path | None,
-        typer.Option("--series", metavar="FILE", help=".csv, .tsv, .txt, .dat, .npy or .npz, one row per step."),
-    ] = None,
-    column: Annotated[
-        str | None,
-        typer.Option("--column", metavar="NAME", help="Name or number (from 0) of the column.", show_default="all"),
-    ] = None,
-    sep: Annotated[str | None, typer.Option("--sep", help="What parts columns.", show_default="found out")] = None,
-    decimal: Annotated[
-        str | None, typer.Option("--decimal", help="Decimal sign: . or ,", show_default="found out")
-    ] = None,
-    component: Annotated[int, typer.Option("--component", min=0, help="Of a map's states.")] = 0,
-    steps: Annotated[int, typer.Option("--steps", "-n", min=200, help="Of a map.")] = 5_000,
-    transient: Annotated[int, typer.Option("--transient", min=0, help="Steps of a map before.")] = 1_000,
-    dt: Annotated[
-        float | None, typer.Option("--dt", help="Time between two values.", show_default="of the file")
-    ] = None,
-    method: Annotated[str, typer.Option("--method", help="rosenstein or kantz.")] = "rosenstein",
-    delay: Annotated[int | None, typer.Option("--delay", min=1, show_default="auto")] = None,
-    dimension: Annotated[int | None, typer.Option("--dimension", min=1, show_default="auto")] = None,
-    theiler: Annotated[int | None, typer.Option("--theiler", min=0, show_default="auto")] = None,
-    window: Annotated[
-        tuple[float, float] | None,
-        typer.Option("--window", metavar="FIRST LAST", help="Steps to fit between.", show_default="auto"),
-    ] = None,
-    out: common.OutOption = None,
-    as_json: common.JsonOption = False,
-) -> None:
-    """Largest Lyapunov exponent of a series of values, without knowing the map."""
-    from lyapmap.analysis.exponents.series import from_series
-    from lyapmap.analysis.exponents.zero_one import observed
-    from lyapmap.cli import measured
-
-    measured.one_of(source, file, "--series")
-    clock = ""
-    if source is not None:
-        states = measured.iterated(source, steps=steps, transient=transient).states
-        given, name = observed(states[:1], component)[0], f"{source.name}, component {component}"
+    samples.one_of(run.source, file.series, "--series")
+    dt, clock = run.values["dt"], ""
+    if run.source is not None:
+        source = run.source
+        states = samples.iterated(source, source.x0, steps=steps, transient=transient).states
+        values, name = observed(states[:1], file.component)[0], f"{source.name}, component {file.component}"
         time_step = (source.map.time_per_step if source.map.is_flow else None) if dt is None else dt
     else:
-        table = measured.read_series(file, "--series", column=column, separator=sep, decimal=decimal)  # type: ignore[arg-type]
-        given, name = table.values, file.name  # type: ignore[union-attr]
+        table = samples.read_series(file)
+        values, name = table.values, file.series.name
         time_step, clock = (table.step, table.clock) if dt is None else (dt, "")
-    result, interrupted = common.completed(
-        lambda: from_series(
-            given,
-            method=method,
-            delay="auto" if delay is None else delay,
-            dimension="auto" if dimension is None else dimension,
-            theiler="auto" if theiler is None else theiler,
-            window="auto" if window is None else window,
-            dt=time_step,
-            progress=not as_json,
-            throw=False,
-        )
-    )
+    result = run(values, dt=time_step)
     first, last = result.window
-    show.conclude(
-        result,
-        title=f"Largest exponent of the series {name}",
-        facts=[
-            ("exponent", f"{show.pair(result.exponent, result.stderr)} nats {result.unit}"),
-            ("error", f"{show.number(result.statistical)} sample, {show.number(result.systematic)} method"),
-            ("delay vectors", f"dimension {result.dimension}, delay {result.delay}, Theiler {result.theiler}"),
-            ("straight part", "none" if first != first else f"steps {first:.0f} to {last:.0f}"),
-            ("pairs", str(result.n_pairs)),
-            ("noise", "unknown" if result.noise != result.noise else f"about {100 * result.noise:.2g} % of the spread"),
-            *([("step", clock)] if clock else []),
-        ],
-        name="series",
-        out=out,
-        as_json=as_json,
-        source=source,
-        interrupted=interrupted,
-    )
+    facts = [
+        ("exponent", f"{show.pair(result.exponent, result.stderr)} nats {result.unit}"),
+        ("error", f"{show.number(result.statistical)} sample, {show.number(result.systematic)} method"),
+        ("delay vectors", f"dimension {result.dimension}, delay {result.delay}, Theiler {result.theiler}"),
+        ("straight part", "none" if first != first else f"steps {first:.0f} to {last:.0f}"),
+        ("pairs", str(result.n_pairs)),
+        ("noise", "unknown" if result.noise != result.noise else f"about {100 * result.noise:.2g} % of the spread"),
+        *([("step", clock)] if clock else []),
+    ]
+    return run.show(result, f"Largest exponent of the series {name}", facts)
+
+
+@command(
+    "lyapmap.analysis.series.zero_one:zero_one_test",
+    group="measure",
+    source=From(trajectories=1, optional=True),
+    usual={"n_steps": {"map": 5_000, "callable": 5_000, "model": 1_000}, "transient": dict.fromkeys(KINDS, 1_000)},
+    examples="""
+lyapmap zero-one logistic -p r=3.97
+lyapmap zero-one --series measured.csv
+lyapmap zero-one standard --trajectories 4 --json
+""",
+)
+def zero_one(run: Run, file: SeriesFile) -> int:
+    """The 0-1 test for chaos: K near 0 is regular, near 1 chaotic."""
+    from lyapmap.cli import samples
+
+    samples.one_of(run.source, file.series, "--series")
+    if run.source is not None:
+        name = run.source.name
+        result = run(observable=file.component)
+    else:
+        name = file.series.name
+        values = samples.read_series(file).values
+        result = run(values.T if values.ndim == 2 else values)
+    facts = [
+        ("verdict", f"[bold]{result.verdict}[/bold]"),
+        ("K", show.pair(result.K, result.stderr)),
+        ("series", f"{len(result.K_per_series)} of {result.n_values} values, every {result.every}"),
+        ("frequencies", str(len(result.frequencies))),
+    ]
+    return run.show(result, f"0-1 test of {name}", facts, name="zero_one")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from lyapmap.cli.command import Run
     from lyapmap.cli.source import Source
     from lyapmap.core.results import Result
 
@@ -22,6 +24,86 @@ Facts = Sequence[tuple[str, str]]
 """Labels and what stands beside them; the texts may hold rich's markup."""
 
 _WIDTH = 18
+
+
+def finish(
+    run: Run,
+    result: Result,
+    title: str,
+    facts: Facts,
+    *,
+    table: Callable[[Any], Table] | None = None,
+    source: Source | None = None,
+    name: str = "",
+    pictures: Sequence[tuple[str, Path]] = (),
+) -> int:
+    """Write and print a result; the exit code that belongs to its status.
+
+    Parameters
+    ----------
+    run : Run
+        Which has the folder, and whether JSON is asked for.
+    result : Result
+    title : str
+        First line on the terminal.
+    facts : pairs of str
+        What is printed below; what every result has (run, status) follows by itself.
+    table : callable, optional
+        Makes a table of the result, printed between title and facts.
+    source : Source, optional
+        Where the result's map comes from.
+    name : str
+        Of the files: NAME.nc, NAME.json, NAME.png, and report.html that shows them; that of the command by default.
+    pictures : pairs of (caption, PNG file)
+        Shown on the report's page below that of the result.
+    """
+    facts = [*facts, *common_facts(result, source)]
+    if run.out is not None:
+        from lyapmap.report.page import save_report
+
+        own = save(result, run.out, name or run.command.name)
+        save_report(
+            run.out / "report.html",
+            title=title,
+            facts=[(label, without_markup(text)) for label, text in facts],
+            pictures=[*((title, file) for file in own), *pictures],
+            provenance=result.provenance,
+        )
+    if run.as_json:
+        print(result.to_json())
+    else:
+        console = make_console()
+        console.print(f"[bold]{title}[/bold]")
+        if table is not None:
+            console.print(table(result))
+        print_facts(console, facts)
+        if run.out is not None:
+            print_facts(console, [("written to", str(run.out))])
+    return exit_code(run, result)
+
+
+def exit_code(run: Run, result: Result) -> int:
+    """Of a command that measured something."""
+    return common.INTERRUPTED if run.interrupted else common.BAD_STATUS if result.failed else 0
+
+
+def files_written(run: Run, result: Result, words: str, files: Sequence[Path], *, without: Sequence[str]) -> int:
+    """Name the files of a result that is large, or print it as JSON `without` its large arrays; the exit code."""
+    if run.as_json:
+        record = {key: value for key, value in result.to_dict().items() if key not in without}
+        print_json(record | {"files": [str(file) for file in files]})
+    else:
+        print(words)
+        for file in files:
+            print(f"  {file}")
+        if result.message:
+            print(f"status {result.status}: {result.message}; {result.remedy}", file=sys.stderr)
+    return exit_code(run, result)
+
+
+def print_json(value: Any) -> None:
+    """Print plain values as one JSON object."""
+    print(json.dumps(value, allow_nan=False))
 
 
 def conclude(
@@ -143,6 +225,12 @@ def make_table(*headings: str, title: str | None = None) -> Table:
     for heading in headings:
         table.add_column(heading, justify="right")
     return table
+
+
+def cut(table: Table, count: int, shown: int) -> None:
+    """Say how many rows a table leaves out, if it does."""
+    if count > shown:
+        table.caption = f"and {count - shown} more; --out or --json gives all"
 
 
 def print_facts(console: Console, facts: Facts) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.cli.common import integers
-from lyapmap.cli.image_data import images_like
+from lyapmap.cli.options import MapOptions, Plane
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.map import TangentMap, dimension, resembles_map
-from lyapmap.core.points import image_shape
+from lyapmap.core.points import image_shape, laid_out
+
+if TYPE_CHECKING:
+    from lyapmap.analysis.exponents.finite_time import Grid
+    from lyapmap.data import ImageSet
 
 _Start = tuple[NDArray[Any], str]
 """Initial states (b, n), and where they come from in words."""
@@ -42,6 +47,8 @@ class Source:
         Of everything that is random.
     resize : bool
         Whether images are given the size and colour of its states.
+    typed : str
+        What names it on the command line.
     """
 
     name: str
@@ -51,6 +58,7 @@ class Source:
     started_from: str
     seed: int = 0
     resize: bool = False
+    typed: str = ""
 
     @property
     def shows_images(self) -> bool:
@@ -58,55 +66,70 @@ class Source:
         return image_shape(tuple(self.map.state_shape)) is not None
 
 
-def load_source(
-    *,
-    model: str | None,
-    part: str | None,
-    trust: bool,
-    map_name: str | None,
-    parameters: list[str] | None,
-    function: str | None,
-    state_shape: str | None,
-    x0: Path | None,
-    data: str | None,
-    classes: str | None,
-    resize: bool,
-    trajectories: int | None,
-    dtype: str | None,
-    device: str | None,
-    seed: int,
-) -> Source:
-    """Load what `--model`, `--map` or `--callable` names, and choose its initial states."""
+def load_source(options: MapOptions) -> Source:
+    """Load what `--model`, `--map`, `--callable` or the first argument names, and choose its initial states."""
+    options = _resolved(options)
+    model, map_name, function = options.model, options.map_name, options.function
     given = [option for option, value in (("--model", model), ("--map", map_name), ("--callable", function)) if value]
     if len(given) != 1:
         got = " and ".join(given) or "none"
         raise LyapmapError(f"expected one of --model, --map and --callable, got {got}")
-    if parameters and not map_name:
+    if options.parameter and not map_name:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
-    if (part or trust) and not model:
-        raise LyapmapError(f"{'--part' if part else '--trust'}: only together with --model")
-    if state_shape and not function:
+    if (options.part or options.trust) and not model:
+        raise LyapmapError(f"{'--part' if options.part else '--trust'}: only together with --model")
+    if options.state_shape and not function:
         raise LyapmapError("--state-shape: only --callable needs it")
+    for option, number, least in (("--trajectories", options.trajectories, 1), ("--seed", options.seed, 0)):
+        if number is not None and number < least:
+            raise LyapmapError(f"{option}: expected {least} or more, got {number}")
     kind = given[0].removeprefix("--")
-    b = trajectories or TRAJECTORIES[kind]
+    b = options.trajectories or TRAJECTORIES[kind]
     usual: Callable[[], _Start]  # where the states start that nobody gives
     if model:
-        name, tangent_map, usual = _model(model, part, trust, dtype, device, b, seed)
+        name, tangent_map, usual = _model(options, b)
     elif map_name:
-        name, tangent_map, usual = _reference(map_name, parameters or [], dtype, device, b, seed)
+        name, tangent_map, usual = _reference(options, b)
     else:
-        name, tangent_map, usual = _callable(str(function), state_shape, dtype, device, b, seed)
-    if x0 is not None:
-        states = _from_file(x0, tangent_map)
-        if trajectories is not None:
-            states = states[:trajectories]
-        return Source(name, kind, tangent_map, states, str(x0), seed, resize)
-    if data is not None:
-        states, words = _from_data(data, classes, tangent_map, b, seed, resize)
-        return Source(name, kind, tangent_map, states, words, seed, resize)
-    if classes is not None:
+        name, tangent_map, usual = _callable(options, b)
+    if options.x0 is not None:
+        states = _from_file(options.x0, tangent_map)[: options.trajectories]
+        words = str(options.x0)
+    elif options.data is not None:
+        states, words = _from_data(options, tangent_map, b)
+    elif options.classes is not None:
         raise LyapmapError("--classes: only together with --data")
-    return Source(name, kind, tangent_map, *usual(), seed, resize)
+    else:
+        states, words = usual()
+    return Source(
+        name, kind, tangent_map, states, words, options.seed, options.resize, str(model or map_name or function)
+    )
+
+
+def _resolved(options: MapOptions) -> MapOptions:
+    """With the first argument as what it names: a reference map, a function that can be imported, or a model."""
+    subject = options.subject
+    if subject is None:
+        return options
+    others = (("--model", options.model), ("--map", options.map_name), ("--callable", options.function))
+    for option, value in others:
+        if value:
+            raise LyapmapError(f"MAP: expected it, or {option}, got both: {subject} and {value}")
+    from lyapmap.systems import catalogue
+
+    if subject in catalogue():
+        return replace(options, subject=None, map_name=subject)
+    if re.fullmatch(r"[\w.]+:[\w.]+", subject) and not Path(subject).exists():
+        return replace(options, subject=None, function=subject)
+    if not Path(subject).suffix and not Path(subject).exists():
+        from lyapmap.files.zoo import shipped
+
+        known = [*catalogue(), *shipped()]
+        if subject not in known:
+            near = difflib.get_close_matches(subject, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; see lyapmap maps and lyapmap models"
+            raise LyapmapError(f"MAP: no reference map, shipped model or file is called {subject!r}{hint}")
+    return replace(options, subject=None, model=subject)
 
 
 def require_torch(purpose: str) -> None:
@@ -115,19 +138,19 @@ def require_torch(purpose: str) -> None:
         raise MissingExtraError("torch", "torch", purpose)
 
 
-def _model(
-    model: str, part: str | None, trust: bool, dtype: str | None, device: str | None, b: int, seed: int
-) -> tuple[str, TangentMap, Callable[[], _Start]]:
+def _model(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
     from lyapmap.files.zoo import load_model
 
-    loaded = load_model(model, dtype=dtype, device=device, part=part, trust=trust)
+    loaded = load_model(
+        str(options.model), dtype=options.dtype, device=options.device, part=options.part, trust=options.trust
+    )
 
     def samples() -> _Start:
         states = loaded.sample_states
         if len(states) == 0:
             shape = (b, dimension(loaded.map.state_shape))
             words = "random numbers in [-1, 1), since the model brings no sample states; see --data and --x0"
-            return np.random.default_rng(seed).uniform(-1, 1, shape), words
+            return np.random.default_rng(options.seed).uniform(-1, 1, shape), words
         if b > len(states):
             raise LyapmapError(
                 f"--trajectories: {loaded.name} comes with {len(states)} sample states, got {b}; "
@@ -138,14 +161,13 @@ def _model(
     return loaded.name, loaded.map, samples
 
 
-def _reference(
-    name: str, parameters: list[str], dtype: str | None, device: str | None, b: int, seed: int
-) -> tuple[str, TangentMap, Callable[[], _Start]]:
+def _reference(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
     from lyapmap import systems
 
-    values = dict(_parameter(text) for text in parameters)
+    name = str(options.map_name)
+    values = dict(_parameter(text) for text in options.parameter or ())
     info = systems.catalogue().get(name)
-    for option, value in (("dtype", dtype), ("device", device)):
+    for option, value in (("dtype", options.dtype), ("device", options.device)):
         if value is None or info is None:
             continue
         if option in info.parameters:
@@ -154,7 +176,7 @@ def _reference(
             raise LyapmapError(f"--{option}: the map {name} computes in float64 on the CPU, got {value}")
     tangent_map = systems.create(name, **values)
     words = "random states of the map's safe region"
-    return name, tangent_map, lambda: (tangent_map.initial_states(b, seed), words)
+    return name, tangent_map, lambda: (tangent_map.initial_states(b, options.seed), words)
 
 
 def _parameter(text: str) -> tuple[str, Any]:
@@ -175,26 +197,24 @@ def _number(text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _callable(
-    text: str, state_shape: str | None, dtype: str | None, device: str | None, b: int, seed: int
-) -> tuple[str, TangentMap, Callable[[], _Start]]:
+def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
     from lyapmap.backends import tells_shape, wrap
 
+    text, shape, dtype = str(options.function), options.state_shape, options.dtype
     target = _imported(text)
-    shape = integers(state_shape, "--state-shape")
     is_map = resembles_map(target)
     if is_map and dtype is not None:
         raise LyapmapError(f"--dtype: {text} is a map already and has its own")
-    options: dict[str, Any] = {k: v for k, v in (("dtype", dtype), ("device", device)) if v is not None and not is_map}
+    details = {k: v for k, v in (("dtype", dtype), ("device", options.device)) if v is not None and not is_map}
     if is_map:
         tangent_map = wrap(target)
     elif shape is None and not tells_shape(target):
         raise LyapmapError(f"--state-shape: {text} needs the shape of one state, e.g. --state-shape 2")
     else:
-        tangent_map = wrap(target, state_shape=shape, **options)
+        tangent_map = wrap(target, state_shape=shape, **details)  # type: ignore[arg-type]
     n = dimension(tangent_map.state_shape)
     words = "random numbers in [0, 1); give others with --x0"
-    return text, tangent_map, lambda: (np.random.default_rng(seed).uniform(0, 1, (b, n)), words)
+    return text, tangent_map, lambda: (np.random.default_rng(options.seed).uniform(0, 1, (b, n)), words)
 
 
 def _imported(text: str) -> Any:
@@ -235,14 +255,75 @@ def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:
     return states.reshape(-1, n)
 
 
-def _from_data(
-    data: str, classes: str | None, tangent_map: TangentMap, b: int, seed: int, resize: bool
-) -> tuple[NDArray[Any], str]:
-    shape = tuple(tangent_map.state_shape)
+def _from_data(options: MapOptions, tangent_map: TangentMap, b: int) -> _Start:
+    shape, data = tuple(tangent_map.state_shape), str(options.data)
     if image_shape(shape) is None:
         raise LyapmapError(f"--data: the states of this map have shape {shape} and are no images")
-    images = images_like(data, tangent_map, split="test", classes=integers(classes, "--classes"), resize=resize)
+    images = images_like(data, tangent_map, split="test", classes=options.classes, resize=options.resize)
     if len(images) < b:
         raise LyapmapError(f"--trajectories: {data} has {len(images)} such test images, got {b}")
-    chosen = np.sort(np.random.default_rng(seed).choice(len(images), b, replace=False))
-    return images.states[chosen], f"test images of {data}" + (f", classes {classes}" if classes else "")
+    rows = np.sort(np.random.default_rng(options.seed).choice(len(images), b, replace=False))
+    return images.states[rows], f"test images of {data}{of_classes(options.classes)}"
+
+
+def of_classes(classes: Sequence[int] | None) -> str:
+    """The end of a description of data."""
+    return f", classes {','.join(map(str, classes))}" if classes else ""
+
+
+def images_like(
+    data: str,
+    tangent_map: TangentMap | None,
+    *,
+    split: str,
+    classes: Sequence[int] | None,
+    resize: bool = False,
+    option: str = "--data",
+) -> ImageSet:
+    """Images of a data set, in the layout of the map's states.
+
+    Without a map whose states are images they come as they are. With one they must have the size and
+    number of channels of its states, or be given them by `resize`.
+    """
+    from lyapmap.data import load
+
+    shape = () if tangent_map is None else tuple(tangent_map.state_shape)
+    wanted = image_shape(shape)
+    if wanted is None:
+        return with_notes(load(data, split=split, classes=classes))
+    channels, height, width = wanted
+    if resize and height != width:
+        raise LyapmapError(f"{option}: images are made square, and states of this map have {height} x {width} pixels")
+    size: dict[str, int] = {"image_size": height, "channels": channels} if resize else {}
+    images = load(data, split=split, classes=classes, **size)  # type: ignore[arg-type]
+    if images.state_shape != wanted:
+        raise LyapmapError(
+            f"{option}: images of {data} have shape {images.state_shape} (channels, height, width), states of this map "
+            f"{wanted}; give --resize to change the images"
+        )
+    return with_notes(replace(images, images=laid_out(images.images, shape)))
+
+
+def with_notes(images: ImageSet) -> ImageSet:
+    """The images, once what was done to them has been said on the terminal."""
+    for note in images.notes:
+        print(f"lyapmap: {images.name}: {note}", file=sys.stderr)
+    return images
+
+
+def plane(source: Source, given: Plane) -> Grid:
+    """The grid of states that options describe; the first initial state gives the other components."""
+    from lyapmap.analysis.exponents.finite_time import grid
+
+    shape = given.grid or ()
+    axes = given.axes[: len(shape)]
+    region = source.map.region
+    bounds = []
+    for option, ends, end in (("--low", given.low, 0), ("--high", given.high, 1)):
+        if ends is not None:
+            bounds.append([*ends])
+        elif region is not None and all(axis < len(region[end]) for axis in axes):
+            bounds.append([float(region[end][axis]) for axis in axes])
+        else:
+            raise LyapmapError(f"{option}: needed together with --grid")
+    return grid(bounds[0], bounds[1], shape, axes=axes, base=source.x0[0])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lyapmap.cli import common, show
-from lyapmap.study.study import preset as chosen_preset
+from lyapmap.study.protocol import preset as chosen_preset
 
 if TYPE_CHECKING:
     from lyapmap.study.stages import Record, Stage
@@ -211,7 +211,7 @@ class Teller:
 
     @contextmanager
     def training(self) -> Iterator[Callable[[Any], None]]:
-        from lyapmap.analysis.progress import reporting
+        from lyapmap.core.run import reporting
 
         self.now = "training"
         with reporting(not self.quiet, "training") as report:

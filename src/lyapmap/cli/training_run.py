@@ -16,8 +16,7 @@ from lyapmap.core.errors import LyapmapError
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
     from lyapmap.training.distributed import Workers
-    from lyapmap.training.loop import Progress
-    from lyapmap.training.recipe import Recipe
+    from lyapmap.training.loop import Progress, Recipe
 
 Entry = dict[str, Any]
 
@@ -102,8 +101,8 @@ def run(
     then: str = "spectrum",
 ) -> None:
     """Train, draw the log, and tell how it went; `then` is the command that is named as the next one."""
+    from lyapmap.training.exponents import exponent_monitor
     from lyapmap.training.loop import train
-    from lyapmap.training.monitor import exponent_monitor
 
     monitor = exponent_monitor(device=workers.device, seed=seed) if monitor_every else None
     with _silent(workers.rank > 0), progress(as_json or workers.rank > 0) as (on_step, on_epoch):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lyapmap.core.errors import LyapmapError
+from lyapmap.core.errors import LyapmapError, ShapeError
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
 
 
 def whole(name: str, value: Any, least: int) -> int:
@@ -18,9 +22,8 @@ def whole(name: str, value: Any, least: int) -> int:
     >>> whole("n_steps", 1e3, 1)
     1000
     """
-    found = int(value) if isinstance(value, float) and value.is_integer() else value
     try:
-        number = operator.index(found)
+        number = operator.index(int(value) if isinstance(value, float) and value.is_integer() else value)
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
@@ -41,6 +44,36 @@ def positive(name: str, value: Any, *, finite: bool = False) -> float:
     return number
 
 
+def probability(name: str, value: Any) -> float:
+    """A number between 0 and 1, both excluded."""
+    number = positive(name, value)
+    if number >= 1:
+        raise LyapmapError(f"{name}: expected a probability between 0 and 1, got {value}")
+    return number
+
+
+def one_of(name: str, value: T, known: Any) -> T:
+    """One of several words.
+
+    >>> one_of("method", "fit", ("fit", "rescaled"))
+    'fit'
+    """
+    if value not in known:
+        *before, last = map(repr, known)
+        raise LyapmapError(f"{name}: expected {', '.join(before)} or {last}, got {value!r}")
+    return value
+
+
+def given(check: Callable[..., T], name: str, value: Any, *bounds: Any, unless: str | None = None) -> Any:
+    """What `check` makes of a value that was given; the word (or None) that stands for no value is left as it is.
+
+    >>> given(whole, "delay", 3.0, 1, unless="auto"), given(whole, "delay", "auto", 1, unless="auto")
+    (3, 'auto')
+    """
+    absent = value is None if unless is None else isinstance(value, str) and value == unless
+    return value if absent else check(name, value, *bounds)
+
+
 def interval(name: str, value: Any) -> tuple[float, float]:
     """Two numbers (low, high) with low < high."""
     try:
@@ -50,6 +83,38 @@ def interval(name: str, value: Any) -> tuple[float, float]:
     if not low < high:
         raise LyapmapError(f"{name}: expected (low, high) with low < high, got {value!r}")
     return low, high
+
+
+def box(name: str, value: Any, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The corners (n,) of a box (low, high), given as numbers or arrays."""
+    import numpy as np  # not above: `lyapmap --help` reads this file
+
+    expected = f"{name}: expected (low, high), numbers or arrays ({n},)"
+    try:
+        low, high = (np.asarray(bound, np.float64) for bound in value)
+    except (TypeError, ValueError):
+        raise LyapmapError(f"{expected}, got {value!r}") from None
+    for bound in (low, high):
+        if bound.shape not in ((), (1,), (n,)):
+            raise ShapeError(f"{expected}, got shape {bound.shape}")
+    low, high = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        raise LyapmapError(f"{name}: expected finite low < high, got {low.tolist()} and {high.tolist()}")
+    return low, high
+
+
+def steps_between(name: str, value: Any, last_step: int | None, *, least: int = 1) -> tuple[int, int]:
+    """(first, last) step of a window, `least` steps apart at least, and none beyond `last_step`."""
+    try:
+        first, last = value
+    except (TypeError, ValueError):
+        raise LyapmapError(f"{name}: expected (first, last) step, got {value!r}") from None
+    first, last = whole(name, first, 0), whole(name, last, 0)
+    if last - first < least:
+        raise LyapmapError(f"{name}: expected (first, last) with last >= first + {least}, got {value!r}")
+    if last_step is not None and last > last_step:
+        raise LyapmapError(f"{name}: expected steps from 0 to n_steps = {last_step}, got {(first, last)}")
+    return first, last
 
 
 def seeded(seed: Any) -> tuple[int, np.random.Generator]:

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow_schemes import Course, RungeKutta4, Scheme, replaced, taken
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import Map, StepMap, TangentMap, dimension
 from lyapmap.core.ops import Array, ArrayOps, quiet
-from lyapmap.core.wrapped import StepMap
 
 COARSE = 0.03
 """Error of growth rates, relative to the field's own rate, with which equal steps are refused."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.core.errors import MapError
-from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, as_tangent_map, dimension
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import MapError, ShapeError
+from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import Array, ArrayOps
 
 
@@ -98,6 +99,42 @@ class MapAsFunction(TangentFunction):
 
     def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
         return self.inner.jvp(z, v)
+
+
+class PaddedFunction(TangentFunction):
+    """A function made of a map of the larger of its two spaces, with zeros in the place of what the smaller lacks."""
+
+    def __init__(self, padded: TangentMap, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:
+        self.padded = padded
+        self.input_shape, self.output_shape = input_shape, output_shape
+        self.ops = padded.ops
+        self.derivative = padded.derivative
+        self.provenance = padded.provenance
+        self._m, self._n = dimension(input_shape), dimension(output_shape)
+        self._size = dimension(tuple(padded.state_shape))
+
+    def apply(self, z: Array) -> Array:
+        self._require(z, 2, "z")
+        return self.padded.apply(self._filled(z))[:, : self._n]
+
+    def jvp(self, z: Array, v: Array) -> tuple[Array, Array]:
+        self._require(z, 2, "z")
+        self._require(v, 3, "v")
+        y, tangents = self.padded.jvp(self._filled(z), self._filled(v))
+        return y[:, : self._n], tangents[:, : self._n]
+
+    def _filled(self, array: Array) -> Array:
+        missing = self._size - self._m
+        if not missing:
+            return array
+        b, *rest = (int(size) for size in array.shape)
+        zeros = self.ops.from_numpy(np.zeros((b, missing, *rest[1:])))
+        return self.ops.concatenate([array, zeros], 1)
+
+    def _require(self, array: Array, axes: int, name: str) -> None:
+        if len(array.shape) != axes or array.shape[1] != self._m:
+            shape = tuple(array.shape)
+            raise ShapeError(f"{name}: expected {self._m} values per row for {self.input_shape}, got shape {shape}")
 
 
 def as_tangent_function(candidate: Any) -> TangentFunction:

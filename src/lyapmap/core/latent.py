@@ -7,7 +7,6 @@ logarithm of the standard deviation of a normal distribution of them, a classifi
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, MapError, ShapeError
+from lyapmap.core.ops import adapter_of
 from lyapmap.core.structure import as_numpy
 
 Floats = NDArray[np.float64]
@@ -212,33 +212,18 @@ def latent_of(encoder: Any, images: NDArray[Any]) -> int:
 def as_network(candidate: Any, name: str) -> Network:
     """A function of NumPy arrays made of one, of a torch module or of a Keras model.
 
-    torch modules and Keras models are known by what they offer, so that no framework is imported here.
+    Keras models are known by what they offer, so that no framework is imported here.
     """
     if is_keras(candidate):
         return lambda batch: candidate.predict_on_batch(batch)
-    if is_module(candidate):
-        return _of_module(candidate, name)
+    adapter = adapter_of(candidate) if is_module(candidate) else None
+    if adapter is not None:
+        of_arrays: Network = adapter.network_of_arrays(candidate, name)
+        return of_arrays
     if not callable(candidate):
         raise MapError(f"{name}: expected a torch module, a Keras model or a function, got {type(candidate).__name__}")
     function: Network = candidate
     return function
-
-
-def _of_module(module: Any, name: str) -> Network:
-    if any(part.training for part in module.modules()):
-        raise MapError(f"{name}: the module is in training mode; call module.eval() first")
-    held = next(iter(module.parameters()), None)
-    torch = sys.modules["torch"]
-
-    def call(batch: NDArray[Any]) -> Any:
-        with torch.inference_mode():
-            given = torch.as_tensor(np.ascontiguousarray(batch))
-            given = given.to(held.device, held.dtype) if held is not None else given.float()
-            made = module(given)
-        several = isinstance(made, list | tuple)
-        return tuple(as_numpy(one) for one in made) if several else as_numpy(made)
-
-    return call
 
 
 def is_module(candidate: Any) -> bool:

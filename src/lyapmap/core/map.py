@@ -2,13 +2,20 @@
 
 States are rows, flat: (b, n) for b trajectories of an n-dimensional map. Tangents are columns:
 (b, n, k) for k directions at each state.
+
+What a map may do is said three times here, and nowhere else: with its default (`TangentMap`), as it is read off a
+user's object (`ForeignMap`), and as a map hands it on that stands on another (`WrappedMap`, `SameTangents`). That is
+why this file is long: whoever adds a member changes all three.
 """
 
 from __future__ import annotations
 
+# mypy: disable-error-code="override"
+# What can be set on a map in general is, of a map that stands on another, what that one says.
 import abc
+import copy
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +51,34 @@ Blocks = tuple[Any, Any, Any]
 """States, frames and log growth after each of several blocks of steps: lists or arrays of them."""
 
 
+class Recording(NamedTuple):
+    """Every R of a block of steps, and some of its states and frames; what `TangentMap.record` gives.
+
+    Attributes
+    ----------
+    x : (b, n)
+        States after the block, in the map's own arrays.
+    frame : (b, n, k)
+        Frames after it.
+    factors : (n_steps, b, k, k) float64 NumPy
+        R of every step: its tangents are the frame after it times R.
+    states : (m, b, n) NumPy
+        Before those steps that are wanted.
+    frames : (m, b, n, k) float64 NumPy
+    """
+
+    x: Array
+    frame: Array
+    factors: NDArray[np.float64]
+    states: NDArray[Any]
+    frames: NDArray[np.float64]
+
+
 class TangentMap(abc.ABC):
     """A map that carries tangents without ever making an n x n matrix: what every analysis sees.
 
     A subclass gives `state_shape`, `ops`, `apply` and `jvp`, and whatever else it can do better than the
-    defaults, which are the definitions. An object of another kind is completed by `as_tangent_map`.
+    defaults, which are the definitions. `conformance.as_tangent_map` completes an object of another kind.
 
     Attributes
     ----------
@@ -192,6 +222,34 @@ class TangentMap(abc.ABC):
             totals.append(total)
         return states, frames, totals
 
+    def record(
+        self, x: Array, frame: Array, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
+    ) -> Recording:
+        """Carry states and frames with a QR decomposition after every step, and keep R of each.
+
+        States and frames before the steps that are `wanted` (n_steps,) are kept as well. The same block
+        gives the same bits whatever is wanted, so that it can be taken again from where it began.
+        """
+        ops = self.ops
+        b, n, k = frame.shape
+        factors = np.empty((n_steps, b, k, k))
+        states, frames = [], []
+        with quiet():
+            for step in range(n_steps):
+                if wanted[step]:
+                    states.append(ops.to_numpy(x))
+                    frames.append(ops.to_numpy(frame))
+                x, tangents = self.at(first_step + step).jvp(x, frame)
+                frame, r = ops.qr(tangents)
+                factors[step] = ops.to_numpy(r)
+        return Recording(
+            x,
+            frame,
+            factors,
+            np.array(states, ops.dtype).reshape(-1, b, n),
+            np.array(frames, np.float64).reshape(-1, b, n, k),
+        )
+
     def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Sum of log|det J| along the orbits over a block of steps, (b,).
 
@@ -212,6 +270,10 @@ class TangentMap(abc.ABC):
     def along(self, tau: float, scheme: Any) -> TangentMap | None:
         """The compiled map of the flow along this map's images as velocities, where there is one; see `FlowMap`."""
         return None
+
+    def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
+        """The same map for a run of k tangents over so many steps from states (b, n): compiled, where that pays."""
+        return self
 
     def carries(self, frame_dtype: str | None) -> bool:
         """Whether frames of this dtype, at whatever step, may be left to code that knows nothing of either."""
@@ -270,25 +332,6 @@ def is_tangent_map(candidate: object) -> bool:
 def resembles_map(candidate: object) -> bool:
     """Whether an object is meant as a map, rather than as a function or a network to make one of."""
     return _has(candidate, "apply") and (_has(candidate, "jacobian") or _has(candidate, "jvp"))
-
-
-def as_tangent_map(candidate: Any) -> TangentMap:
-    """The object itself if it is a `TangentMap`; else one made of it.
-
-    An object with `ops` and `jvp` is taken as it is; a NumPy `Map` is completed and looked at as `wrap` does.
-
-    Raises
-    ------
-    MapError
-        If the object lacks members of `Map`, its rows depend on each other, or its `jacobian` is wrong.
-    """
-    if is_tangent_map(candidate):
-        return unchecked(candidate)
-    from lyapmap.core.vouching import vouched  # which stands on this file
-
-    completed = unchecked(candidate)
-    # What differs from step to step is not the same map twice.
-    return completed if completed.depends_on_step else vouched(completed)
 
 
 def unchecked(candidate: Any) -> TangentMap:
@@ -364,7 +407,7 @@ class ForeignMap(TangentMap):
     # What follows may change while the object is used.
 
     @property
-    def derivative(self) -> str:  # type: ignore[override]
+    def derivative(self) -> str:
         return str(getattr(self.inner, "derivative", "given"))
 
     @property
@@ -376,7 +419,7 @@ class ForeignMap(TangentMap):
         self._provenance = described
 
     @property
-    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
+    def log_abs_det_tolerance(self) -> float:
         return float(getattr(self.inner, "log_abs_det_tolerance", 0.0))
 
     def apply(self, x: Array) -> Array:
@@ -460,7 +503,7 @@ class CompletedMap(ForeignMap):
         self.provenance = {"map": type(inner).__name__} | self.provenance
 
     @property
-    def derivative(self) -> str:  # type: ignore[override]
+    def derivative(self) -> str:
         return str(getattr(self.inner, "derivative", "jacobian given"))
 
     def apply(self, x: Array) -> Array:
@@ -531,3 +574,148 @@ def as_rows(name: str, values: Any, shape: tuple[int, ...], ops: ArrayOps) -> tu
     if bad.any():
         raise LyapmapError(f"{name}: state {int(np.flatnonzero(bad)[0])} is not finite")
     return ops.from_numpy(rows), single
+
+
+class WrappedMap(TangentMap):
+    """A map that stands on another one: of its states, arrays, time and steps.
+
+    What it does to volumes and frames, and what is known of it, is not taken from there.
+    """
+
+    depends_on_step = False  # unless the map within does, or a subclass says so
+
+    def __init__(self, inner: TangentMap) -> None:
+        self.inner = inner
+        self.state_shape = tuple(inner.state_shape)
+        self.ops = inner.ops
+        self.depends_on_step = type(self).depends_on_step or inner.depends_on_step
+
+    @property
+    def derivative(self) -> str:
+        return self.inner.derivative
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return dict(self.inner.provenance)
+
+    @property
+    def structure(self) -> Structure | None:
+        return self.inner.structure
+
+    @property
+    def time_per_step(self) -> float:
+        return self.inner.time_per_step
+
+    @property
+    def is_flow(self) -> bool:
+        return self.inner.is_flow
+
+    def at(self, step: int) -> TangentMap:
+        if not self.depends_on_step:
+            return self
+        now = copy.copy(self)
+        now.inner = self.inner.at(step)
+        now.depends_on_step = False
+        return now
+
+    def apply(self, x: Array) -> Array:
+        return self.inner.apply(x)
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        return self.inner.jvp(x, v)
+
+    def jacobian(self, x: Array) -> Array:
+        return self.inner.jacobian(x)
+
+    def restore(self, flat: Array) -> Any:
+        return self.inner.restore(flat)
+
+
+class SameTangents(WrappedMap):
+    """A wrapped map with the tangents of the one within, which therefore does the same to frames and volumes."""
+
+    @property
+    def compiled(self) -> bool:
+        return self.inner.compiled
+
+    @property
+    def orthonormalizes_within(self) -> bool:
+        return self.inner.orthonormalizes_within
+
+    @property
+    def mean_log_abs_det(self) -> float | None:
+        return self.inner.mean_log_abs_det
+
+    @property
+    def log_abs_det_is_independent(self) -> bool:
+        return self.inner.log_abs_det_is_independent
+
+    @property
+    def log_abs_det_in_blocks(self) -> bool:
+        return self.inner.log_abs_det_in_blocks
+
+    @property
+    def log_abs_det_tolerance(self) -> float:
+        return self.inner.log_abs_det_tolerance
+
+    def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
+        within = self.inner.for_run(x, k, n_steps)
+        if within is self.inner:
+            return self
+        now = copy.copy(self)
+        now.inner = within
+        return now
+
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        return self.inner.propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
+
+    def propagate_blocks(
+        self,
+        x: Array,
+        frame: Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        return self.inner.propagate_blocks(
+            x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
+
+    def record(
+        self, x: Array, frame: Array, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
+    ) -> Recording:
+        return self.inner.record(x, frame, n_steps, wanted, first_step=first_step)
+
+    def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        return self.inner.log_abs_det(x, n_steps, first_step=first_step)
+
+
+class StepMap(TangentMap):
+    """A map that depends on the step, and is that of step 0 where no step is named."""
+
+    depends_on_step = True
+
+    @abc.abstractmethod
+    def at(self, step: int) -> TangentMap:
+        """The map of one step."""
+
+    def apply(self, x: Array) -> Array:
+        return self.at(0).apply(x)
+
+    def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
+        return self.at(0).jvp(x, v)
+
+    def jacobian(self, x: Array) -> Array:
+        return self.at(0).jacobian(x)

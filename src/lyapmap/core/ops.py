@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
-from typing import Any
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +97,47 @@ class ArrayOps(abc.ABC):
     @abc.abstractmethod
     def zeroed(self, array: Array, where: Array) -> Array:
         """The array with zeros where a condition, which is broadcast to it, holds."""
+
+
+class ArrayLibrary(NamedTuple):
+    """Functions of an array library, for code that is given arrays of any.
+
+    Attributes
+    ----------
+    reshape : callable
+        (array, shape).
+    concatenate : callable
+        (arrays, axis).
+    stack : callable
+        (arrays), along a new first axis.
+    over_rows : callable or None
+        Makes a function of rows of one of single ones.
+    from_numpy : callable or None
+        (array, like), of the dtype of the latter, or of the library's default where it is None.
+    """
+
+    reshape: Callable[..., Array]
+    concatenate: Callable[[list[Array], int], Array]
+    stack: Callable[[list[Array]], Array]
+    over_rows: Callable[[Callable[..., Array]], Callable[..., Array]] | None = None
+    from_numpy: Callable[[NDArray[Any], Any], Array] | None = None
+
+
+ADAPTERS = {"torch": "lyapmap.backends.torch"}
+"""Adapters of frameworks whose arrays and networks are taken where no map is made of them."""
+
+
+def adapter_of(value: Any) -> Any:
+    """The adapter of the framework that an array or a network is of, loaded late; None where NumPy will do.
+
+    >>> adapter_of(np.zeros(3)) is None
+    True
+    """
+    for kind in type(value).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in ADAPTERS:
+            return import_module(ADAPTERS[name])
+    return None
 
 
 class NumpyOps(ArrayOps):

@@ -6,6 +6,7 @@ stands in `TangentMap.propagate`, which is the definition; compiled maps have th
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,15 @@ def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: 
         for step in range(first_step, first_step + n_steps):
             x = tangent_map.at(step).apply(x)
     return x
+
+
+def states_at(tangent_map: TangentMap, x: Array, steps: Iterable[int]) -> Iterator[Array]:
+    """States after ascending numbers of steps, one after the other."""
+    done = 0
+    for step in steps:
+        x = step_states(tangent_map, x, n_steps=step - done, first_step=done)
+        done = step
+        yield x
 
 
 def propagate(

@@ -17,13 +17,15 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 from zipfile import BadZipFile
 
 import numpy as np
 
 from lyapmap.core.errors import LyapmapError, RunError
 from lyapmap.core.map import TangentMap
+from lyapmap.core.plain import plain, restored
+from lyapmap.core.writing import written_whole
 
 
 class Status(StrEnum):
@@ -73,6 +75,14 @@ _REMEDIES = {
     Status.ESCAPED: "start within the basin of an attractor, or look whether the map overflows",
     Status.UNRESOLVED: "use float64 or fewer exponents, or re-orthonormalize more often (qr_every)",
 }
+
+
+class Verdict(NamedTuple):
+    """How a run ended: its status, one line on what happened, and the cause where a status has several."""
+
+    status: Status = Status.OK
+    message: str = ""
+    cause: Cause = Cause.NONE
 
 
 @lru_cache(maxsize=1)
@@ -154,7 +164,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Every field as plain values; NaN and infinities become None."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: plain(getattr(self, f.name)) for f in fields(self)}
 
     def to_json(self) -> str:
         """The same names as the attributes, in one JSON object."""
@@ -166,22 +176,56 @@ class Result:
 
         arrays = {name: (dims, getattr(self, name)) for name, dims in self.DIMS.items()}
         others = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in self.DIMS}
-        attributes = {name: json.dumps(_plain(value, exact=True)) for name, value in others.items()}
+        attributes = {name: json.dumps(plain(value, exact=True)) for name, value in others.items()}
         return xarray.Dataset(arrays, attrs={"kind": type(self).__name__} | attributes)
+
+    def to_pandas(self, dimension: str | None = None) -> Any:
+        """A `pandas.DataFrame` of the arrays along one dimension, such as one row for each exponent.
+
+        Parameters
+        ----------
+        dimension : str, optional
+            One of those in `DIMS`; that of the first array by default. An array with a second dimension gives a column
+            for each of its places, NAME_0, NAME_1, ...
+
+        Raises
+        ------
+        LyapmapError
+            If no array has that dimension first.
+
+        Examples
+        --------
+        >>> import lyapmap as lm
+        >>> lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0).to_pandas().columns.tolist()
+        ['exponents', 'stderr', 'effective_samples']
+        """
+        import pandas
+
+        dimension = dimension or next((dims[0] for dims in self.DIMS.values()), "")
+        columns: dict[str, Any] = {}
+        for name, dims in self.DIMS.items():
+            if dims[0] != dimension or len(dims) > 2:
+                continue
+            array = np.asarray(getattr(self, name))
+            columns |= {name: array} if len(dims) == 1 else {f"{name}_{i}": column for i, column in enumerate(array.T)}
+        if not columns:
+            known = dict.fromkeys(dims[0] for dims in self.DIMS.values())
+            raise LyapmapError(f"dimension: expected one of {', '.join(known)}, got {dimension!r}")
+        return pandas.DataFrame(columns).rename_axis(dimension)
 
     def save(self, path: str | Path) -> Path:
         """Write to `.nc` (everything, opens in xarray), `.npz` (everything) or `.json`."""
         path = Path(path)
-        if path.suffix == ".nc":
-            self.to_xarray().to_netcdf(path, engine="h5netcdf")
-        elif path.suffix == ".npz":
-            dataset = self.to_xarray()
-            arrays = {name: getattr(self, name) for name in self.DIMS}
-            np.savez_compressed(path, attributes=json.dumps(dataset.attrs), **arrays)
-        elif path.suffix == ".json":
-            path.write_text(self.to_json() + "\n")
-        else:
+        if path.suffix not in (".nc", ".npz", ".json"):
             raise LyapmapError(f"path: expected a file that ends in .nc, .npz or .json, got {path.name!r}")
+        with written_whole(path) as beside:
+            if path.suffix == ".nc":
+                self.to_xarray().to_netcdf(beside, engine="h5netcdf")
+            elif path.suffix == ".npz":
+                arrays = {name: getattr(self, name) for name in self.DIMS}
+                np.savez_compressed(beside, attributes=json.dumps(self.to_xarray().attrs), **arrays)
+            else:
+                beside.write_text(self.to_json() + "\n", encoding="utf-8")
         return path
 
     @classmethod
@@ -202,7 +246,7 @@ class Result:
             stored, attributes = _READERS[path.suffix](path)
             kind = attributes.pop("kind")
             arrays = {name: stored[name] for name in cls.DIMS if kind == cls.__name__}
-            values = {name: _restored(json.loads(text)) for name, text in attributes.items()}
+            values = {name: restored(json.loads(text)) for name, text in attributes.items()}
             values["status"] = Status(values["status"])
             values["cause"] = Cause(values.get("cause", ""))
         except (OSError, EOFError, KeyError, TypeError, ValueError, BadZipFile, zlib.error) as error:
@@ -221,39 +265,6 @@ class Result:
             raise LyapmapError(f"plot: there is no picture of a {type(self).__name__}")
         module, function = self.DRAWN_BY.rsplit(".", 1)
         return getattr(import_module(module), function)(self, **options)
-
-
-_FLOAT, _TUPLE = "__float__", "__tuple__"
-
-
-def _plain(value: Any, *, exact: bool = False) -> Any:
-    """A value as JSON takes it. `exact` keeps what JSON cannot say: NaN, infinities, tuples."""
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist(), exact=exact)
-    if isinstance(value, np.generic):
-        return _plain(value.item(), exact=exact)
-    if isinstance(value, dict):
-        return {str(k): _plain(v, exact=exact) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        values = [_plain(v, exact=exact) for v in value]
-        return {_TUPLE: values} if exact and isinstance(value, tuple) else values
-    if isinstance(value, float) and not np.isfinite(value):
-        return {_FLOAT: str(value)} if exact else None
-    if value is None or isinstance(value, str | int | float):
-        return str(value) if isinstance(value, StrEnum) else value
-    return str(value)
-
-
-def _restored(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {_FLOAT}:
-            return float(value[_FLOAT])
-        if set(value) == {_TUPLE}:
-            return tuple(_restored(v) for v in value[_TUPLE])
-        return {k: _restored(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_restored(v) for v in value]
-    return value
 
 
 def _read_nc(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.combinators import ComposedMap, compose
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Blocks, Map, TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import Blocks, Map, Recording, SameTangents, StepMap, TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.wrapped import SameTangents, StepMap
 
 JITTER = 0.02
 """How far a step may be from a whole number of the usual ones: clocks round and tremble."""
@@ -138,6 +138,11 @@ class PeriodicStates(SameTangents):
         return TangentMap.propagate_blocks(
             self, x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
         )
+
+    def record(
+        self, x: Array, frame: Array, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
+    ) -> Recording:
+        return TangentMap.record(self, x, frame, n_steps, wanted, first_step=first_step)
 
     def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         if n_steps == 1 or self.log_abs_det_is_independent or self.log_abs_det_in_blocks:

@@ -6,15 +6,13 @@ library's arrays bring a `TileOps` of their own.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.ops import Array
+from lyapmap.core.ops import Array, adapter_of
 from lyapmap.core.points import real_array
 
 Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
@@ -310,19 +308,11 @@ def _below(logs: NDArray[np.float32], ceiling: float, out: NDArray[np.float32]) 
     return np.minimum(out, np.float32(0), out=out)
 
 
-_ELSEWHERE = {"torch": ("lyapmap.backends.torch.distances", "TorchTiles")}
-"""Libraries whose arrays have a `TileOps` of their own; reached by name, and only for such arrays."""
-
-
 def tiles_for(*arrays: Any) -> TileOps:
-    """The `TileOps` of some arrays: of the first that belongs to another library than NumPy.
-
-    A library that is not imported cannot have made an array, so none is imported here.
-    """
+    """The `TileOps` of some arrays: of the first that belongs to another library than NumPy."""
     for array in arrays:
-        name = type(array).__module__.partition(".")[0]
-        if name in _ELSEWHERE and name in sys.modules:
-            module, kind = _ELSEWHERE[name]
-            ops: TileOps = getattr(import_module(module), kind)(array.device)
+        adapter = adapter_of(array)
+        if adapter is not None:
+            ops: TileOps = adapter.TorchTiles(array.device)
             return ops
     return NumpyTiles()

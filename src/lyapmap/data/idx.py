@@ -64,14 +64,22 @@ SOURCES = {
 }
 
 
-def cache_folder() -> Path:
-    """The folder that holds the data sets: `LYAPMAP_DATA`, else the platform's cache."""
-    chosen = os.environ.get("LYAPMAP_DATA")
-    if chosen:
-        return Path(chosen)
+def cache_folder(kind: str = "data") -> Path:
+    """The folder of what is kept between runs.
+
+    Parameters
+    ----------
+    kind : str
+        "data" for data sets, which lie in `LYAPMAP_DATA` where that is set; others, such as "features", lie below
+        `LYAPMAP_CACHE`. Without them all lie in the platform's cache folder.
+    """
+    if kind == "data" and os.environ.get("LYAPMAP_DATA"):
+        return Path(os.environ["LYAPMAP_DATA"])
+    if kind != "data" and os.environ.get("LYAPMAP_CACHE"):
+        return Path(os.environ["LYAPMAP_CACHE"], kind)
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("lyapmap")) / "data"
+    return platformdirs.user_cache_path("lyapmap") / kind
 
 
 def load_idx(name: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -1,4 +1,4 @@
-"""Checkpoints: the only place that reads or writes weights.
+"""Checkpoints: how weights are written and read, and how they become networks and maps.
 
 A checkpoint is a dict of tensors and plain values,
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -23,9 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.errors import CheckpointError
+from lyapmap.core.writing import written_whole
+from lyapmap.files import papers
+from lyapmap.files.model import Saved
 
 FORMAT = "lyapmap/1"
 SUFFIXES = (".pt", ".safetensors")
@@ -86,9 +89,8 @@ def _plain_part(value: Any) -> Any:
 def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Path:
     """Write a checkpoint; the suffix (`.pt` or `.safetensors`) chooses the format.
 
-    The file appears whole or not at all: it is written beside its place and moved there. With
-    `half`, weights and sample states are rounded to half precision and the state from which a
-    training run resumes is left out; `load` widens them to float32.
+    The file appears whole or not at all. With `half`, weights and sample states are rounded to half precision, and the
+    state from which a training run resumes is left out; `load` widens them to float32.
 
     Raises
     ------
@@ -103,8 +105,7 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
         checkpoint = halved(checkpoint)
     content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as beside:
         if path.suffix == ".pt":
             torch.save(content, beside)
         else:
@@ -113,9 +114,6 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
             tensors: dict[str, Tensor] = {}
             header = {key: json.dumps(_without_tensors(content[key], key, tensors)) for key in _KEYS}
             save_file(tensors, beside, metadata=header)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 
@@ -328,3 +326,55 @@ def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [_with_tensors(v, tensors) for v in value]
     return value
+
+
+def _built(name: str, config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
+    paper, network = papers.networks()[name]
+    kind = papers.loaded(paper, network.module)
+    module = kind(papers.loaded(paper, network.config)(**config) if network.config else config)
+    return module, _state_shape(name, module)
+
+
+def _state_shape(name: str, module: Any) -> tuple[int, ...]:
+    _, network = papers.networks()[name]
+    return tuple((module.config if network.config else module).state_shape)
+
+
+def build_module(checkpoint: Checkpoint, source: str | Path) -> tuple[nn.Module, tuple[int, ...]]:
+    """The network of a checkpoint in evaluation mode, and the shape of its states.
+
+    `source` names the checkpoint in errors.
+    """
+    known = papers.networks()
+    if checkpoint.model not in known:
+        raise CheckpointError(f"{source}: model {checkpoint.model!r} is not one of {', '.join(known)}")
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+            module, state_shape = _built(checkpoint.model, checkpoint.config)
+    except TypeError as error:
+        raise CheckpointError(f"{source}: the config does not fit a {checkpoint.model} model ({error})") from None
+    load_weights(module, checkpoint, source)
+    return module.eval(), state_shape
+
+
+def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+    """The network of a `.pt` or `.safetensors` checkpoint."""
+    checkpoint = load(path)
+    known = papers.networks()
+    if checkpoint.model in known and known[checkpoint.model][1].no_map:
+        raise CheckpointError(f"model: {label} is a {checkpoint.model}, {known[checkpoint.model][1].no_map}")
+    module, _ = build_module(checkpoint, path)
+    origin = {"model": label, "sha256": checkpoint.sha256}
+    states = checkpoint.sample_states.numpy()
+    return Saved(module, origin, states, checkpoint.model, checkpoint.config, checkpoint.training)
+
+
+def as_map(saved: Saved, **options: Any) -> TorchMap:
+    """A checkpoint's network as a map."""
+    shape = _state_shape(saved.architecture, saved.module)
+    return wrap_torch(saved.module, state_shape=shape, provenance=saved.origin, **options)
+
+
+def record(path: Path) -> dict[str, Any]:
+    """How the network was trained."""
+    return load(path).training

@@ -1,4 +1,4 @@
-"""Features of images by name: what precision and recall compare in the place of pixels."""
+"""Features and categories of images, by the name or file of a network that gives them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import channels_last, image_shape
+from lyapmap.core.writing import written_whole
+from lyapmap.data import cache_folder
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import papers, zoo
-from lyapmap.files.torch_networks import build_module
+from lyapmap.files.checkpoint import build_module
 from lyapmap.files.vgg import load_vgg, random_vgg
 
 NAMES = ("pixels", "classifier", "random-vgg", "vgg16")
@@ -48,7 +50,7 @@ class Features:
     ) -> None:
         self.name, self.fingerprint = name, fingerprint
         self._embed, self._shape, self._device, self._batch_size = embed, state_shape, device, batch_size
-        self._folder = Path(cache) if cache is not None else cache_folder()
+        self._folder = cache_folder("features") if cache is None else Path(cache)
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
         batches = self._images(images).split(self._batch_size)
@@ -71,10 +73,8 @@ class Features:
         found = self(images)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside = path.with_suffix(f".{os.getpid()}.part")
-            with beside.open("wb") as file:
-                np.save(file, found)
-            os.replace(beside, path)
+            with written_whole(path) as beside:
+                np.save(beside, found)
         except OSError:
             pass  # a cache that cannot be written is no error
         return found
@@ -208,11 +208,129 @@ def _vgg16_file() -> Path:
     )
 
 
-def cache_folder() -> Path:
-    """Where features are kept: LYAPMAP_CACHE, else the platform's cache folder."""
-    given = os.environ.get("LYAPMAP_CACHE")
-    if given:
-        return Path(given) / "features"
-    from platformdirs import user_cache_path
+class Labels:
+    """Takes images (n, c, h, w) or (n, h, w, c), values in [-1, 1], or rows of pixels; returns categories (n,).
 
-    return user_cache_path("lyapmap") / "features"
+    Attributes
+    ----------
+    name : str
+    state_shape : tuple of int
+        Of one image.
+    classes : tuple of int
+        Labels that it tells apart.
+    network : torch.nn.Module
+        Images to logits, in the order of `classes`.
+    training : dict
+        How it was trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Any,
+        classes: tuple[int, ...],
+        device: str,
+        training: dict[str, Any] | None = None,
+    ) -> None:
+        self.name, self.state_shape, self.classes = name, network.config.state_shape, classes
+        self.network = network.to(device)
+        self.training = {key: value for key, value in (training or {}).items() if key != "state"}
+        self._device = device
+
+    def __call__(self, images: Any) -> NDArray[np.int64]:
+        places = predict(self.network, self._images(images)).cpu().numpy()
+        return np.array(self.classes, np.int64)[places]
+
+    def probabilities(self, images: Any) -> NDArray[np.float64]:
+        """How sure it is of each category, (n, categories); rows sum to one."""
+        return probabilities(self.network, self._images(images)).cpu().numpy().astype(np.float64)
+
+    def _images(self, images: Any) -> torch.Tensor:
+        given = images.detach().cpu() if isinstance(images, torch.Tensor) else torch.from_numpy(np.array(images))
+        wanted = self.state_shape
+        if given.ndim == 2 and given.shape[1] == int(np.prod(wanted)):
+            given = given.reshape(-1, *wanted)
+        elif given.ndim == 4 and channels_last(tuple(given.shape[1:])):
+            given = given.movedim(-1, 1)
+        if tuple(given.shape[1:]) != wanted or len(given) == 0:
+            raise ShapeError(f"classify: {self.name} takes images of shape {wanted}, got {tuple(given.shape)}")
+        return given.float().to(self._device)
+
+
+def predict(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
+    """The category of every image, (n, c, h, w) -> (n,); in evaluation mode, whatever mode it is in."""
+    return torch.cat([logits.argmax(1) for logits in _logits(classifier, images, batch_size)])
+
+
+def probabilities(classifier: nn.Module, images: Tensor, *, batch_size: int = 500) -> Tensor:
+    """The probability of every category, (n, c, h, w) -> (n, categories); in evaluation mode."""
+    return torch.cat([logits.softmax(1) for logits in _logits(classifier, images, batch_size)])
+
+
+@torch.no_grad()
+def _logits(classifier: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
+    was_training = classifier.training
+    classifier.eval()
+    found = [classifier(batch) for batch in images.split(batch_size)]
+    classifier.train(was_training)
+    return found
+
+
+def classifier(name: str | Path, *, device: str = "cpu") -> Labels:
+    """A function from images to categories.
+
+    Parameters
+    ----------
+    name : str or path
+        "classifier-mnist" or another shipped one, or a checkpoint of `lyapmap train classifier`.
+    device : str
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    LyapmapError
+        If there is no such classifier.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> classifier("classifier-mnist")(np.zeros((2, 1, 28, 28))).shape
+    (2,)
+    """
+    text = str(name)
+    known = [shipped for shipped in zoo.shipped() if shipped.startswith("classifier-")]
+    path = zoo.shipped()[text] if text in known else Path(text)
+    if path.suffix not in checkpoints.SUFFIXES:
+        raise LyapmapError(f"classifier: expected {', '.join(known)} or a checkpoint, got {text!r}")
+    saved = checkpoints.load(path)
+    net, _ = build_module(saved, path)
+    if "labels" not in papers.networks()[saved.model][1].uses:
+        raise LyapmapError(f"classifier: {text} holds a {saved.model} model, expected a classifier")
+    network: Any = net
+    classes = saved.training.get("settings", {}).get("classes") or range(network.config.categories)
+    return Labels(text if text in known else path.name, network, tuple(int(c) for c in classes), device, saved.training)
+
+
+def usual_classifier(model: str) -> str:
+    """Name of the shipped classifier for the data that a model was trained on.
+
+    Raises
+    ------
+    LyapmapError
+        If none is shipped.
+
+    Examples
+    --------
+    >>> usual_classifier("cycle-mnist-012")
+    'classifier-mnist'
+    """
+    data = str(zoo.record(model).get("settings", {}).get("data", "unknown data"))
+    found = f"classifier-{data.replace('_', '-')}"
+    if found not in zoo.shipped():
+        raise LyapmapError(
+            f"classifier: none is shipped for {data}; train one with `lyapmap train classifier` and give its file"
+        )
+    return found

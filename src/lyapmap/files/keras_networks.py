@@ -1,8 +1,9 @@
-"""Keras models in files: `.keras`, and the older `.h5`. Neither runs code when it is read here.
+"""Keras models in files: `.keras`, and the older `.h5`; neither runs code when it is read here. And SavedModels.
 
 A `.keras` file is a zip archive. Those that `write` makes hold two members more, which Keras leaves
 alone: `lyapmap/record.json` (architecture, config, how it was trained) and
-`lyapmap/sample_states.npy` (channels last).
+`lyapmap/sample_states.npy` (channels last). A SavedModel is a folder with a program, which is loaded only by somebody
+who trusts it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError
+from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
 from lyapmap.files.model import Saved
 
@@ -30,10 +31,13 @@ CODE = ("Lambda", "__lambda__")
 """Classes that hold Python code."""
 LARGEST_MEMBER = 2**28
 """Bytes of sample states that are read at most."""
+SAVED_MODEL, SIGNATURE = "SavedModel", "serving_default"
 
 
 def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
-    """The network of a `.keras` or `.h5` file."""
+    """The network of a `.keras` or `.h5` file, or what a SavedModel serves."""
+    if path.is_dir():
+        return _saved_model(path, label, trust)
     network = load(path)
     about, states = _extras(path)
     origin = {"model": label, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -41,14 +45,23 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
 
 
 def as_map(saved: Saved, **options: Any) -> Any:
-    """A Keras model as a map."""
-    from lyapmap.backends.keras.map import wrap_keras
+    """A Keras model, or what a SavedModel serves, as a map."""
+    from lyapmap.backends.keras.map import wrap_keras, wrap_tensorflow
 
-    return wrap_keras(saved.module, provenance=saved.origin, **options)
+    if saved.origin.get("map") != SAVED_MODEL:
+        return wrap_keras(saved.module, provenance=saved.origin, **options)
+    function, spec = _served(saved.module, saved.origin["model"])
+    dtype = options.pop("dtype", None) or spec.dtype.name
+    if dtype != spec.dtype.name:
+        raise CheckpointError(f"dtype: {saved.origin['model']} computes in {spec.dtype.name} only, got {dtype}")
+    shape = tuple(spec.shape[1:])
+    return wrap_tensorflow(function, state_shape=shape, dtype=dtype, provenance=saved.origin, **options)
 
 
 def record(path: Path) -> dict[str, Any]:
-    """How the network was trained; empty where the file does not say so."""
+    """How the network was trained; empty where the file does not say so, as a SavedModel never does."""
+    if path.is_dir():
+        return {}
     _require_file(path)
     return _extras(path)[0]["training"]
 
@@ -84,20 +97,59 @@ def write(
     network: Any, path: Path, *, model: str, config: dict[str, Any], training: dict[str, Any], sample_states: Any
 ) -> Path:
     """Write a `.keras` file with its record and sample states (m, h, w, c); it appears whole or not at all."""
-    beside = path.with_name(f"{path.stem}.part.keras")
     about = {"format": FORMAT, "model": model, "config": config, "training": training}
     states = io.BytesIO()
     np.save(states, np.asarray(sample_states, np.float32))
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with written_whole(path) as beside:
         network.save(beside)
         with zipfile.ZipFile(beside, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(RECORD, json.dumps(about))
             archive.writestr(SAMPLES, states.getvalue())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
     return path
+
+
+def _saved_model(path: Path, label: str, trust: bool) -> Saved:
+    """What a SavedModel serves."""
+    if not trust:
+        raise CheckpointError(
+            f"{path}: refused, because a SavedModel is a program, which may read and write files when it runs; "
+            "load it with --trust (trust=True) if you know where it comes from, or save the model as .keras"
+        )
+    from lyapmap.backends.keras.start import tensorflow
+
+    tf = tensorflow()
+    try:
+        loaded = tf.saved_model.load(str(path))
+    except Exception as error:  # readers of graphs and variables raise many kinds
+        raise CheckpointError(f"{path}: TensorFlow cannot load it ({_line(error)})") from None
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.read_bytes())
+    return Saved(loaded, {"model": label, "map": SAVED_MODEL, "sha256": digest.hexdigest()})
+
+
+def _served(loaded: Any, path: str) -> tuple[Any, Any]:
+    """The function of a SavedModel's signature with one input and one output, and what it takes."""
+    signatures = dict(loaded.signatures)
+    name = SIGNATURE if SIGNATURE in signatures else next(iter(signatures), None)
+    if name is None:
+        raise CheckpointError(f"{path}: has no signature; load it yourself and give it to lyapmap.wrap")
+    signature = signatures[name]
+    inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise CheckpointError(
+            f"{path}: {name} has {len(inputs)} inputs and {len(outputs)} outputs, expected one of each"
+        )
+    ((argument, spec),) = inputs.items()
+    if spec.shape.rank is None or spec.shape.rank < 2 or None in tuple(spec.shape[1:]):
+        raise CheckpointError(f"{path}: {name} takes {spec.shape}, expected a batch of states of known shape")
+
+    def serve(x: Any) -> Any:
+        (y,) = signature(**{argument: x}).values()
+        return y
+
+    return serve, spec
 
 
 def _require_file(path: Path) -> None:

@@ -42,16 +42,14 @@ class Kind:
 
 
 KINDS = {
-    "torch": Kind(lambda path: path.suffix in (".pt", ".safetensors"), "torch", "lyapmap.files.torch_networks"),
+    "torch": Kind(lambda path: path.suffix in (".pt", ".safetensors"), "torch", "lyapmap.files.checkpoint"),
     "Keras": Kind(lambda path: path.suffix in (".keras", ".h5", ".hdf5"), "tensorflow", "lyapmap.files.keras_networks"),
     "TensorFlow checkpoint": Kind(
         lambda path: path.suffix == ".index" or _is_prefix(path) or (path / "checkpoint").is_file(),
         "tensorflow",
         "",
     ),
-    "SavedModel": Kind(
-        lambda path: (path / "saved_model.pb").is_file(), "tensorflow", "lyapmap.files.keras_saved_model"
-    ),
+    "SavedModel": Kind(lambda path: (path / "saved_model.pb").is_file(), "tensorflow", "lyapmap.files.keras_networks"),
 }
 REFUSED = {
     ".pt2": "it is a torch.export program, and loading it can run code that was planted in the file",

@@ -1,5 +1,5 @@
 """Networks of the papers, one folder each, with all that belongs to it: `lyapmap.models.cycle`, `.kaleidoscope`,
-`.gan`, `.latent_spectral`, `.classifier`.
+`.gan`, `.latent_spectral`, `.classifier`. A paper is one line of the stub beside this file.
 """
 
 from __future__ import annotations
@@ -7,17 +7,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+import lazy_loader
+
 from lyapmap._moved import MOVED
 
-PAPERS = ("cycle", "kaleidoscope", "gan", "latent_spectral", "classifier")
-__all__ = [*PAPERS]  # loaded late
+_paper, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+PAPERS = (*__all__,)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in PAPERS and f"models.{name}" not in MOVED:
-        raise AttributeError(f"module 'lyapmap.models' has no attribute {name!r}")
-    return import_module(f"lyapmap.models.{name}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    return import_module(f"{__name__}.{name}") if f"models.{name}" in MOVED else _paper(name)

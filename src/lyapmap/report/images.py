@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.writing import written_whole
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 VISIBLE = 56
@@ -82,11 +84,7 @@ def save_sheet(
 
     `scale=None` enlarges small images so that each is at least 56 pixels wide.
     """
-    from PIL import Image
-
-    path = Path(path)
-    Image.fromarray(sheet(images, value_range=value_range, scale=scale or _enlargement(images))).save(path)
-    return path
+    return _save_pixels(sheet(images, value_range=value_range, scale=scale or _enlargement(images)), path)
 
 
 def film_strip(
@@ -183,12 +181,8 @@ def save_film_strip(
     scale: int | None = None,
 ) -> Path:
     """Write a film strip, as `film_strip` draws it, to a picture file."""
-    from PIL import Image
-
-    path = Path(path)
     strip = film_strip(states, steps=steps, labels=labels, value_range=value_range, columns=columns, scale=scale)
-    Image.fromarray(strip).save(path)
-    return path
+    return _save_pixels(strip, path)
 
 
 def save_gif(
@@ -228,7 +222,6 @@ def save_gif(
     """
     from PIL import Image, ImageDraw
 
-    path = Path(path)
     states = _trajectories(states[None] if states.ndim == 4 else states)
     b, n_steps, channels, height, width = states.shape
     numbers = list(range(n_steps)) if steps is None else [int(step) for step in steps]
@@ -252,8 +245,22 @@ def save_gif(
         # A palette holds every grey exactly, and colours closely.
         frames.append(frame.convert("L") if channels == 1 else frame.quantize(256, dither=Image.Dither.NONE))
     duration = round(100 * seconds_per_step) * 10
-    frames[0].save(path, format="GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
-    return path
+    return save_frames(path, frames, duration)
+
+
+def save_frames(path: str | Path, frames: Sequence[Image], milliseconds: int | Sequence[int]) -> Path:
+    """Write pictures of Pillow as a GIF that repeats for ever, each staying for a time, or for one of its own."""
+    with written_whole(path) as beside:
+        frames[0].save(beside, format="GIF", save_all=True, append_images=frames[1:], duration=milliseconds, loop=0)
+    return Path(path)
+
+
+def _save_pixels(pixels: NDArray[np.uint8], path: str | Path) -> Path:
+    from PIL import Image
+
+    with written_whole(path) as beside:
+        Image.fromarray(pixels).save(beside)
+    return Path(path)
 
 
 def _trajectories(states: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from lyapmap.core.writing import write_text
+
 _PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -75,9 +77,7 @@ def save_report(
         pictures=shown,
         provenance=origin,
     )
-    path = Path(path)
-    path.write_text(page, encoding="utf-8")
-    return path
+    return write_text(path, page)
 
 
 def _section(caption: str, file: Path, sentence: str = "") -> str:

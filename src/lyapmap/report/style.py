@@ -5,13 +5,21 @@ Figures are built with matplotlib's objects alone. Nothing touches pyplot or the
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lyapmap.core.plain import with_error as with_error
+from lyapmap.core.writing import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from lyapmap.core.results import Result
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 VERMILLION = "#D55E00"
@@ -29,7 +37,10 @@ DOTS_PER_INCH = 150
 TITLE, LABEL, SMALL = 10.5, 9.5, 8.5
 """Font sizes in points."""
 
-_LONGEST_DECIMALS = 6
+SIGMAS = 2.0
+"""Standard errors that a bar or a band reaches to either side: about 95 % of a normal distribution."""
+_LETTERS_PER_INCH = 11.5
+"""Of notes in the size of labels."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -40,6 +51,13 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def save_figure(figure: Figure, path: str | Path, *, dpi: int = DOTS_PER_INCH) -> Path:
+    """Write a figure, whole or not at all."""
+    with written_whole(path) as beside:
+        figure.savefig(beside, dpi=dpi)
+    return Path(path)
 
 
 def dress(axes: Axes, *, title: str, x: str, y: str) -> None:
@@ -61,6 +79,61 @@ def dress(axes: Axes, *, title: str, x: str, y: str) -> None:
 def zero_line(axes: Axes) -> None:
     """Mark the border between contraction and expansion."""
     axes.axhline(0.0, color=INK, linewidth=0.9, zorder=1.5)
+
+
+def say(axes: Axes, words: str) -> None:
+    """Words in place of a picture."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=LABEL, color=GREY)
+
+
+def legend(axes: Axes, place: Any = "best", **options: Any) -> None:
+    """A legend on a pale ground without a border, if there is anything to name."""
+    if "handles" in options or axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=place, fontsize=SMALL, framealpha=0.9, edgecolor="white", **options)
+
+
+def band(axes: Axes, x: ArrayLike, value: Any, error: Any, colour: str, *, alpha: float = 0.2) -> None:
+    """A band of two standard errors about a line; none where the error is not known."""
+    import numpy as np
+
+    reach = SIGMAS * np.nan_to_num(np.asarray(error, float), nan=0.0, posinf=0.0)
+    axes.fill_between(x, value - reach, value + reach, color=colour, alpha=alpha, linewidth=0)
+
+
+def whole_ticks(axis: Axis, most: int = 8) -> None:
+    """Ticks at whole numbers only, about so many at most."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=True))
+
+
+def counted(n: int, what: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> counted(1, "pair"), counted(3, "trajectory", "trajectories")
+    ('1 pair', '3 trajectories')
+    """
+    return f"{n} {what}" if n == 1 else f"{n} {many or what + 's'}"
+
+
+def caption(figure: Figure, result: Result, otherwise: str, parts: Sequence[str]) -> None:
+    """The headline of a result: its model or map, what was found, how the run ended, and its message as a note.
+
+    Parameters
+    ----------
+    figure : Figure
+    result : Result
+    otherwise : str
+        The name where neither a model nor a map is recorded.
+    parts : sequence of str
+        What was found; empty parts are left out.
+    """
+    name = str(result.provenance.get("model") or result.provenance.get("map") or otherwise)
+    words = [*filter(None, parts), f"status {str(result.status).replace('_', ' ')}"]
+    notes = textwrap.wrap(str(result.message), int(_LETTERS_PER_INCH * figure.get_figwidth())) if result.message else []
+    headline(figure, name, "   ·   ".join(words), notes=notes)
 
 
 def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()) -> None:
@@ -91,27 +164,3 @@ def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()
     layout = figure.get_layout_engine()
     if isinstance(layout, ConstrainedLayoutEngine):
         layout.set(rect=(0, 0, 1, 1 - top / height))
-
-
-def with_error(value: float, error: float) -> str:
-    """A number and its standard error, rounded to what the error allows.
-
-    One digit of the error is kept, two where it starts with 1.
-
-    Examples
-    --------
-    >>> with_error(0.34012, 0.0021), with_error(14.4927, 0.163), with_error(0.5, float("nan"))
-    ('0.340 ± 0.002', '14.49 ± 0.16', '0.5')
-    >>> with_error(0.6931471805599453, 3e-12), with_error(1234.6, 41.0)
-    ('0.693147 ± 3e-12', '1235 ± 41')
-    """
-    if not (math.isfinite(error) and math.isfinite(value)):
-        return f"{value:.4g}"
-    if error <= 0:
-        return f"{value:.6g}"
-    exponent = math.floor(math.log10(error))
-    decimals = -exponent + (1 if error / 10.0**exponent < 1.95 else 0)
-    if decimals > _LONGEST_DECIMALS:
-        return f"{value:.6g} ± {error:.0e}"
-    decimals = max(decimals, 0)
-    return f"{value:.{decimals}f} ± {error:.{decimals}f}"

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap._version import __version__
+from lyapmap.core.plain import plain
+from lyapmap.core.writing import write_text
 from lyapmap.report import style
 from lyapmap.report.images import sheet
-from lyapmap.study.stages import DONE, Record, plain, write_whole
+from lyapmap.study.stages import DONE, Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +154,8 @@ def save_study(
             "stages": parts,
         }
     )
-    write_whole(folder / "study.json", json.dumps(study, indent=1, allow_nan=False) + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "study.json", json.dumps(study, indent=1, allow_nan=False) + "\n")
     facts = [(name, _words(value)) for name, value in study.items() if name in about]
     facts += [("seconds", f"{study['seconds']:.0f} on the clock, {study['cpu_seconds']:.0f} of all cores")]
     done = [record for record in records.values() if record.status == DONE]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +17,12 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from lyapmap._version import __version__
-from lyapmap.analysis.progress import Report
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.plain import plain
 from lyapmap.core.results import Result
+from lyapmap.core.run import Report
+from lyapmap.core.writing import write_text
+from lyapmap.report.style import save_figure
 
 DONE, FAILED, LEFT_OUT = "done", "failed", "left out"
 DOTS_PER_INCH = 130
@@ -138,7 +139,7 @@ class Bench:
         with warnings.catch_warnings():
             # Matplotlib's advice where a busy machine takes a second to place a legend.
             warnings.filterwarnings("ignore", 'Creating legend with loc="best" can be slow')
-            figure.savefig(path, dpi=DOTS_PER_INCH)
+            save_figure(figure, path, dpi=DOTS_PER_INCH)
         return path
 
     def picture_path(self, name: str, title: str, sentence: str) -> Path:
@@ -263,29 +264,6 @@ def fingerprint(
     return hashlib.sha256(json.dumps(plain(given), sort_keys=True).encode()).hexdigest()
 
 
-def plain(value: Any) -> Any:
-    """A value as JSON takes it; NaN and infinities become None."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    return str(value)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
-
-
 def _chosen(stages: Sequence[Stage], only: Sequence[str]) -> set[str]:
     """Names of the stages asked for, and of all that they need."""
     by_name = {stage.name: stage for stage in stages}
@@ -334,7 +312,9 @@ def _run(
         seconds=round(time.perf_counter() - begin, 2),
         cpu_seconds=round(time.process_time() - cpu, 2),
     )
-    write_whole(_record_path(folder, stage.name), json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
+    path = _record_path(folder, stage.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(asdict(record), indent=1, allow_nan=False) + "\n")
     return record
 
 

@@ -15,8 +15,7 @@ from lyapmap.files.zoo import shipped
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.files.features import Features
-    from lyapmap.files.labels import Labels
+    from lyapmap.files.features import Features, Labels
     from lyapmap.files.model import Model
 
 
@@ -40,7 +39,7 @@ def category_labels(
     data: str, name: str | None, shape: tuple[int, int, int], device: str | None
 ) -> tuple[Labels | None, str]:
     """What tells categories, or why there is nothing that does."""
-    from lyapmap.files.labels import classifier
+    from lyapmap.files.features import classifier
 
     if name is None:
         name = f"classifier-{data.replace('_', '-')}"

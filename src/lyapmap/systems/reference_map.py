@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import TangentMap, dimension
-from lyapmap.core.wrapped import SameTangents
+from lyapmap.core.map import SameTangents, TangentMap, dimension
 
 
 @dataclass(frozen=True, kw_only=True)

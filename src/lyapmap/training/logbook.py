@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from lyapmap.core.errors import MissingExtraError
+from lyapmap.core.writing import write_text
 from lyapmap.training.exponents import scalars
 
 LOG = "log.jsonl"
@@ -43,8 +43,7 @@ class Logbook:
     def restart(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Hold these entries and no others: those after a checkpoint are trained, and logged, again."""
         if history:
-            with self._path.open("w") as file:
-                file.writelines(json.dumps(entry) + "\n" for entry in history)
+            write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in history))
         else:
             self._path.unlink(missing_ok=True)
         if self._wanted:
@@ -81,16 +80,3 @@ def _summary_writer() -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter
-
-
-def plain(value: Any) -> Any:
-    """A monitor's values as JSON and checkpoints take them: NumPy's become Python's, NaN becomes None."""
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if hasattr(value, "tolist"):  # an array, a scalar of NumPy, a tensor
-        value = value.tolist()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(v) for v in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value if value is None or type(value) in (str, int, bool) else str(value)

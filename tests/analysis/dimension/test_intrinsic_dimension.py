@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import beta
 
 import lyapmap as lm
+from lyapmap.analysis.dimension import intrinsic
 from lyapmap.analysis.dimension.estimators import gride, mle_dimension, most_likely, overlap_error, two_nn
 from lyapmap.analysis.neighbors.graph import drop_duplicates, neighbor_graph, tell_apart
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
@@ -294,7 +295,7 @@ GOOD = np.random.default_rng(10).normal(size=(60, 2))
 @pytest.mark.parametrize(
     ("rows", "options", "words"),
     [
-        (GOOD, {"method": "umap"}, "method: expected gride, twonn"),
+        (GOOD, {"method": "umap"}, "method: expected 'gride', 'twonn'"),
         (GOOD, {"fit": "line"}, "fit: expected 'regression' or 'mle', got 'line'"),
         (GOOD, {"average": "mean"}, "average: expected"),
         (GOOD, {"rule": "elbow"}, "rule: expected"),
@@ -354,3 +355,31 @@ def test_progress_is_reported():
         points_of("swiss")[:300], method="pca", progress=lambda done, total: seen.append((done, total))
     )
     assert seen[-1] == (300, 300)
+
+
+def test_several_methods_share_one_graph_and_say_what_each_says_alone(monkeypatch):
+    searches = []
+    search = intrinsic.neighbor_graph
+
+    def counted(*args, **options):
+        searches.append(args[1])
+        return search(*args, **options)
+
+    monkeypatch.setattr(intrinsic, "neighbor_graph", counted)
+    points = henon_points(800)
+    methods = ["twonn", "gride", "mle", "pca"]
+    together = lm.intrinsic_dimension(points, method=methods, seed=0, throw=False)
+    assert searches == [64]
+    assert list(together) == methods
+    for name, estimate in together.items():
+        alone = lm.intrinsic_dimension(points, method=name, seed=0, throw=False)
+        assert estimate.dimension == alone.dimension
+        assert estimate.stderr == alone.stderr
+        assert estimate.settings == alone.settings
+        np.testing.assert_array_equal(estimate.local, alone.local)
+
+
+@pytest.mark.parametrize(("method", "named"), [([], "different"), (["mle", "mle"], "different"), (["mle", "x"], "'x'")])
+def test_a_list_of_methods_that_makes_no_sense_is_refused(method, named):
+    with pytest.raises(LyapmapError, match=f"method: .*{named}"):
+        lm.intrinsic_dimension(GOOD, method=method)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import tracemalloc
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
+from lyapmap.analysis.exponents.backward import carried_back
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
+from lyapmap.core.map import TangentMap
 from sample_maps import Henon, Linear, henon, torus_map
 
 CAT = np.array([[2.0, 1.0], [1.0, 1.0]])
@@ -158,9 +164,151 @@ def test_a_map_that_does_not_repeat_itself_is_refused() -> None:
             return henon(x) * (1 + 1e-15 * self.rng.standard_normal(x.shape))
 
     with pytest.raises(MapError, match="checkpoint_every=1"):
-        lm.covariant_vectors(Trembling(), [0.1, 0.1], n_steps=50, seed=0)
-    found = lm.covariant_vectors(Trembling(), [0.1, 0.1], n_steps=50, seed=0, checkpoint_every=1)
-    assert found.status == "ok"
+        lm.covariant_vectors(Trembling(), [0.1, 0.1], n_steps=50, seed=0, checkpoint_every=8)
+    for every in (1, None):
+        vectors = lm.covariant_vectors(Trembling(), [0.1, 0.1], n_steps=50, seed=0, checkpoint_every=every)
+        assert vectors.status == "ok"
+
+
+class Generic(TangentMap):
+    """The states and tangents of another map, carried by the loops that are the definition."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.ops, self.state_shape = inner, inner.ops, inner.state_shape
+
+    def apply(self, x: np.ndarray) -> np.ndarray:
+        return self.inner.apply(x)
+
+    def jvp(self, x: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.inner.jvp(x, v)
+
+
+@numba.njit
+def delayed(x: np.ndarray) -> np.ndarray:
+    y = np.empty(3)
+    y[0], y[1], y[2] = 1 - 1.4 * x[0] ** 2 + 0.3 * x[2], x[0], x[1]
+    return y
+
+
+@numba.njit
+def delayed_jacobian(x: np.ndarray) -> np.ndarray:
+    j = np.zeros((3, 3))
+    j[0, 0], j[0, 2], j[1, 0], j[2, 1] = -2.8 * x[0], 0.3, 1.0, 1.0
+    return j
+
+
+COMPILED = {
+    "lanes": lambda: lm.systems.generalized_henon(),
+    "flow of lanes": lambda: lm.systems.lorenz(),
+    "rows": lambda: lm.systems.coupled_map_lattice(n=9),
+    "flow of rows": lambda: lm.systems.lorenz96(n=7),
+    "function": lambda: lm.wrap(delayed, state_shape=3, jacobian=delayed_jacobian),
+}
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_recordings_are_those_of_the_definition(name: str) -> None:
+    m = as_tangent_map(COMPILED[name]())
+    n = m.state_shape[0]
+    rng = np.random.default_rng(0)
+    x, frame = rng.uniform(0.1, 0.4, (3, n)), np.linalg.qr(rng.standard_normal((3, n, n - 1)))[0]
+    wanted = np.array([True, False, True, False, False])
+    generic = Generic(m).record(x, frame, 5, wanted)
+    compiled = m.record(x, frame, 5, wanted)
+    # Columns of Q and rows of R may have either sign.
+    signs = np.sign(np.diagonal(generic.factors, axis1=2, axis2=3))
+    np.testing.assert_array_equal(compiled.states, generic.states)
+    np.testing.assert_allclose(compiled.x, generic.x, rtol=1e-13)
+    np.testing.assert_allclose(compiled.factors[0], signs[0][:, :, None] * generic.factors[0], atol=1e-9)
+    products = [functools.reduce(lambda a, r: r @ a, recording.factors) for recording in (compiled, generic)]
+    np.testing.assert_allclose(compiled.frame @ products[0], generic.frame @ products[1], rtol=1e-7, atol=1e-9)
+    for r in compiled.factors.reshape(-1, n - 1, n - 1):
+        np.testing.assert_array_equal(r, np.triu(r))
+        assert (np.diagonal(r) >= 0).all()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 3), st.sampled_from([1.0, 1e-200, 1e200]))
+@settings(max_examples=25, deadline=None)
+def test_the_compiled_backward_pass_solves_triangles(seed: int, k: int, b: int, size: float) -> None:
+    rng = np.random.default_rng(seed)
+    factors = np.triu(rng.uniform(-1, 1, (4, b, k, k)) + 2 * np.eye(k)) * size
+    start = np.triu(rng.standard_normal((b, k, k)))
+    start /= np.linalg.norm(start, axis=1, keepdims=True)
+    wanted = rng.random(4) < 0.5
+    begin, growth, kept = carried_back(factors, start, wanted)
+    coefficients, expected = start, []
+    for r, keep in zip(factors[::-1] / size, wanted[::-1], strict=True):
+        coefficients = np.linalg.solve(r, coefficients)
+        lengths = np.linalg.norm(coefficients, axis=1)
+        coefficients = coefficients / lengths[:, None]
+        expected.append(np.log(size) - np.log(lengths))
+        if keep:
+            np.testing.assert_allclose(kept[wanted.sum() - 1], coefficients, atol=1e-11)
+            wanted[np.flatnonzero(wanted)[-1]] = False
+    np.testing.assert_allclose(begin, coefficients, atol=1e-11)
+    np.testing.assert_allclose(growth[::-1], expected, atol=1e-9)
+
+
+def test_angles_of_henon_are_those_of_a_run_to_either_side() -> None:
+    """The unstable direction comes from the past by the Jacobian, the stable one from the future by its inverse."""
+    m = lm.systems.henon()
+    vectors = lm.covariant_vectors(m, m.initial_states(1, 3), n_steps=300, transient=300, seed=0)
+    jacobians = m.jacobian(vectors.states[0])
+    unstable, stable = np.empty((300, 2)), np.empty((300, 2))
+    ahead, behind = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    for i in range(300):
+        unstable[i] = ahead / np.linalg.norm(ahead)
+        ahead = jacobians[i] @ unstable[i]
+    for i in reversed(range(300)):
+        behind = np.linalg.solve(jacobians[i], behind / np.linalg.norm(behind))
+        stable[i] = behind / np.linalg.norm(behind)
+    middle = slice(60, 240)
+    cosines = np.abs((unstable * stable).sum(axis=1))
+    sines = np.abs(unstable[:, 0] * stable[:, 1] - unstable[:, 1] * stable[:, 0])
+    np.testing.assert_allclose(vectors.angles[0, middle], np.arctan2(sines, cosines)[middle], atol=1e-8)
+    np.testing.assert_allclose(parallel(vectors.vectors[0, middle, :, 1].T, stable[middle].T), 1, atol=1e-9)
+
+
+def test_vectors_of_henon_span_the_angles_that_others_found() -> None:
+    # pynamicalsys 1.7.0, 20 000 steps from (0.1, 0.1): 54.0 degrees on the average.
+    vectors = lm.covariant_vectors(lm.systems.henon(), [0.1, 0.1], n_steps=20_000, transient=1000, seed=0)
+    assert np.degrees(vectors.angles.mean()) == pytest.approx(54.0, abs=0.6)
+
+
+def test_memory_follows_the_root_of_the_steps_where_they_are_many() -> None:
+    m = lm.systems.coupled_map_lattice(n=32)
+    x0 = np.random.default_rng(0).uniform(0.1, 0.9, 32)
+    options = {"n_vectors": 16, "backward_transient": 100, "transient": 0, "seed": 0, "throw": False}
+    lm.covariant_vectors(m, x0, n_steps=50, **options)
+    tracemalloc.start()
+    lm.covariant_vectors(m, x0, n_steps=20_000, sample_every=20_000, **options)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Every R of the 20 000 steps together would take 41 MB.
+    assert peak < 6e6
+
+
+def test_segments_that_are_carried_again_give_the_same_bits() -> None:
+    m = lm.systems.lorenz()
+    options = {"n_steps": 200, "transient": 50, "backward_transient": 100, "seed": 0, "throw": False}
+    kept = lm.covariant_vectors(m, [1.0, 2.0, 20.0], **options)
+    again = lm.covariant_vectors(m, [1.0, 2.0, 20.0], checkpoint_every=17, **options)
+    np.testing.assert_array_equal(kept.vectors, again.vectors)
+    np.testing.assert_array_equal(kept.exponents, again.exponents)
+    assert kept.settings["checkpoint_every"] == 1
+
+
+def test_rows_do_not_depend_on_each_other() -> None:
+    m = lm.systems.henon()
+    x0 = m.initial_states(5, 2)
+    options = {"n_steps": 60, "transient": 20, "backward_transient": 40, "throw": False}
+    x, frame = x0, np.linalg.qr(np.random.default_rng(0).standard_normal((5, 2, 2)))[0]
+    wanted = np.ones(30, bool)
+    together = m.record(x, frame, 30, wanted)
+    for t in range(5):
+        alone = m.record(x[t : t + 1], frame[t : t + 1], 30, wanted)
+        np.testing.assert_array_equal(alone.factors[:, 0], together.factors[:, t])
+    assert lm.covariant_vectors(m, x0, seed=0, **options).angles.shape == (5, 60)
 
 
 def test_escape_and_interrupt_are_told() -> None:

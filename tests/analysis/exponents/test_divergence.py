@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.linear_region import find_line, least_squares_slopes, line_through, slope_error
+from lyapmap.analysis.exponents.straight import find_line, least_squares_slopes, line_through, slope_error
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
-from lyapmap.core.wrapped import SameTangents
+from lyapmap.core.map import SameTangents
 from sample_maps import Henon, Linear, logistic, rotation, tent
 
 CAT = np.log((3 + np.sqrt(5)) / 2)

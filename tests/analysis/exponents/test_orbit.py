@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lyapmap.analysis.exponents.ended_orbit import (
+from lyapmap.analysis.exponents.endings import (
     CHAOTIC,
     LONGEST_PERIOD,
     TORUS,
@@ -18,7 +18,7 @@ from lyapmap.analysis.exponents.ended_orbit import (
     find_recurrence,
     starts_on_cycle,
 )
-from lyapmap.core.map import as_tangent_map
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.propagate import random_frame, step_states
 from sample_maps import Linear, logistic, orthogonal, rotation
 

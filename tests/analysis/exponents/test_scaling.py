@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lyapmap.analysis.exponents.growth import local_slope, straight_part
+from lyapmap.analysis.exponents.straight import local_slope, straight_part
 
 
 def curve(slope, noise=0.0, seed=0):

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.pictures_covariant import draw_alignment, draw_covariant
 from lyapmap.analysis.exponents.pictures_growth import draw_divergence
-from lyapmap.analysis.exponents.pictures_spectrum import draw_finite_time
+from lyapmap.analysis.exponents.pictures_tangent import draw_alignment, draw_covariant, draw_finite_time
 from lyapmap.core.results import Status
 from lyapmap.report.fields import draw_field
 from lyapmap.report.style import new_figure

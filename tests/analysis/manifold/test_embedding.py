@@ -229,7 +229,7 @@ CLOUD = np.random.default_rng(0).normal(size=(40, 3))
         (np.ones((40, 3)), {}, "all points are the same"),
         (CLOUD, {"n_neighbors": 1}, "n_neighbors: expected at least 2"),
         (CLOUD, {"min_dist": 1.5}, "min_dist: expected a number from 0 to 1"),
-        (CLOUD, {"metric": "cosine"}, "metric: expected euclidean"),
+        (CLOUD, {"metric": "cosine"}, "metric: expected 'euclidean'"),
         (CLOUD, {"n_components": 0}, "n_components: expected at least 1"),
         (CLOUD, {"labels": [1, 2]}, "labels: expected one for each of 40 points"),
         (CLOUD, {"labels": np.zeros(40)}, "labels: expected integers or words"),

@@ -73,7 +73,7 @@ def test_headlines_say_what_was_found() -> None:
     assert "no cycle of period 3 found" in texts(RESULTS["no cycle"]().plot())
     assert "entropy not determined" in texts(RESULTS["no entropy"]().plot())
     words = texts(RESULTS["sweep"]().plot())
-    assert "4 values of r,  largest exponent positive at 2" in words
+    assert "4 values of r   ·   largest exponent positive at 2" in words
     assert "1 of 4 runs failed" in words
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.battle import variance_of_mean, wilson
 from lyapmap.analysis.manifold import transitions as labelled
+from lyapmap.analysis.proportions import variance_of_mean, wilson
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
 
 CHAIN = np.array([[0.1, 0.8, 0.1], [0.0, 0.5, 0.5], [0.7, 0.0, 0.3]])

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 import lyapmap as lm
+from command_line import invoke
 from keras_samples import needs_keras
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 
@@ -452,12 +452,10 @@ def test_other_analyses_take_a_tensorflow_map(tf: Any, analysis: str) -> None:
 
 
 def test_the_command_line_checks_a_keras_model(keras: Any, monkeypatch: pytest.MonkeyPatch, network: Any) -> None:
-    from lyapmap.cli import app
-
     module = SimpleNamespace(net=network, __name__="nets_of_this_test")
     monkeypatch.setitem(sys.modules, "nets_of_this_test", module)
     command = ["check", "--callable", "nets_of_this_test:net", "--json"]
-    done = CliRunner().invoke(app, command)
+    done = invoke(command)
     assert done.exit_code == 0, done.output
     assert '"ok": true' in done.stdout
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lyapmap as lm
 from lyapmap.backends.numpy.map import wrap_numpy
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from sample_maps import Henon, henon
@@ -247,16 +248,28 @@ COLUMNS = "write it for a batch of states (rows), or pass vectorized=False"
 
 
 @pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda s: s if len(s) < 20 else s[:20], "it takes some numbers of states only; write it for rows"),
+        (lambda x: x.mean(axis=0) + 0 * x, "depends on the others of its batch"),
+        (lambda x: np.multiply(x, 2, out=x), "function: it changes the states it is given"),
+    ],
+)
+def test_functions_of_other_things_than_rows_are_refused(function: Any, message: str) -> None:
+    with pytest.raises(MapError, match=message):
+        lm.wrap(function, state_shape=2, backend="numpy")
+
+
+@pytest.mark.parametrize(
     ("function", "options", "error", "message"),
     [
         (lambda s: np.array([1 - s[0] ** 2 + s[1], 0.3 * s[0]]), {}, ShapeError, COLUMNS),
         (lambda s: np.array([s[1], -s[0], s[1]]), {}, MapError, COLUMNS),
+        (lambda s: np.squeeze(s), {}, ShapeError, "expected (1, 2) for 1 state, got (2,)"),
         (lambda x: x @ np.ones((2, 3)), {}, ShapeError, "expected (3, 2) for 3 states, got (3, 3)"),
         (lambda x: x @ np.ones((3, 2)), {}, MapError, "failed on states of shape (3, 2)"),
-        (lambda x: x.mean(axis=0) + 0 * x, {}, MapError, "depends on the others of its batch"),
         (lambda x: x.astype(np.float32), {}, PrecisionError, "function: expected float64 back, got float32"),
         (lambda x: (x > 0.5).astype(int), {}, PrecisionError, "function: expected float64 back, got int64"),
-        (lambda x: np.multiply(x, 2, out=x), {}, MapError, "function: it changes the states it is given"),
         (lambda x: 1.0j * x, {}, PrecisionError, "function: expected float64 back, got complex128"),
         (lambda x: x * np.float64(0.5), {"dtype": "float32"}, PrecisionError, "expected float32 back, got float64"),
         (henon, {"dtype": "float16"}, PrecisionError, "dtype: expected 'float32' or 'float64', got 'float16'"),

@@ -9,9 +9,9 @@ from torch import nn
 from lyapmap import data
 from lyapmap.core.errors import LyapmapError
 from lyapmap.files import checkpoint
+from lyapmap.models.cycle.losses import ExtraTerms, ReplayPool
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
-from lyapmap.models.cycle.recipe import POOL_BATCHES, CycleRecipe, ReplayPool
-from lyapmap.models.cycle.terms import Wishes
+from lyapmap.models.cycle.recipe import POOL_BATCHES, CycleRecipe
 from lyapmap.training.distributed import launch
 from lyapmap.training.loop import train
 
@@ -26,7 +26,7 @@ def images(m=50):
 
 def recipe(**wishes):
     config = CycleConfig(image_size=8, width=4)
-    return CycleRecipe(config, TRAIN, TEST, classes=CLASSES, batch_size=40, wishes=Wishes(**wishes))
+    return CycleRecipe(config, TRAIN, TEST, classes=CLASSES, batch_size=40, terms=ExtraTerms(**wishes))
 
 
 def test_states_stay_under_their_category():
@@ -85,8 +85,8 @@ def test_a_pool_goes_on_where_its_state_was_saved():
         (lambda: ReplayPool(images(), size=0, renewal=0.1), "size: expected at least 1 state, got 0"),
         (lambda: ReplayPool(images(), size=4, renewal=1.5), "renewal: expected a chance"),
         (lambda: ReplayPool(images(), size=4, renewal=0.1).draw(5), "b: expected 1 to 4 states"),
-        (lambda: Wishes(replay=1.5), r"replay: expected a part in \[0, 1\], got 1.5"),
-        (lambda: Wishes(replay_cycle=-1.0), "replay_cycle: expected a weight"),
+        (lambda: ExtraTerms(replay=1.5), r"replay: expected a part in \[0, 1\], got 1.5"),
+        (lambda: ExtraTerms(replay_cycle=-1.0), "replay_cycle: expected a weight"),
     ],
 )
 def test_what_cannot_be_is_named(make, words):
@@ -156,7 +156,6 @@ def test_a_run_begins_with_one_that_knew_no_mean_weights(tmp_path):
 
 
 def test_every_term_in_mixed_precision(tmp_path):
-    pytest.importorskip("lightning_fabric", reason="mixed precision needs lightning-fabric")
     all_terms = recipe(replay=0.5, renewal=0.5, replay_cycle=0.5, diversity=1.0, exponent=0.1, average=0.9, unroll=2)
     made = train(all_terms, tmp_path, epochs=1, workers=launch(precision="bf16-mixed"))
     pool = made.training["state"]["recipe"]["pool"]

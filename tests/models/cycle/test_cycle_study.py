@@ -12,11 +12,9 @@ import lyapmap as lm
 from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError
 from lyapmap.files import checkpoint
 from lyapmap.files.zoo import shipped
-from lyapmap.models.cycle.along_training import epoch_stages
-from lyapmap.models.cycle.images import mixing_of
-from lyapmap.models.cycle.metrics import augmented_states
+from lyapmap.models.cycle.epochs import cycle_seeds, epoch_stages, load_runs, runs_by_name
 from lyapmap.models.cycle.protocol import PROTOCOLS, CycleProtocol, protocol
-from lyapmap.models.cycle.seeds import cycle_seeds, load_runs, runs_by_name
+from lyapmap.models.cycle.stages import augmented_states, mixing_of
 from lyapmap.models.cycle.study import STAGES, beside_the_paper, cycle_study
 from lyapmap.models.cycle.subject import kept_epochs, load_subject
 from lyapmap.study.page import mean_and_deviation

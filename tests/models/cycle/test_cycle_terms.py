@@ -13,8 +13,8 @@ from torch import nn
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
+from lyapmap.models.cycle.losses import ExponentTerm, ExtraTerms, energy_distance, iterate_losses, unrolled
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
-from lyapmap.models.cycle.terms import ExponentTerm, Wishes, energy_distance, iterate_losses, unrolled
 
 
 def drawn(*shape, seed=0):
@@ -85,13 +85,13 @@ def test_a_step_has_the_gradients_of_that_step_only(model):
 def test_losses_of_iterates_by_hand(model):
     batch = torch.tanh(drawn(3, 5, 1, 8, 8))
     steps = unrolled(model, model.transform(batch)[0], 3)
-    found = iterate_losses(model, batch, steps, Wishes(unroll=3, diversity=2.0))
+    found = iterate_losses(model, batch, steps, ExtraTerms(unroll=3, diversity=2.0))
     bce = nn.BCEWithLogitsLoss()
     wanted = sum(bce(d(x), torch.ones(5)) for step in steps[1:] for d, x in zip(model.D, step, strict=True))
     torch.testing.assert_close(found["iterates"], wanted)
     apart = sum(energy_distance(a, b) for step in steps for a, b in zip(step, batch, strict=True)) / 3
     torch.testing.assert_close(found["diversity"], apart)
-    assert iterate_losses(model, batch, steps[:1], Wishes()) == {}
+    assert iterate_losses(model, batch, steps[:1], ExtraTerms()) == {}
 
 
 def test_discriminators_give_later_steps_a_share_of_the_first(model):
@@ -202,9 +202,9 @@ def test_a_term_goes_on_where_its_state_was_saved():
 )
 def test_wrong_wishes_are_named(wrong, named):
     with pytest.raises(LyapmapError, match=f"^{named}: "):
-        Wishes(**wrong)
+        ExtraTerms(**wrong)
 
 
 def test_only_what_differs_from_the_paper_is_recorded():
-    assert Wishes().to_dict() == {}
-    assert Wishes(unroll=3, average=0.99).to_dict() == {"unroll": 3, "average": 0.99}
+    assert ExtraTerms().to_dict() == {}
+    assert ExtraTerms(unroll=3, average=0.99).to_dict() == {"unroll": 3, "average": 0.99}

@@ -6,10 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
+from command_line import invoke
 from keras_samples import both, needs_keras
-from lyapmap.cli import app
 from lyapmap.core.errors import CheckpointError
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
@@ -139,7 +138,7 @@ def test_the_part_must_be_named_and_be_a_generator(keras_3):
     assert "holds discriminator_x, generator_f, generator_g, got 'G'" in refused(folder, part="G")
     words = refused(folder, part="discriminator_x")
     assert "discriminator_x: a cycle generator has 7 convolutions and 6 norms, not 2 convolutions and 0 norms" in words
-    result = CliRunner().invoke(app, ["spectrum", "--model", str(folder)], catch_exceptions=False)
+    result = invoke(["spectrum", "--model", str(folder)])
     assert result.exit_code == 2
     assert "choose one with --part" in result.stderr
 
@@ -169,9 +168,7 @@ def test_numbers_of_layers_count_more_than_the_order_in_the_file(tmp_path, netwo
 
 def test_conversion_of_a_checkpoint_to_torch(keras_3, tmp_path):
     folder, g, _ = keras_3
-    values = CliRunner().invoke(
-        app, ["convert", str(folder), str(tmp_path / "g.pt"), "--part", "generator_g", "--json"], catch_exceptions=False
-    )
+    values = invoke(["convert", str(folder), str(tmp_path / "g.pt"), "--part", "generator_g", "--json"])
     assert json.loads(values.stdout)["difference"] < 1e-5
     assert checkpoints.load(tmp_path / "g.pt").config == SMALL.to_dict()
     done = convert(tmp_path / "g.pt", tmp_path / "g.keras")
@@ -233,10 +230,10 @@ def test_a_saved_model_only_for_those_who_trust_it(tmp_path):
     tf.saved_model.save(module, str(folder), signatures={"serving_default": module.step})
     assert "refused, because a SavedModel is a program" in refused(folder)
     arguments = ["spectrum", "--model", str(folder), "-n", "10", "--transient", "0", "--json"]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = invoke(arguments)
     assert result.exit_code == 2
     assert "--trust" in result.stderr
-    result = CliRunner().invoke(app, [*arguments, "--trust"], catch_exceptions=False)
+    result = invoke([*arguments, "--trust"])
     values = json.loads(result.stdout)
     assert values["exponents"] == pytest.approx([np.log(2)] * 2, abs=1e-5)
     (folder / "saved_model.pb").write_bytes(b"nothing")

@@ -65,7 +65,7 @@ def test_weights_come_in_the_same_order_under_the_same_names():
 
 
 def test_weights_there_and_back_are_the_same():
-    from lyapmap.models.cycle.keras_weights import arrays, cycle_config, keras_generator, to_keras, to_torch
+    from lyapmap.models.cycle.keras_checkpoint import arrays, cycle_config, keras_generator, to_keras, to_torch
 
     module, network = both(SMALL)
     for tensor, array in zip(module.state_dict().values(), arrays(network), strict=True):
@@ -77,7 +77,7 @@ def test_weights_there_and_back_are_the_same():
 
 
 def test_weights_that_do_not_fit_are_named():
-    from lyapmap.models.cycle.keras_weights import arrays, keras_generator
+    from lyapmap.models.cycle.keras_checkpoint import arrays, keras_generator
 
     weights = [(f"w{i}", array) for i, array in enumerate(arrays(both(SMALL)[1]))]
     with pytest.raises(lm.LyapmapError, match=r"x\.pt: expected 21 weights, got 20"):

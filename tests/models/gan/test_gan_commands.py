@@ -6,17 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
+from command_line import run
 from gan_samples import DCGAN, GRAN, saved
-from lyapmap.cli import app
 
 SMALL = ["--data", "digits", "--classes", "0,1", "--limit", "100", "--width", "3", "--latent", "4", "--epochs", "1"]
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from torch import nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.models.gan import dcgan, gran
-from lyapmap.models.gan.config import PRESETS, DcganConfig, GranConfig, preset, usual_kernels
-from lyapmap.models.gan.parts import Discriminator, Painter, StepNorm
+from lyapmap.models.gan.dcgan import DcganConfig, Discriminator, Painter, StepNorm, usual_kernels
+from lyapmap.models.gan.gran import PRESETS, GranConfig, preset
 
 SMALL = GranConfig(image_size=8, channels=1, kernels=(6,), latent=5, hidden=7, steps=3)
 

@@ -17,8 +17,8 @@ from gan_samples import DCGAN, GRAN, recipe, saved
 from lyapmap import data
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.files import checkpoint as checkpoints
+from lyapmap.models.gan.dcgan import StepNorm
 from lyapmap.models.gan.pair import gan_latents, load_gan
-from lyapmap.models.gan.parts import StepNorm
 from lyapmap.models.gan.recipe import GanRecipe, settled
 from lyapmap.training.loop import train
 

@@ -15,13 +15,13 @@ from lyapmap.analysis.battle import Tournament
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Status
 from lyapmap.files import checkpoint as checkpoints
-from lyapmap.models.gan.config import DcganConfig, GranConfig
+from lyapmap.models.gan.dcgan import DcganConfig
+from lyapmap.models.gan.gran import GranConfig
 from lyapmap.models.gan.pair import sample_gan
 from lyapmap.models.gan.protocol import PROTOCOLS, GanProtocol, protocol
 from lyapmap.models.gan.recipe import GanRecipe
-from lyapmap.models.gan.stages import pairs_of_kinds
+from lyapmap.models.gan.stages import kind_of, load_gans, pairs_of_kinds
 from lyapmap.models.gan.study import gan_study, table_of_battles, table_of_kinds
-from lyapmap.models.gan.subject import kind_of, load_gans
 from lyapmap.study.stages import Record
 
 TINY = protocol(

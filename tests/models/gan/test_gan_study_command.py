@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import gan_samples
-from lyapmap.cli import app
+from command_line import invoke
 
 SIZES = ("--samples", 20, "--real", 30, "--battle-samples", 20)
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["study", "gan", *map(str, arguments)])
+    return invoke(["study", "gan", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")

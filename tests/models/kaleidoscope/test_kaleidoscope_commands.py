@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from typer.testing import CliRunner
 
-from lyapmap.cli import app
+from command_line import run
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig
 from lyapmap.models.kaleidoscope.sampling import KaleidoscopeSamples
 
 TINY = ["--data", "digits", "--depth", "2", "--width", "8", "--monitor-every", "0"]
-
-
-def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")

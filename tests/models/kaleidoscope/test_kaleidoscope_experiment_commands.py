@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from lyapmap.cli import app
-from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners
+from command_line import invoke
+from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners
 from lyapmap.models.kaleidoscope.line import KaleidoscopeLine, LineSetting, kaleidoscope_line
 
 LINE = ["line", "--points", "0.5", "--grid", "51"]
@@ -18,7 +17,7 @@ DEPTH = ["depth", "--points", "-0.5", "--depths", "1,2", "--widths", "8", "--see
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["kaleidoscope", *arguments], catch_exceptions=False)
+    return invoke(["kaleidoscope", *arguments])
 
 
 @pytest.mark.parametrize(

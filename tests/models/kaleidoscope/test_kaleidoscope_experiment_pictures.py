@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 
 from lyapmap.core.results import Status
-from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners
-from lyapmap.models.kaleidoscope.depth import MEASURES, KaleidoscopeDepth
-from lyapmap.models.kaleidoscope.line import LineSetting, look_at_lines
-from lyapmap.models.kaleidoscope.plane import PlaneSetting, kaleidoscope_plane
+from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners, PlaneSetting, kaleidoscope_plane
+from lyapmap.models.kaleidoscope.line import MEASURES, KaleidoscopeDepth, LineSetting, look_at_lines
 
 RNG = np.random.default_rng(0)
 

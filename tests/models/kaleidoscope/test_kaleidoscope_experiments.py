@@ -12,13 +12,28 @@ import lyapmap as lm
 from lyapmap.analysis.orbits.interval_map import interval_map
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.results import Status
-from lyapmap.models.kaleidoscope import corners as corners
-from lyapmap.models.kaleidoscope import depth as depths
-from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners, corner_losses, kaleidoscope_corners
-from lyapmap.models.kaleidoscope.depth import KaleidoscopeDepth, effects, kaleidoscope_depth, measures_of
-from lyapmap.models.kaleidoscope.line import PAPER, KaleidoscopeLine, LineSetting, kaleidoscope_line, look_at_lines
+from lyapmap.models.kaleidoscope import cube, line
+from lyapmap.models.kaleidoscope.cube import (
+    KaleidoscopeCorners,
+    KaleidoscopePlane,
+    PlaneSetting,
+    corner_losses,
+    kaleidoscope_corners,
+    kaleidoscope_plane,
+    look_at_plane,
+)
+from lyapmap.models.kaleidoscope.line import (
+    PAPER,
+    KaleidoscopeDepth,
+    KaleidoscopeLine,
+    LineSetting,
+    effects,
+    kaleidoscope_depth,
+    kaleidoscope_line,
+    look_at_lines,
+    measures_of,
+)
 from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig
-from lyapmap.models.kaleidoscope.plane import KaleidoscopePlane, PlaneSetting, kaleidoscope_plane, look_at_plane
 
 POINTS = (-0.5, 0.5)
 
@@ -200,8 +215,8 @@ def test_depth_and_width_are_compared():
 
 def test_what_was_measured_survives_an_interruption(monkeypatch):
     for module, name, call in (
-        (corners, "wrap", lambda: kaleidoscope_corners([1], [1, 2], n_seeds=1, fit_steps=2)),
-        (depths, "interval_map", lambda: kaleidoscope_depth([0.1], depths=[1], widths=[8, 9], n_seeds=1, n_grid=21)),
+        (cube, "corner_losses", lambda: kaleidoscope_corners([1], [1, 2], n_seeds=1, fit_steps=2)),
+        (line, "interval_map", lambda: kaleidoscope_depth([0.1], depths=[1], widths=[8, 9], n_seeds=1, n_grid=21)),
     ):
         usual, calls = getattr(module, name), []
 
@@ -215,7 +230,8 @@ def test_what_was_measured_survives_an_interruption(monkeypatch):
         with pytest.raises(Interrupted) as caught:
             call()
         assert caught.value.result.status is Status.NOT_CONVERGED
-        assert "stopped after 1 of 2 sizes" in caught.value.result.message
+        assert caught.value.result.message == "interrupted after 1 of 2 sizes"
+        assert "stands in the result" in caught.value.result.remedy
 
 
 @pytest.mark.parametrize("call", [lambda: kaleidoscope_line(PAPER[:1]), lambda: kaleidoscope_plane()])

@@ -9,7 +9,7 @@ import torch
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.models.kaleidoscope import fit as kaleidoscope_fit
 from lyapmap.models.kaleidoscope.fit import fit_points
-from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig, manifold_loss
+from lyapmap.models.kaleidoscope.network import KaleidoscopeConfig, manifold_loss
 
 POINTS = [[-0.5], [0.5]]
 
@@ -23,10 +23,7 @@ def test_a_stack_trains_each_network_as_torch_does_alone():
     sets = np.array([POINTS, [[-0.3], [0.8]]])
     found = fit_points(sets, depth=2, width=8, output="tanh", loss=1e-20, steps=20, tries=1)
     for s in range(2):
-        alone = Kaleidoscope(config)
-        initial = kaleidoscope_fit._initial(config, (0, s, 0))
-        torch.nn.utils.vector_to_parameters(initial, alone.parameters())
-        alone = alone.double()
+        alone = kaleidoscope_fit._initial(config, (0, s, 0)).double()
         x = torch.as_tensor(sets[s])
         optimizer = torch.optim.Adam(alone.parameters(), lr=1e-3)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.01 ** max(0.0, 2 * step / 20 - 1))
@@ -65,8 +62,11 @@ def test_dead_networks_are_given_up_and_counted(monkeypatch):
     usual = kaleidoscope_fit._initial
 
     def dying(config, key):
-        vector = usual(config, key)
-        return -torch.ones_like(vector) if key[2] < 2 else vector
+        network = usual(config, key)
+        if key[2] < 2:
+            for weight in network.parameters():
+                torch.nn.init.constant_(weight, -1.0)
+        return network
 
     options = {"depth": 2, "width": 40, "output": "tanh", "steps": 600, "at_once": 1}
     monkeypatch.setattr(kaleidoscope_fit, "_initial", dying)

@@ -15,8 +15,8 @@ import lyapmap as lm
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
-from lyapmap.files.labels import probabilities
-from lyapmap.files.torch_networks import build_module
+from lyapmap.files.checkpoint import build_module
+from lyapmap.files.features import probabilities
 from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig
 from lyapmap.models.kaleidoscope.sampling import KaleidoscopeSamples, noise_states, sample, usual_steps
 

@@ -12,9 +12,9 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
-from lyapmap.models.kaleidoscope.noise import first_sure, verdict, wandering
 from lyapmap.models.kaleidoscope.protocol import PROTOCOLS, KaleidoscopeProtocol, protocol
 from lyapmap.models.kaleidoscope.recipe import train_first
+from lyapmap.models.kaleidoscope.stages import first_sure, verdict, wandering
 from lyapmap.models.kaleidoscope.study import STAGES, STUDY, kaleidoscope_study
 from lyapmap.models.kaleidoscope.subject import load_subject
 from lyapmap.study.study import basins
@@ -111,7 +111,7 @@ def test_classes_and_images_are_those_of_the_training(subject):
 
 
 def test_training_images_are_the_few_that_the_network_saw_in_the_range_of_its_output(tmp_path):
-    from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig
+    from lyapmap.models.kaleidoscope.network import KaleidoscopeConfig
     from lyapmap.models.kaleidoscope.recipe import KaleidoscopeRecipe
     from lyapmap.training.loop import train
 

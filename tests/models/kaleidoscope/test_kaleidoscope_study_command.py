@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import lyapmap as lm
-from lyapmap.cli import app
+from command_line import invoke
 
-runner = CliRunner()
 DIGITS = ("--data", "digits", "--classes", "0,1")
 TRAIN = ("--train-epochs", "2", "--depth", "2", "--width", "12")
 SIZES = ("--samples", "20", "--settle-steps", "30", "--burn-in-samples", "16", "--burn-in-steps", "8", "--at", "0,3")
 
 
 def run(*arguments):
-    return runner.invoke(app, ["study", "kaleidoscope", *map(str, arguments)])
+    return invoke(["study", "kaleidoscope", *map(str, arguments)])
 
 
 def test_it_trains_measures_and_goes_on(tmp_path):

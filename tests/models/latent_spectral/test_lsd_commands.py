@@ -6,16 +6,15 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 import latent_triples
-from lyapmap.cli import app
+from command_line import invoke
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.latent_spectral.images import LsdImages, components_of_images, rotated_images, with_noise
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["lsd", *map(str, arguments)])
+    return invoke(["lsd", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,19 @@ from hypothesis import strategies as st
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.models.classifier.network import ClassifierConfig
 from lyapmap.models.gan import dcgan
-from lyapmap.models.gan.config import DcganConfig, GranConfig
-from lyapmap.models.latent_spectral.config import EncoderConfig, PooledConfig, gan_config, scaled
-from lyapmap.models.latent_spectral.network import Classifier, Encoder, LatentSpectral, described, sampled
+from lyapmap.models.gan.dcgan import DcganConfig
+from lyapmap.models.gan.gran import GranConfig
+from lyapmap.models.latent_spectral.network import (
+    Classifier,
+    Encoder,
+    EncoderConfig,
+    LatentSpectral,
+    PooledConfig,
+    described,
+    gan_config,
+    sampled,
+    scaled,
+)
 
 SIZES = {"image_size": 8, "channels": 1}
 

@@ -13,12 +13,17 @@ import latent_triples
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.latent_spectral import basis as bases
-from lyapmap.models.latent_spectral.against import image_stages
-from lyapmap.models.latent_spectral.basis import psnr, with_noise
-from lyapmap.models.latent_spectral.dynamics import verdict
+from lyapmap.models.latent_spectral.basis import psnr, rotated, with_noise
+from lyapmap.models.latent_spectral.dynamics import image_stages, verdict
 from lyapmap.models.latent_spectral.protocol import PROTOCOLS, LsdProtocol, protocol
-from lyapmap.models.latent_spectral.rotation import rotated
-from lyapmap.models.latent_spectral.study import STAGES, STUDY, denoising_tables, lsd_study, side_by_side, summary
+from lyapmap.models.latent_spectral.study import (
+    STAGES,
+    STUDY,
+    denoising_tables,
+    lsd_study,
+    side_by_side,
+    summary,
+)
 from lyapmap.models.latent_spectral.subject import subject_of
 from lyapmap.study.stages import Bench
 

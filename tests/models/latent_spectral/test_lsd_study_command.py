@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
 import latent_triples
-from lyapmap.cli import app
+from command_line import invoke
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["study", "lsd", *map(str, arguments)])
+    return invoke(["study", "lsd", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")

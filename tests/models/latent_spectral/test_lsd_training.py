@@ -15,8 +15,7 @@ import lyapmap as lm
 from lyapmap import data
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.files import checkpoint as checkpoints
-from lyapmap.models.latent_spectral.config import EncoderConfig, PooledConfig, gan_config
-from lyapmap.models.latent_spectral.network import LatentSpectral, described
+from lyapmap.models.latent_spectral.network import EncoderConfig, LatentSpectral, PooledConfig, described, gan_config
 from lyapmap.models.latent_spectral.recipes import EncoderRecipe, PooledRecipe
 from lyapmap.models.latent_spectral.training import LsdPlan, accuracies, train_lsd
 from lyapmap.training import classifier, load_gan, load_lsd

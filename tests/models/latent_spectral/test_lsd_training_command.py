@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from lyapmap.cli import app
+from command_line import run
 
 SMALL = [
     "train", "lsd", "--data", "digits", "--classes", "0,1", "--width", "0.1", "--latent", "4", "--batch-size", "20",
     "--average", "0.9", "--gan-epochs", "1", "--classifier-epochs", "4", "--encoder-epochs", "1",
 ]  # fmt: skip
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(app, [*arguments], catch_exceptions=False)
 
 
 def test_train_and_go_on(tmp_path):

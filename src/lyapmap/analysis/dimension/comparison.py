@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,19 +10,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.dimension.estimators import USUAL_K
 from lyapmap.analysis.dimension.intrinsic import (
-    ENOUGH_POINTS,
     METHODS,
     DimensionEstimate,
     intrinsic_dimension,
     point_rows,
 )
-from lyapmap.analysis.neighbors.graph import Graph, drop_duplicates, neighbor_graph
-from lyapmap.analysis.progress import Report
-from lyapmap.core.arguments import seeded
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 USUAL_METHODS = ("gride", "twonn", "mle")
 
@@ -126,38 +121,32 @@ def compare_dimensions(
         raise LyapmapError(f"methods: expected different ones of {', '.join(METHODS)}, got {wanted!r}")
     if not sets:
         raise LyapmapError("sets: expected at least one set of points")
-    seed, _ = seeded(seed)
-    begin = time.perf_counter()
-    found: dict[str, list[DimensionEstimate]] = {}
+    run = Run("dimensions", seed=seed)
+    options: dict[str, Any] = {"approximate": approximate, "seed": run.seed, "throw": False, "progress": progress}
+    of_sets: dict[str, list[DimensionEstimate]] = {}
     words = []
-    try:
+    with run.steps():
         for name, points in sets.items():
-            given, said = point_rows(points, name)
-            words += [f"{name}: {word}" for word in said]
-            graph = _graph(given, wanted, approximate, seed, progress)
-            options: dict[str, Any] = {"approximate": approximate, "seed": seed, "throw": False, "progress": progress}
-            found[name] = [intrinsic_dimension(given, method=m, graph=graph, **options) for m in wanted]
-            words += _told(name, found[name])
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    failed = any(e.failed for estimates in found.values() for e in estimates)
+            rows, remarks = point_rows(points, name)
+            words += [f"{name}: {remark}" for remark in remarks]
+            of_sets[name] = list(intrinsic_dimension(rows, method=wanted, **options).values())
+            words += _messages(name, of_sets[name])
+    failed = any(e.failed for estimates in of_sets.values() for e in estimates)
 
     def table(field: str) -> NDArray[np.float64]:
-        return np.array([[getattr(e, field) for e in estimates] for estimates in found.values()])
+        return np.array([[getattr(e, field) for e in estimates] for estimates in of_sets.values()])
 
-    curves = [estimates[wanted.index("gride") if "gride" in wanted else 0] for estimates in found.values()]
+    curves = [estimates[wanted.index("gride") if "gride" in wanted else 0] for estimates in of_sets.values()]
     longest = max(len(e.scales) for e in curves)
 
     def padded(field: str) -> NDArray[np.float64]:
         rows = [getattr(e, field) for e in curves]
         return np.stack([np.pad(row, (0, longest - len(row)), constant_values=np.nan) for row in rows])
 
-    return DimensionComparison(
-        status=Status.NOT_CONVERGED if failed else Status.OK,
-        message="; ".join(words),
+    result = DimensionComparison(
+        **run.ending(Verdict(Status.NOT_CONVERGED if failed else Status.OK, "; ".join(words))),
         settings={"methods": list(wanted), "approximate": approximate},
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
-        names=tuple(found),
+        names=tuple(of_sets),
         methods=wanted,
         dimension=table("dimension"),
         stderr=table("stderr"),
@@ -165,31 +154,20 @@ def compare_dimensions(
         curve_scales=padded("scales"),
         curve_dimension=padded("dimension_by_scale"),
         curve_stderr=padded("stderr_by_scale"),
-        duplicates=np.array([e[0].duplicates for e in found.values()]),
-        n_points=np.array([e[0].n_points for e in found.values()]),
+        duplicates=np.array([e[0].duplicates for e in of_sets.values()]),
+        n_points=np.array([e[0].n_points for e in of_sets.values()]),
         kaplan_yorke=float(kaplan_yorke[0]),
         kaplan_yorke_stderr=float(kaplan_yorke[1]),
-    ).checked(throw)
+    )
+    return run.finish(result, throw)
 
 
-def _told(name: str, estimates: list[DimensionEstimate]) -> list[str]:
+def _messages(name: str, estimates: list[DimensionEstimate]) -> list[str]:
     """What the methods say of a set, each once."""
     parts = dict.fromkeys(part for e in estimates for part in e.message.split("; ") if part)
     words = []
     for part in parts:
-        who = [e.method for e in estimates if part in e.message]
-        words.append(f"{name}: {part}" if len(who) == len(estimates) else f"{name}, {' and '.join(who)}: {part}")
+        methods = [e.method for e in estimates if part in e.message]
+        which = name if len(methods) == len(estimates) else f"{name}, {' and '.join(methods)}"
+        words.append(f"{which}: {part}")
     return words
-
-
-def _graph(
-    points: NDArray[np.float64], methods: tuple[str, ...], approximate: bool, seed: int, progress: bool | Report
-) -> Graph | None:
-    """One graph with as many neighbours as the greediest method wants; None where there is nothing to share."""
-    largest = max((USUAL_K[m] for m in methods if m in USUAL_K), default=0)
-    if not largest:
-        return None
-    rows, _ = drop_duplicates(points)
-    if len(rows) < ENOUGH_POINTS:
-        return None
-    return neighbor_graph(rows, min(largest, len(rows) - 1), approximate=approximate, seed=seed, progress=progress)

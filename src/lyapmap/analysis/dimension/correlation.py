@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.delays import decorrelation_time
-from lyapmap.analysis.exponents.growth import Straight, local_slope, straight_part
+from lyapmap.analysis.exponents.straight import Straight, local_slope, straight_part
 from lyapmap.analysis.neighbors.graph import METRICS, drop_duplicates, pairs_within
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift
-from lyapmap.core.arguments import interval, seeded, whole
+from lyapmap.analysis.series.delays import decorrelation_time
+from lyapmap.core.arguments import given, interval, one_of, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Run
 
 Values = NDArray[np.float64]
 
@@ -122,10 +122,10 @@ def _radius_for(points: Values, share: float, metric: str, rng: np.random.Genera
 
     n = len(points)
     rows = rng.choice(n, min(n, max(50, min(1000, SAMPLED_DISTANCES // n))), replace=False)
-    found = []
+    sampled = []
     for some in np.array_split(rows, -(-len(rows) * n // SAMPLED_DISTANCES)):
-        found.append(cdist(points[some], points, metric).ravel())
-    distances = np.concatenate(found)
+        sampled.append(cdist(points[some], points, metric).ravel())
+    distances = np.concatenate(sampled)
     wanted = min(len(rows) + max(int(share * (len(distances) - len(rows))), 1), len(distances) - 1)
     return float(np.partition(distances, wanted)[wanted])  # each point's distance to itself comes first
 
@@ -192,7 +192,7 @@ class CorrelationDimension(Result):
         "pairs": ("radius",),
         "local_slope": ("radius",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_correlation_dimension"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_correlation_dimension"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float
@@ -284,17 +284,14 @@ def correlation_dimension(
     (True, 'ok')
     """
     rows, lengths = _time_ordered(points, trajectories)
-    if metric not in METRICS:
-        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
-    seed, rng = seeded(seed)
     settings: dict[str, Any] = {
-        "theiler": theiler if theiler == "auto" else whole("theiler", theiler, 0),
-        "window": window if isinstance(window, str) and window == "auto" else interval("window", window),
+        "theiler": given(whole, "theiler", theiler, 0, unless="auto"),
+        "window": given(interval, "window", window, unless="auto"),
         "max_pairs": whole("max_pairs", max_pairs, 1000),
-        "metric": metric,
+        "metric": one_of("metric", metric, METRICS),
         "n_trajectories": len(lengths),
     }
-    begin = time.perf_counter()
+    run = Run("correlation dimension", seed=seed)
     grid = None if radii is None else _given(radii)
     steps = int(settings["theiler"]) if theiler != "auto" else _theiler(rows, lengths)
     if steps >= min(lengths) // 2:
@@ -310,13 +307,13 @@ def correlation_dimension(
         max_pairs=settings["max_pairs"],
         blocks=BLOCKS,
         metric=metric,
-        rng=rng,
+        rng=run.rng,
     )
     extent = math.sqrt(12) * float(rows.std(axis=0).max())  # the side of a cube with that spread
-    found = _read(counts, extent, None if window == "auto" else settings["window"])
-    hidden = math.nan if found is None else _logarithm(counts, extent, found)
-    stderr = math.nan if found is None else math.hypot(found.stderr, hidden)
-    status, message = _judged(found, stderr, counts, rows)
+    line = _read(counts, extent, None if settings["window"] == "auto" else settings["window"])
+    hidden = math.nan if line is None else _logarithm(counts, extent, line)
+    stderr = math.nan if line is None else math.hypot(line.stderr, hidden)
+    status, message = _judged(line, stderr, counts, rows)
     if not trajectories and not isinstance(points, Trajectory) and np.ndim(points) == 3:
         shape = f"an array {tuple(np.shape(points))} is {len(rows)} points of {rows.shape[1]} values"
         message = "; ".join(part for part in (message, shape) if part)
@@ -328,14 +325,12 @@ def correlation_dimension(
     if counted.sum() > 1:
         log_slope[counted] = local_slope(np.log(counts.radii[counted]), np.log(counts.pairs[counted]))
     edges = (math.nan, math.nan)
-    if found is not None:
-        edges = float(counts.radii[counted][found.first]), float(counts.radii[counted][found.last])
-    return CorrelationDimension(
-        status=status,
-        message=message,
+    if line is not None:
+        edges = float(counts.radii[counted][line.first]), float(counts.radii[counted][line.last])
+    result = CorrelationDimension(
+        **run.ending(Verdict(status, message)),
         settings=settings,
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
-        dimension=math.nan if found is None else found.slope,
+        dimension=math.nan if line is None else line.slope,
         stderr=stderr,
         radii=counts.radii,
         correlation_sum=counts.pairs / counts.n_pairs,
@@ -343,10 +338,11 @@ def correlation_dimension(
         local_slope=log_slope,
         window=edges,
         theiler=steps,
-        statistical=math.nan if found is None else found.statistical,
-        systematic=math.nan if found is None else math.hypot(found.systematic, found.arbitrary, hidden),
+        statistical=math.nan if line is None else line.statistical,
+        systematic=math.nan if line is None else math.hypot(line.systematic, line.arbitrary, hidden),
         n_points=len(rows),
-    ).checked(throw)
+    )
+    return run.finish(result, throw)
 
 
 def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None) -> Straight | None:
@@ -368,19 +364,19 @@ def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None)
     )
 
 
-def _logarithm(counts: PairCounts, extent: float, found: Straight) -> float:
+def _logarithm(counts: PairCounts, extent: float, line: Straight) -> float:
     """How much lower the slope may be for a logarithm that the curve does not exclude.
 
     The power b of the logarithm is fitted to the curve up to the window's end. Its error is that of the
     sample and of ripples. With what is expected of b beforehand, which is not negative, that gives the mean of b^2.
     """
     some = counts.pairs > 0
-    x = np.log(counts.radii[some][: found.last + 1] / extent)
-    middle = max(REACH - 0.5 * float(x[found.first] + x[-1]), 0.5)
+    x = np.log(counts.radii[some][: line.last + 1] / extent)
+    middle = max(REACH - 0.5 * float(x[line.first] + x[-1]), 0.5)
     mean, variance = 0.0, LOGARITHM**2
     if len(x) > 6:
-        y = np.log(counts.pairs[some][: found.last + 1])
-        replicates = np.log(np.maximum(counts.without[:, some][:, : found.last + 1], 0.5))
+        y = np.log(counts.pairs[some][: line.last + 1])
+        replicates = np.log(np.maximum(counts.without[:, some][:, : line.last + 1], 0.5))
         columns = np.stack([np.ones_like(x), x, np.log(np.maximum(REACH - x, 0.5))], axis=1)
         inverse = np.linalg.pinv(columns)
         varied = replicates @ inverse[2]
@@ -402,7 +398,7 @@ def _square_above_zero(mean: float, spread: float) -> float:
     return max(mean**2 + spread**2 + mean * spread * tail, 0.0)
 
 
-def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
+def _judged(line: Straight | None, stderr: float, counts: PairCounts, rows: NDArray[np.float64]) -> tuple[Status, str]:
     """Whether the slope is one, in words."""
     words = []
     if counts.n_equal or not len(counts.radii):
@@ -413,14 +409,14 @@ def _judged(found: Straight | None, stderr: float, counts: PairCounts, rows: NDA
             return Status.NOT_CONVERGED, f"all {len(rows)} points are at {where}: {what} has dimension 0"
         if counts.n_equal:
             words.append(f"{counts.n_equal} pairs of points coincide and were left out")
-    if found is None:
+    if line is None:
         return Status.NOT_CONVERGED, "; ".join(["too few close pairs for a scaling region", *words])
-    if counts.radii[counts.pairs > 0][found.last] < ROUNDING * rounding(rows):
+    if counts.radii[counts.pairs > 0][line.last] < ROUNDING * rounding(rows):
         return Status.NOT_CONVERGED, "close pairs are as near as rounding: points on few places have dimension 0"
     most = 2 * math.log10(len(rows))
-    if found.slope - stderr > most:
+    if line.slope - stderr > most:
         return Status.NOT_CONVERGED, f"{len(rows)} points cannot show a dimension above {most:.1f}"
-    if stderr > WORST * max(found.slope, 1.0):
+    if stderr > WORST * max(line.slope, 1.0):
         return Status.NOT_CONVERGED, "; ".join(["the slope of log C is not constant anywhere", *words])
     return Status.OK, "; ".join(words)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors.graph import Graph
-from lyapmap.analysis.progress import Report
+from lyapmap.core.run import Report
 
 Values = NDArray[np.float64]
 

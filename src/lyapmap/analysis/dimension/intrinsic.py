@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from lyapmap.analysis.dimension.estimators import LEAST_K, MEASURES, THRESHOLDS, USUAL_K, Options, Seen, usual_scales
 from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph, tell_apart
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.core.arguments import given, one_of, positive, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, rounding
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
 """Standard error for edges, curvature and changes of density, as a share of the dimension where neighbourhoods are as
@@ -79,8 +78,8 @@ def read(
         return unread | {"message": f"{share}: the values are discrete"}
     if float(seen.scale[at]) < ROUNDING * rounding(rows):
         return unread | {"message": "neighbours are as near as rounding: points on few places have dimension 0"}
-    middle = rows.mean(axis=0)
-    widest = math.sqrt(2 * sum(float((row - middle) @ (row - middle)) for row in rows) / n)
+    # The variance of each coordinate by itself needs no second copy of all points.
+    widest = math.sqrt(2 * sum(float(column.var()) for column in rows.T))
     sample = CHOSEN * error if free else error
     bent = d * math.hypot(BENT[method] * float(seen.scale[at]) / widest, seen.ties)
     found = unread | {
@@ -206,6 +205,7 @@ class DimensionEstimate(Result):
     systematic: float = math.nan
 
 
+@overload
 def intrinsic_dimension(
     points: Any,
     *,
@@ -222,7 +222,46 @@ def intrinsic_dimension(
     seed: int | None = None,
     throw: bool = True,
     progress: bool | Report = False,
-) -> DimensionEstimate:
+) -> DimensionEstimate: ...
+
+
+@overload
+def intrinsic_dimension(
+    points: Any,
+    *,
+    method: list[str] | tuple[str, ...],
+    k: int | None = None,
+    scales: Sequence[int] | None = None,
+    discard_fraction: float = 0.1,
+    fit: str = "regression",
+    average: str = "mackay-ghahramani",
+    rule: str = "fukunaga-olsen",
+    threshold: float | None = None,
+    graph: Graph | None = None,
+    approximate: bool = False,
+    seed: int | None = None,
+    throw: bool = True,
+    progress: bool | Report = False,
+) -> dict[str, DimensionEstimate]: ...
+
+
+def intrinsic_dimension(
+    points: Any,
+    *,
+    method: str | list[str] | tuple[str, ...] = "gride",
+    k: int | None = None,
+    scales: Sequence[int] | None = None,
+    discard_fraction: float = 0.1,
+    fit: str = "regression",
+    average: str = "mackay-ghahramani",
+    rule: str = "fukunaga-olsen",
+    threshold: float | None = None,
+    graph: Graph | None = None,
+    approximate: bool = False,
+    seed: int | None = None,
+    throw: bool = True,
+    progress: bool | Report = False,
+) -> DimensionEstimate | dict[str, DimensionEstimate]:
     """Intrinsic dimension of points, with its error, the scale it speaks of and a curve over scales.
 
     Parameters
@@ -231,7 +270,9 @@ def intrinsic_dimension(
         An array holds N points: images are points of as many values as they have pixels. So are the states of
         a `Trajectory`. Points that repeat another one exactly are dropped and counted: neighbours at no
         distance have no ratio, and a repeated point says nothing of the space about it.
-    method : "gride", "twonn", "mle", "pca" or "correlation"
+    method : "gride", "twonn", "mle", "pca" or "correlation", or a list of them
+        Several share one search for neighbours, which is what takes time.
+
         Gride takes the ratio of the distances of neighbours n and 2n, at the scale n = 1, 2, 4, ...
         where the curve begins to be flat. TwoNN is the ratio of the second to the first
         neighbour. MLE uses all of k neighbours. "pca" counts the directions along which k
@@ -253,7 +294,7 @@ def intrinsic_dimension(
     threshold : float, optional
         0.05 for both rules.
     graph : (distances, indices), optional
-        Of `neighbor_graph(drop_duplicates(points)[0], k)`, so that several methods share it.
+        Of `neighbor_graph(drop_duplicates(points)[0], k)`, to be used again.
     approximate : bool
         Let pynndescent find the neighbours.
     seed : int, optional
@@ -264,14 +305,15 @@ def intrinsic_dimension(
 
     Returns
     -------
-    DimensionEstimate
+    DimensionEstimate, or dict of them
+        One for each method by its name, in the order asked for, if `method` is a list.
 
     Raises
     ------
     LyapmapError, ShapeError
         If the points or an option cannot be used.
     RunError
-        If there is no estimate and `throw`.
+        If there is no estimate, or none by one of several methods, and `throw`.
 
     Notes
     -----
@@ -291,63 +333,73 @@ def intrinsic_dimension(
     --------
     >>> import lyapmap as lm
     >>> plane = np.random.default_rng(0).uniform(size=(2000, 2)) @ [[1, 0, 1, 0], [0, 2, 0, 1]]
-    >>> found = lm.intrinsic_dimension(plane)
-    >>> bool(abs(found.dimension - 2) < 3 * found.stderr), found.duplicates
+    >>> estimate = lm.intrinsic_dimension(plane)
+    >>> bool(abs(estimate.dimension - 2) < 3 * estimate.stderr), estimate.duplicates
     (True, 0)
+    >>> estimates = lm.intrinsic_dimension(plane, method=["gride", "twonn"])
+    >>> {name: round(estimate.dimension, 1) for name, estimate in estimates.items()}
+    {'gride': 2.0, 'twonn': 2.0}
     """
-    if method not in METHODS:
-        raise LyapmapError(f"method: expected {', '.join(METHODS)}, got {method!r}")
+    methods = (method,) if isinstance(method, str) else tuple(method)
+    for name in methods:
+        one_of("method", name, METHODS)
+    if not methods or len(set(methods)) < len(methods):
+        raise LyapmapError(f"method: expected different methods, got {method!r}")
     options = _options(fit, average, rule, threshold, discard_fraction)
-    seed, _ = seeded(seed)
-    k = None if k is None else whole("k", k, LEAST_K.get(method, 1))
-    begin = time.perf_counter()
-    given_rows, words = point_rows(points)
-    rows, which = tell_apart(given_rows)
-    n, given = len(rows), len(which)
-    if given < FEWEST_POINTS:
+    counts = {name: given(whole, "k", k, LEAST_K.get(name, 1)) for name in methods}
+    run = Run("local PCA", seed=seed, progress=progress)
+    all_rows, words = point_rows(points)
+    rows, which = tell_apart(all_rows)
+    n, n_given = len(rows), len(which)
+    if n_given < FEWEST_POINTS:
         mend = "".join(f"; {word}, trajectories (b, N, d) need points.reshape(-1, d)" for word in words)
-        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {given}{mend}")
-    settings: dict[str, Any] = {"method": method, "k": k, "approximate": approximate, **options.of(method)}
-    known: dict[str, Any] = {"method": method, "duplicates": given - n, "n_points": n}
-    try:
+        raise LyapmapError(f"points: expected at least {FEWEST_POINTS}, got {n_given}{mend}")
+    if n_given > n >= ENOUGH_POINTS:
+        words.append(f"{n_given - n} of {n_given} points repeat others and were dropped")
+    settings: dict[str, dict[str, Any]] = {
+        name: {"method": name, "k": counts[name], "approximate": approximate, **options.of(name)} for name in methods
+    }
+    readings: dict[str, dict[str, Any]] = {}
+    with run.steps() as report:
         if n < ENOUGH_POINTS:
-            found = nothing(given) | {"message": _too_few(n, given)}
-        elif method == "correlation":
-            found = _by_correlation(rows, seed)
-        else:
-            wanted, ranks = _ranks(method, k, scales, n, graph)
-            settings |= {"k": wanted, "scales": ranks}
+            readings = {name: nothing(n_given) | {"message": _too_few(n, n_given)} for name in methods}
+            methods = ()
+        ranks = {name: _ranks(name, counts[name], scales, n, graph) for name in methods if name != "correlation"}
+        if ranks:
             if graph is None:
-                graph = neighbor_graph(rows, wanted, approximate=approximate, seed=seed, progress=progress)
+                most = max(wanted for wanted, _ in ranks.values())
+                graph = neighbor_graph(rows, most, approximate=approximate, seed=run.seed, progress=progress)
             _check_graph(graph, n)
-            with reporting(progress, "local PCA") as report:
-                seen = MEASURES[method](rows, graph, ranks, wanted, options, report)
-            found = read(seen, graph, rows, which, method, free=method == "gride" and len(ranks) > 1) | {
-                "neighbors": int(seen.neighbors[seen.chosen])
-            }
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    message = found.pop("message")
-    words = [message, *words] if message else words
-    if given > n >= ENOUGH_POINTS:
-        words.append(f"{given - n} of {given} points repeat others and were dropped")
-    return DimensionEstimate(
-        message="; ".join(words),
-        settings=settings,
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
-        **known,
-        **found,
-    ).checked(throw)
+        for name in methods:
+            if graph is None or name not in ranks:
+                readings[name] = _by_correlation(rows, run.seed)
+                continue
+            wanted, curve = ranks[name]
+            settings[name] |= {"k": wanted, "scales": curve}
+            # A graph may hold more neighbours than this method wants, for others.
+            near: Graph = graph[0][:, :wanted], graph[1][:, :wanted]
+            seen = MEASURES[name](rows, near, curve, wanted, options, report)
+            readings[name] = read(seen, near, rows, which, name, free=name == "gride" and len(curve) > 1)
+            readings[name]["neighbors"] = int(seen.neighbors[seen.chosen])
+    estimates = {}
+    for name, reading in readings.items():
+        remarks = [word for word in (reading.pop("message"), *words) if word]
+        estimate = DimensionEstimate(
+            **run.ending(Verdict(reading.pop("status"), "; ".join(remarks))),
+            settings=settings[name],
+            method=name,
+            duplicates=n_given - n,
+            n_points=n,
+            **reading,
+        )
+        estimates[name] = run.finish(estimate, throw)
+    return estimates[method] if isinstance(method, str) else estimates
 
 
 def _options(fit: str, average: str, rule: str, threshold: float | None, discard_fraction: float) -> Options:
-    for name, value, known in (
-        ("fit", fit, ("regression", "mle")),
-        ("average", average, ("mackay-ghahramani", "levina-bickel")),
-        ("rule", rule, tuple(THRESHOLDS)),
-    ):
-        if value not in known:
-            raise LyapmapError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    one_of("fit", fit, ("regression", "mle"))
+    one_of("average", average, ("mackay-ghahramani", "levina-bickel"))
+    one_of("rule", rule, THRESHOLDS)
     share = THRESHOLDS[rule] if threshold is None else positive("threshold", threshold)
     if share >= 1:
         raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")

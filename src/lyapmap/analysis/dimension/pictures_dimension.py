@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lyapmap.report import style
 
@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lyapmap.analysis.dimension.comparison import DimensionComparison
+    from lyapmap.analysis.dimension.correlation import CorrelationDimension
     from lyapmap.analysis.dimension.intrinsic import DimensionEstimate
 
-SIGMAS = 2.0
-"""Standard errors that a bar reaches to either side."""
 
 NAMES = {"gride": "Gride", "twonn": "TwoNN", "mle": "MLE", "pca": "local PCA", "correlation": "correlation dimension"}
 
@@ -44,17 +43,14 @@ def draw_dimension(result: DimensionEstimate) -> Figure:
     if len(result.scales):
         _draw_curve(panels[0], result)
     else:
-        _say(panels[0], "nothing to show")
+        style.say(panels[0], "nothing to show")
     if len(local):
         _draw_local(panels[1], local, result)
     dimension = "unknown" if math.isnan(result.dimension) else style.with_error(result.dimension, result.stderr)
-    found = [f"d = {dimension}", f"{result.n_points} points"]
+    parts = [f"d = {dimension}", f"{result.n_points} points"]
     if not math.isnan(result.scale):
-        found.append(f"at distance {result.scale:.3g}")
-    found.append(f"status {str(result.status).replace('_', ' ')}")
-    notes = textwrap.wrap(str(result.message), 120 if len(local) else 80) if result.message else []
-    name = f"Intrinsic dimension by {NAMES[result.method]}"
-    style.headline(figure, name, "   ·   ".join(found), notes=notes)
+        parts.append(f"at distance {result.scale:.3g}")
+    style.caption(figure, result, f"Intrinsic dimension by {NAMES[result.method]}", parts)
     return figure
 
 
@@ -68,7 +64,7 @@ def _draw_curve(axes: Axes, result: DimensionEstimate) -> None:
     axes.errorbar(
         result.scales,
         dimension,
-        yerr=SIGMAS * np.where(np.isfinite(error), error, 0),
+        yerr=style.SIGMAS * np.where(np.isfinite(error), error, 0),
         fmt="o-",
         color=style.BLUE,
         markersize=4.5,
@@ -79,7 +75,7 @@ def _draw_curve(axes: Axes, result: DimensionEstimate) -> None:
     if not math.isnan(low):
         if high > low:
             axes.axvspan(low, high, color=style.VERMILLION, alpha=0.09, linewidth=0, label="plateau")
-        error = np.array([SIGMAS * result.stderr])
+        error = np.array([style.SIGMAS * result.stderr])
         axes.errorbar(
             [result.scale],
             [result.dimension],
@@ -91,7 +87,7 @@ def _draw_curve(axes: Axes, result: DimensionEstimate) -> None:
             zorder=4,
             label=f"estimate {style.with_error(result.dimension, result.stderr)}",
         )
-        axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+        style.legend(axes)
     for scale, value, rank in zip(result.scales, dimension, result.neighbors_by_scale, strict=True):
         if rank and math.isfinite(value):
             axes.annotate(
@@ -106,7 +102,8 @@ def _draw_curve(axes: Axes, result: DimensionEstimate) -> None:
     known = dimension[np.isfinite(dimension)]
     if len(known):
         middle = float(np.median(known))
-        reach = max(float(np.abs(known - middle).max()), SIGMAS * float(np.nan_to_num(result.stderr)), 0.1 * middle)
+        bar = style.SIGMAS * float(np.nan_to_num(result.stderr))
+        reach = max(float(np.abs(known - middle).max()), bar, 0.1 * middle)
         axes.set_ylim(max(0.0, middle - 1.45 * reach), middle + 1.35 * reach)
     _plain_ticks(axes)
 
@@ -119,7 +116,7 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
     axes.hist(np.minimum(local, bins[-1]), bins=list(bins), color=style.SKY, edgecolor="white", linewidth=0.4)
     if math.isfinite(result.dimension):
         axes.axvline(result.dimension, color=style.VERMILLION, linewidth=1.6, label="estimate")
-        axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+        style.legend(axes)
 
 
 def draw_dimension_comparison(result: DimensionComparison) -> Figure:
@@ -146,7 +143,7 @@ def draw_dimension_comparison(result: DimensionComparison) -> Figure:
         left.errorbar(
             result.curve_scales[i],
             result.curve_dimension[i],
-            yerr=SIGMAS * error,
+            yerr=style.SIGMAS * error,
             fmt="o-",
             color=colour,
             markersize=4.5,
@@ -155,7 +152,7 @@ def draw_dimension_comparison(result: DimensionComparison) -> Figure:
             label=f"{name}, {result.n_points[i]} points",
         )
         beside = places + 0.16 * (i - (len(result.names) - 1) / 2)
-        error = SIGMAS * np.nan_to_num(result.stderr[i])
+        error = style.SIGMAS * np.nan_to_num(result.stderr[i])
         right.errorbar(beside, result.dimension[i], yerr=error, fmt="o", color=colour, markersize=5.5, capsize=3)
     if not math.isnan(result.kaplan_yorke):
         label = f"Kaplan-Yorke {style.with_error(result.kaplan_yorke, result.kaplan_yorke_stderr)}"
@@ -166,16 +163,79 @@ def draw_dimension_comparison(result: DimensionComparison) -> Figure:
     for axes in (left, right):
         _, high = axes.get_ylim()
         axes.set_ylim(0, max(high, 1.0) * 1.1)
-    left.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(left)
     _plain_ticks(left)
-    found = [
+    parts = [
         f"{name} {style.with_error(float(d[0]), float(e[0]))}" if np.isfinite(d[0]) else f"{name} unknown"
         for name, d, e in zip(result.names, result.dimension, result.stderr, strict=True)
     ]
-    found.append(f"status {str(result.status).replace('_', ' ')}")
-    notes = textwrap.wrap(str(result.message), 120) if result.message else []
-    style.headline(figure, f"Intrinsic dimension by {NAMES[result.methods[0]]}", "   ·   ".join(found), notes=notes)
+    style.caption(figure, result, f"Intrinsic dimension by {NAMES[result.methods[0]]}", parts)
     return figure
+
+
+def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
+    """Draw the correlation sum and its local slope over the radius.
+
+    The scaling region is shaded; the band beside the slope is two standard errors to either side.
+
+    Parameters
+    ----------
+    result : CorrelationDimension
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(9.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    radii, counted = np.asarray(result.radii), np.asarray(result.pairs) > 0
+    style.dress(left, title="Correlation sum", x="radius r", y="C(r)")
+    style.dress(right, title="Local slope", x="radius r", y="d log C / d log r")
+    if counted.any():
+        left.loglog(
+            radii[counted], result.correlation_sum[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9
+        )
+        right.semilogx(radii[counted], result.local_slope[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9)
+        _mark_slope(left, right, result.window, radii, np.log(np.maximum(result.correlation_sum, 1e-300)), result)
+    else:
+        style.say(left, "no pairs to count")
+        style.say(right, "no pairs to count")
+    dimension = "unknown" if math.isnan(result.dimension) else style.with_error(result.dimension, result.stderr)
+    parts = [
+        f"$D_2$ = {dimension}",
+        f"{result.n_points} points",
+        f"Theiler window {result.theiler}",
+    ]
+    style.caption(figure, result, "Correlation dimension", parts)
+    return figure
+
+
+def _mark_slope(
+    left: Axes,
+    right: Axes,
+    window: tuple[float, float],
+    radii: NDArray[Any],
+    log_sum: NDArray[Any],
+    result: CorrelationDimension,
+) -> None:
+    if math.isnan(window[0]):
+        return
+    inside = (radii >= window[0] * (1 - 1e-9)) & (radii <= window[1] * (1 + 1e-9))
+    x = np.log(radii)
+    level = (log_sum[inside] - result.dimension * x[inside]).mean()
+    left.loglog(
+        radii[inside],
+        np.exp(level + result.dimension * x[inside]),
+        color=style.VERMILLION,
+        linewidth=2.2,
+        alpha=0.8,
+        label=f"slope {style.with_error(result.dimension, result.stderr)}",
+    )
+    style.legend(left, "upper left")
+    for axes in (left, right):
+        axes.axvspan(*window, color=style.VERMILLION, alpha=0.07, linewidth=0)
+    right.plot(window, [result.dimension] * 2, color=style.VERMILLION, linewidth=1.6)
+    style.band(right, window, result.dimension, result.stderr, style.VERMILLION)
 
 
 def _plain_ticks(axes: Axes) -> None:
@@ -188,9 +248,3 @@ def _plain_ticks(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     if few:
         axes.xaxis.set_major_formatter(lambda value, position: f"{value:.3g}")
-
-
-def _say(axes: Axes, words: str) -> None:
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", color=style.GREY)
-    axes.set_xticks([])
-    axes.set_yticks([])

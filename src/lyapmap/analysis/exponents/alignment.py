@@ -7,7 +7,6 @@ they span vanishes; on a regular orbit of a conservative map it stays, or falls 
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -15,14 +14,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.sweep import Grid
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.analysis.exponents.finite_time import start_states
+from lyapmap.core.arguments import whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
-from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Alignment(Result):
         "decay_rate": ("trajectory",),
         "decay_stderr": ("trajectory",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_covariant.draw_alignment"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_alignment"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
 
     log_gali: Values
@@ -93,8 +93,8 @@ class Alignment(Result):
     @property
     def counts(self) -> dict[str, int]:
         """How many trajectories are which."""
-        found = Counter(self.verdict)
-        return {name: found[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
+        counts = Counter(self.verdict)
+        return {name: counts[name] for name in (CHAOTIC, REGULAR, UNDETERMINED)}
 
     @property
     def sali(self) -> Values:
@@ -173,46 +173,34 @@ def alignment(
     ['chaotic', 'regular']
     """
     tangent_map = as_tangent_map(map)
-    x, _ = as_states(x0.states if isinstance(x0, Grid) else x0, tangent_map)
+    x, plane = start_states(x0, tangent_map)
     n, b = dimension(tangent_map.state_shape), int(x.shape[0])
     if not 2 <= whole("k", k, 0) <= n:
         wanted = f"2 to {n}" if n > 1 else "a map of at least 2 dimensions (one direction cannot align)"
         raise LyapmapError(f"k: expected {wanted}, got {k}")
-    seed, rng = seeded(seed)
     settings = {
         "n_steps": whole("n_steps", n_steps, 1),
         "k": int(k),
         "transient": whole("transient", transient, 0),
         "n_trajectories": b,
     }
-    begin = time.perf_counter()
-    run = _Run(tangent_map, x, settings, rng)
-    interrupted = False
-    with reporting(progress, "alignment") as report:
-        try:
-            run.go(report)
-        except KeyboardInterrupt:
-            if run.done < 1:
-                raise Interrupted(None) from None
-            interrupted = True
-    steps, gali, sali, stretch = run.curves()
+    run = Run("alignment", tangent_map, seed=seed, progress=progress)
+    vectors = _DeviationVectors(tangent_map, x, settings, run.rng)
+    with run.steps(keep=lambda: vectors.done) as report:
+        vectors.carry(report)
+    steps, gali, sali, stretch = vectors.curves()
     verdicts, rate, error = _judged(steps, gali, stretch, int(k))
-    escaped = np.isnan(gali[:, -1]) & ~tangent_map.ops.all_finite(run.x)
-    status, cause, message = Status.OK, Cause.NONE, ""
+    escaped = np.isnan(gali[:, -1]) & ~tangent_map.ops.all_finite(vectors.x)
+    verdict = Verdict()
     if escaped.any():
-        status, message = Status.ESCAPED, f"{int(escaped.sum())} of {b} trajectories became infinite or NaN"
-    elif interrupted:
-        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {run.done} steps"
-    elif run.done < LEAST_STEPS:
-        status, cause = Status.UNRESOLVED, Cause.TOO_SHORT
-        message = f"{run.done} steps tell nothing of chaos; {LEAST_STEPS} at least give a verdict"
+        verdict = Verdict(Status.ESCAPED, f"{int(escaped.sum())} of {b} trajectories became infinite or NaN")
+    elif vectors.done < LEAST_STEPS:
+        message = f"{vectors.done} steps tell nothing of chaos; {LEAST_STEPS} at least give a verdict"
+        verdict = Verdict(Status.UNRESOLVED, message, Cause.TOO_SHORT)
     per_time = 1 / time_per_step(tangent_map)
     result = Alignment(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(verdict, done=f"{vectors.done} steps"),
         settings=settings,
-        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
         log_gali=gali,
         log_sali=sali,
         log_stretch=stretch,
@@ -221,15 +209,13 @@ def alignment(
         decay_rate=rate * per_time,
         decay_stderr=error * per_time,
         k=int(k),
-        grid=x0.plain() if isinstance(x0, Grid) else {},
+        grid=plane,
         unit=rate_unit(tangent_map),
     )
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
-class _Run:
+class _DeviationVectors:
     """Deviation vectors V = Q C of every trajectory; Q on the device, C (b, k, k) in float64."""
 
     def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
@@ -243,7 +229,7 @@ class _Run:
         self.done = 0
         self._records: list[tuple[int, Values, Values, Values]] = []
 
-    def go(self, report: Report) -> None:
+    def carry(self, report: Report) -> None:
         """Carry everything over the transient and all steps."""
         self.x = step_states(self.map, self.x, n_steps=self.transient)
         self._record()

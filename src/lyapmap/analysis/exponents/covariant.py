@@ -1,87 +1,42 @@
-"""Products of many matrices whose singular values part by more than floating point can hold side by side."""
+"""Covariant Lyapunov vectors: frames are carried forward, coefficients backward (F. Ginelli et al. 2007).
+
+The forward pass is the map's own (`TangentMap.record`); the backward pass is compiled once for all maps.
+Frames are kept as long as they take little memory. Of longer runs only the first frame of every segment
+is kept, and a segment is carried forward again when the backward pass comes to it.
+"""
 
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import ZERO, growth_rounding
+from lyapmap.analysis.exponents.backward import carried_back
+from lyapmap.analysis.exponents.endings import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, MapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, MapError
+from lyapmap.core.map import Map, Recording, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
-from lyapmap.core.results import Cause, Result, Status, provenance
-
-_Values = NDArray[np.float64]
-
-
-class GradedProduct:
-    """Products A_t ... A_1 of b n x n matrices, kept as Q diag(d) T.
-
-    Q is orthogonal, the sizes d are held as logarithms, and the rows of T are about as long as
-    one another, so that large singular values do not swamp small ones, down to exp(-700) of them.
-    Multiplied out, a product loses those below 1e-16 of the largest (E. Y. Loh and J. E. Gubernatis
-    1992; G. W. Stewart 1997).
-    """
-
-    def __init__(self, b: int, n: int) -> None:
-        self.directions: _Values = np.broadcast_to(np.eye(n), (b, n, n)).copy()
-        """Q: multiply these, then give the product to `times`."""
-        self._log_sizes: _Values = np.zeros((b, n))
-        self._rest: _Values = np.broadcast_to(np.eye(n), (b, n, n)).copy()
-
-    def times(self, stretched: _Values) -> None:
-        """Take in A Q for the next factor A."""
-        with np.errstate(divide="ignore"):
-            lengths = np.log(np.linalg.norm(stretched, axis=1)) + self._log_sizes
-        # Longest column first, as in a pivoted QR decomposition: the diagonal of R then descends.
-        order = np.argsort(-lengths, axis=1, kind="stable")
-        sizes = np.take_along_axis(self._log_sizes, order, axis=1)
-        q, r = np.linalg.qr(np.take_along_axis(stretched, order[:, None, :], axis=2))
-        rest = np.take_along_axis(self._rest, order[:, :, None], axis=1)
-        with np.errstate(divide="ignore"):
-            diagonal = np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
-        new = diagonal + sizes
-        # Rows of R diag(sizes) over their own new size; a row of zeros has size -inf and stays zero.
-        upper = np.triu(r)
-        there = (upper != 0) & ~np.isneginf(new)[:, :, None] & ~np.isneginf(sizes)[:, None, :]
-        exponent = np.where(there, sizes[:, None, :], 0.0) - np.where(there, new[:, :, None], 0.0)
-        scaled = np.where(there, upper, 0.0) * np.exp(exponent)
-        self.directions = q
-        self._log_sizes = new
-        self._rest = scaled @ rest
-
-    def log_singular_values(self) -> _Values:
-        """Logarithms of the singular values (b, n), largest first; -inf where they are zero."""
-        sizes = self._log_sizes
-        top = sizes.max(axis=1, keepdims=True)
-        safe = np.where(np.isneginf(top), 0.0, top)
-        # The transposed T^T diag(d) has columns of falling length. Its triangle is graded from the upper left.
-        columns = np.swapaxes(self._rest, 1, 2)
-        order = np.argsort(-sizes, axis=1, kind="stable")
-        columns = np.take_along_axis(columns, order[:, None, :], axis=2)
-        relative = np.take_along_axis(sizes, order, axis=1) - safe
-        r = np.linalg.qr(columns)[1] * np.exp(relative)[:, None, :]
-        # One more turn brings the triangle close to diagonal, in which the SVD loses little.
-        r = np.linalg.qr(np.swapaxes(np.triu(r), 1, 2))[1]
-        with np.errstate(divide="ignore"):
-            logs: _Values = np.log(np.linalg.svd(np.triu(r), compute_uv=False)) + safe
-        return np.where(np.isneginf(top), -np.inf, logs)
-
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
 FORGET = 16.0
 """Nats by which the wrong directions should fall behind in the backward transient."""
 LEAST_BACKWARD, MOST_BACKWARD = 20, 1000
+KEPT_VALUES = 4_000_000
+"""Values of frames and factors, 32 MB, up to which all are kept."""
+COMPILED_SEGMENTS = 8
+"""Segments that compiled code takes together."""
+MOST_BLOCKS = 256
+"""Blocks of steps by which growth is counted."""
 FLOOR_MARGIN = 8.0
 """Roundings, in units of sqrt(n), that the noise in a tangent's image amounts to."""
 
@@ -101,39 +56,46 @@ class CovariantRun:
         self.choose_backward = settings["backward_transient"] is None
         self.whole_length = self.n_steps + (settings["backward_transient"] or 0)
         self.every: int = settings["checkpoint_every"]
+        self.keep_frames: bool = settings["keep_frames"]
+        self.sample_every: int = settings["sample_every"]
         self.split: int = settings["split"] or 0
         self.frame = random_frame(tangent_map, self.b, self.k, rng, self.ops.dtype)
         self.rng = rng
         self.statistics = GrowthStatistics(self.b, self.k)
         self.qr_growth: Values = np.full((self.b, self.k), np.nan)
         self.residual: Values = np.full(self.k, np.nan)
-        self.sampled = np.arange(0, self.n_steps, settings["sample_every"])
+        self.sampled = np.arange(0, self.n_steps, self.sample_every)
         s = len(self.sampled)
         self.vectors: Values = np.full((self.b, s, self.n, self.k), np.nan)
         self.states = np.full((self.b, s, self.n), np.nan, self.ops.dtype)
         self.angles: Values = np.full((self.b, s), np.nan)
         self.lost, self.status = "", Status.OK
         self.resolved = self.k
-        self._checkpoints: list[tuple[Array, Array]] = []
+        self._segments: list[_Segment] = []
 
     def forward(self, report: Report) -> None:
         """Align the frames, then carry them over all steps and keep a checkpoint at times."""
         carried = propagate(self.map, self.x, self.frame, n_steps=self.transient)
         self.x, self.frame = carried.x, carried.frame
         growth = np.zeros((self.b, self.k))
-        step = 0
-        while step < self.whole_length:
-            if step % self.every == 0:
-                if not self._finite(self.transient + step):
-                    return
-                self._checkpoints.append((self.ops.copy(self.x), self.ops.copy(self.frame)))
-                report(self.transient + step, self.transient + 2 * self.whole_length)
-            logs, _ = self._step(step)
-            if step < self.n_steps:
-                growth += logs
-            step += 1
-            if step == self.n_steps and self.choose_backward:
+        first = 0
+        while first < self.whole_length:
+            if not self._finite(self.transient + first):
+                return
+            report(self.transient + first, self.transient + 2 * self.whole_length)
+            # No segment goes past the end of the steps that are measured.
+            last = min(first + self.every, self.n_steps if first < self.n_steps else self.whole_length)
+            segment = _Segment(first, last, self.ops.copy(self.x), self.ops.copy(self.frame))
+            recorded = self._recorded(segment)
+            self.x, self.frame = recorded.x, recorded.frame
+            if last <= self.n_steps:
+                with quiet():
+                    growth += np.log(np.abs(np.diagonal(recorded.factors, axis1=2, axis2=3))).sum(axis=0)
+            if last == self.n_steps and self.choose_backward:
                 self.whole_length += _steps_to_forget(growth / self.n_steps)
+            segment.recorded = recorded if self.keep_frames else None
+            self._segments.append(segment)
+            first = last
         if not self._finite(self.transient + self.whole_length):
             return
         self.qr_growth = growth
@@ -161,66 +123,96 @@ class CovariantRun:
             self.status = Status.ESCAPED
         return bool(finite.all())
 
-    def _step(self, step: int) -> tuple[Values, Array]:
-        """Carry state and frame over one step after the transient; its growth and R.
+    def _recorded(self, segment: _Segment) -> Recording:
+        """R of every step of a segment, and the states and frames that are sampled.
 
-        Both passes take this very step: a block of a compiled map may round otherwise, and chaos
+        Both passes take these very steps: another way to the same block may round otherwise, and chaos
         would tear the passes apart.
         """
-        with quiet():
-            self.x, tangents = self.map.at(self.transient + step).jvp(self.x, self.frame)
-            self.frame, r = self.ops.qr(tangents)
-        return self.ops.log_abs_diagonal(r), r
+        return self.map.record(
+            segment.x,
+            segment.frame,
+            segment.last - segment.first,
+            self._wanted(segment),
+            first_step=self.transient + segment.first,
+        )
+
+    def _wanted(self, segment: _Segment) -> NDArray[np.bool_]:
+        steps = np.arange(segment.first, segment.last)
+        wanted: NDArray[np.bool_] = (steps % self.sample_every == 0) & (steps < self.n_steps)
+        return wanted
 
     def backward(self, report: Report) -> None:
         """Carry coefficients backward, segment by segment, and sample the vectors."""
         total = self.transient + 2 * self.whole_length
         coefficients, other = self._random_coefficients(), self._random_coefficients()
-        sample_of = {int(step): i for i, step in enumerate(self.sampled)}
+        # Batches of a standard error are much longer than this.
+        together = max(1, self.n_steps // MOST_BLOCKS)
+        growths: list[Values] = []
         end_state: Array | None = None
-        for number in reversed(range(len(self._checkpoints))):
-            first = number * self.every
-            last = min(first + self.every, self.whole_length)
-            self.x, self.frame = self._checkpoints[number]
-            kept: dict[int, tuple[Array, Array]] = {}
-            factors = []
-            for step in range(first, last):
-                if step in sample_of:
-                    kept[step] = self.x, self.frame
-                factors.append(self.ops.to_numpy(self._step(step)[1]).astype(np.float64))
-            self._same(end_state)
-            end_state = self._checkpoints.pop()[0]
-            for step in reversed(range(first, last)):
-                coefficients, growth = _pulled_back(factors[step - first], coefficients)
-                if step >= self.n_steps - 1:
-                    other, _ = _pulled_back(factors[step - first], other)
-                if step == self.n_steps - 1:
-                    self.residual = _apart(coefficients, other)
-                if step < self.n_steps:
-                    self.statistics.add(growth, 1)
-                if step in kept:
-                    self._sample(sample_of[step], *kept[step], coefficients)
-            report(total - first, total)
+        while self._segments:
+            segment = self._segments.pop()
+            recorded = segment.recorded or self._recorded(segment)
+            if end_state is not None:
+                self._same(recorded.x, end_state)
+            end_state = segment.x
+            wanted = self._wanted(segment)
+            if segment.last == self.n_steps:
+                self.residual = _apart(coefficients, other)
+            with quiet():
+                coefficients, growth, kept = carried_back(recorded.factors, coefficients, wanted)
+                if segment.first >= self.n_steps:
+                    other = carried_back(recorded.factors, other, wanted)[0]
+                else:
+                    growths.append(growth[::-1])
+                    growths = self._counted(growths, together, segment.first == 0)
+                self._sample(segment, recorded, kept)
+            report(total - segment.first, total)
 
-    def _same(self, end_state: Array | None) -> None:
+    def _counted(self, growths: list[Values], together: int, all_there: bool) -> list[Values]:
+        """Take in the growth of steps by blocks of `together`; what is left over waits for the next segment."""
+        growth = np.concatenate(growths)
+        full = len(growth) // together * together
+        blocks = growth[:full].reshape(-1, together, self.b, self.k).sum(axis=1)
+        self.statistics.extend(blocks, together)
+        rest = growth[full:]
+        if all_there and len(rest):
+            self.statistics.add(rest.sum(axis=0), len(rest))
+        return [rest]
+
+    def _same(self, x: Array, end_state: Array) -> None:
         """Refuse a map whose second pass ends elsewhere than the first."""
-        if end_state is None or self.every == 1 or self.ops.rows_equal(self.x, end_state).all():
-            return
-        raise MapError(
-            "map: the same steps from the same states end elsewhere the second time, so segments cannot be "
-            "computed twice; pass checkpoint_every=1, which keeps every frame"
-        )
+        if not self.ops.rows_equal(x, end_state).all():
+            raise MapError(
+                "map: the same steps from the same states end elsewhere the second time, so segments cannot be "
+                "computed twice; pass checkpoint_every=1, which keeps every frame"
+            )
 
     def _random_coefficients(self) -> Values:
-        return _unit_columns(np.triu(self.rng.standard_normal((self.b, self.k, self.k))))[0]
+        upper = np.triu(self.rng.standard_normal((self.b, self.k, self.k)))
+        unit: Values = upper / np.linalg.norm(upper, axis=1, keepdims=True)
+        return unit
 
-    def _sample(self, i: int, x: Array, frame: Array, coefficients: Values) -> None:
-        q = self.ops.to_numpy(frame).astype(np.float64)
-        self.states[:, i] = self.ops.to_numpy(x)
-        self.vectors[:, i] = q @ coefficients
-        self.vectors[:, i, :, self.resolved :] = np.nan
+    def _sample(self, segment: _Segment, recorded: Recording, kept: Values) -> None:
+        """Vectors, states and angles of a segment from the coefficients that were kept (m, b, k, k)."""
+        first = -(-segment.first // self.sample_every)
+        where = slice(first, first + len(kept))
+        self.states[:, where] = recorded.states.swapaxes(0, 1)
+        self.vectors[:, where] = (recorded.frames @ kept).swapaxes(0, 1)
+        self.vectors[:, where, :, self.resolved :] = np.nan
         if self.k > 1:
-            self.angles[:, i] = _smallest_angles(coefficients, self.split)
+            self.angles[:, where] = _smallest_angles(kept, self.split).swapaxes(0, 1)
+
+
+@dataclass
+class _Segment:
+    """Steps first ... last - 1 after the transient: where they begin and, if it is kept, what they gave."""
+
+    first: int
+    last: int
+    x: Array
+    frame: Array
+    recorded: Recording | None = None
 
 
 def _steps_to_forget(growth: Values) -> int:
@@ -232,18 +224,6 @@ def _steps_to_forget(growth: Values) -> int:
     return max(LEAST_BACKWARD, int(np.ceil(FORGET / smallest)))
 
 
-def _pulled_back(r: Values, coefficients: Values) -> tuple[Values, Values]:
-    """Coefficients one step earlier, and the growth (b, k) of each vector over that step."""
-    earlier, logs = _unit_columns(np.linalg.solve(r, coefficients))
-    return earlier, -logs
-
-
-def _unit_columns(matrices: NDArray[Any]) -> tuple[Values, Values]:
-    norms = np.linalg.norm(matrices, axis=1)
-    scaled: Values = matrices / norms[:, None, :]
-    return scaled, np.log(norms)
-
-
 def _apart(a: Values, b: Values) -> Values:
     """Largest sine, over trajectories, of the angle between columns of the same number, (k,)."""
     cosine = np.einsum("bik,bik->bk", a, b)
@@ -253,20 +233,29 @@ def _apart(a: Values, b: Values) -> Values:
 
 
 def _smallest_angles(coefficients: Values, split: int) -> Values:
-    """Smallest principal angle (b,) between the spans of the first columns and of the others.
+    """Smallest principal angle (...) between the spans of the first columns of (..., k, k) and of the others.
 
-    C is upper triangular, so its first columns span the first coordinates, and the part of a unit
-    vector outside them is the sine of its angle to them: exact for small angles.
+    C is upper triangular, [[A, B], [0, D]], so its first columns span the first coordinates, and the
+    others span the graph of M = B D^-1. The largest singular value of M is the cotangent of the
+    smallest angle: exact for small angles.
     """
-    others, _ = np.linalg.qr(coefficients[:, :, split:])
-    sines = np.linalg.svd(others[:, split:], compute_uv=False)[:, -1]
-    cosines = np.linalg.svd(others[:, :split], compute_uv=False)[:, 0]
-    angles: Values = np.arctan2(sines, cosines)
+    k = coefficients.shape[-1]
+    upper, lower = coefficients[..., :split, split:], coefficients[..., split:, split:]
+    graph = np.empty((*coefficients.shape[:-2], split, k - split))
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        for j in range(k - split):
+            inside = np.einsum("...il,...l->...i", graph[..., :j], lower[..., :j, j])
+            graph[..., j] = (upper[..., j] - inside) / lower[..., j, j, None]
+        if min(split, k - split) == 1:  # a single row or column
+            steepest = np.sqrt(np.square(graph).sum(axis=(-2, -1)))
+        else:
+            there = np.isfinite(graph).all(axis=(-2, -1))
+            steepest = np.full(there.shape, np.inf)  # of a vector within the other span
+            steepest[there] = np.linalg.svd(graph[there], compute_uv=False)[:, 0]
+    angles: Values = np.arctan2(1.0, np.abs(steepest))
     return angles
 
 
-GUESSED_BACKWARD = 100
-"""Steps of the backward transient that are reckoned with where it is chosen on the way."""
 TOLERANCE = 0.01
 """Sine of the angle between vectors from two different ends of the backward pass that is let pass."""
 
@@ -312,7 +301,7 @@ class CovariantVectors(Result):
         "angles": ("trajectory", "sample"),
         "backward_residual": ("exponent",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_covariant.draw_covariant"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
         Status.UNRESOLVED: "use float64, or ask for fewer vectors",
@@ -380,8 +369,9 @@ def covariant_vectors(
         Vectors on the first side of `angles`; the number of positive exponents by default.
     sample_every : int
     checkpoint_every : int, optional
-        Steps between the frames that are kept; the root of all steps by default. 1 keeps every
-        frame, for a map whose arithmetic does not repeat itself bit for bit.
+        Steps between the frames that are kept, from which the others are computed again. By default
+        every frame is kept up to 32 MB, and one in the root of all steps beyond. 1 keeps every
+        frame however many there are, for a map whose arithmetic does not repeat itself bit for bit.
     seed : int, optional
         Of the first frames, and of the coefficients from which the backward pass begins.
     progress : bool or callable
@@ -428,78 +418,68 @@ def covariant_vectors(
         "n_steps": whole("n_steps", n_steps, 1),
         "n_vectors": k,
         "transient": whole("transient", transient, 0),
-        "backward_transient": None
-        if backward_transient is None
-        else whole("backward_transient", backward_transient, 0),
+        "backward_transient": given(whole, "backward_transient", backward_transient, 0),
         "split": split,
         "sample_every": whole("sample_every", sample_every, 1),
         "n_trajectories": int(x.shape[0]),
     }
-    usual = math.isqrt(settings["n_steps"] + (backward_transient or GUESSED_BACKWARD)) + 1
-    every = usual if checkpoint_every is None else checkpoint_every
-    settings["checkpoint_every"] = whole("checkpoint_every", every, 1)
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
-    run = CovariantRun(tangent_map, x, settings, rng)
-    with reporting(progress, "covariant vectors") as report:
-        try:
-            run.forward(report)
-            if not run.lost:
-                run.backward(report)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-    settings["backward_transient"] = run.whole_length - run.n_steps
-    status, cause, message = _verdict(run)
-    measured = run.statistics.steps > 0 and not run.lost
-    known = np.where((np.arange(k) < run.resolved) & measured, 1.0, np.nan)
+    length = settings["n_steps"] + (MOST_BACKWARD if backward_transient is None else backward_transient)
+    usual = math.isqrt(length) + 1
+    settings["checkpoint_every"] = usual if checkpoint_every is None else whole("checkpoint_every", checkpoint_every, 1)
+    values = int(x.shape[0]) * (k * k + n * (k + 1) // settings["sample_every"]) * length
+    keep_frames = checkpoint_every == 1 or (checkpoint_every is None and values <= KEPT_VALUES)
+    if keep_frames:
+        # Progress is told after every segment, which compiled code is through with in no time.
+        settings["checkpoint_every"] = COMPILED_SEGMENTS * usual if tangent_map.compiled else usual
+    run = Run("covariant vectors", tangent_map, seed=seed, progress=progress)
+    frames = CovariantRun(tangent_map, x, settings | {"keep_frames": keep_frames}, run.rng)
+    with run.steps() as report:
+        frames.forward(report)
+        if not frames.lost:
+            frames.backward(report)
+    settings["backward_transient"] = frames.whole_length - frames.n_steps
+    settings["checkpoint_every"] = 1 if keep_frames else settings["checkpoint_every"]
+    measured = frames.statistics.steps > 0 and not frames.lost
+    known = np.where((np.arange(k) < frames.resolved) & measured, 1.0, np.nan)
     rate = known / time_per_step(tangent_map)
     result = CovariantVectors(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(_verdict(frames)),
         settings=settings,
-        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
-        exponents=run.statistics.mean() * rate,
-        stderr=run.statistics.stderr() * rate,
-        per_trajectory=run.statistics.per_trajectory() * rate,
-        qr_exponents=run.qr_growth.mean(axis=0) / settings["n_steps"] * rate,
-        vectors=run.vectors,
-        states=run.states,
-        steps=run.sampled,
-        angles=run.angles,
-        split=run.split,
-        backward_residual=run.residual,
+        exponents=frames.statistics.mean() * rate,
+        stderr=frames.statistics.stderr() * rate,
+        per_trajectory=frames.statistics.per_trajectory() * rate,
+        qr_exponents=frames.qr_growth.mean(axis=0) / settings["n_steps"] * rate,
+        vectors=frames.vectors,
+        states=frames.states,
+        steps=frames.sampled,
+        angles=frames.angles,
+        split=frames.split,
+        backward_residual=frames.residual,
         state_shape=tuple(tangent_map.state_shape),
         unit=rate_unit(tangent_map),
     )
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
-def _verdict(run: CovariantRun) -> tuple[Status, Cause, str]:
+def _verdict(run: CovariantRun) -> Verdict:
     if run.lost:
-        return run.status, Cause.NONE, run.lost
+        return Verdict(run.status, run.lost)
     bad = np.flatnonzero(~(run.residual[: run.resolved] <= TOLERANCE))
     if bad.size:
         which = ", ".join(str(i + 1) for i in bad)
-        return (
+        return Verdict(
             Status.NOT_CONVERGED,
-            Cause.NONE,
-            (
-                f"vectors {which} still depend on where the backward pass began (residual up to "
-                f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal"
-            ),
+            f"vectors {which} still depend on where the backward pass began (residual up to "
+            f"{np.max(run.residual[bad]):.1e}); raise backward_transient, unless their exponents are equal",
         )
     if run.resolved < run.k:
-        return (
+        return Verdict(
             Status.UNRESOLVED,
-            Cause.NONE,
-            (
-                f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
-                f"leaves nothing but rounding of them; take n_vectors={run.resolved}"
-            ),
+            f"vectors from number {run.resolved + 1} on contract so much in one step that {run.ops.dtype} "
+            f"leaves nothing but rounding of them; take n_vectors={run.resolved}",
         )
     if np.isposinf(run.statistics.stderr()).any():
         # The vectors stand: only what is averaged over time is open.
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
-        return Status.UNRESOLVED, Cause.TOO_SHORT, f"{run.n_steps} steps of {of} are too few for error bars"
-    return Status.OK, Cause.NONE, ""
+        return Verdict(Status.UNRESOLVED, f"{run.n_steps} steps of {of} are too few for error bars", Cause.TOO_SHORT)
+    return Verdict()

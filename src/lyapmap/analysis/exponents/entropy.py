@@ -7,20 +7,19 @@ points are scattered over a region, and those that leave it no longer count.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.covariant import GradedProduct
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.arguments import box, given, steps_between, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
-from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 LARGEST = 64
 """Dimension up to which products of n x n derivatives of thousands of points are worth their cost."""
@@ -37,6 +36,60 @@ ROUNDING = 1e-9
 """Difference of slopes that is rounding, where all samples agree."""
 
 _Values = NDArray[np.float64]
+
+
+class GradedProduct:
+    """Products A_t ... A_1 of b n x n matrices, kept as Q diag(d) T.
+
+    Q is orthogonal, the sizes d are held as logarithms, and the rows of T are about as long as
+    one another, so that large singular values do not swamp small ones, down to exp(-700) of them.
+    Multiplied out, a product loses those below 1e-16 of the largest (E. Y. Loh and J. E. Gubernatis
+    1992; G. W. Stewart 1997).
+    """
+
+    def __init__(self, b: int, n: int) -> None:
+        self.directions: _Values = np.broadcast_to(np.eye(n), (b, n, n)).copy()
+        """Q: multiply these, then give the product to `times`."""
+        self._log_sizes: _Values = np.zeros((b, n))
+        self._rest: _Values = np.broadcast_to(np.eye(n), (b, n, n)).copy()
+
+    def times(self, stretched: _Values) -> None:
+        """Take in A Q for the next factor A."""
+        with np.errstate(divide="ignore"):
+            lengths = np.log(np.linalg.norm(stretched, axis=1)) + self._log_sizes
+        # Longest column first, as in a pivoted QR decomposition: the diagonal of R then descends.
+        order = np.argsort(-lengths, axis=1, kind="stable")
+        sizes = np.take_along_axis(self._log_sizes, order, axis=1)
+        q, r = np.linalg.qr(np.take_along_axis(stretched, order[:, None, :], axis=2))
+        rest = np.take_along_axis(self._rest, order[:, :, None], axis=1)
+        with np.errstate(divide="ignore"):
+            diagonal = np.log(np.abs(np.diagonal(r, axis1=1, axis2=2)))
+        new = diagonal + sizes
+        # Rows of R diag(sizes) over their own new size; a row of zeros has size -inf and stays zero.
+        upper = np.triu(r)
+        there = (upper != 0) & ~np.isneginf(new)[:, :, None] & ~np.isneginf(sizes)[:, None, :]
+        exponent = np.where(there, sizes[:, None, :], 0.0) - np.where(there, new[:, :, None], 0.0)
+        scaled = np.where(there, upper, 0.0) * np.exp(exponent)
+        self.directions = q
+        self._log_sizes = new
+        self._rest = scaled @ rest
+
+    def log_singular_values(self) -> _Values:
+        """Logarithms of the singular values (b, n), largest first; -inf where they are zero."""
+        sizes = self._log_sizes
+        top = sizes.max(axis=1, keepdims=True)
+        safe = np.where(np.isneginf(top), 0.0, top)
+        # The transposed T^T diag(d) has columns of falling length. Its triangle is graded from the upper left.
+        columns = np.swapaxes(self._rest, 1, 2)
+        order = np.argsort(-sizes, axis=1, kind="stable")
+        columns = np.take_along_axis(columns, order[:, None, :], axis=2)
+        relative = np.take_along_axis(sizes, order, axis=1) - safe
+        r = np.linalg.qr(columns)[1] * np.exp(relative)[:, None, :]
+        # One more turn brings the triangle close to diagonal, in which the SVD loses little.
+        r = np.linalg.qr(np.swapaxes(np.triu(r), 1, 2))[1]
+        with np.errstate(divide="ignore"):
+            logs: _Values = np.log(np.linalg.svd(np.triu(r), compute_uv=False)) + safe
+        return np.where(np.isneginf(top), -np.inf, logs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,55 +205,50 @@ def expansion_entropy(
     0.9624
     """
     tangent_map = as_tangent_map(map)
-    low, high = _box(region, dimension(tangent_map.state_shape))
+    n = dimension(tangent_map.state_shape)
+    if n > LARGEST:
+        raise LyapmapError(
+            f"map: expected at most {LARGEST} dimensions, got {n}; the sum of the positive exponents "
+            "(lyapunov_spectrum) does for larger ones"
+        )
+    low, high = box("region", region, n)
     n_steps, n_samples = whole("n_steps", n_steps, FEWEST), whole("n_samples", n_samples, 2 * BATCHES)
-    if window is not None:
-        window = _window(window, n_steps)
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
-    samples = _Samples(tangent_map, low, high, rng.uniform(low, high, (n_samples, len(low))))
-    interrupted = False
-    with reporting(progress, "expansion entropy") as report:
-        try:
-            for step in range(n_steps):
-                samples.advance(step)
-                report(step + 1, n_steps)
-                if samples.inside.sum() == 0:
-                    break
-        except KeyboardInterrupt:
-            interrupted = True
-    log_e, loo = _jackknifed(np.array(samples.log_growth))
-    surviving = np.array(samples.surviving)
-    if interrupted and len(log_e) <= FEWEST:
-        raise Interrupted(None)
-    stderr = _jackknife_error(loo)
-    chosen = _choose(log_e, loo, stderr, n_steps) if window is None else window
-    status, cause, message = _verdict(chosen, log_e, n_steps, interrupted)
+    window = given(steps_between, "window", window, n_steps)
+    run = Run("expansion entropy", tangent_map, seed=seed, progress=progress)
+    samples = _Samples(tangent_map, low, high, run.rng.uniform(low, high, (n_samples, len(low))))
+    with run.steps(keep=lambda: len(samples.surviving) > FEWEST) as report:
+        for step in range(n_steps):
+            samples.advance(step)
+            report(step + 1, n_steps)
+            if samples.inside.sum() == 0:
+                break
+    done = len(samples.surviving) - 1
+    log_e, left_out = _jackknifed(np.array(samples.log_growth[: done + 1]))
+    stderr = _jackknife_error(left_out)
+    if run.interrupted and window is not None and window[1] > done:
+        window = None
+    elif window is None:
+        window = _choose(log_e, left_out, stderr, n_steps)
+    verdict = _verdict(window, log_e)
+    slope, error = _slope(log_e, left_out, window) if window and verdict.status is Status.OK else (np.nan, np.nan)
     rate = 1 / time_per_step(tangent_map)
-    usable = status is Status.OK or (interrupted and chosen is not None)
-    slope, error = _slope(log_e, loo, chosen) if usable and chosen else (np.nan, np.nan)
     result = ExpansionEntropy(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(verdict, done=f"{done} of {n_steps} steps"),
         settings={
             "region": (low.tolist(), high.tolist()),
             "n_steps": n_steps,
             "n_samples": n_samples,
             "time_per_step": time_per_step(tangent_map),
         },
-        provenance=provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin),
         entropy=slope * rate,
         stderr=error * rate,
         log_expansion=log_e,
         log_expansion_stderr=stderr,
-        surviving=surviving,
-        window=chosen or (0, 0),
+        surviving=np.array(samples.surviving),
+        window=window or (0, 0),
         unit=rate_unit(tangent_map),
     )
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
 class _Samples:
@@ -237,36 +285,6 @@ class _Samples:
         self.surviving.append(float(self.inside.mean()))
 
 
-def _box(region: Any, n: int) -> tuple[_Values, _Values]:
-    if n > LARGEST:
-        raise LyapmapError(
-            f"map: expected at most {LARGEST} dimensions, got {n}; the sum of the positive exponents "
-            "(lyapunov_spectrum) does for larger ones"
-        )
-    try:
-        low, high = (np.asarray(bound, np.float64) for bound in region)
-    except (TypeError, ValueError):
-        raise LyapmapError(f"region: expected (low, high), numbers or arrays ({n},), got {region!r}") from None
-    for bound in (low, high):
-        if bound.shape not in ((), (1,), (n,)):
-            raise ShapeError(f"region: expected low and high as numbers or arrays ({n},), got shape {bound.shape}")
-    low, high = np.broadcast_to(low, (n,)).copy(), np.broadcast_to(high, (n,)).copy()
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-        raise LyapmapError(f"region: expected finite low < high, got {low.tolist()} and {high.tolist()}")
-    return low, high
-
-
-def _window(window: Any, n_steps: int) -> tuple[int, int]:
-    try:
-        first, last = window
-    except (TypeError, ValueError):
-        raise LyapmapError(f"window: expected (first, last) step, got {window!r}") from None
-    first, last = whole("window", first, 0), whole("window", last, 1)
-    if not first < last <= n_steps:
-        raise LyapmapError(f"window: expected first < last <= n_steps = {n_steps}, got {window!r}")
-    return first, last
-
-
 def _jackknifed(log_growth: _Values) -> tuple[_Values, _Values]:
     """ln E (t + 1,) from all samples, and (BATCHES, t + 1) leaving out one batch at a time."""
     top = log_growth.max(axis=1, keepdims=True)
@@ -276,12 +294,12 @@ def _jackknifed(log_growth: _Values) -> tuple[_Values, _Values]:
     sums = np.stack([weights[:, batch == i].sum(axis=1) for i in range(BATCHES)])
     sizes = np.bincount(batch, minlength=BATCHES)
     with np.errstate(divide="ignore"):
-        whole_ = np.log(sums.sum(axis=0) / sizes.sum()) + top[:, 0]
+        of_all = np.log(sums.sum(axis=0) / sizes.sum()) + top[:, 0]
         without = np.log((sums.sum(axis=0) - sums) / (sizes.sum() - sizes)[:, None]) + top[:, 0]
     # Differences of sums leave rounding behind where the other batches are empty.
     lonely = (sums > 0).sum(axis=0) < 2
     without[:, lonely] = -np.inf
-    return whole_, without
+    return of_all, without
 
 
 def _jackknife_error(left_out: NDArray[np.float64]) -> Any:
@@ -331,15 +349,10 @@ def _choose(log_e: _Values, left_out: _Values, stderr: _Values, n_steps: int) ->
     return None
 
 
-def _verdict(
-    window: tuple[int, int] | None, log_e: _Values, n_steps: int, interrupted: bool
-) -> tuple[Status, Cause, str]:
+def _verdict(window: tuple[int, int] | None, log_e: _Values) -> Verdict:
     gone = np.flatnonzero(np.isneginf(log_e))
     if gone.size and (window is None or gone[0] <= window[1]):
-        return Status.ESCAPED, Cause.NONE, f"no sample is left in the region after step {gone[0]}"
-    if interrupted:
-        return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {len(log_e) - 1} of {n_steps} steps"
+        return Verdict(Status.ESCAPED, f"no sample is left in the region after step {gone[0]}")
     if window is None:
-        message = "ln E is too noisy, or too bent, for a slope over half of the steps"
-        return Status.NOT_CONVERGED, Cause.NONE, message
-    return Status.OK, Cause.NONE, ""
+        return Verdict(Status.NOT_CONVERGED, "ln E is too noisy, or too bent, for a slope over half of the steps")
+    return Verdict()

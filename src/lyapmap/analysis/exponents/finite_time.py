@@ -9,21 +9,21 @@ the logarithm of the singular values of D f^n; its fields show barriers and mani
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.sweep import Grid
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit, time_per_step
+from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
-from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import UNSEEDED, Report, Run
 
 Values = NDArray[np.float64]
 
@@ -36,6 +36,107 @@ _BLOCK = 256  # steps carried between two looks at Ctrl-C and the progress bar
 _RESCALE_EVERY = 4
 _LARGEST_LOG = 60.0  # nats between two rescalings: float32 ends at 87
 _FEWEST_VALUES = 10
+
+
+@dataclass(frozen=True)
+class Grid:
+    """States on a regular grid.
+
+    Attributes
+    ----------
+    states : (b, n)
+        In the order of a C array of `shape`: the last axis varies fastest.
+    shape : tuple of int
+        Points along each axis; their product is b.
+    axes : tuple of int
+        Components that vary, one for each axis.
+    low, high : tuple of float
+        First and last value along each axis.
+    """
+
+    states: NDArray[np.float64]
+    shape: tuple[int, ...]
+    axes: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def plain(self) -> dict[str, Any]:
+        """What a result records of it."""
+        return {"shape": self.shape, "axes": self.axes, "low": self.low, "high": self.high}
+
+
+def grid(
+    low: Sequence[float],
+    high: Sequence[float],
+    shape: Sequence[int] | int,
+    *,
+    axes: Sequence[int] = (0, 1),
+    base: Any = None,
+    n: int | None = None,
+) -> Grid:
+    """Initial states on a regular grid that includes its ends.
+
+    `lyapmap.finite_time_exponents` and `lyapmap.alignment` take it in place of initial states and
+    draw their result as an image.
+
+    Parameters
+    ----------
+    low, high : sequence of float
+        First and last value along each axis.
+    shape : int or sequence of int
+        Points along each axis, at least 2.
+    axes : sequence of int
+        Components of a state that vary, one or two.
+    base : (n,), optional
+        The other components; zeros by default.
+    n : int, optional
+        Components of a state; those of `base`, else as many as `axes` need.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    LyapmapError
+        If the arguments do not fit together.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plane = lm.grid([0, 0], [1, 2], (3, 2))
+    >>> plane.states.tolist()
+    [[0.0, 0.0], [0.0, 2.0], [0.5, 0.0], [0.5, 2.0], [1.0, 0.0], [1.0, 2.0]]
+    """
+    varied = tuple(whole("axes", axis, 0) for axis in axes)
+    if len(varied) not in (1, 2) or len(set(varied)) != len(varied):
+        raise LyapmapError(f"axes: expected one or two different components, got {tuple(axes)}")
+    counts = (shape,) * len(varied) if isinstance(shape, int) else tuple(shape)
+    points = tuple(whole("shape", count, 2) for count in counts)
+    first, last = (np.array(bounds, float).reshape(-1) for bounds in (low, high))
+    for name, count in (("shape", len(points)), ("low", len(first)), ("high", len(last))):
+        if count != len(varied):
+            raise ShapeError(f"{name}: expected {len(varied)} values, one for each of axes {varied}, got {count}")
+    if not (np.isfinite(first).all() and np.isfinite(last).all() and (first < last).all()):
+        raise LyapmapError(f"low, high: expected finite values with low < high, got {low} and {high}")
+    needed = max(varied) + 1
+    if base is None:
+        rest = np.zeros(needed if n is None else whole("n", n, needed))
+    else:
+        rest = np.asarray(base, float).reshape(-1)
+        if len(rest) < needed or (n is not None and len(rest) != n):
+            raise ShapeError(f"base: expected {n or f'at least {needed}'} values, got {len(rest)}")
+    lines = [np.linspace(a, b, count) for a, b, count in zip(first, last, points, strict=True)]
+    mesh = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(varied))
+    states = np.tile(rest, (len(mesh), 1))
+    states[:, list(varied)] = mesh
+    return Grid(states, points, varied, tuple(first.tolist()), tuple(last.tolist()))
+
+
+def start_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, dict[str, Any]]:
+    """Initial states (b, n), and what a result records of the grid they lie on: nothing where they lie on none."""
+    x, _ = as_states(x0.states if isinstance(x0, Grid) else x0, tangent_map)
+    return x, x0.plain() if isinstance(x0, Grid) else {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +163,7 @@ class FiniteTimeExponents(Result):
         "exponents": ("trajectory", "window", "exponent"),
         "window_starts": ("window",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_finite_time"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_finite_time"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
     }
@@ -79,8 +180,8 @@ class FiniteTimeExponents(Result):
         k = self.exponents.shape[2]
         if not 0 <= i < k:
             raise LyapmapError(f"i: expected 0 to {k - 1}, got {i}")
-        chosen = self.exponents[:, :, i].ravel()
-        return chosen[np.isfinite(chosen)]
+        of_windows = self.exponents[:, :, i].ravel()
+        return of_windows[np.isfinite(of_windows)]
 
     def histogram(self, i: int = 0, bins: int | str = "auto") -> tuple[Values, Values]:
         """Probability density of exponent i, (bins,), and the edges of the bins, (bins + 1,)."""
@@ -196,10 +297,9 @@ def finite_time_exponents(
     ((20, 20), True)
     """
     tangent_map = as_tangent_map(map)
-    x, _ = as_states(x0.states if isinstance(x0, Grid) else x0, tangent_map)
-    n, b = dimension(tangent_map.state_shape), int(x.shape[0])
-    if measure not in MEASURES:
-        raise LyapmapError(f"measure: expected 'local' or 'stretching', got {measure!r}")
+    x, plane = start_states(x0, tangent_map)
+    n = dimension(tangent_map.state_shape)
+    one_of("measure", measure, MEASURES)
     if measure == "stretching" and n > LARGEST:
         raise LyapmapError(
             f"measure: 'stretching' holds n x n matrices, for up to n = {LARGEST}, got {n}; take 'local'"
@@ -207,7 +307,6 @@ def finite_time_exponents(
     k = whole("n_exponents", n_exponents, 1)
     if k > n:
         raise LyapmapError(f"n_exponents: expected 1 to {n}, got {k}")
-    seed, rng = seeded(seed)
     settings: dict[str, Any] = {
         "n_steps": whole("n_steps", n_steps, 1),
         "n_windows": whole("n_windows", n_windows, 1),
@@ -215,68 +314,48 @@ def finite_time_exponents(
         "transient": whole("transient", transient, 0),
         "measure": measure,
         "qr_every": whole("qr_every", qr_every, 1),
-        "n_trajectories": b,
+        "n_trajectories": int(x.shape[0]),
     }
-    n_windows = settings["n_windows"]
-    begin = time.perf_counter()
+    run = Run("finite time", tangent_map, seed=seed if measure == "local" else UNSEEDED, progress=progress)
+    orbits = _Orbits(tangent_map, x, settings, run.rng if measure == "local" else None)
     windows: list[Values] = []
-    run = _Run(tangent_map, x, settings, rng)
-    interrupted = False
-    with reporting(progress, "finite time") as report:
-        run.report = report
-        try:
-            run.transient()
-            while len(windows) < n_windows:
-                windows.append(run.window())
-        except KeyboardInterrupt:
-            if not windows:
-                raise Interrupted(None) from None
-            interrupted = True
+    with run.steps(keep=lambda: windows) as orbits.report:
+        orbits.transient()
+        while len(windows) < settings["n_windows"]:
+            windows.append(orbits.window())
     exponents = np.stack(windows, axis=1)
-    escaped = ~tangent_map.ops.all_finite(run.x)
-    status, cause, message = _verdict(exponents, escaped, interrupted, n_windows)
+    verdict = _verdict(exponents, ~tangent_map.ops.all_finite(orbits.x))
     result = FiniteTimeExponents(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(verdict, done=f"{len(windows)} of {settings['n_windows']} windows"),
         settings=settings,
-        provenance=provenance(
-            tangent_map, seed=seed if measure == "local" else None, seconds=time.perf_counter() - begin
-        ),
         exponents=exponents / time_per_step(tangent_map),
         window_starts=settings["transient"] + settings["n_steps"] * np.arange(len(windows)),
         n_steps=settings["n_steps"],
         measure=measure,
-        grid=x0.plain() if isinstance(x0, Grid) else {},
+        grid=plane,
         unit=rate_unit(tangent_map),
     )
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
-def _verdict(
-    exponents: Values, escaped: NDArray[np.bool_], interrupted: bool, n_windows: int
-) -> tuple[Status, Cause, str]:
+def _verdict(exponents: Values, escaped: NDArray[np.bool_]) -> Verdict:
     if escaped.any():
-        return Status.ESCAPED, Cause.NONE, f"{int(escaped.sum())} of {len(escaped)} trajectories became infinite or NaN"
-    if interrupted:
-        return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {exponents.shape[1]} of {n_windows} windows"
+        return Verdict(Status.ESCAPED, f"{int(escaped.sum())} of {len(escaped)} trajectories became infinite or NaN")
     lost = np.isnan(exponents)
     if lost.any():
         first = int(lost.any(axis=(0, 1)).argmax())
         share = f"{100 * lost[..., first].mean():.3g} % of the windows"
         message = f"exponents from number {first + 1} on lie under what rounding leaves in {share}"
-        return Status.UNRESOLVED, Cause.NONE, message
-    return Status.OK, Cause.NONE, ""
+        return Verdict(Status.UNRESOLVED, message)
+    return Verdict()
 
 
-class _Run:
+class _Orbits:
     """Trajectories, with an aligned frame where local growth is wanted."""
 
     report: Report
 
-    def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
+    def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: Any) -> None:
         self.map, self.ops, self.x = tangent_map, tangent_map.ops, x
         self.settings = settings
         self.n, self.b = dimension(tangent_map.state_shape), int(x.shape[0])

@@ -1,13 +1,11 @@
-"""Divergence of neighbouring trajectories: log distance against step, and the line through it."""
+"""Growth of distances and volumes, and what a sweep along a parameter shows."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lyapmap.core.errors import ShapeError
 from lyapmap.report import style
@@ -16,18 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lyapmap.analysis.dimension.correlation import CorrelationDimension
     from lyapmap.analysis.exponents.divergence import Divergence
     from lyapmap.analysis.exponents.entropy import ExpansionEntropy
-    from lyapmap.analysis.exponents.series import SeriesExponent
     from lyapmap.analysis.exponents.sweep import Sweep
-    from lyapmap.analysis.exponents.zero_one import ZeroOneTest
 
 MOST_LINES = 200
 """Pairs that are drawn one by one."""
-
-SIGMAS = 2.0
-"""Standard errors that a band or a bar reaches to either side."""
 
 
 def draw_divergence(result: Divergence) -> Figure:
@@ -45,20 +37,13 @@ def draw_divergence(result: Divergence) -> Figure:
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2, 1]})
     _draw_curves(left, result)
     _draw_spread(right, result)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "divergence")
     b = len(result.per_trajectory)
-    found = "no exponent"
+    exponent = "no exponent"
     if np.isfinite(result.exponent):
         number = style.with_error(result.exponent, result.stderr).replace("-", "−")
-        found = f"largest exponent {number} nats {result.unit}"
-    parts = [
-        found,
-        f"{b} {'pair' if b == 1 else 'pairs'}, {result.settings.get('direction', '')}, {result.method}",
-        f"initial distance {result.size:.1e}",
-        f"status {str(result.status).replace('_', ' ')}",
-    ]
-    notes = textwrap.wrap(str(result.message), 140) if result.message else []
-    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+        exponent = f"largest exponent {number} nats {result.unit}"
+    pairs = f"{style.counted(b, 'pair')}, {result.settings.get('direction', '')}, {result.method}"
+    style.caption(figure, result, "Divergence", [exponent, pairs, f"initial distance {result.size:.1e}"])
     return figure
 
 
@@ -66,7 +51,7 @@ def _draw_curves(axes: Axes, result: Divergence) -> None:
     style.dress(axes, title="Distance of the pairs", x="step", y="log distance  (nats)")
     steps = result.steps
     if result.log_distance.size == 0:
-        _say(axes, "nothing to show")
+        style.say(axes, "nothing to show")
         return
     curves = np.where(np.isfinite(result.log_distance), result.log_distance, np.nan)
     axes.plot(steps, curves[:MOST_LINES].T, color=style.GREY, linewidth=0.5, alpha=0.35, zorder=1)
@@ -77,7 +62,7 @@ def _draw_curves(axes: Axes, result: Divergence) -> None:
         _draw_line(axes, result, mean)
     if result.method == "fit" and np.isfinite(result.log_saturation):
         axes.axhline(result.log_saturation, color=style.GREEN, linestyle=":", linewidth=1.4, label="unrelated states")
-    axes.legend(loc="best", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(axes)
 
 
 def _draw_line(axes: Axes, result: Divergence, mean: np.ndarray) -> None:
@@ -110,7 +95,7 @@ def _draw_spread(axes: Axes, result: Divergence) -> None:
     style.dress(axes, title="Exponent of each pair", x=f"nats {result.unit}", y="pairs")
     values = result.per_trajectory[np.isfinite(result.per_trajectory)]
     if values.size == 0:
-        _say(axes, "nothing to show")
+        style.say(axes, "nothing to show")
         return
     if np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
         centre = float(values.mean())
@@ -121,152 +106,9 @@ def _draw_spread(axes: Axes, result: Divergence) -> None:
     if np.isfinite(result.stderr):
         low, high = result.exponent - 2 * result.stderr, result.exponent + 2 * result.stderr
         axes.axvspan(low, high, color=style.VERMILLION, alpha=0.2, linewidth=0, label="mean, ± 2 standard errors")
-        axes.legend(loc="upper right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+        style.legend(axes, "upper right")
     axes.set_ylim(top=1.18 * axes.get_ylim()[1])
-    from matplotlib.ticker import MaxNLocator
-
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _say(axes: Axes, text: str) -> None:
-    """Words in place of a picture."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", fontsize=style.LABEL, color=style.GREY)
-
-
-def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
-    """Draw the correlation sum and its local slope over the radius.
-
-    The scaling region is shaded; the band beside the slope is two standard errors to either side.
-
-    Parameters
-    ----------
-    result : CorrelationDimension
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
-    radii, counted = np.asarray(result.radii), np.asarray(result.pairs) > 0
-    style.dress(left, title="Correlation sum", x="radius r", y="C(r)")
-    style.dress(right, title="Local slope", x="radius r", y="d log C / d log r")
-    if counted.any():
-        left.loglog(
-            radii[counted], result.correlation_sum[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9
-        )
-        right.semilogx(radii[counted], result.local_slope[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9)
-        _mark_slope(left, right, result.window, radii, np.log(np.maximum(result.correlation_sum, 1e-300)), result)
-    else:
-        _say(left, "no pairs to count")
-        _say(right, "no pairs to count")
-    dimension = "unknown" if math.isnan(result.dimension) else style.with_error(result.dimension, result.stderr)
-    found = [
-        f"$D_2$ = {dimension}",
-        f"{result.n_points} points",
-        f"Theiler window {result.theiler}",
-        f"status {str(result.status).replace('_', ' ')}",
-    ]
-    notes = textwrap.wrap(str(result.message), 120) if result.message else []
-    style.headline(figure, _name(result, "Correlation dimension"), "   ·   ".join(found), notes=notes)
-    return figure
-
-
-def _mark_slope(
-    left: Axes,
-    right: Axes,
-    window: tuple[float, float],
-    radii: NDArray[Any],
-    log_sum: NDArray[Any],
-    result: CorrelationDimension,
-) -> None:
-    if math.isnan(window[0]):
-        return
-    inside = (radii >= window[0] * (1 - 1e-9)) & (radii <= window[1] * (1 + 1e-9))
-    x = np.log(radii)
-    level = (log_sum[inside] - result.dimension * x[inside]).mean()
-    left.loglog(
-        radii[inside],
-        np.exp(level + result.dimension * x[inside]),
-        color=style.VERMILLION,
-        linewidth=2.2,
-        alpha=0.8,
-        label=f"slope {style.with_error(result.dimension, result.stderr)}",
-    )
-    left.legend(loc="upper left", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
-    for axes in (left, right):
-        axes.axvspan(*window, color=style.VERMILLION, alpha=0.07, linewidth=0)
-    _band(right, window, result.dimension, result.stderr)
-
-
-def _band(axes: Axes, window: tuple[float, float], value: float, error: float) -> None:
-    axes.plot(window, [value, value], color=style.VERMILLION, linewidth=1.6)
-    if math.isfinite(error):
-        low, high = value - SIGMAS * error, value + SIGMAS * error
-        axes.fill_between(window, low, high, color=style.VERMILLION, alpha=0.2, linewidth=0)
-
-
-def draw_series_exponent(result: SeriesExponent) -> Figure:
-    """Draw the mean log distance of neighbours over time, and its local slope.
-
-    The straight part is shaded; the band beside the slope is two standard errors to either side.
-
-    Parameters
-    ----------
-    result : SeriesExponent
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
-    dt = result.settings.get("dt") or 1.0
-    time = np.asarray(result.steps) * dt
-    unit = "steps" if result.unit == "per step" else "time"
-    style.dress(left, title="Divergence of neighbours", x=unit, y="mean log distance")
-    style.dress(right, title="Local slope", x=unit, y=f"nats {result.unit}")
-    if len(time) > 1:
-        second = str(result.settings.get("second_curve", "second curve"))
-        reach = max(1, len(time) // 30)
-        for curve, colour, label in (
-            (result.second_curve, style.SKY, second),
-            (result.curve, style.BLUE, "delay vectors"),
-        ):
-            left.plot(time, curve, ".-", color=colour, markersize=4, linewidth=0.9, label=label)
-            slope = (curve[2 * reach :] - curve[: -2 * reach]) / (time[2 * reach :] - time[: -2 * reach])
-            right.plot(time[reach:-reach], slope, ".-", color=colour, markersize=4, linewidth=0.9)
-        style.zero_line(right)
-    else:
-        _say(left, "neighbours were not followed")
-        _say(right, "neighbours were not followed")
-    if not math.isnan(result.window[0]):
-        window = (result.window[0] * dt, result.window[1] * dt)
-        inside = (time >= window[0] - 1e-9 * dt) & (time <= window[1] + 1e-9 * dt)
-        level = (result.curve[inside] - result.exponent * time[inside]).mean()
-        label = f"slope {style.with_error(result.exponent, result.stderr)}"
-        line = level + result.exponent * time[inside]
-        left.plot(time[inside], line, color=style.VERMILLION, linewidth=2.2, alpha=0.8, label=label)
-        left.legend(loc="lower right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
-        for axes in (left, right):
-            axes.axvspan(*window, color=style.VERMILLION, alpha=0.07, linewidth=0)
-        _band(right, window, result.exponent, result.stderr)
-    exponent = "unknown" if math.isnan(result.exponent) else style.with_error(result.exponent, result.stderr)
-    found = [
-        rf"$\lambda_1$ = {exponent} {'' if math.isnan(result.exponent) else result.unit}".rstrip(),
-        f"dimension {result.dimension}, delay {result.delay}",
-        f"{result.n_pairs} pairs",
-        f"status {str(result.status).replace('_', ' ')}",
-    ]
-    notes = textwrap.wrap(str(result.message), 120) if result.message else []
-    style.headline(figure, _name(result, "Exponent of a series"), "   ·   ".join(found), notes=notes)
-    return figure
-
-
-def _name(result: Any, otherwise: str) -> str:
-    return str(result.provenance.get("model") or result.provenance.get("map") or otherwise)
+    style.whole_ticks(axes.yaxis)
 
 
 FEW_LEFT = 0.05
@@ -287,7 +129,7 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
     known = math.isfinite(result.entropy)
     style.dress(growth, title="Expansion", x="step $t$", y=r"$\ln E(t)$")
     growth.errorbar(
-        steps, values, yerr=SIGMAS * errors, fmt="o", color=style.BLUE, markersize=4, elinewidth=1, capsize=2
+        steps, values, yerr=style.SIGMAS * errors, fmt="o", color=style.BLUE, markersize=4, elinewidth=1, capsize=2
     )
     if known:
         slope = np.diff(values[first : last + 1]).mean() if last > first else 0.0
@@ -301,7 +143,7 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
             linewidth=1.6,
             label=f"fit, steps {first} to {last}",
         )
-        growth.legend(loc="upper left", fontsize=style.SMALL, frameon=False)
+        style.legend(growth, "upper left")
     _local_slopes(slopes, result, values)
     style.dress(left, title="Samples never outside the region", x="step $t$", y="fraction")
     shown = np.where(result.surviving > 0, result.surviving, np.nan)
@@ -311,13 +153,11 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
     else:
         left.set_ylim(0, 1.05)
     for axes in (growth, slopes, left):
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Expansion entropy")
-    words = "entropy not determined"
+        style.whole_ticks(axes.xaxis)
+    entropy = "entropy not determined"
     if known:
-        words = f"expansion entropy {style.with_error(result.entropy, result.stderr)} {result.unit}".replace("-", "−")
-    found = f"{words},  {result.settings.get('n_samples', 0)} samples"
-    style.headline(figure, name, found, notes=[result.message] if result.message else [])
+        entropy = f"expansion entropy {style.with_error(result.entropy, result.stderr)} {result.unit}".replace("-", "−")
+    style.caption(figure, result, "Expansion entropy", [entropy, f"{result.settings.get('n_samples', 0)} samples"])
     return figure
 
 
@@ -330,7 +170,7 @@ def _local_slopes(axes: Axes, result: ExpansionEntropy, values: np.ndarray) -> N
     if math.isfinite(result.entropy) and last > first:
         axes.axvspan(first, last, color=style.VERMILLION, alpha=0.08, linewidth=0)
         tau = _time_per_step(result)
-        low, high = (tau * (result.entropy + sign * SIGMAS * result.stderr) for sign in (-1, 1))
+        low, high = (tau * (result.entropy + sign * style.SIGMAS * result.stderr) for sign in (-1, 1))
         axes.axhspan(low, high, color=style.VERMILLION, alpha=0.3, linewidth=0)
         axes.axhline(tau * result.entropy, color=style.VERMILLION, linewidth=1.2)
     finite = increments[np.isfinite(increments)]
@@ -343,51 +183,6 @@ def _local_slopes(axes: Axes, result: ExpansionEntropy, values: np.ndarray) -> N
 def _time_per_step(result: ExpansionEntropy) -> float:
     """What rates are multiplied by to be per step, as ln E is drawn."""
     return float(result.settings.get("time_per_step", 1.0))
-
-
-def draw_zero_one(result: ZeroOneTest) -> Figure:
-    """Draw a 0-1 test.
-
-    Left the walk in the plane at one frequency: bounded for regular, diffuse for chaotic motion.
-    In the middle its mean square displacement, right K of every frequency with the median.
-
-    Parameters
-    ----------
-    result : ZeroOneTest
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    figure = style.new_figure(12.0, 4.4)
-    left, middle, right = figure.subplots(1, 3)
-    walk = np.asarray(result.walk)
-    left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
-    style.dress(left, title=f"Walk of the first {len(walk)} values", x="p", y="q")
-    left.set_aspect("equal", adjustable="datalim")
-    middle.plot(result.lags, result.displacement, color=style.BLUE, linewidth=1.2)
-    style.dress(middle, title="Mean square displacement", x="steps n", y="D(n)")
-    if len(result.displacement):
-        middle.set_ylim(bottom=min(0.0, float(np.min(result.displacement))))
-    for i, row in enumerate(np.asarray(result.K_per_frequency)[:8]):
-        colour = style.SEQUENCE[(i + 1) % len(style.SEQUENCE)]
-        right.plot(result.frequencies, row, ".", color=colour, markersize=4, alpha=0.8, markeredgewidth=0)
-    if np.isfinite(result.K):
-        right.axhline(result.K, color=style.VERMILLION, linewidth=1.0, zorder=1.8, label=f"median {result.K:.3f}")
-        right.legend(loc="center right", fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
-    right.set_ylim(-1.05, 1.1)
-    style.dress(right, title="K of each frequency", x="frequency c", y="K")
-    name = result.provenance.get("model") or result.provenance.get("map") or "0-1 test"
-    b = len(result.K_per_series)
-    found = [
-        result.verdict,
-        f"K = {style.with_error(result.K, result.stderr)}",
-        f"{b} series of {result.n_values} values" if b > 1 else f"{result.n_values} values",
-        f"status {str(result.status).replace('_', ' ')}",
-    ]
-    notes = textwrap.wrap(str(result.message), 150) if result.message else []
-    style.headline(figure, str(name), "   ·   ".join(found), notes=notes)
-    return figure
 
 
 DRAWN = 6
@@ -432,21 +227,18 @@ def draw_sweep(result: Sweep, *, component: int = 0) -> Figure:
     low, high = float(result.values.min()), float(result.values.max())
     margin = 0.01 * (high - low) or 0.5
     grid[-1].set_xlim(low - margin, high + margin)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Sweep")
-    style.headline(figure, name, _in_words(result), notes=[result.message] if result.message else [])
+    style.caption(figure, result, "Sweep", _in_words(result))
     return figure
 
 
-def _in_words(result: Sweep) -> str:
-    text = f"{len(result.values)} values of {result.parameter}"
+def _in_words(result: Sweep) -> list[str]:
+    parts = [f"{len(result.values)} values of {result.parameter}"]
     if result.exponents.shape[1]:
         with np.errstate(invalid="ignore"):
             certain = result.exponents[:, 0] > 3 * result.stderr[:, 0]
-        text += f",  largest exponent positive at {int(certain.sum())}"
+        parts.append(f"largest exponent positive at {int(certain.sum())}")
     fixed = result.provenance.get("parameters") or {}
-    if fixed:
-        text += ",  " + ", ".join(f"{key} = {value}" for key, value in fixed.items())
-    return text
+    return [*parts, ", ".join(f"{key} = {value}" for key, value in fixed.items())]
 
 
 def _draw_bifurcation(axes: Axes, result: Sweep, component: int) -> None:
@@ -471,8 +263,7 @@ def _draw_exponents(axes: Axes, result: Sweep, _: int) -> None:
     for i in range(k - 1, -1, -1):
         colour = style.SEQUENCE[i] if i < DRAWN else style.GREY
         mean = np.where(np.isfinite(result.exponents[order, i]), result.exponents[order, i], np.nan)
-        reach = SIGMAS * np.where(np.isfinite(result.stderr[order, i]), result.stderr[order, i], 0.0)
-        axes.fill_between(values, mean - reach, mean + reach, color=colour, alpha=0.3, linewidth=0)
+        style.band(axes, values, mean, result.stderr[order, i], colour, alpha=0.3)
         label = rf"$\lambda_{{{i + 1}}}$" if i < DRAWN else ""
         axes.plot(values, mean, color=colour, linewidth=0.9, marker=mark, markersize=3, label=label)
     style.zero_line(axes)
@@ -484,15 +275,7 @@ def _draw_exponents(axes: Axes, result: Sweep, _: int) -> None:
         axes.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
     if k > 1:
         handles, labels = axes.get_legend_handles_labels()
-        axes.legend(
-            handles[::-1],
-            labels[::-1],
-            loc="lower left",
-            ncols=min(k, DRAWN),
-            fontsize=style.SMALL,
-            framealpha=0.9,
-            edgecolor="white",
-        )
+        style.legend(axes, "lower left", handles=handles[::-1], labels=labels[::-1], ncols=min(k, DRAWN))
 
 
 def _draw_measured(axes: Axes, result: Sweep, _: int) -> None:

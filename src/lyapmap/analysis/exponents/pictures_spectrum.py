@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,18 +12,13 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.report import style
-from lyapmap.report.fields import draw_field
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
-    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum
     from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum
 
-SIGMAS = 2.0
-"""Standard errors that a bar or a band reaches to either side."""
 
 CERTAIN = 3.0
 """Standard errors by which an exponent must be below zero to count as negative."""
@@ -99,8 +93,6 @@ def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     if kind not in ("spectrum", "convergence"):
         raise LyapmapError(f"kind: expected 'spectrum' or 'convergence', got {kind!r}")
     if kind == "convergence":
-        from lyapmap.analysis.exponents.pictures_convergence import draw_convergence
-
         return draw_convergence(result)
     spectrum = _Sorted.of(result)
     figure = style.new_figure(13.0, 4.6)
@@ -108,27 +100,18 @@ def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     _draw_exponents(left, spectrum, result.unit)
     _draw_convergence(middle, spectrum)
     _draw_partial_sums(right, result, spectrum)
-    name = result.provenance.get("model") or result.provenance.get("map") or "Lyapunov spectrum"
-    notes = textwrap.wrap(str(result.message), 160) if result.message else []
-    style.headline(figure, str(name), _in_words(result, spectrum), notes=notes)
+    style.caption(figure, result, "Lyapunov spectrum", _in_words(result, spectrum))
     return figure
 
 
-def _in_words(result: LyapunovSpectrum, spectrum: _Sorted) -> str:
+def _in_words(result: LyapunovSpectrum, spectrum: _Sorted) -> list[str]:
     largest = style.with_error(spectrum.exponents[0], spectrum.stderr[0]).replace("-", "−").replace("inf", "∞")
     largest = "unresolved" if math.isnan(spectrum.exponents[0]) else f"{largest} {result.unit}"
     b = len(spectrum.per_trajectory)
-    run = f"{b} {'trajectory' if b == 1 else 'trajectories'}"
+    run = f"{style.counted(b, 'trajectory', 'trajectories')}"
     if spectrum.steps.size:
         run += f" of {spectrum.steps[-1]:.0f} steps"
-    parts = [
-        str(result.attractor),
-        _dimension(result),
-        f"largest exponent {largest}",
-        f"status {str(result.status).replace('_', ' ')}",
-        run,
-    ]
-    return "   ·   ".join(part for part in parts if part)
+    return [str(result.attractor), _dimension(result), f"largest exponent {largest}", run]
 
 
 def _dimension(result: LyapunovSpectrum) -> str:
@@ -148,23 +131,23 @@ def _draw_exponents(axes: Axes, spectrum: _Sorted, unit: str) -> None:
     with np.errstate(invalid="ignore"):
         negative = ~positive & (spectrum.exponents < -CERTAIN * spectrum.stderr)
     few = k <= _SINGLE_POINTS
-    for chosen, colour, label in [
+    for members, colour, label in [
         (positive, style.VERMILLION, "positive"),
         ((index <= known) & ~positive & ~negative, style.INK, "zero within error"),
         ((index <= known) & negative, style.BLUE, "negative"),
     ]:
-        if chosen.any():
+        if members.any():
             axes.errorbar(
-                index[chosen],
-                spectrum.exponents[chosen],
-                yerr=SIGMAS * spectrum.stderr[chosen],
+                index[members],
+                spectrum.exponents[members],
+                yerr=style.SIGMAS * spectrum.stderr[members],
                 fmt="o",
                 color=colour,
                 markersize=float(np.interp(math.log10(k), [0.5, 1.6, 2.5], [6.5, 4.5, 2.0])),
                 markeredgewidth=0,
                 elinewidth=1.2 if few else 0.6,
                 capsize=2.5 if few else 0,
-                label=f"{label} ({chosen.sum()})",
+                label=f"{label} ({members.sum()})",
             )
     if known < k:
         label = f"{'unresolved' if np.isnan(spectrum.exponents[known]) else 'minus infinity'} ({k - known})"
@@ -178,13 +161,7 @@ def _draw_exponents(axes: Axes, spectrum: _Sorted, unit: str) -> None:
     _whole_ticks(axes, k)
     # The exponents descend, so the lower left stays free; above a floor of zero, the middle does.
     descends = bool(known and spectrum.exponents[known - 1] < 0)
-    axes.legend(
-        loc="lower left" if descends else "center left",
-        fontsize=style.SMALL,
-        framealpha=0.9,
-        edgecolor="white",
-        handletextpad=0.4,
-    )
+    style.legend(axes, "lower left" if descends else "center left", handletextpad=0.4)
 
 
 def _draw_spread(axes: Axes, index: NDArray[np.int64], per_trajectory: _Values, *, many: bool) -> None:
@@ -213,13 +190,13 @@ def _draw_convergence(axes: Axes, spectrum: _Sorted) -> None:
     style.dress(axes, title="Convergence", x="steps", y=r"running estimate of $\lambda_i$")
     h = len(spectrum.history)
     if h == 0 or spectrum.n_resolved == 0:
-        _say(axes, "nothing to show")
+        style.say(axes, "nothing to show")
         return
     drawn = min(spectrum.n_positive or 3, _LEADING, spectrum.n_resolved)
     style.zero_line(axes)
     axes.set_xscale("log")
     colours = style.SEQUENCE[:drawn]
-    values, reach = spectrum.exponents[:drawn], SIGMAS * np.nan_to_num(spectrum.stderr[:drawn])
+    values, reach = spectrum.exponents[:drawn], style.SIGMAS * np.nan_to_num(spectrum.stderr[:drawn])
     overlapping = bool((values[:-1] - reach[:-1] < values[1:] + reach[1:]).any())
     for i, colour in enumerate(colours):
         low, high = values[i] - reach[i], values[i] + reach[i]
@@ -255,7 +232,7 @@ def _label_ends(axes: Axes, values: _Values, colours: Sequence[str]) -> None:
 def _draw_partial_sums(axes: Axes, result: LyapunovSpectrum, spectrum: _Sorted) -> None:
     style.dress(axes, title="Kaplan-Yorke dimension", x="number of exponents $j$", y=r"$\lambda_1 + \dots + \lambda_j$")
     if spectrum.n_resolved == 0:
-        _say(axes, "nothing to show")
+        style.say(axes, "nothing to show")
         return
     style.zero_line(axes)
     sums = np.concatenate([[0.0], np.cumsum(spectrum.exponents[: spectrum.n_resolved])])
@@ -279,7 +256,7 @@ def _draw_partial_sums(axes: Axes, result: LyapunovSpectrum, spectrum: _Sorted) 
         text = f"not certified:\n{result.kaplan_yorke_verdict}"
         axes.text(0.97, place, text, transform=axes.transAxes, ha="right", fontsize=style.LABEL, color=style.VERMILLION)
     if known:
-        reach = SIGMAS * error if math.isfinite(error) and error > 0 else None
+        reach = style.SIGMAS * error if math.isfinite(error) and error > 0 else None
         axes.errorbar(
             dimension, 0, xerr=reach, fmt="o", color=style.INK, markersize=4.5, capsize=5, elinewidth=1.6, zorder=4
         )
@@ -288,145 +265,146 @@ def _draw_partial_sums(axes: Axes, result: LyapunovSpectrum, spectrum: _Sorted) 
         )
 
 
-def _say(axes: Axes, text: str) -> None:
-    """Words in place of a picture."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", fontsize=style.LABEL, color=style.GREY)
-
-
 def _whole_ticks(axes: Axes, largest: int) -> None:
     from matplotlib.ticker import MaxNLocator, MultipleLocator
 
     axes.xaxis.set_major_locator(MultipleLocator(1) if largest <= _FEW else MaxNLocator(8, integer=True))
 
 
-MOST_PANELS = 5
+ERRORS_DRAWN = 4
+"""Exponents whose errors are drawn."""
+SLOPE_STRAYS = 0.25
+"""By how much the slope of the errors may stray from -1/2 before the words say so."""
 
 
-def draw_finite_time(result: FiniteTimeExponents) -> Figure:
-    """Draw a field over a grid as an image, else a histogram of each of the first five exponents.
+def draw_convergence(result: LyapunovSpectrum) -> Figure:
+    """Draw how a spectrum converged, to see whether to go on.
+
+    Left, running estimates within bands of two standard errors, as wide as they should have been
+    then. Middle, standard errors against
+    steps in logarithms, beside a line that falls with the square root of the steps: a curve that
+    falls less steeply has not seen all of the attractor. Right, the trajectories' largest
+    exponents one by one, with the error that each has by itself: trajectories on several
+    attractors part.
 
     Parameters
     ----------
-    result : FiniteTimeExponents
+    result : LyapunovSpectrum
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    b, windows, k = result.exponents.shape
-    drawn = min(k, MOST_PANELS)
-    if result.grid:
-        drawn = min(k, 2)
-        wide = len(result.grid["shape"]) == 2
-        figure = style.new_figure((5.6 if wide else 8.0) * drawn + 0.4, 5.4 if wide else 4.2)
-        panels = figure.subplots(1, drawn, squeeze=False)[0]
-        for i, axes in enumerate(panels):
-            draw_field(
-                axes,
-                result.exponents[:, 0, i],
-                result.grid,
-                label=f"nats {result.unit}",
-                title=f"Exponent {i + 1} over {result.n_steps} steps",
-                colours="magma",
-                n=1 + max(result.grid["axes"]),
-            )
-    else:
-        figure = style.new_figure(max(3.1 * drawn, 6.5), 4.0)
-        panels = figure.subplots(1, drawn, squeeze=False, sharey=False)[0]
-        for i, axes in enumerate(panels):
-            _draw_histogram(axes, result, i)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "finite-time exponents")
-    parts = [
-        f"{result.measure} growth",
-        f"{b} {'trajectory' if b == 1 else 'trajectories'}",
-        f"{windows} {'window' if windows == 1 else 'windows'} of {result.n_steps} steps",
-        f"status {str(result.status).replace('_', ' ')}",
-    ]
-    notes = textwrap.wrap(str(result.message), 100) if result.message else []
-    style.headline(figure, name, "   ·   ".join(parts), notes=notes)
+    figure = style.new_figure(13.0, 4.6)
+    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.1, 1.1, 1]})
+    k = min(ERRORS_DRAWN, int(np.isfinite(result.exponents).sum()))
+    _draw_estimates(left, result, k)
+    slope = _draw_errors(middle, result, k)
+    _draw_trajectories(right, result)
+    style.caption(figure, result, "Lyapunov spectrum", _convergence_in_words(result, slope))
     return figure
 
 
-def _draw_histogram(axes: Axes, result: FiniteTimeExponents, i: int) -> None:
-    values = result.values(i)
-    style.dress(axes, title=f"Exponent {i + 1}", x=f"nats {result.unit}", y="density" if i == 0 else "")
-    if values.size == 0:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=style.GREY)
+def _convergence_in_words(result: LyapunovSpectrum, slope: float) -> list[str]:
+    error, value = float(result.stderr[0]), float(result.exponents[0])
+    parts = [f"{result.n_steps} steps"]
+    if np.isfinite(result.effective_samples[0]):
+        parts.append(f"{result.effective_samples[0]:.0f} effective samples of {result.n_batches} batches")
+    if np.isfinite(slope):
+        parts.append(f"error falls as steps$^{{{slope:.2f}}}$")
+        if slope > -0.5 + SLOPE_STRAYS:
+            parts.append("slower than chance alone: go on")
+    failed = [check.name for check in result.check() if not check.passed]
+    if failed:
+        parts.append("checks that fail: " + ", ".join(failed))
+    elif np.isfinite(error) and error > 0:
+        sure = abs(value) > CERTAIN * error
+        parts.append("sign known" if sure else f"sign unknown: about {_needed(value, error, result.n_steps)}")
+    return parts
+
+
+def _needed(value: float, error: float, steps: int) -> str:
+    if value == 0:
+        return "zero at any length"
+    return f"{steps * (CERTAIN * error / abs(value)) ** 2:.2g} steps would tell"
+
+
+def _draw_estimates(axes: Axes, result: LyapunovSpectrum, k: int) -> None:
+    style.dress(axes, title="Running estimates", x="steps", y=r"$\lambda_i$ so far, minus $\lambda_i$ at the end")
+    if k == 0 or len(result.history) == 0:
         return
-    density, edges = result.histogram(i, "auto" if values.size > 20 else 10)
-    mean, colour = float(values.mean()), style.SEQUENCE[i % len(style.SEQUENCE)]
-    axes.stairs(density, edges, fill=True, color=colour, alpha=0.55)
-    axes.axvline(mean, color=style.INK, linewidth=1.2)
-    if edges[0] < 0 < edges[-1]:
-        axes.axvline(0.0, color=style.GREY, linewidth=1.0, linestyle=":")
-    modes = result.modes(i)
-    shape = "too few values to count peaks" if modes == 0 else "one peak" if modes == 1 else f"{modes} peaks"
-    text = f"mean {mean:.3g}\nspread {values.std():.2g}\n{shape}".replace("-", "−")
-    axes.set_ylim(0, 1.3 * float(np.max(density)))
-    axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=style.SMALL, color=style.INK)
-    axes.tick_params(axis="y", labelleft=False)
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator(4))
-
-
-SMALLEST = 1e-12
-"""Values below, relative to the largest, are drawn here: a logarithm has no zero."""
+    axes.set_xscale("log")
+    style.zero_line(axes)
+    steps = result.history_steps
+    for i in range(k):
+        colour, error = style.SEQUENCE[i], float(result.stderr[i])
+        away = result.history[:, i] - result.exponents[i]
+        axes.plot(steps, away, color=colour, linewidth=1.4, label=rf"$\lambda_{{{i + 1}}}$ = {result.exponents[i]:.4g}")
+        if np.isfinite(error) and error > 0:
+            band = 2 * error * np.sqrt(steps[-1] / steps)
+            axes.fill_between(steps, -band, band, color=colour, alpha=0.10, linewidth=0)
+    late = result.history[len(steps) // 3 :, :k] - result.exponents[:k]
+    reach = max(float(np.abs(late).max()), 4 * float(np.nan_to_num(result.stderr[:k], posinf=0.0).max()), 1e-9)
+    axes.set_ylim(-1.2 * reach, 1.2 * reach)
+    style.legend(axes, ncols=2)
 
 
-def draw_singular_values(result: JacobianSpectrum) -> Figure:
-    """Singular values by rank with their spread over the states, and how many states have which dimension."""
-    figure = style.new_figure(9.6, 4.4)
-    spectrum, counts = figure.subplots(1, 2, width_ratios=(3, 2))
-    known = np.isfinite(result.singular_values).all(axis=1)
-    values = result.singular_values[known]
-    if len(values) and values.max() > 0:
-        low, middle, high = np.quantile(values, (0.1, 0.5, 0.9), axis=0)
-        floor = SMALLEST * float(values.max())
-        rank = np.arange(1, values.shape[1] + 1)
-        spectrum.fill_between(
-            rank, np.maximum(low, floor), np.maximum(high, floor), color=style.SKY, alpha=0.35, linewidth=0,
-            label="10 to 90 % of states",
-        )  # fmt: skip
-        spectrum.plot(rank, np.maximum(middle, floor), color=style.BLUE, linewidth=1.2, marker="o", markersize=2.5)
-        cut = float(middle[0]) * math.sqrt(result.threshold)
-        spectrum.axhline(cut, color=style.VERMILLION, linewidth=0.9, linestyle="--")
-        spectrum.annotate(
-            f"{100 * result.threshold:g} % of the largest variance", (1, cut), xycoords=("axes fraction", "data"),
-            xytext=(-4, 4), textcoords="offset points", ha="right", fontsize=style.SMALL, color=style.VERMILLION,
-        )  # fmt: skip
-        spectrum.set_yscale("log")
-        if len(rank) < 12:
-            spectrum.set_xticks(rank)
-        if len(values) > 1:
-            spectrum.legend(fontsize=style.SMALL, frameon=False, loc="lower left")
-    style.dress(spectrum, title="Singular values of the Jacobian", x="number", y="output per unit of input")
-    found = "no Jacobian is finite"
-    if len(values):
-        dimension = result.dimension[known]
-        low_d, high_d = int(dimension.min()), int(dimension.max())
-        counts.bar(*np.unique(dimension, return_counts=True), color=style.BLUE, width=0.8)
-        counts.xaxis.get_major_locator().set_params(integer=True)
-        counts.set_xlim(low_d - 1.5, high_d + 1.5)
-        lines = [(float(result.rank[known].mean()), style.INK, "rank")]
-        if np.isfinite(result.participation[known]).all():
-            lines.append((float(result.participation[known].mean()), style.VERMILLION, "participation"))
-        inside = counts.get_xlim()
-        for place, colour, label in lines:
-            counts.axvline(place, color=colour, linewidth=1.2, linestyle="--", label=f"{label} {place:.1f}")
-            inside = min(inside[0], place - 1), max(inside[1], place + 1)
-        counts.set_xlim(*inside)
-        counts.set_ylim(top=1.25 * counts.get_ylim()[1])  # room for the legend
-        counts.yaxis.get_major_locator().set_params(integer=True)
-        counts.legend(fontsize=style.SMALL, frameon=False, loc="upper center", ncols=2)
-        mean, error = result.mean("dimension")
-        found = f"local dimension {style.with_error(mean, error)} of {result.inputs} inputs"
-        found += f"   ·   {len(values)} states"
-    style.dress(counts, title="Local dimension", x="directions that count", y="states")
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Jacobian")
-    style.headline(figure, name, found, notes=[result.message] if result.message else [])
-    return figure
+def _draw_errors(axes: Axes, result: LyapunovSpectrum, k: int) -> float:
+    """Draw the errors; the slope of the largest exponent's in logarithms."""
+    style.dress(axes, title="Standard errors", x="steps", y=f"standard error  (nats {result.unit})")
+    slope = np.nan
+    drawn = False
+    for i in range(k):
+        good = np.isfinite(result.error_history[:, i]) & (result.error_history[:, i] > 0)
+        if good.sum() == 0:
+            continue
+        steps, errors = result.error_steps[good], result.error_history[good, i]
+        label = rf"$\lambda_{{{i + 1}}}$"
+        axes.plot(steps, errors, "o-", color=style.SEQUENCE[i], linewidth=1.4, markersize=4, label=label)
+        if not drawn and len(steps) > 1:
+            slope = float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
+            guide = errors[-1] * np.sqrt(steps[-1] / steps)
+            axes.plot(steps, guide, color=style.GREY, linewidth=1.0, linestyle="--", label=r"steps$^{-1/2}$")
+        drawn = True
+    if not drawn:
+        style.say(axes, "no errors to show")
+        return slope
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    _sparse_ticks(axes)
+    style.legend(axes)
+    return slope
+
+
+def _sparse_ticks(axes: Axes) -> None:
+    """Labels at 1, 2 and 5 times the powers of ten, which never touch."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_trajectories(axes: Axes, result: LyapunovSpectrum) -> None:
+    style.dress(axes, title="Trajectories", x="trajectory, in order of its exponent", y=r"largest exponent $\lambda_1$")
+    values = np.asarray(result.per_trajectory, float)[:, 0]
+    order = np.argsort(values)
+    order = order[np.isfinite(values[order])]
+    if not len(order):
+        return
+    place = np.arange(1, len(order) + 1)
+    several = bool(result.groups)
+    for number in np.unique(result.group):
+        members = result.group[order] == number
+        label = f"attractor {number + 1} ({members.sum()})" if several else None
+        colour = style.SEQUENCE[int(number) % len(style.SEQUENCE)]
+        axes.plot(place[members], values[order][members], "o", color=colour, markersize=3.5, label=label)
+    mean, error = float(result.exponents[0]), float(result.stderr[0])
+    if np.isfinite(mean) and not several:
+        axes.axhline(mean, color=style.INK, linewidth=1.0)
+        if np.isfinite(error):
+            words = "mean, two standard errors"
+            axes.axhspan(mean - 2 * error, mean + 2 * error, color=style.GREY, alpha=0.25, linewidth=0, label=words)
+    if axes.get_legend_handles_labels()[0]:
+        style.legend(axes)

@@ -7,20 +7,19 @@ the local dimension of the manifold.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.arguments import positive, whole
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.function import TangentFunction, as_tangent_function, jacobian_of
 from lyapmap.core.map import as_rows, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 ALL_UP_TO = 128
 """Inputs up to which all singular values are computed by default."""
@@ -65,7 +64,7 @@ class JacobianSpectrum(Result):
         "participation": ("state",),
         "residual": ("state",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_singular_values"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_singular_values"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "ask for all values (n_values='all')",
         Status.ESCAPED: "look whether the function is differentiable there, and its weights are finite",
@@ -153,45 +152,30 @@ def jacobian_spectrum(
     >>> found.singular_values.round(6).tolist(), int(found.rank[0])
     ([[0.5, 0.5, 0.0]], 2)
     """
-    chosen = as_tangent_function(function)
-    rows, _ = as_rows("z", z, tuple(chosen.input_shape), chosen.ops)
-    m, n = dimension(tuple(chosen.input_shape)), dimension(tuple(chosen.output_shape))
-    k, block = _requested(chosen, n_values, m, n)
+    tangent_function = as_tangent_function(function)
+    rows, _ = as_rows("z", z, tuple(tangent_function.input_shape), tangent_function.ops)
+    m, n = dimension(tuple(tangent_function.input_shape)), dimension(tuple(tangent_function.output_shape))
+    k, block = _requested(tangent_function, n_values, m, n)
     threshold = positive("threshold", threshold)
     if threshold >= 1:
         raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
+    run = Run("Jacobians", tangent_function, seed=seed, progress=progress)  # type: ignore[arg-type]
     b = int(rows.shape[0])
     at_once = max(1, CHUNK_VALUES // (m * n if not block else (k + SPARE) * (m + n)))
     values: list[NDArray[np.float64]] = []
     residuals: list[NDArray[np.float64]] = []
     done = 0
-    with reporting(progress, "Jacobians") as report:
-        try:
-            while done < b:
-                part = rows[done : done + at_once]
-                found, residual = _leading(chosen, part, k, rng) if block else _all(chosen, part)
-                values.append(found)
-                residuals.append(residual)
-                done += len(found)
-                report(done, b)
-        except KeyboardInterrupt:
-            if not values:
-                raise Interrupted(None) from None
-    result = _result(
-        chosen,
-        np.concatenate(values),
-        np.concatenate(residuals),
-        k=k,
-        asked=b,
-        threshold=threshold,
-        settings={"n_values": n_values, "threshold": threshold, "n_states": b},
-        origin=provenance(chosen, seed=seed, seconds=time.perf_counter() - begin),  # type: ignore[arg-type]
-    )
-    if done < b:
-        raise Interrupted(result)
-    return result.checked(throw)
+    with run.steps(keep=lambda: residuals) as report:
+        while done < b:
+            part = rows[done : done + at_once]
+            leading, residual = _leading(tangent_function, part, k, run.rng) if block else _all(tangent_function, part)
+            values.append(leading)
+            residuals.append(residual)
+            done += len(residual)
+            report(done, b)
+    settings = {"n_values": n_values, "threshold": threshold, "n_states": b}
+    computed = np.concatenate(values[: len(residuals)]), np.concatenate(residuals)
+    return run.finish(_result(tangent_function, *computed, k, b, settings, run), throw)
 
 
 def _requested(function: TangentFunction, n_values: int | str | None, m: int, n: int) -> tuple[int, bool]:
@@ -263,19 +247,18 @@ def _result(
     function: TangentFunction,
     values: NDArray[np.float64],
     residual: NDArray[np.float64],
-    *,
     k: int,
     asked: int,
-    threshold: float,
     settings: dict[str, Any],
-    origin: dict[str, Any],
+    run: Run,
 ) -> JacobianSpectrum:
+    threshold = settings["threshold"]
     m, n = dimension(tuple(function.input_shape)), dimension(tuple(function.output_shape))
     known = np.isfinite(values).all(axis=1)
     complete = values.shape[1] == min(m, n)
     largest = values[:, :1]
     epsilon = float(np.finfo(function.ops.dtype).eps)
-    if str(origin["derivative"]).startswith("central differences"):
+    if function.derivative.startswith("central differences"):
         epsilon = epsilon ** (2 / 3)
     with np.errstate(invalid="ignore", divide="ignore"):
         rank = ((values > largest * max(m, n) * epsilon) & (values > 0)).sum(axis=1)
@@ -284,7 +267,7 @@ def _result(
         spread = (unit**2).sum(axis=1) ** 2 / (unit**4).sum(axis=1)
     participation = np.where(largest[:, 0] == 0, 0.0, spread) if complete else np.full(len(values), np.nan)
     status, cause, words = Status.OK, Cause.NONE, []
-    if len(values) < asked:
+    if run.interrupted:
         status, cause = Status.NOT_CONVERGED, Cause.INTERRUPTED
         words.append(f"interrupted after {len(values)} of {asked} states")
     if (residual[known] > SETTLED).any():
@@ -300,11 +283,8 @@ def _result(
     if not complete and known.any() and (directions[known] >= k).any():
         words.append(f"all {k} values count, so that dimension and rank are lower bounds")
     return JacobianSpectrum(
-        status=status,
-        cause=cause,
-        message="; ".join(words),
+        **run.ending(Verdict(status, "; ".join(words), cause)),
         settings=settings,
-        provenance=origin,
         singular_values=values,
         rank=rank.astype(np.int64),
         dimension=directions.astype(np.int64),

@@ -6,16 +6,16 @@ k exponents cost about k + 1 evaluations of the map per step, and memory does no
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from lyapmap.analysis.exponents.endings import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import FULL_UP_TO, TangentRun
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import interval, positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_states, as_tangent_map, dimension
-from lyapmap.core.results import provenance
+from lyapmap.analysis.exponents.tangent_run import TangentRun
+from lyapmap.core.arguments import given, interval, one_of, positive, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, as_states, dimension
+from lyapmap.core.run import Report, Run
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
@@ -101,36 +101,24 @@ def lyapunov_spectrum(
     tangent_map = as_tangent_map(map)
     x, _ = as_states(x0, tangent_map)
     k, auto = _requested(n_exponents, dimension(tangent_map.state_shape))
-    if frame_dtype not in (None, "float32", "float64"):
-        raise LyapmapError(f"frame_dtype: expected 'float32' or 'float64', got {frame_dtype!r}")
-    seed, rng = seeded(seed)
     settings = {
         "n_steps": whole("n_steps", n_steps, 1),
         "transient": whole("transient", transient, 0),
         "n_exponents": n_exponents,
-        "qr_every": qr_every if qr_every == "auto" else whole("qr_every", qr_every, 1),
-        "tolerance": None if tolerance is None else positive("tolerance", tolerance),
-        "bounds": None if bounds is None else interval("bounds", bounds),
-        "frame_dtype": frame_dtype or tangent_map.ops.dtype,
+        "qr_every": given(whole, "qr_every", qr_every, 1, unless="auto"),
+        "tolerance": given(positive, "tolerance", tolerance),
+        "bounds": given(interval, "bounds", bounds),
+        "frame_dtype": given(one_of, "frame_dtype", frame_dtype, ("float32", "float64")) or tangent_map.ops.dtype,
         "n_trajectories": int(x.shape[0]),
     }
-    begin = time.perf_counter()
-    with reporting(progress, "spectrum") as report:
-        run = TangentRun(tangent_map, x, k, rng, settings, report)
-        interrupted = False
-        try:
-            run.transient(auto)
-            run.measure(auto)
-            run.look_for_late_repeat()
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted and run.statistics.steps == 0:
-        raise Interrupted(None)
-    origin = provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin)
-    result = Summary(run).result(settings, origin, interrupted)
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw)
+    tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
+    run = Run("spectrum", tangent_map, seed=seed, progress=progress)
+    tangents = TangentRun(tangent_map, x, k, run.rng, settings)
+    with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:
+        tangents.transient(auto)
+        tangents.measure(auto)
+        tangents.look_for_late_repeat()
+    return run.finish(Summary(tangents).result(settings, run), throw)
 
 
 def _requested(n_exponents: int | str | None, n: int) -> tuple[int, bool]:

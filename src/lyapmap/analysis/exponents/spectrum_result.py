@@ -8,15 +8,29 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents import ended_orbit as orbit
-from lyapmap.analysis.exponents.endings import Endings, find_endings, group_trajectories, on_cycles
+from lyapmap.analysis.exponents.endings import (
+    CERTAIN,
+    LIMIT_CYCLE,
+    TORUS,
+    UNDETERMINED,
+    ZERO,
+    Endings,
+    counted,
+    derivative_error,
+    find_endings,
+    group_trajectories,
+    growth_rounding,
+    on_cycles,
+    starts_on_cycle,
+)
 from lyapmap.analysis.exponents.growth import FEWEST_FOLDS
 from lyapmap.analysis.exponents.kaplan_yorke import KaplanYorke, kaplan_yorke_with_error
 from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Run
 
 AGREES = 4.0
 """Standard errors within which two numbers agree; the worst of many stays below."""
@@ -114,8 +128,8 @@ class Summary:
         # A run that stopped while it grew carries more directions than it has statistics of.
         self.k = run.statistics.totals.shape[1]
         self.coarsest = min(run.ops.dtype, run.frame_dtype)  # "float32" < "float64"
-        self.rounding = orbit.growth_rounding(run.map, self.coarsest)
-        self.zero = max(orbit.ZERO, self.rounding)
+        self.rounding = growth_rounding(run.map, self.coarsest)
+        self.zero = max(ZERO, self.rounding)
 
     def _floor(self, largest: float) -> float:
         """Growth per step under which rounding in the map's arithmetic hides an exponent.
@@ -128,7 +142,7 @@ class Summary:
         noise = np.log(np.finfo(self.coarsest).eps * FLOOR_MARGIN * np.sqrt(self.run.n))
         return float(largest + noise / self.run.qr_every)
 
-    def result(self, settings: dict[str, Any], origin: dict[str, Any], interrupted: bool) -> LyapunovSpectrum:
+    def result(self, settings: dict[str, Any], run: Run) -> LyapunovSpectrum:
         """Everything that the run gathered."""
         lost = self.run.lost()
         statistics = self.run.statistics
@@ -139,9 +153,8 @@ class Summary:
         endings = find_endings(self.run, per_trajectory, within, stderr, rounding=self.rounding, zero=self.zero)
         folds = statistics.folds()
         grows = endings.exponential.any() & ((folds > np.log(2)) | (stderr <= self.rounding))
-        exact = (
-            on_cycles(self.run, endings.period) if lost is None and endings.period.all() and not interrupted else None
-        )
+        whole = lost is None and endings.period.all() and not run.interrupted
+        exact = on_cycles(self.run, endings.period) if whole else None
         if exact is not None and not np.isnan(exact[:, 0]).any():
             per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
             # Identical cycles leave nothing uncertain; different ones differ by what they are.
@@ -172,31 +185,32 @@ class Summary:
         checks = self._checks(
             np.where(under, np.nan, mean) * rate, known, per_trajectory, within, order, sum_rule, lost
         )
-        status, cause, message = self._verdict(lost, collapsed, under, interrupted, stderr, checks)
+        verdict = self._verdict(lost, collapsed, under, stderr, checks)
+        ending = run.ending(verdict, done=f"{statistics.steps} of {self.run.n_steps} steps")
+        status = ending["status"]
         mean, stderr = np.where(under, np.nan, mean), np.where(under, np.nan, stderr)
         attractor = endings.in_words()
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:
             mean, stderr = np.full(self.k, np.nan), np.full(self.k, np.nan)
-            attractor = orbit.UNDETERMINED if status is Status.UNRESOLVED else str(status)
+            attractor = UNDETERMINED if status is Status.UNRESOLVED else str(status)
         group = np.zeros(self.run.b, np.int64)
         if status is not Status.ESCAPED and statistics.steps:
             group = group_trajectories(per_trajectory, within, endings.period)
         groups = self._groups(group, per_trajectory, within, endings, under) if group.any() else ()
-        if groups and not message:
-            message = f"the trajectories lie on {len(groups)} attractors, see groups: the means belong to none of them"
+        if groups and not ending["message"]:
+            ending["message"] = (
+                f"the trajectories lie on {len(groups)} attractors, see groups: the means belong to none of them"
+            )
         dimension_ = self._dimension(mean, stderr, covariance, attractor)
         too_short = bool(np.isposinf(stderr).any())
-        positive = grows & (mean > np.maximum(orbit.CERTAIN * stderr, self.zero)) & (not too_short)
+        positive = grows & (mean > np.maximum(CERTAIN * stderr, self.zero)) & (not too_short)
         entropy = self._entropy(mean, stderr, covariance, positive, attractor) if not too_short else (np.nan, np.nan)
         nothing = np.zeros(0, np.int64), np.zeros((0, self.k))
         steps, history = statistics.history() if statistics.steps else nothing
         error_steps, errors = statistics.error_history() if statistics.steps else nothing
         return LyapunovSpectrum(
-            status=status,
-            cause=cause,
-            message=message,
+            **ending,
             settings=settings | {"qr_every_used": self.run.qr_every},
-            provenance=origin,
             exponents=mean * rate,
             stderr=stderr * rate,
             per_trajectory=np.where(under, np.nan, per_trajectory) * rate,
@@ -235,7 +249,7 @@ class Summary:
         if positive.any():
             variance = max(float(covariance[np.ix_(positive, positive)].sum()), 0.0)
             return float(mean[positive].sum()), float(np.sqrt(variance))
-        none = orbit.UNDETERMINED not in attractor or mean[0] < -orbit.CERTAIN * stderr[0]
+        none = UNDETERMINED not in attractor or mean[0] < -CERTAIN * stderr[0]
         return (0.0, 0.0) if none and not np.isnan(mean[0]) else (np.nan, np.nan)
 
     def _groups(
@@ -247,7 +261,7 @@ class Summary:
         under: NDArray[np.bool_],
     ) -> tuple[dict[str, Any], ...]:
         """What each attractor is like, where there are several."""
-        found = []
+        groups = []
         statistics = self.run.statistics
         rate = 1 / time_per_step(self.run.map)
         for number in range(int(group.max()) + 1):
@@ -262,17 +276,17 @@ class Summary:
                     error, np.where(np.abs(mean) * statistics.steps < 4 * np.log(statistics.steps), np.abs(mean), 0)
                 )
             covariance = np.diag(np.nan_to_num(error, nan=0.0, posinf=np.inf) ** 2)
-            dimension_ = self._dimension(mean, error, covariance, orbit.counted(names))
-            found.append(
+            dimension_ = self._dimension(mean, error, covariance, counted(names))
+            groups.append(
                 {
-                    "attractor": orbit.counted(names),
+                    "attractor": counted(names),
                     "trajectories": count,
                     "exponents": [float(v) for v in mean * rate],
                     "stderr": [float(v) for v in error * rate],
                     "kaplan_yorke": dimension_.dimension,
                 }
             )
-        return tuple(found)
+        return tuple(groups)
 
     def _checks(
         self,
@@ -289,7 +303,7 @@ class Summary:
         if lost is not None or statistics.steps == 0:
             return ()
         rate = 1 / time_per_step(self.run.map)
-        found: list[Check | None] = []
+        checks: list[Check | None] = []
         if sum_rule is not None:
             size = float(np.abs(mean).max())
             error = rounding(self.coarsest, self.run.n, size) + self._contracted() * rate
@@ -299,39 +313,39 @@ class Summary:
             name, words = "sum rule", "sum of all exponents against log|det J| over the same steps; error: rounding"
             if rate_unit(self.run.map) == "per unit time" and self.run.map.log_abs_det_is_independent:
                 name, words = "divergence", "sum of all exponents against the mean divergence along the orbit"
-            found.append(Check(name, total + residual, total, error, words))
+            checks.append(Check(name, total + residual, total, error, words))
         moving = np.isfinite(stderr) & (stderr > 0)
         if moving.any():
             # Two halves of a run each have twice the variance of the whole.
             drift = np.where(moving, statistics.drift()[order] * rate, np.nan)
             words = "exponent {i}, second half of the run minus the first"
-            found.append(worst("halves", drift, 0.0, 2 * stderr, words))
+            checks.append(worst("halves", drift, 0.0, 2 * stderr, words))
             correlation, error = statistics.mixing()
             words = "exponent {i}, correlation of neighbouring 32nds of the run, which should be none"
-            found.append(worst("mixing", np.where(moving, np.fmax(correlation[order], 0), np.nan), 0.0, error, words))
-        found.append(homogeneity(per_trajectory, within))
+            checks.append(worst("mixing", np.where(moving, np.fmax(correlation[order], 0), np.nan), 0.0, error, words))
+        checks.append(homogeneity(per_trajectory, within))
         if self.k > 1 and moving.all():
             falls = statistics.mean() * rate
             before = np.maximum.accumulate(falls[::-1])[::-1]  # the largest from here on
             words = "direction {i} of the frame grows less than a later one"
-            found.append(worst("order", before - falls, 0.0, np.sqrt(2) * np.abs(stderr).max(), words))
+            checks.append(worst("order", before - falls, 0.0, np.sqrt(2) * np.abs(stderr).max(), words))
         frame = self.run.ops.to_numpy(self.run.frame).astype(np.float64)
         overlap = np.abs(np.swapaxes(frame, 1, 2) @ frame - np.eye(frame.shape[2])).max()
         tolerance = np.finfo(self.coarsest).eps * self.run.n
-        found.append(
+        checks.append(
             Check("frame", float(overlap), 0.0, float(tolerance), "orthonormality of the last frame; error: rounding")
         )
-        if rate_unit(self.run.map) == "per unit time" and np.isfinite(mean[0]) and mean[0] > -orbit.CERTAIN * stderr[0]:
+        if rate_unit(self.run.map) == "per unit time" and np.isfinite(mean[0]) and mean[0] > -CERTAIN * stderr[0]:
             i = int(np.nanargmin(np.abs(mean)))
-            found.append(worst("flow", mean[i], 0.0, stderr[i], f"exponent {i + 1}, of the direction along the flow"))
+            checks.append(worst("flow", mean[i], 0.0, stderr[i], f"exponent {i + 1}, of the direction along the flow"))
         known = self.run.map.known
         if known is not None and moving.any():
             many = min(self.k, len(known.exponents))
             off = np.zeros(many) if known.standard_error is None else np.array(known.standard_error[:many])
             errors = np.hypot(stderr[:many], off)
             words = "exponent {i} against the catalogue's (" + known.kind + ")"
-            found.append(worst("known", mean[:many], np.array(known.exponents[:many]), errors, words))
-        return tuple(check.to_dict() for check in found if check is not None)
+            checks.append(worst("known", mean[:many], np.array(known.exponents[:many]), errors, words))
+        return tuple(check.to_dict() for check in checks if check is not None)
 
     def _contracted(self) -> float:
         """What rounding in the directions that grow most may do to the sum of all, per step.
@@ -340,7 +354,7 @@ class Summary:
         """
         growth, eps = self.run.statistics.mean(), float(np.finfo(self.coarsest).eps)
         # Differences take shorter steps beside a jump, where they are less good than elsewhere.
-        error = eps if orbit.derivative_error(self.run.map, self.coarsest) == eps else np.sqrt(eps)
+        error = eps if derivative_error(self.run.map, self.coarsest) == eps else np.sqrt(eps)
         with np.errstate(invalid="ignore", over="ignore"):
             apart = (growth.max() - growth) * self.run.qr_every
             noise = error * FLOOR_MARGIN * np.sqrt(self.run.n) * np.exp(apart)
@@ -354,8 +368,8 @@ class Summary:
         The dimension jumps from 0 to 1 where the largest exponent goes through zero: rounding would
         throw a coin.
         """
-        if attractor in (orbit.TORUS, orbit.LIMIT_CYCLE):
-            mean = np.where(np.abs(mean) <= np.maximum(orbit.CERTAIN * stderr, self.zero), 0.0, mean)
+        if attractor in (TORUS, LIMIT_CYCLE):
+            mean = np.where(np.abs(mean) <= np.maximum(CERTAIN * stderr, self.zero), 0.0, mean)
         covariance = np.nan_to_num(covariance, nan=0.0, posinf=np.inf)
         return kaplan_yorke_with_error(mean, covariance, complete=self.k == self.run.n, zero=self.zero)
 
@@ -363,51 +377,48 @@ class Summary:
         """Trajectories that rounding has put on an unstable orbit; those started on one are meant."""
         if not unstable.any():
             return unstable
-        return unstable & ~orbit.starts_on_cycle(self.run.map, self.run.x0, self.run.x)
+        return unstable & ~starts_on_cycle(self.run.map, self.run.x0, self.run.x)
 
     def _verdict(
         self,
         lost: str | None,
         collapsed: NDArray[np.bool_] | bool,
         under: NDArray[np.bool_],
-        interrupted: bool,
         stderr: NDArray[np.float64],
         checks: tuple[dict[str, Any], ...],
-    ) -> tuple[Status, Cause, str]:
+    ) -> Verdict:
         steps, b = self.run.statistics.steps, self.run.b
         if lost is not None:
-            return (Status.ESCAPED if self.run.escaped.any() else Status.UNRESOLVED), Cause.NONE, lost
+            return Verdict(Status.ESCAPED if self.run.escaped.any() else Status.UNRESOLVED, lost)
         count = int(np.sum(collapsed))
         if count:
             if b == 1:
-                return Status.COLLAPSED, Cause.NONE, "the computed orbit repeats exactly although it is unstable"
+                return Verdict(Status.COLLAPSED, "the computed orbit repeats exactly although it is unstable")
             message = f"{count} of {b} computed orbits repeat exactly although they are unstable"
-            return Status.COLLAPSED, Cause.NONE, message
-        if interrupted:
-            return Status.NOT_CONVERGED, Cause.INTERRUPTED, f"interrupted after {steps} of {self.run.n_steps} steps"
+            return Verdict(Status.COLLAPSED, message)
         if np.isposinf(stderr).any():
             of = f"{b} trajectories" if b > 1 else "one trajectory"
             length = self.run.statistics.batch_steps
             blocks = f" in batches of {length}" if length > 1 else ""
             message = f"{_many(steps, 'step')} of {of}{blocks} {'is' if steps == 1 else 'are'} too few for error bars"
-            return Status.NOT_CONVERGED, Cause.TOO_SHORT, message
+            return Verdict(Status.NOT_CONVERGED, message, Cause.TOO_SHORT)
         error = float(stderr[0]) / time_per_step(self.run.map)
         if self.run.tolerance is not None and not error <= self.run.tolerance:
             message = (
                 f"standard error {error:.2g} of the largest exponent is above the tolerance {self.run.tolerance:.2g}"
             )
-            return Status.NOT_CONVERGED, Cause.TOLERANCE, message
+            return Verdict(Status.NOT_CONVERGED, message, Cause.TOLERANCE)
         for check in (Check(**values) for values in checks):
             if check.name in ("sum rule", "divergence") and abs(check.residual) > FAILS:
                 message = (
                     f"the exponents add up to {check.measured:.6g}, {check.words.split(' against ')[1].split(';')[0]} "
                     f"is {check.expected:.6g}: {abs(check.measured - check.expected):.2g} apart"
                 )
-                return Status.NOT_CONVERGED, Cause.CROSS_CHECK, message
+                return Verdict(Status.NOT_CONVERGED, message, Cause.CROSS_CHECK)
         if under.any():
             many = "1 exponent lies" if under.sum() == 1 else f"{int(under.sum())} exponents lie"
-            return Status.UNRESOLVED, Cause.NONE, f"{many} under the floor that {self.coarsest} can resolve"
-        return Status.OK, Cause.NONE, ""
+            return Verdict(Status.UNRESOLVED, f"{many} under the floor that {self.coarsest} can resolve")
+        return Verdict()
 
     def _sum_rule(self, exponents: NDArray[np.float64], rate: float) -> dict[str, float] | None:
         if self.k != self.run.n or not np.isfinite(exponents).all():

@@ -1,8 +1,7 @@
-"""Initial states on a regular grid, for fields: one number for each point of a plane."""
+"""What a map does along a parameter: exponents, attractors and bifurcation diagrams, at many values of it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -12,109 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map, dimension, rate_unit
+from lyapmap.core.arguments import given, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, RunError
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
-from lyapmap.core.results import Cause, Result, Status, provenance
-
-
-@dataclass(frozen=True)
-class Grid:
-    """States on a regular grid.
-
-    Attributes
-    ----------
-    states : (b, n)
-        In the order of a C array of `shape`: the last axis varies fastest.
-    shape : tuple of int
-        Points along each axis; their product is b.
-    axes : tuple of int
-        Components that vary, one for each axis.
-    low, high : tuple of float
-        First and last value along each axis.
-    """
-
-    states: NDArray[np.float64]
-    shape: tuple[int, ...]
-    axes: tuple[int, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-    def plain(self) -> dict[str, Any]:
-        """What a result records of it."""
-        return {"shape": self.shape, "axes": self.axes, "low": self.low, "high": self.high}
-
-
-def grid(
-    low: Sequence[float],
-    high: Sequence[float],
-    shape: Sequence[int] | int,
-    *,
-    axes: Sequence[int] = (0, 1),
-    base: Any = None,
-    n: int | None = None,
-) -> Grid:
-    """Initial states on a regular grid that includes its ends.
-
-    `lyapmap.finite_time_exponents` and `lyapmap.alignment` take it in place of initial states and
-    draw their result as an image.
-
-    Parameters
-    ----------
-    low, high : sequence of float
-        First and last value along each axis.
-    shape : int or sequence of int
-        Points along each axis, at least 2.
-    axes : sequence of int
-        Components of a state that vary, one or two.
-    base : (n,), optional
-        The other components; zeros by default.
-    n : int, optional
-        Components of a state; those of `base`, else as many as `axes` need.
-
-    Returns
-    -------
-    Grid
-
-    Raises
-    ------
-    LyapmapError
-        If the arguments do not fit together.
-
-    Examples
-    --------
-    >>> import lyapmap as lm
-    >>> plane = lm.grid([0, 0], [1, 2], (3, 2))
-    >>> plane.states.tolist()
-    [[0.0, 0.0], [0.0, 2.0], [0.5, 0.0], [0.5, 2.0], [1.0, 0.0], [1.0, 2.0]]
-    """
-    chosen = tuple(whole("axes", axis, 0) for axis in axes)
-    if len(chosen) not in (1, 2) or len(set(chosen)) != len(chosen):
-        raise LyapmapError(f"axes: expected one or two different components, got {tuple(axes)}")
-    counts = (shape,) * len(chosen) if isinstance(shape, int) else tuple(shape)
-    points = tuple(whole("shape", count, 2) for count in counts)
-    first, last = (np.array(bounds, float).reshape(-1) for bounds in (low, high))
-    for name, found in (("shape", len(points)), ("low", len(first)), ("high", len(last))):
-        if found != len(chosen):
-            raise ShapeError(f"{name}: expected {len(chosen)} values, one for each of axes {chosen}, got {found}")
-    if not (np.isfinite(first).all() and np.isfinite(last).all() and (first < last).all()):
-        raise LyapmapError(f"low, high: expected finite values with low < high, got {low} and {high}")
-    needed = max(chosen) + 1
-    if base is None:
-        rest = np.zeros(needed if n is None else whole("n", n, needed))
-    else:
-        rest = np.asarray(base, float).reshape(-1)
-        if len(rest) < needed or (n is not None and len(rest) != n):
-            raise ShapeError(f"base: expected {n or f'at least {needed}'} values, got {len(rest)}")
-    lines = [np.linspace(a, b, count) for a, b, count in zip(first, last, points, strict=True)]
-    mesh = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(chosen))
-    states = np.tile(rest, (len(mesh), 1))
-    states[:, list(chosen)] = mesh
-    return Grid(states, points, chosen, tuple(first.tolist()), tuple(last.tolist()))
-
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 ALIGN = 100
 """Steps for tangent frames to align."""
@@ -207,7 +111,7 @@ def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed:
     if not np.isfinite(states).all():
         point.fail(Status.ESCAPED, "a state is not finite after the transient")
         return
-    found = lyapunov_spectrum(
+    spectrum = lyapunov_spectrum(
         tangent_map,
         states,
         n_steps=task.n_steps,
@@ -216,15 +120,15 @@ def _spectrum(point: Point, tangent_map: TangentMap, x: Array, task: Task, seed:
         seed=seed,
         throw=False,
     )
-    point.exponents, point.stderr = found.exponents, found.stderr
-    point.kaplan_yorke, point.kaplan_yorke_stderr = found.kaplan_yorke, found.kaplan_yorke_stderr
-    point.attractor = found.attractor
-    if found.failed:
-        point.fail(found.status, found.message, found.cause)
+    point.exponents, point.stderr = spectrum.exponents, spectrum.stderr
+    point.kaplan_yorke, point.kaplan_yorke_stderr = spectrum.kaplan_yorke, spectrum.kaplan_yorke_stderr
+    point.attractor = spectrum.attractor
+    if spectrum.failed:
+        point.fail(spectrum.status, spectrum.message, spectrum.cause)
     elif not point.status.failed:
         if point.status is Status.OK:
-            point.status, point.message = found.status, found.message
-        point.final = found.final_state
+            point.status, point.message = spectrum.status, spectrum.message
+        point.final = spectrum.final_state
 
 
 def _bifurcation(point: Point, tangent_map: TangentMap, x: Array, task: Task) -> Array:
@@ -247,13 +151,13 @@ def _measured(point: Point, analysis: Callable[[Any, Any], Any], tangent_map: Ta
         point.fail(Status.ESCAPED, "a state is not finite after the transient")
         return
     try:
-        found = np.atleast_1d(np.asarray(analysis(tangent_map, states), np.float64))
+        numbers = np.atleast_1d(np.asarray(analysis(tangent_map, states), np.float64))
     except RunError as error:
         point.fail(Status.NOT_CONVERGED, str(error))
         return
-    if found.ndim != 1:
-        raise LyapmapError(f"analysis: expected the function to give a number or a row of them, got {found.shape}")
-    point.measured = found
+    if numbers.ndim != 1:
+        raise LyapmapError(f"analysis: expected the function to give a number or a row of them, got {numbers.shape}")
+    point.measured = numbers
 
 
 SPECTRUM, BIFURCATION = "spectrum", "bifurcation"
@@ -391,34 +295,27 @@ def sweep(
     >>> s.attractors
     ('cycle of period 2', 'cycle of period 4', 'chaotic')
     """
-    given = _as_values(values)
+    row = _as_values(values)
     task = Task(
         analyses=_as_analyses(analysis),
         n_steps=whole("n_steps", n_steps, 1),
         transient=whole("transient", transient, 0),
         n_kept=whole("n_kept", n_kept, 1),
-        n_exponents=None if n_exponents is None else whole("n_exponents", n_exponents, 1),
+        n_exponents=given(whole, "n_exponents", n_exponents, 1),
         n_trajectories=whole("n_trajectories", n_trajectories, 1),
     )
     workers = whole("workers", workers, 1)
     if carry and workers > 1:
         raise LyapmapError(f"workers: expected 1 together with carry, whose runs follow each other, got {workers}")
     make = _Family(factory, parameter)
-    for extreme in (given.min(), given.max()):
-        first = make(extreme)  # a bad range is told before the work
-    seed, _ = seeded(seed)
-    begin = time.perf_counter()
-    points: list[Point | None] = [None] * len(given)
-    interrupted = False
-    with reporting(progress, "sweep") as report:
-        try:
-            for done, (index, point) in enumerate(_run(make, given, x0, task, carry, workers, seed), 1):
-                points[index] = point
-                report(done, len(given))
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted and not any(points):
-        raise Interrupted(None)
+    for extreme in (row.min(), row.max()):
+        example = make(extreme)  # a bad range is refused before the work
+    run = Run("sweep", example, seed=seed, progress=progress)
+    points: list[Point | None] = [None] * len(row)
+    with run.steps(keep=lambda: any(points)) as report:
+        for done, (index, point) in enumerate(_each(make, row, x0, task, carry, workers, run.seed), 1):
+            points[index] = point
+            report(done, len(row))
     names = [a if isinstance(a, str) else getattr(a, "__name__", type(a).__name__) for a in task.analyses]
     settings = {
         "analysis": names,
@@ -426,13 +323,30 @@ def sweep(
         "transient": task.transient,
         "n_kept": task.n_kept,
         "n_exponents": n_exponents,
-        "n_trajectories": task.n_trajectories if x0 is None else len(as_states(x0, first)[0]),
+        "n_trajectories": task.n_trajectories if x0 is None else len(as_states(x0, example)[0]),
         "carry": bool(carry),
     }
-    result = _collected(make, given, points, first, settings, seed, time.perf_counter() - begin, interrupted)
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw)
+    ran = sum(point is not None for point in points)
+    ending = run.ending(_verdict(parameter, row, points), done=f"{ran} of {len(row)} values")
+    own = ending["provenance"]
+    if "parameters" in own:
+        own["parameters"] = {name: value for name, value in own["parameters"].items() if name != parameter}
+    result = Sweep(
+        **ending,
+        settings=settings,
+        values=row,
+        exponents=_stacked([p and p.exponents for p in points], 1),
+        stderr=_stacked([p and p.stderr for p in points], 1),
+        kaplan_yorke=np.array([np.nan if p is None else p.kaplan_yorke for p in points]),
+        kaplan_yorke_stderr=np.array([np.nan if p is None else p.kaplan_yorke_stderr for p in points]),
+        states=_stacked([p and p.states for p in points], 2),
+        measured=_stacked([p and p.measured for p in points], 1),
+        parameter=parameter,
+        statuses=tuple("not_run" if point is None else str(point.status) for point in points),
+        attractors=tuple("" if p is None else p.attractor for p in points),
+        unit=rate_unit(example),
+    )
+    return run.finish(result, throw)
 
 
 class _Family:
@@ -453,21 +367,22 @@ class _Family:
             raise LyapmapError(f"parameter: the factory does not take {self.parameter!r} ({error})") from None
 
 
-def _run(
+def _each(
     make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int
 ) -> Iterator[tuple[int, Point]]:
     """Points as they are done, with their numbers."""
     if workers == 1:
         last = None
         for index, value in enumerate(values):
-            point = _measured_at(make, value, x0 if last is None else last, task, seed)
+            point = measure(make(value), x0 if last is None else last, task, seed)
             last = point.final if carry else None
             yield index, point
         return
     pool = ThreadPoolExecutor(workers)
     try:
         waiting: dict[Future[Point], int] = {
-            pool.submit(_measured_at, make, value, x0, task, seed): index for index, value in enumerate(values)
+            pool.submit(lambda at: measure(make(at), x0, task, seed), value): index
+            for index, value in enumerate(values)
         }
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -476,78 +391,35 @@ def _run(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _measured_at(make: _Family, value: float, x0: Any, task: Task, seed: int) -> Point:
-    return measure(make(value), x0, task, seed)
-
-
 def _as_values(values: Any) -> _Values:
     try:
-        given = np.asarray(values, np.float64)
+        row = np.asarray(values, np.float64)
     except (TypeError, ValueError):
         raise LyapmapError(f"values: expected numbers, got {values!r}") from None
-    if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
-        raise LyapmapError(f"values: expected a row of finite numbers, got shape {given.shape}")
-    return given
+    if row.ndim != 1 or row.size == 0 or not np.isfinite(row).all():
+        raise LyapmapError(f"values: expected a row of finite numbers, got shape {row.shape}")
+    return row
 
 
 def _as_analyses(analysis: Any) -> tuple[str | Measure, ...]:
     several = tuple(analysis) if isinstance(analysis, list | tuple) else (analysis,)
-    for one in several:
-        if not callable(one) and one not in (SPECTRUM, BIFURCATION):
-            raise LyapmapError(f"analysis: expected 'spectrum', 'bifurcation' or a function, got {one!r}")
-    if not several or sum(callable(one) for one in several) > 1:
+    for wanted in several:
+        if not callable(wanted) and wanted not in (SPECTRUM, BIFURCATION):
+            raise LyapmapError(f"analysis: expected 'spectrum', 'bifurcation' or a function, got {wanted!r}")
+    if not several or sum(map(callable, several)) > 1:
         raise LyapmapError("analysis: expected at least one analysis, and at most one function")
     return several
 
 
-def _collected(
-    make: _Family,
-    values: _Values,
-    points: list[Point | None],
-    example: TangentMap,
-    settings: dict[str, Any],
-    seed: int,
-    seconds: float,
-    interrupted: bool,
-) -> Sweep:
-    statuses = tuple("not_run" if point is None else str(point.status) for point in points)
-    bad = [i for i, point in enumerate(points) if point is not None and point.status.failed]
-    ran = sum(point is not None for point in points)
-    status, cause, message = Status.OK, Cause.NONE, ""
-    if bad:
-        first = points[bad[0]]
-        value = f"{make.parameter} = {values[bad[0]]:g}"
-        message = f"{len(bad)} of {ran} runs failed, the first at {value}: {first.message if first else ''}"
-        if len(bad) == ran and first is not None:
-            status, cause = first.status, first.cause
-    if interrupted:
-        status, cause, message = (
-            Status.NOT_CONVERGED,
-            Cause.INTERRUPTED,
-            f"interrupted after {ran} of {len(points)} values",
-        )
-    origin = provenance(example, seed=seed, seconds=seconds)
-    fixed = {name: value for name, value in dict(origin.get("parameters", {})).items() if name != make.parameter}
-    if "parameters" in origin:
-        origin["parameters"] = fixed
-    return Sweep(
-        status=status,
-        cause=cause,
-        message=message,
-        settings=settings,
-        provenance=origin,
-        values=values,
-        exponents=_stacked([p and p.exponents for p in points], 1),
-        stderr=_stacked([p and p.stderr for p in points], 1),
-        kaplan_yorke=np.array([np.nan if p is None else p.kaplan_yorke for p in points]),
-        kaplan_yorke_stderr=np.array([np.nan if p is None else p.kaplan_yorke_stderr for p in points]),
-        states=_stacked([p and p.states for p in points], 2),
-        measured=_stacked([p and p.measured for p in points], 1),
-        parameter=make.parameter,
-        statuses=statuses,
-        attractors=tuple("" if p is None else p.attractor for p in points),
-        unit=rate_unit(example),
-    )
+def _verdict(parameter: str, values: _Values, points: list[Point | None]) -> Verdict:
+    """The sweep has failed only where every run that was done has."""
+    ran = [(value, point) for value, point in zip(values, points, strict=True) if point is not None]
+    failed = [(value, point) for value, point in ran if point.status.failed]
+    if not failed:
+        return Verdict()
+    value, first = failed[0]
+    message = f"{len(failed)} of {len(ran)} runs failed, the first at {parameter} = {value:g}: {first.message}"
+    return Verdict(first.status, message, first.cause) if len(failed) == len(ran) else Verdict(message=message)
 
 
 def _stacked(parts: list[Any], ndim: int) -> _Values:

@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import RepeatWatch
+from lyapmap.analysis.exponents.endings import FULL_UP_TO, RepeatWatch
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
-from lyapmap.analysis.progress import Report
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
+from lyapmap.core.run import Report
 
-FULL_UP_TO = 64
-"""Largest dimension for which the full spectrum is the default and determinants are sampled."""
 BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
 DETERMINANT_STEPS = 8
@@ -59,7 +57,6 @@ class TangentRun:
         k: int,
         rng: np.random.Generator,
         settings: dict[str, Any],
-        report: Report,
     ) -> None:
         self.map = tangent_map
         self.ops = tangent_map.ops
@@ -68,7 +65,7 @@ class TangentRun:
         self.x0 = x
         self.x = x
         self.rng = rng
-        self.report = report
+        self.report: Report = lambda done, total: None
         self.n_steps: int = settings["n_steps"]
         self.transient_steps: int = settings["transient"]
         self.chooses_qr = settings["qr_every"] == "auto"
@@ -227,18 +224,18 @@ class TangentRun:
                 x, frame = blocks[-1].carried.x, blocks[-1].carried.frame
             return blocks
         carried = self._carried_blocks(count, length)
-        if self.qr_every > 1 and np.array([one.log_growth for one in carried]).min() == -np.inf:
+        if self.qr_every > 1 and np.array([block_end.log_growth for block_end in carried]).min() == -np.inf:
             # A tangent that left the range of floating point looks like one that the map kills: look again.
             self.qr_every = 1
             carried = self._carried_blocks(count, length)
         if not measured:
-            return [_Block(one) for one in carried]
+            return [_Block(block_end) for block_end in carried]
         # Determinants of all blocks in one go, each from the states where it began.
-        begins = self.ops.concatenate([self.x, *(one.x for one in carried[:-1])], 0)
+        begins = self.ops.concatenate([self.x, *(block_end.x for block_end in carried[:-1])], 0)
         logs = log_abs_det(self.map, begins, n_steps=length).reshape(count, self.b)
         with np.errstate(invalid="ignore"):
             pairs = zip(carried, logs, strict=True)
-            return [_Block(one, length, log, one.log_growth.sum(axis=1)) for one, log in pairs]
+            return [_Block(block_end, length, log, block_end.log_growth.sum(axis=1)) for block_end, log in pairs]
 
     def _carried_blocks(self, count: int, length: int) -> list[Carried]:
         return propagate_blocks(

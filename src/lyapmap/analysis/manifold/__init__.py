@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from lyapmap._late import late
+import lazy_loader
 
-__getattr__, __dir__ = late(
-    __name__,
-    {
-        "ManifoldMetrics": ".result",
-        "RealManifold": ".metrics",
-        "manifold_metrics": ".metrics",
-    },
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"metrics": ["ManifoldMetrics", "RealManifold", "manifold_metrics"]}
 )

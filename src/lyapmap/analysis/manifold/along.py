@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,14 +11,15 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold.metrics import Features, ManifoldMetrics, RealManifold
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
+from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.points import real_array
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 
 class ManifoldMetric:
@@ -71,8 +71,7 @@ class ManifoldMetric:
 
     def update(self, samples: Any, *, real: bool) -> None:
         """Take a batch (b, ...) of real or of generated samples; tensors are brought to the CPU."""
-        found = samples if self.features is None else self.features(samples)
-        rows = real_array(found, "samples")
+        rows = real_array(samples if self.features is None else self.features(samples), "samples")
         if rows.ndim < 2 or 0 in rows.shape:
             raise ShapeError(f"samples: expected a batch (b, ...), got shape {rows.shape}")
         rows = rows.reshape(len(rows), -1).copy()  # the caller may use its buffer again
@@ -233,18 +232,14 @@ def manifold_along(
     >>> along.recall[:, 0].round(1).tolist()
     [1.0, 0.2, 0.1, 0.0]
     """
-    if over not in ("steps", "trajectories"):
-        raise LyapmapError(f"over: expected 'steps' or 'trajectories', got {over!r}")
-    seed, _ = seeded(seed)
-    begin = time.perf_counter()
+    one_of("over", over, ("steps", "trajectories"))
     tangent_map: TangentMap | None = None
     states: Iterator[NDArray[Any]]
-    origin: dict[str, Any]
     if isinstance(map, Trajectory):
         if x0 is not None or n_steps is not None:
             raise LyapmapError("map: a Trajectory has its own states; x0 and n_steps are for a map")
         shape = tuple(map.state_shape)
-        count, origin = len(map.states), dict(map.provenance)
+        count = len(map.states)
         recorded = map.states.swapaxes(0, 1)[whole("transient", transient, 0) :]
         states, total = iter(recorded), len(recorded) - 1
     else:
@@ -253,8 +248,9 @@ def manifold_along(
         tangent_map = as_tangent_map(map)
         total, shape = whole("n_steps", n_steps, 0), tuple(tangent_map.state_shape)
         x, _ = as_states(x0, tangent_map)
-        count, origin = int(x.shape[0]), {}
+        count = int(x.shape[0])
         states = _stepped(tangent_map, x, whole("transient", transient, 0), total)
+    run = Run("manifold", tangent_map, seed=seed, progress=progress)
     manifold = real if isinstance(real, RealManifold) else RealManifold(real, k=k, features=features)
     size = count if over == "steps" else total + 1
     if size <= manifold.k[-1]:
@@ -262,27 +258,22 @@ def manifold_along(
         raise LyapmapError(f"k: {manifold.k[-1]} neighbours need {manifold.k[-1] + 1} {what}, got {size}")
 
     def measure(samples: Any) -> ManifoldMetrics:
-        given = samples.reshape(-1, *shape) if manifold.features is not None else samples
-        return manifold.compare(given, compare=compare, level=level, seed=seed, throw=False)
+        images = samples.reshape(-1, *shape) if manifold.features is not None else samples
+        return manifold.compare(images, compare=compare, level=level, seed=run.seed, throw=False)
 
-    reached = None if reference is None else manifold.compare(reference, compare=compare, level=level, seed=seed)
-    found: list[tuple[int, ManifoldMetrics]] = []
-    escaped, interrupted = "", False
-    with reporting(progress, "manifold") as report:
-        try:
-            groups = states if over == "steps" else _by_trajectory(states)
-            for number, samples in enumerate(groups):
-                if not np.isfinite(samples).all():
-                    escaped = f"{'step' if over == 'steps' else 'trajectory'} {number} has a state that is not finite"
-                    if over == "steps":
-                        break
-                    continue
-                found.append((number, measure(samples)))
-                report(number + 1, total + 1 if over == "steps" else count)
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted and not found:
-        raise Interrupted(None)
+    reached = None if reference is None else manifold.compare(reference, compare=compare, level=level, seed=run.seed)
+    compared: list[tuple[int, ManifoldMetrics]] = []
+    verdict = Verdict()
+    in_all, one_of_them = (total + 1, "step") if over == "steps" else (count, "trajectory")
+    with run.steps(keep=lambda: compared) as report:
+        for number, samples in enumerate(states if over == "steps" else _by_trajectory(states)):
+            if np.isfinite(samples).all():
+                compared.append((number, measure(samples)))
+                report(number + 1, in_all)
+                continue
+            verdict = Verdict(Status.ESCAPED, f"{one_of_them} {number} has a state that is not finite")
+            if over == "steps":
+                break
     settings = {
         "over": over,
         "n_steps": total,
@@ -290,29 +281,24 @@ def manifold_along(
         "k": list(manifold.k),
         "compare": compare,
         "level": level,
-        "features": found[0][1].settings["features"] if found else None,
+        "features": compared[0][1].settings["features"] if compared else None,
         "n_trajectories": count,
     }
-    spent = time.perf_counter() - begin
-    if tangent_map is not None:
-        origin = provenance(tangent_map, seed=seed, seconds=spent)
-    first = transient if over == "steps" else 0
+    ending = run.ending(verdict, done=f"{len(compared)} of {in_all} {over}")
+    if isinstance(map, Trajectory):
+        ending["provenance"] = map.provenance | {name: ending["provenance"][name] for name in ("seed", "seconds")}
     result = _gathered(
-        found,
+        compared,
         reached,
         manifold.k,
-        first,
-        status=Status.ESCAPED if escaped else Status.OK,
-        message="interrupted" if interrupted else escaped,
+        transient if over == "steps" else 0,
+        **ending,
         settings=settings,
-        provenance=origin | {"seed": seed, "seconds": round(spent, 4)},
         over=over,
         n_real=manifold.n,
         n_generated=size,
     )
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw and not found)
+    return run.finish(result, throw and not compared)
 
 
 def _stepped(tangent_map: TangentMap, x: Array, transient: int, n_steps: int) -> Iterator[NDArray[Any]]:
@@ -329,7 +315,7 @@ def _by_trajectory(states: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
 
 
 def _gathered(
-    found: list[tuple[int, ManifoldMetrics]],
+    compared: list[tuple[int, ManifoldMetrics]],
     reference: ManifoldMetrics | None,
     ks: tuple[int, ...],
     first: int,
@@ -338,7 +324,7 @@ def _gathered(
     K = len(ks)
 
     def column(name: str, *shape: int) -> NDArray[np.float64]:
-        return np.array([getattr(metrics, name) for _, metrics in found]).reshape(len(found), K, *shape)
+        return np.array([getattr(metrics, name) for _, metrics in compared]).reshape(len(compared), K, *shape)
 
     values: dict[str, Any] = {
         name: column(name) for name in (*METRICS, "probabilistic_precision", "probabilistic_recall")
@@ -349,7 +335,7 @@ def _gathered(
         for name in METRICS
     }
     return ManifoldAlong(
-        at=np.array([first + number for number, _ in found], np.int64),
+        at=np.array([first + number for number, _ in compared], np.int64),
         k=np.array(ks, np.int64),
         **values,
         **limits,

@@ -109,7 +109,7 @@ def compare_all(
             run.tile(rows, cols, generated.cloud.ops.squares(left, right))
         run.finish(rows)
         report(rows.stop - rows.start)
-    return run.found
+    return run.gathered
 
 
 class _Run:
@@ -127,7 +127,7 @@ class _Run:
         self.trusted, self.ceilings = trusted, ceilings
         self.squared = tuple([(c * frame.scale) ** 2 for c in side] for side in ceilings)
         r, g, K = len(real.cloud), len(generated.cloud), real.radii.shape[1]
-        self.found = Pass(
+        self.gathered = Pass(
             np.zeros((K, g), bool),
             np.zeros((K, g)),
             np.zeros((K, r), bool),
@@ -152,7 +152,7 @@ class _Run:
         self._where = np.zeros((K, g), np.int64)
 
     def tile(self, rows: slice, cols: slice, squares: object) -> None:
-        found, ops = self.found, self.generated.cloud.ops
+        gathered, ops = self.gathered, self.generated.cloud.ops
         j, i, values = ops.within(squares, self.row_limit[rows], self.column_limit[cols])
         j, i = j + rows.start, i + cols.start
         self._pairs(j, i, values)
@@ -162,19 +162,19 @@ class _Run:
         self._where[:, rows][better] = where[better] + cols.start
         weights = self.row_weights[rows], self.column_weights[cols]
         by_row, by_column = ops.log_sums(squares, self.squared[0], self.squared[1], *weights)
-        found.log_missed_real[:, rows] += by_row / 2
-        found.log_missed_generated[:, cols] += by_column / 2
+        gathered.log_missed_real[:, rows] += by_row / 2
+        gathered.log_missed_generated[:, cols] += by_column / 2
 
     def finish(self, rows: slice) -> None:
         """Measure the spheres that give the largest ratio, once all real points have been seen."""
-        found, real = self.found, self.real
+        gathered, real = self.gathered, self.real
         here = np.arange(rows.start, rows.stop)
         for k, where in enumerate(self._where[:, rows]):
             distance = self._measured(here, where)
             radius = np.where(self.trusted[where, k], real.radii[where, k], 0.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 ratio = np.where(radius > 0, radius / distance, 0.0)
-            found.realism[k, rows] = np.maximum(found.realism[k, rows], ratio)
+            gathered.realism[k, rows] = np.maximum(gathered.realism[k, rows], ratio)
 
     def _measured(self, j: NDArray[np.int64], i: NDArray[np.int64]) -> Values:
         clouds = self.generated.cloud, self.real.cloud
@@ -182,8 +182,8 @@ class _Run:
 
     def _pairs(self, j: NDArray[np.int64], i: NDArray[np.int64], squares: Values) -> None:
         """Generated points j and real points i that are near enough to matter."""
-        found, real, generated = self.found, self.real, self.generated
-        K = len(found.inside)
+        gathered, real, generated = self.gathered, self.real, self.generated
+        K = len(gathered.inside)
         near = squares <= self.near[j]
         unsure = near.copy()
         for k in range(K):
@@ -191,34 +191,34 @@ class _Run:
                 unsure |= (squares > side.surely[at, k]) & (squares <= side.possibly[at, k])
         where = np.flatnonzero(unsure)
         exact = self._measured(j[where], i[where])
-        found.remeasured += len(where)
+        gathered.remeasured += len(where)
         self._touching(j[where], i[where], exact)
         weights = real.cloud.weights[i]
         for k in range(K):
             within = squares <= real.surely[i, k]
             within[where] = self.less(exact, real.radii[i[where], k])
-            found.inside[k, j[within]] = True
-            found.covered[k, i[within]] = True
-            found.spheres[k] += np.bincount(j, weights * within, minlength=found.spheres.shape[1])
+            gathered.inside[k, j[within]] = True
+            gathered.covered[k, i[within]] = True
+            gathered.spheres[k] += np.bincount(j, weights * within, minlength=gathered.spheres.shape[1])
             within = squares <= generated.surely[j, k]
             within[where] = self.less(exact, generated.radii[j[where], k])
-            found.reached[k, i[within]] = True
+            gathered.reached[k, i[within]] = True
         self._mend_logs(j[where], i[where], squares[where], exact)
 
     def _touching(self, j: NDArray[np.int64], i: NDArray[np.int64], exact: Values) -> None:
         """A copy of a real sample has the realism of its centre: infinite, 1 where the sphere is a point."""
         same = exact == 0
         j, i = j[same], i[same]
-        self.found.copies[j] = True
-        for k in range(len(self.found.realism)):
+        self.gathered.copies[j] = True
+        for k in range(len(self.gathered.realism)):
             value = np.where(self.trusted[i, k], np.where(self.real.radii[i, k] > 0, np.inf, 1.0), 0.0)
-            np.maximum.at(self.found.realism[k], j, value)
+            np.maximum.at(self.gathered.realism[k], j, value)
 
     def _mend_logs(self, j: NDArray[np.int64], i: NDArray[np.int64], squares: Values, exact: Values) -> None:
         """Put measured distances in the place of what float32 made of them."""
-        found, weights = self.found, (self.real.cloud.weights[i], self.generated.cloud.weights[j])
-        for k in range(len(found.inside)):
-            for sums, at, side in ((found.log_missed_real, j, 0), (found.log_missed_generated, i, 1)):
+        gathered, weights = self.gathered, (self.real.cloud.weights[i], self.generated.cloud.weights[j])
+        for k in range(len(gathered.inside)):
+            for sums, at, side in ((gathered.log_missed_real, j, 0), (gathered.log_missed_generated, i, 1)):
                 ceiling, squared = self.ceilings[side][k], self.squared[side][k]
                 was = np.minimum(np.log(np.maximum(squares, SMALLEST) / squared), 0) / 2
                 with np.errstate(divide="ignore"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -14,13 +13,14 @@ from numpy.typing import NDArray
 from lyapmap.analysis.manifold.umap_model import FoundNeighbors, fitted, load_umap, parts_of, quiet
 from lyapmap.analysis.neighbors.graph import neighbor_graph, tell_apart
 from lyapmap.analysis.neighbors.search import METRICS, ApproximateSearch, Graph, Points, Search, exact_search
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, RunError, ShapeError
-from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.arguments import one_of, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, RunError, ShapeError
+from lyapmap.core.map import Map, as_states
 from lyapmap.core.points import as_points, real_array
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Verdict
+from lyapmap.core.run import Report, Run
 
 
 def as_rows(samples: Any, name: str, shape: tuple[int, ...]) -> Points:
@@ -61,9 +61,9 @@ def checked_graph(graph: Graph, m: int, k: int) -> Graph:
 def as_trajectories(states: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """States (b, n, d) of trajectories; points without more are one."""
     array = real_array(states, "states")
-    for one in (shape, (int(np.prod(shape)),)):
-        outer = array.shape[: array.ndim - len(one)]
-        if len(outer) in (1, 2) and array.shape[len(outer) :] == one:
+    for inner in (shape, (int(np.prod(shape)),)):
+        outer = array.shape[: array.ndim - len(inner)]
+        if len(outer) in (1, 2) and array.shape[len(outer) :] == inner:
             return (
                 array.reshape((1, *outer, -1) if len(outer) == 1 else (*outer, -1))
                 if array.size
@@ -146,11 +146,9 @@ class Embedding(Result):
         rows = as_rows(points, "points", self.sample_shape)
         if len(rows) == 0:
             return np.zeros((0, self.data.shape[1]), np.float32)
-        try:
+        with Run("layout").steps():
             distances, indices = self._search(rows, self.settings["n_neighbors"])
             placed = self._placed(distances, indices)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
         known = distances[:, 0] == 0
         placed[known] = self.data[indices[known, 0]]
         if not np.isfinite(placed).all():
@@ -180,7 +178,7 @@ class Embedding(Result):
         --------
         ``embedding.place(lm.trajectory(generator, x0, n_steps=10), at=(0, 1, 2, 3, 10)).plot()``
         """
-        begin = time.perf_counter()
+        run = Run("trajectories")
         first, origin = 0, {}
         if hasattr(states, "states"):
             first, origin = int(states.settings.get("transient", 0)), states.provenance
@@ -194,7 +192,7 @@ class Embedding(Result):
                 raise LyapmapError(
                     f"at: expected steps from {first} to {first + batch.shape[1] - 1}, got {', '.join(map(str, steps))}"
                 )
-        return self._result(batch[:, steps - first], steps, panels=at is not None, origin=origin, begin=begin)
+        return self._result(batch[:, steps - first], steps, panels=at is not None, origin=origin, run=run)
 
     def along(
         self,
@@ -227,7 +225,6 @@ class Embedding(Result):
         Interrupted
             On Ctrl-C.
         """
-        begin = time.perf_counter()
         steps = np.array([whole("at", step, 0) for step in np.ravel(at)], dtype=np.int64)
         if not len(steps) or (np.diff(steps) <= 0).any():
             raise LyapmapError(f"at: expected ascending steps, got {', '.join(str(step) for step in steps) or 'none'}")
@@ -235,30 +232,27 @@ class Embedding(Result):
         x, _ = as_states(x0, tangent_map)
         as_rows(tangent_map.ops.to_numpy(x)[:0], "x0", self.sample_shape)
         kept, done = [], 0
-        try:
-            with reporting(progress, "trajectories") as report:
-                for step in steps:
-                    x = step_states(tangent_map, x, n_steps=int(step) - done, first_step=done)
-                    done = int(step)
-                    kept.append(tangent_map.ops.to_numpy(x))
-                    if not np.isfinite(kept[-1]).all():
-                        raise RunError(f"escaped: a state is not finite after step {done}", None)
-                    report(done, int(steps[-1]))
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-        origin = provenance(tangent_map, seed=None, seconds=0)
-        return self._result(np.stack(kept, axis=1), steps, panels=True, origin=origin, begin=begin)
+        run = Run("trajectories", tangent_map, progress=progress)
+        with run.steps() as report:
+            for step in steps:
+                x = step_states(tangent_map, x, n_steps=int(step) - done, first_step=done)
+                done = int(step)
+                kept.append(tangent_map.ops.to_numpy(x))
+                if not np.isfinite(kept[-1]).all():
+                    raise RunError(f"escaped: a state is not finite after step {done}", None)
+                report(done, int(steps[-1]))
+        return self._result(np.stack(kept, axis=1), steps, panels=True, origin=run.provenance(), run=run)
 
     def _result(
-        self, states: NDArray[Any], steps: NDArray[np.int64], *, panels: bool, origin: dict[str, Any], begin: float
+        self, states: NDArray[Any], steps: NDArray[np.int64], *, panels: bool, origin: dict[str, Any], run: Run
     ) -> EmbeddedStates:
         placed = self.transform(states.reshape(-1, self._width))
         named = {key: origin[key] for key in ("model", "map", "sha256", "device", "dtype") if key in origin}
+        ending = run.ending(Verdict(message=self.message))
+        ending["provenance"] = self.provenance | named | {"seconds": round(run.seconds, 4)}
         return EmbeddedStates(
-            status=Status.OK,
-            message=self.message,
+            **ending,
             settings=self.settings | {"panels": panels},
-            provenance=self.provenance | named | {"seconds": round(time.perf_counter() - begin, 4)},
             data=self.data,
             labels=self.labels,
             label_names=self.label_names,
@@ -394,13 +388,12 @@ def embed(
     >>> embedding.plot(lm.trajectory(generator, digits.images[0], n_steps=1000))  # doctest: +SKIP
     """
     n_neighbors, n_components = whole("n_neighbors", n_neighbors, 2), whole("n_components", n_components, 1)
-    if metric not in METRICS:
-        raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
+    one_of("metric", metric, METRICS)
     if not (isinstance(min_dist, int | float) and 0 <= min_dist <= 1):
         raise LyapmapError(f"min_dist: expected a number from 0 to 1, got {min_dist!r}")
-    seed, _ = seeded(seed)
-    if seed >= 2**32:
-        raise LyapmapError(f"seed: UMAP takes numbers below 2**32, got {seed}")
+    run = Run("layout", seed=seed, progress=progress)
+    if run.seed >= 2**32:
+        raise LyapmapError(f"seed: UMAP takes numbers below 2**32, got {run.seed}")
     given = real_array(data, "data")
     if given.ndim < 2:
         raise ShapeError(f"data: expected points (m, d) or samples (m, ...), got shape {given.shape}")
@@ -411,7 +404,6 @@ def embed(
         same = "all points are the same" if different == 1 else f"got {different}"
         raise LyapmapError(f"data: {n_neighbors} neighbours need more than {n_neighbors} different points, {same}")
     load_umap()  # complain before the work
-    begin = time.perf_counter()
     settings = {
         "n_neighbors": n_neighbors,
         "min_dist": float(min_dist),
@@ -419,16 +411,14 @@ def embed(
         "n_components": n_components,
         "approximate": bool(approximate),
     }
-    try:
-        if graph is None:
+    if graph is None:
+        with Run("neighbours").steps():
             graph = neighbor_graph(
-                rows, n_neighbors - 1, metric=metric, approximate=approximate, seed=seed, progress=progress
+                rows, n_neighbors - 1, metric=metric, approximate=approximate, seed=run.seed, progress=progress
             )
-        graph = checked_graph(graph, len(rows), n_neighbors - 1)
-        with reporting(progress, "layout") as report:
-            model = fitted(rows, graph, settings, seed, report=report)
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
+    graph = checked_graph(graph, len(rows), n_neighbors - 1)
+    with run.steps() as report:
+        model = fitted(rows, graph, settings, run.seed, report=report)
     notes = []
     if different < len(rows):
         notes.append(f"{len(rows) - different} of {len(rows)} points repeat others")
@@ -436,10 +426,8 @@ def embed(
     if parts > 1:
         notes.append(f"the neighbours fall into {parts} parts, which say nothing of each other's place")
     return Embedding(
-        status=Status.OK,
-        message="; ".join(notes),
+        **run.ending(Verdict(message="; ".join(notes))),
         settings=settings,
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
         data=np.array(model.embedding_, dtype=np.float32),
         labels=numbers,
         label_names=names,
@@ -448,7 +436,7 @@ def embed(
         neighbor_index=graph[1],
         curve=(float(model._a), float(model._b)),
         sample_shape=tuple(int(size) for size in given.shape[1:]),
-        seed=seed,
+        seed=run.seed,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,14 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.neighbors.graph import tell_apart
 from lyapmap.analysis.neighbors.search import Points, exact_search
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.analysis.proportions import wilson
+from lyapmap.core.arguments import probability, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, same_samples
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Features = Callable[[Any], Any]
 """Takes samples as they are given, returns one row of features for each."""
@@ -176,13 +175,9 @@ def memorization(
     >>> [round(f.closer, 1) for f in found], [f.p_value < 0.01 for f in found]
     ([0.1, 1.0], [False, True])
     """
-    if not 0 < positive("quantile", quantile) < 1:
-        raise LyapmapError(f"quantile: expected a probability between 0 and 1, got {quantile}")
-    if not 0 < positive("level", level) < 1:
-        raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
+    quantile, level = probability("quantile", quantile), probability("level", level)
     n_pairs = whole("n_pairs", n_pairs, 0)
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
+    run = Run("memorization", seed=seed, progress=progress)
     shape, raw = _rows(training, "training")
     _, raw_generated = _rows(generated, "generated", shape)
     raw_held = None if held_out is None else _rows(held_out, "held_out", shape)[1]
@@ -194,17 +189,14 @@ def memorization(
     others = None if raw_held is None else _featured(held_out, kept, raw_held, "held_out")
     if others is None:
         count = min(len(points), max(len(queries), 2))
-        chosen = np.sort(rng.choice(len(points), count, replace=False))
-    try:
-        with reporting(progress, "memorization") as report:
-            near = _nearest(points, queries, 1, report)
-            if others is not None:
-                reference = _nearest(points, others, 1, report)[0][:, 0]
-            else:
-                # The nearest is the sample itself, or one that equals it.
-                reference = _nearest(points, points[chosen], 2, report)[0][:, 1]
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
+        drawn = np.sort(run.rng.choice(len(points), count, replace=False))
+    with run.steps() as report:
+        near = _nearest(points, queries, 1, report)
+        if others is not None:
+            reference = _nearest(points, others, 1, report)[0][:, 0]
+        else:
+            # The nearest is the sample itself, or one that equals it.
+            reference = _nearest(points, points[drawn], 2, report)[0][:, 1]
     distance, nearest = near[0][:, 0], near[1][:, 0]
     different, which = tell_apart(raw_generated)
     first = np.unique(which, return_index=True)[1]
@@ -212,21 +204,20 @@ def memorization(
     copied = sum(digest in known for digest in _digests_of(raw_generated))
     reference_copies = 0 if raw_held is None else sum(digest in known for digest in _digests_of(raw_held))
     threshold = float(np.quantile(reference, quantile))
-    summary = _summary(distance, which, first, reference, threshold, float(level))
+    summary = _summary(distance, which, first, reference, threshold, level)
     worst = first[np.argsort(distance[first], kind="stable")][:n_pairs]
     unresolved = float(np.median(reference)) == 0 or len(different) < 2
+    message = _message(reference, len(distance), len(different), copied, reference_copies)
     result = Memorization(
-        status=Status.UNRESOLVED if unresolved else Status.OK,
-        message=_message(reference, len(distance), len(different), copied, reference_copies),
+        **run.ending(Verdict(Status.UNRESOLVED if unresolved else Status.OK, message)),
         settings={
-            "quantile": float(quantile),
-            "level": float(level),
+            "quantile": quantile,
+            "level": level,
             "reference": "training" if held_out is None else "held out",
             "features": None if features is None else str(getattr(features, "name", getattr(features, "__name__", ""))),
             "n_generated": len(distance),
             "n_training": len(raw),
         },
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
         nearest=nearest,
         distance=distance,
         reference_distance=reference,
@@ -241,7 +232,7 @@ def memorization(
         sample_shape=shape,
         value_range=(float(raw.min()), float(raw.max())),
     )
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
 def _summary(
@@ -296,20 +287,21 @@ def _rows(samples: Any, name: str, shape: tuple[int, ...] | None = None) -> tupl
 def _featured(samples: Any, features: Features | None, rows: Points, name: str) -> Points:
     if features is None:
         return rows
-    found = real_array(features(samples), f"features of {name}")
-    if found.ndim < 2 or len(found) != len(rows):
-        raise ShapeError(f"features: expected one row for each of {len(rows)} {name} samples, got {found.shape}")
-    return as_points(found, f"features of {name}")
+    array = real_array(features(samples), f"features of {name}")
+    if array.ndim < 2 or len(array) != len(rows):
+        raise ShapeError(f"features: expected one row for each of {len(rows)} {name} samples, got {array.shape}")
+    return as_points(array, f"features of {name}")
 
 
 def _nearest(points: Points, queries: Points, k: int, report: Report) -> tuple[Points, NDArray[np.int64]]:
     """Nearest points of queries, some at a time."""
     search = exact_search(points)
-    found = []
+    parts = []
     for start in range(0, len(queries), QUERIES):
-        found.append(search(queries[start : start + QUERIES], k))
+        parts.append(search(queries[start : start + QUERIES], k))
         report(min(start + QUERIES, len(queries)), len(queries))
-    return np.concatenate([d for d, _ in found]), np.concatenate([i for _, i in found])
+    distances, indices = zip(*parts, strict=True)
+    return np.concatenate(distances), np.concatenate(indices)
 
 
 def _digests_of(rows: Points) -> list[bytes]:

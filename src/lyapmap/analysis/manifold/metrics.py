@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import wilson
 from lyapmap.analysis.manifold.blocks import Pass, Side, compare_all
 from lyapmap.analysis.manifold.radii import Cloud, radii
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.analysis.proportions import wilson
+from lyapmap.core.arguments import one_of, positive, probability, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import same_samples
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run, reporting
 from lyapmap.core.tiles import tiles_for
 
 PROPORTIONS = ("precision", "recall", "coverage")
@@ -167,15 +166,15 @@ def intervals(
         Draws of the bootstrap.
     rng : Generator
     """
-    found = {}
+    limits_by_name = {}
     for name in PROPORTIONS:
-        found[f"{name}_interval"] = _limits(values[name], counts[name], level)
+        limits_by_name[f"{name}_interval"] = _limits(values[name], counts[name], level)
     for sharing in (("density", "probabilistic_precision"), ("probabilistic_recall",)):
         stacked = np.concatenate([values[name] for name in sharing])
         limits = _bootstrap(stacked, counts[sharing[0]], level, n_boot, rng)
         for name, part in zip(sharing, np.split(limits, len(sharing)), strict=True):
-            found[f"{name}_interval"] = part
-    return found
+            limits_by_name[f"{name}_interval"] = part
+    return limits_by_name
 
 
 def _limits(hits: NDArray[np.bool_], counts: NDArray[np.float64], level: float) -> NDArray[np.float64]:
@@ -345,7 +344,7 @@ class RealManifold:
     def __init__(
         self, real: Any, *, k: Any = (3, 5, 10), features: Features | None = None, progress: bool | Report = False
     ) -> None:
-        begin = time.perf_counter()
+        run = Run("radii", progress=progress)
         self.k = _neighbors(k)
         self.features = features
         # The real side of a run rarely changes: features that can be kept on disk are.
@@ -354,8 +353,9 @@ class RealManifold:
         self._cloud = self._as_cloud(samples, "real")
         if len(self._cloud) == 1:
             raise LyapmapError(f"real: all {self._cloud.n} samples are equal, there is no manifold to compare with")
-        self._radii = self._measured(self._cloud, progress)
-        self.seconds = time.perf_counter() - begin
+        with run.steps() as report:
+            self._radii = _measured_radii(self._cloud, self.k, report)
+        self.seconds = run.seconds
 
     @property
     def n(self) -> int:
@@ -378,13 +378,15 @@ class RealManifold:
         throw: bool = True,
     ) -> ManifoldMetrics:
         """Metrics of generated samples; arguments and errors as of `manifold_metrics`."""
-        if compare not in ("<=", "<"):
-            raise LyapmapError(f"compare: expected '<=' or '<', got {compare!r}")
-        reach, n_boot = positive("reach", reach), whole("n_boot", n_boot, 1)
-        if not 0 < positive("level", level) < 1:
-            raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
-        seed, rng = seeded(seed)
-        begin = time.perf_counter()
+        settings = {
+            "k": list(self.k),
+            "compare": one_of("compare", compare, ("<=", "<")),
+            "features": None if self.features is None else _name(self.features),
+            "reach": positive("reach", reach),
+            "level": probability("level", level),
+            "n_boot": whole("n_boot", n_boot, 1),
+        }
+        run = Run("manifold", seed=seed, progress=progress)
         cloud = self._as_cloud(_featured(generated, self.features, "generated"), "generated")
         if not same_samples(cloud.sample_shape, self._cloud.sample_shape):
             if cloud.d != self._cloud.d:
@@ -395,39 +397,34 @@ class RealManifold:
                 f"generated: expected samples of shape {self._cloud.sample_shape} like the real ones, "
                 f"got {cloud.sample_shape}"
             )
-        with reporting(progress, "manifold") as report:
-            own = self._measured(cloud, report)
-            found = self._pass(cloud, own, compare == "<=", reach, report)
+        with run.steps() as report:
+            own = _measured_radii(cloud, self.k, report)
+            counted = self._pass(cloud, own, compare == "<=", float(reach), report)
         zero = {
             "real": float((self.radii[:, -1] == 0).mean()),
             "generated": float((own[cloud.inverse, -1] == 0).mean()),
         }
-        settings = {
-            "k": list(self.k),
-            "compare": compare,
-            "features": None if self.features is None else _name(self.features),
-            "reach": reach,
-            "level": float(level),
-            "n_boot": n_boot,
-            "n_features": cloud.d,
+        copies = int(cloud.weights[counted.copies].sum())
+        status = Status.UNRESOLVED if max(zero.values()) > 0.5 else Status.OK
+        ending = run.ending(Verdict(status, self._message(cloud, zero, copies)))
+        ending["provenance"] |= {
+            "library": self.ops.library,
+            "device": self.ops.device,
+            "seconds": round(self.seconds + run.seconds, 4),
         }
-        origin = provenance(None, seed=seed, seconds=self.seconds + time.perf_counter() - begin)
-        copies = int(cloud.weights[found.copies].sum())
         result = ManifoldMetrics(
-            status=Status.UNRESOLVED if max(zero.values()) > 0.5 else Status.OK,
-            message=self._message(cloud, zero, copies),
-            settings=settings,
-            provenance=origin | {"library": self.ops.library, "device": self.ops.device},
+            **ending,
+            settings=settings | {"n_features": cloud.d},
             k=np.array(self.k, np.int64),
             n_real=self.n,
             n_generated=cloud.n,
             duplicates_real=self.n - len(self._cloud),
             duplicates_generated=cloud.n - len(cloud),
             copies=copies,
-            remeasured=found.remeasured,
-            **self._summary(found, cloud, float(level), n_boot, rng),
+            remeasured=counted.remeasured,
+            **self._summary(counted, cloud, float(level), int(n_boot), run.rng),
         )
-        return result.checked(throw)
+        return run.finish(result, throw)
 
     def _as_cloud(self, samples: Any, name: str) -> Cloud:
         cloud = Cloud(samples, self.ops, name)
@@ -436,15 +433,6 @@ class RealManifold:
         if cloud.n <= self.k[-1]:
             raise LyapmapError(f"k: {self.k[-1]} neighbours need {self.k[-1] + 1} {name} samples, got {cloud.n}")
         return cloud
-
-    def _measured(self, cloud: Cloud, progress: bool | Report) -> NDArray[np.float64]:
-        try:
-            with reporting(progress, "radii") as report:
-                return radii(cloud, self.k, _counter(report, len(cloud)))
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-        finally:
-            cloud.release()
 
     def _pass(self, cloud: Cloud, own: NDArray[np.float64], or_equal: bool, reach: float, report: Report) -> Pass:
         frame = self._cloud.frame.joined(cloud.frame)
@@ -462,22 +450,20 @@ class RealManifold:
                 ceilings=(ceilings[0], ceilings[1]),
                 report=_counter(report, len(cloud)),
             )
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
         finally:
             self._cloud.release()
 
     def _summary(
-        self, found: Pass, cloud: Cloud, level: float, n_boot: int, rng: np.random.Generator
+        self, counted: Pass, cloud: Cloud, level: float, n_boot: int, rng: np.random.Generator
     ) -> dict[str, Any]:
         ks = np.array(self.k, np.float64)[:, None]
         values = {
-            "precision": found.inside,
-            "recall": found.reached,
-            "density": found.spheres / ks,
-            "coverage": found.covered,
-            "probabilistic_precision": -np.expm1(np.minimum(found.log_missed_real, 0)),
-            "probabilistic_recall": -np.expm1(np.minimum(found.log_missed_generated, 0)),
+            "precision": counted.inside,
+            "recall": counted.reached,
+            "density": counted.spheres / ks,
+            "coverage": counted.covered,
+            "probabilistic_precision": -np.expm1(np.minimum(counted.log_missed_real, 0)),
+            "probabilistic_recall": -np.expm1(np.minimum(counted.log_missed_generated, 0)),
         }
         of_real = {"recall", "coverage", "probabilistic_recall"}
         counts = {name: (self._cloud if name in of_real else cloud).weights for name in values}
@@ -486,11 +472,11 @@ class RealManifold:
         return {
             **means,
             **limits,
-            "inside": found.inside[:, cloud.inverse],
-            "spheres": found.spheres[:, cloud.inverse],
-            "realism": found.realism[:, cloud.inverse],
-            "reached": found.reached[:, self._cloud.inverse],
-            "covered": found.covered[:, self._cloud.inverse],
+            "inside": counted.inside[:, cloud.inverse],
+            "spheres": counted.spheres[:, cloud.inverse],
+            "realism": counted.realism[:, cloud.inverse],
+            "reached": counted.reached[:, self._cloud.inverse],
+            "covered": counted.covered[:, self._cloud.inverse],
         }
 
     def _message(self, cloud: Cloud, zero: dict[str, float], copies: int) -> str:
@@ -512,24 +498,28 @@ class RealManifold:
         return "; ".join(notes)
 
 
+def _measured_radii(cloud: Cloud, k: tuple[int, ...], report: Report) -> NDArray[np.float64]:
+    try:
+        return radii(cloud, k, _counter(report, len(cloud)))
+    finally:
+        cloud.release()
+
+
 def _neighbors(k: Any) -> tuple[int, ...]:
-    given = list(np.atleast_1d(np.asarray(k, dtype=object)))
-    if not given:
+    numbers = list(np.atleast_1d(np.asarray(k, dtype=object)))
+    if not numbers:
         raise LyapmapError("k: expected at least one number of neighbours")
-    return tuple(sorted({whole("k", value, 1) for value in given}))
+    return tuple(sorted({whole("k", value, 1) for value in numbers}))
 
 
 def _featured(samples: Any, features: Features | None, name: str) -> Any:
     if features is None:
         return samples
-    found = features(samples)
-    if not hasattr(found, "shape") or len(found) != len(samples):
-        raise ShapeError(f"features: expected one row for each of {len(samples)} {name} samples, got {_shape(found)}")
-    return found
-
-
-def _shape(found: Any) -> str:
-    return str(tuple(found.shape)) if hasattr(found, "shape") else type(found).__name__
+    rows = features(samples)
+    if not hasattr(rows, "shape") or len(rows) != len(samples):
+        got = str(tuple(rows.shape)) if hasattr(rows, "shape") else type(rows).__name__
+        raise ShapeError(f"features: expected one row for each of {len(samples)} {name} samples, got {got}")
+    return rows
 
 
 def _name(features: Features) -> str:

@@ -65,15 +65,13 @@ def draw_embedding(result: EmbeddedStates, *, over: str | None = None) -> Figure
     b, s, _ = result.coordinates.shape
     panels = result.settings.get("panels", False) if over is None else over == "steps"
     figure = _steps(result) if panels and b * s else _time(result)
-    trajectories = f"{b} {'trajectory' if b == 1 else 'trajectories'} of {s} states" if b * s else ""
+    trajectories = f"{style.counted(b, 'trajectory', 'trajectories')} of {s} states" if b * s else ""
     if panels and b * s:
-        trajectories = f"{b} {'trajectory' if b == 1 else 'trajectories'} at {s} steps"
+        trajectories = f"{style.counted(b, 'trajectory', 'trajectories')} at {s} steps"
     settings = result.settings
     parts = [trajectories, f"{len(result.data)} points of data"]
     parts.append(f"UMAP, {settings.get('n_neighbors')} neighbours, min_dist {settings.get('min_dist')}")
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Embedding")
-    notes = [result.message] if result.message else []
-    style.headline(figure, name, "   ·   ".join(part for part in parts if part), notes=notes)
+    style.caption(figure, result, "Embedding", parts)
     return figure
 
 
@@ -189,7 +187,7 @@ def _name_clusters(axes: Axes, result: EmbeddedStates) -> None:
 
 PANEL = 1.3
 """Inches across."""
-MOST_PANELS = 100
+MOST_TRAJECTORIES = 100
 
 
 def draw_embedded_bundle(result: EmbeddedStates) -> Figure:
@@ -211,7 +209,7 @@ def draw_embedded_bundle(result: EmbeddedStates) -> Figure:
     """
     if result.data.shape[1] != 2 or not result.coordinates.size:
         raise LyapmapError("result: expected trajectories in a layout with 2 axes")
-    shown = min(len(result.coordinates), MOST_PANELS)
+    shown = min(len(result.coordinates), MOST_TRAJECTORIES)
     across = math.ceil(math.sqrt(shown))
     down = math.ceil(shown / across)
     low, high = result.data.min(axis=0), result.data.max(axis=0)
@@ -235,6 +233,6 @@ def draw_embedded_bundle(result: EmbeddedStates) -> Figure:
         for spine in axes.spines.values():
             spine.set_color(style.PALE)
             spine.set_linewidth(0.6)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Trajectories")
-    style.headline(figure, name, f"{shown} trajectories of {len(result.at)} states   ·   grey: data")
+    words = [f"{shown} trajectories of {len(result.at)} states", "grey: data"]
+    style.caption(figure, result, "Trajectories", words)
     return figure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,11 +50,12 @@ def draw_manifold(result: ManifoldMetrics) -> Figure:
     _draw_realism(axes[2], result)
     level = result.settings.get("level", 0.95)
     place = len(result.k) // 2
-    found = (
-        f"{result.n_real} real, {result.n_generated} generated samples   ·   k = {result.k[place]}: "
-        f"precision {result.precision[place]:.3f}, recall {result.recall[place]:.3f}   ·   bands: {level:.0%} limits"
-    )
-    style.headline(figure, "Precision and recall", found, notes=_notes(result.message))
+    parts = [
+        f"{result.n_real} real, {result.n_generated} generated samples",
+        f"k = {result.k[place]}: precision {result.precision[place]:.3f}, recall {result.recall[place]:.3f}",
+        f"bands: {level:.0%} limits",
+    ]
+    style.caption(figure, result, "Precision and recall", parts)
     return figure
 
 
@@ -85,17 +85,17 @@ def draw_manifold_along(result: ManifoldAlong, k: int | None = None) -> Figure:
         place = _place(result, k)
         for panel, names in zip(axes, PANELS, strict=True):
             _draw_steps(panel, result, names, place)
-        found = f"{result.n_generated} trajectories, k = {result.k[place]}   ·   bands: {_level(result)} limits"
+        level = result.settings.get("level", 0.95)
+        parts = [f"{result.n_generated} trajectories, k = {result.k[place]}", f"bands: {level:.0%} limits"]
     else:
         for panel, names in zip(axes, PANELS, strict=True):
             _draw_trajectories(panel, result, names)
         count = len(result.at)
-        spread = "   ·   bands: standard deviation over them" if count > 1 else ""
-        found = f"{count} {'trajectory' if count == 1 else 'trajectories'} of {result.n_generated} states{spread}"
+        parts = [f"{style.counted(count, 'trajectory', 'trajectories')} of {result.n_generated} states"]
+        parts += ["bands: standard deviation over them"] if count > 1 else []
     if len(result.reference_precision):
-        found += "   ·   dashed: other real samples"
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Precision and recall")
-    style.headline(figure, name, found, notes=_notes(result.message))
+        parts.append("dashed: other real samples")
+    style.caption(figure, result, "Precision and recall", parts)
     return figure
 
 
@@ -130,14 +130,14 @@ def _draw_realism(axes: Axes, result: ManifoldMetrics) -> None:
         top = max(float(np.quantile(known, 0.99)) * 1.1, 1.05)
         bins = np.linspace(0, top, BINS + 1).tolist()
         # At the surface or within a real sphere the realism is 1 or more.
-        for chosen, colour, label in (
+        for which, colour, label in (
             (known < 1, style.GREY, "outside all small spheres"),
             (known >= 1, style.VERMILLION, "within one"),
         ):
-            axes.hist(known[chosen].clip(max=top), bins, color=colour, label=f"{label} ({chosen.sum()})")
+            axes.hist(known[which].clip(max=top), bins, color=colour, label=f"{label} ({which.sum()})")
         axes.axvline(1, color=style.INK, linewidth=0.9)
         axes.set_xlim(0, top)
-        axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+        style.legend(axes)
     if len(known) < len(values):
         axes.set_xlabel(f"realism  ({len(values) - len(known)} copies of real samples left out)", fontsize=style.LABEL)
 
@@ -152,16 +152,15 @@ def _dress(axes: Axes, names: tuple[str, ...], x: str) -> None:
     style.dress(axes, title=" and ".join(names).capitalize(), x=x, y="part of the samples" if "recall" in names else "")
     top = max(1.0, axes.dataLim.ymax if np.isfinite(axes.dataLim.ymax) else 1.0)
     axes.set_ylim(0, 1.04 * top)
-    axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", loc="best")
+    style.legend(axes)
 
 
 def _whole_numbers(axes: Axes, values: NDArray[np.int64]) -> None:
-    from matplotlib.ticker import MaxNLocator
 
     if len(values) <= 10:
         axes.set_xticks(values)
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        style.whole_ticks(axes.xaxis)
 
 
 def _place(result: ManifoldAlong, k: int | None) -> int:
@@ -171,14 +170,6 @@ def _place(result: ManifoldAlong, k: int | None) -> int:
     if not len(where):
         raise LyapmapError(f"k: expected one of {', '.join(map(str, result.k))}, got {k}")
     return int(where[0])
-
-
-def _level(result: ManifoldAlong) -> str:
-    return f"{result.settings.get('level', 0.95):.0%}"
-
-
-def _notes(message: str) -> list[str]:
-    return textwrap.wrap(message, 160) if message else []
 
 
 COPY_BINS = 50
@@ -208,13 +199,12 @@ def draw_memorization(result: Memorization) -> Figure:
     _draw_distances(left, result)
     low, high = result.closer_interval
     trained = result.settings.get("reference") == "training"
-    found = (
+    closeness = (
         f"{result.closer:.1%} of the generated samples ({low:.1%} to {high:.1%}) are as near as the nearest "
         f"{result.settings.get('quantile', 0.05):.0%} of {'the training samples' if trained else 'held-out ones'}"
     )
-    found += f"   ·   p = {result.p_value:.2g}   ·   {result.copies} {'copy' if result.copies == 1 else 'copies'}"
-    notes = textwrap.wrap(result.message, 150 if pictures else 110) if result.message else []
-    style.headline(figure, "Memorization", found, notes=notes)
+    copies = style.counted(result.copies, "copy", "copies")
+    style.caption(figure, result, "Memorization", [closeness, f"p = {result.p_value:.2g}", copies])
     return figure
 
 
@@ -236,7 +226,7 @@ def _draw_distances(axes: Axes, result: Memorization) -> None:
         result.threshold, color=style.INK, linewidth=0.9, label=f"{result.settings.get('quantile', 0.05):.0%} quantile"
     )
     axes.set_xlim(0, top)
-    axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+    style.legend(axes)
 
 
 def _draw_pairs(axes: Axes, result: Memorization) -> None:
@@ -310,10 +300,8 @@ def draw_transitions(result: Transitions) -> Figure:
     order = " → ".join(map(str, [*result.order, *result.order[:1]]))
     holds = f"{order} holds in {result.accuracy:.1%} of the steps ({low:.1%} to {high:.1%})"
     rate = f"entropy rate {style.with_error(result.entropy_rate, result.entropy_stderr)} nats per step"
-    found = f"{holds if len(result.order) else 'no order beyond chance'}   ·   {rate}"
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Transitions")
-    notes = textwrap.wrap(result.message, 160) if result.message else []
-    style.headline(figure, name, found, notes=notes)
+    parts = [holds if len(result.order) else "no order beyond chance", rate]
+    style.caption(figure, result, "Transitions", parts)
     return figure
 
 
@@ -328,7 +316,6 @@ def _colours(k: int) -> ListedColormap:
 
 def _draw_strip(axes: Axes, result: Transitions, colours: ListedColormap) -> None:
     from matplotlib.patches import Patch
-    from matplotlib.ticker import MaxNLocator
 
     shown = result.labels[:ROWS, :STEPS]
     places = np.searchsorted(result.categories, shown)
@@ -340,7 +327,7 @@ def _draw_strip(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
     style.dress(axes, title=f"Categories{part if cut else ''}", x="step $n$", y="trajectory")
     axes.grid(visible=False)
     axes.set_yticks(range(0, len(shown), -(-len(shown) // 4)))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.whole_ticks(axes.xaxis)
     patches = [Patch(color=colours(i), label=str(c)) for i, c in enumerate(result.categories[:20])]
     axes.legend(
         handles=patches,
@@ -373,8 +360,8 @@ def _draw_stays(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
     style.dress(axes, title="Steps in a category", x="steps", y="part of its whole stays")
     totals = result.dwell_counts.sum(axis=1)
     seen = np.flatnonzero(totals)
-    chosen = seen if len(seen) <= STAYS else np.argsort(-totals, kind="stable")[:STAYS]
-    for place in np.sort(chosen):
+    commonest = seen if len(seen) <= STAYS else np.argsort(-totals, kind="stable")[:STAYS]
+    for place in np.sort(commonest):
         part = result.dwell_counts[place] / totals[place]
         kept = part > 0
         label = f"{result.categories[place]}: mean {result.dwell_mean[place]:.3g}"
@@ -399,7 +386,6 @@ def _draw_runs(axes: Axes, result: Transitions) -> None:
 
 
 def _draw_memory(axes: Axes, result: Transitions) -> None:
-    from matplotlib.ticker import MaxNLocator
 
     style.dress(axes, title="Entropy of the next category", x="categories known before it", y="nats per step")
     memory = np.arange(len(result.memory_rates))
@@ -420,16 +406,13 @@ def _draw_memory(axes: Axes, result: Transitions) -> None:
         )
     axes.set_ylim(0, 1.1 * max(ceiling, float(result.memory_rates.max(initial=0)), 0.1))
     axes.set_xlim(-0.3, max(len(memory) - 1, 2) + 0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.whole_ticks(axes.xaxis)
 
 
 def _finish(axes: Axes, drawn: bool, otherwise: str) -> None:
-    from matplotlib.ticker import MaxNLocator
 
     if drawn:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white")
+        style.whole_ticks(axes.xaxis)
+        style.legend(axes)
     else:
-        axes.text(0.5, 0.5, otherwise, transform=axes.transAxes, ha="center", fontsize=style.LABEL, color=style.GREY)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        style.say(axes, otherwise)

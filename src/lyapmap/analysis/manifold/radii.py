@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.neighbors.graph import first_appearances
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.ops import Array
 from lyapmap.core.tiles import SMALLEST, TileOps
@@ -27,15 +28,15 @@ def radii(cloud: Cloud, ks: tuple[int, ...], report: Callable[[int], None] = lam
     A copy of the point is another sample, at distance 0.
     """
     search = _Search(cloud, max(ks))
-    found = np.empty((len(cloud), len(ks)))
+    lengths = np.empty((len(cloud), len(ks)))
     for rows, left in cloud.parts(cloud.frame, left=True):
         # A distance serves both of its points, where those behind are remembered until their turn.
         first = rows.start if search.both else 0
         for cols, right in cloud.parts(cloud.frame, left=False, first=first):
             search.tile(rows, cols, cloud.ops.squares(left, right))
-        found[rows] = _counted(search.finished(rows), cloud.weights, rows, ks)
+        lengths[rows] = _counted(search.finished(rows), cloud.weights, rows, ks)
         report(rows.stop - rows.start)
-    return found
+    return lengths
 
 
 class _Search:
@@ -76,11 +77,11 @@ class _Search:
         if by_column is None:
             self._add(rows, i + rows.start, j + cols.start, distance)
             return
-        for near, block, one, other in (
+        for near, block, point, other in (
             (values <= by_row[i], rows, i + rows.start, j + cols.start),
             (values <= by_column[j], behind, j + cols.start, i + rows.start),
         ):
-            self._add(block, one[near], other[near], distance[near])
+            self._add(block, point[near], other[near], distance[near])
 
     def finished(self, rows: slice) -> _Nearest:
         """The neighbours of a block of rows, once every tile with them has been seen."""
@@ -102,7 +103,7 @@ class _Search:
         return rounded_up(np.minimum(limit, np.finfo(np.float32).max / 2))
 
     def _add(
-        self, some: slice, one: NDArray[np.int64], other: NDArray[np.int64], distance: NDArray[np.float64]
+        self, some: slice, point: NDArray[np.int64], other: NDArray[np.int64], distance: NDArray[np.float64]
     ) -> None:
         """Points `other` as neighbours of points `one`, which are among `some`."""
         size, scale = self._size, self.cloud.frame.scale
@@ -113,8 +114,8 @@ class _Search:
             nearest = self._blocks[number]
             here: Any = slice(None)
             if block.start > some.start or block.stop < some.stop:
-                here = (one >= block.start) & (one < block.stop)
-            if nearest.add(one[here] - block.start, other[here], distance[here]):
+                here = (point >= block.start) & (point < block.stop)
+            if nearest.add(point[here] - block.start, other[here], distance[here]):
                 known = (nearest.distance[:, -1] * scale) ** 2 * (1 + 1e-15)
                 self.limit[block] = np.minimum(self.limit[block], known)
 
@@ -161,11 +162,11 @@ def _counted(nearest: _Nearest, weights: NDArray[np.float64], rows: slice, ks: t
     known = np.isfinite(nearest.distance)
     copies = np.where(known, weights[nearest.index], 0)
     reached = (weights[rows] - 1)[:, None] + copies.cumsum(axis=1)  # samples up to each neighbour
-    found = np.empty((len(reached), len(ks)))
+    lengths = np.empty((len(reached), len(ks)))
     for place, k in enumerate(ks):
         which = np.minimum((reached < k).sum(axis=1), nearest.k - 1)
-        found[:, place] = np.where(weights[rows] > k, 0.0, nearest.distance[np.arange(len(reached)), which])
-    return found
+        lengths[:, place] = np.where(weights[rows] > k, 0.0, nearest.distance[np.arange(len(reached)), which])
+    return lengths
 
 
 KEPT_VALUES = 2**25
@@ -216,7 +217,7 @@ class Cloud:
         self.sample_shape = tuple(int(size) for size in array.shape[1:])
         array = array.reshape(self.n, -1)
         self.ops, self.name = ops, name
-        first, self.inverse = _different(array, ops, name)
+        first, self.inverse = first_appearances(_finite_rows(array, ops, name))
         self.points = array if len(first) == self.n else ops.take(array, first)
         self.weights = np.bincount(self.inverse).astype(np.float64)
         self.frame = self._own_frame()
@@ -241,11 +242,11 @@ class Cloud:
 
     def norms(self, frame: Frame) -> NDArray[np.float64]:
         """Squared norms (u,) in a frame."""
-        found = np.empty(len(self))
+        squares = np.empty(len(self))
         for some in self._chunks():
             centred = (self.ops.to_numpy(self.points, some.start, some.stop) - frame.centre) * frame.scale
-            found[some] = np.einsum("ij,ij->i", centred, centred)
-        return found
+            squares[some] = np.einsum("ij,ij->i", centred, centred)
+        return squares
 
     def parts(self, frame: Frame, *, left: bool, first: int = 0) -> Iterator[tuple[slice, Array]]:
         """Augmented points from the `first` on, a tile's worth at a time, with their place."""
@@ -293,35 +294,16 @@ def _power_below(length: float) -> float:
     return 1.0 if length == 0 else float(2.0 ** -np.clip(np.ceil(np.log2(length)), -1000, 1000))
 
 
-def _different(array: Array, ops: TileOps, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that first bring each point, and for each row the number of its point.
-
-    By hashes of the bytes: sorting whole rows would take their memory once more.
-    """
+def _finite_rows(array: Array, ops: TileOps, name: str) -> Iterator[NDArray[np.float64]]:
+    """The samples a few at a time, so that they do not take their memory once more."""
     n, d = (int(size) for size in array.shape)
-    known: dict[bytes, int] = {}
-    first: list[int] = []
-    inverse = np.empty(n, np.int64)
     step = max(1, CHUNK_VALUES // d)
     for start in range(0, n, step):
-        rows = ops.to_numpy(array, start, min(start + step, n)) + 0.0  # -0.0 is 0.0
+        rows = ops.to_numpy(array, start, min(start + step, n)).astype(np.float64, copy=False)
         finite = np.isfinite(rows).all(axis=1)
         if not finite.all():
             raise LyapmapError(f"{name}: sample {start + int(finite.argmin())} is not finite")
-        for i, row in enumerate(rows, start):
-            key = _digest(row)
-            place = known.setdefault(key, len(first))
-            if place == len(first):
-                first.append(i)
-            inverse[i] = place
-    return np.array(first, np.int64), inverse
-
-
-def _digest(row: NDArray[Any]) -> bytes:
-    from hashlib import blake2b
-
-    raw = row.tobytes()
-    return raw if len(raw) <= 32 else blake2b(raw, digest_size=16).digest()
+        yield rows
 
 
 def rounded_up(limit: NDArray[np.float64]) -> NDArray[np.float32]:

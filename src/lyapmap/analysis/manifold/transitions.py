@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,13 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import variance_of_mean, wilson
 from lyapmap.analysis.orbits.trajectory import Trajectory
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from lyapmap.analysis.proportions import variance_of_mean, wilson
+from lyapmap.core.arguments import probability, whole
+from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import real_array
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 Labels = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -83,9 +82,9 @@ def stationary(matrix: Values) -> Values:
     size = len(inner)
     equations = np.concatenate([inner.T - np.eye(size), np.ones((1, size))])
     solution = np.linalg.lstsq(equations, np.append(np.zeros(size), 1.0), rcond=None)[0].clip(0)
-    found = np.zeros(k)
-    found[closed] = solution / solution.sum()
-    return found
+    distribution = np.zeros(k)
+    distribution[closed] = solution / solution.sum()
+    return distribution
 
 
 def stays(sequences: list[Labels], k: int) -> NDArray[np.int64]:
@@ -320,19 +319,15 @@ def transitions(
     >>> round(lm.transitions(orbit, lambda x: (x[:, 0] > 0.5).astype(int)).entropy_rate, 2)
     0.69
     """
-    if not 0 < positive("level", level) < 1:
-        raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
-    begin = time.perf_counter()
+    level = probability("level", level)
+    run = Run("categories", progress=progress)
     origin: dict[str, Any] = {}
     if isinstance(states, Trajectory):
         origin, states = dict(states.provenance), states.images()
         if classify is None:
             raise LyapmapError("classify: expected a function that gives the states of a trajectory their categories")
-    try:
-        with reporting(progress, "categories") as report:
-            labels = _given(states) if classify is None else _classified(states, classify, report)
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
+    with run.steps() as report:
+        labels = _given(states) if classify is None else _classified(states, classify, report)
     cycle = [] if order is None else _numbers("order", order)
     if len(set(cycle)) < len(cycle):
         raise LyapmapError(f"order: expected every category once, got {cycle}")
@@ -346,7 +341,7 @@ def transitions(
     k = len(known)
     counts = transition_counts(sequences, k)
     places = usual_order(counts) if order is None else np.searchsorted(known, cycle).tolist()
-    summary = _summary(sequences, counts, places, float(level))
+    summary = _summary(sequences, counts, places, level)
     if order is None and not _followed(summary, places):
         places = []
         summary |= {"accuracy": float("nan"), "accuracy_interval": np.full(2, np.nan)}
@@ -358,23 +353,23 @@ def transitions(
         notes.insert(0, f"{lost} of {len(labels)} trajectories have a state that is not finite")
     settings = {
         "order": "found" if order is None else "given",
-        "level": float(level),
+        "level": level,
         "classify": None if classify is None else str(getattr(classify, "name", getattr(classify, "__name__", ""))),
         "n_trajectories": len(labels),
         "n_states": labels.shape[1],
     }
-    spent = provenance(None, seed=None, seconds=time.perf_counter() - begin)
-    return Transitions(
-        status=status,
-        message="; ".join(notes),
+    ending = run.ending(Verdict(status, "; ".join(notes)))
+    ending["provenance"] |= origin | {"seconds": ending["provenance"]["seconds"]}
+    result = Transitions(
+        **ending,
         settings=settings,
-        provenance=spent | origin | {"seconds": spent["seconds"]},
         labels=labels,
         categories=known,
         counts=counts,
         order=known[places],
         **summary,
-    ).checked(throw)
+    )
+    return run.finish(result, throw)
 
 
 def _summary(
@@ -440,14 +435,14 @@ def _words(numbers: NDArray[np.int64]) -> str:
 
 
 def _given(labels: Any) -> NDArray[np.int64]:
-    found = _categories(labels, "states")
-    if found.ndim == 1:
-        found = found[None]
-    if found.ndim != 2 or len(found) == 0 or found.shape[1] < 2:
+    rows = _categories(labels, "states")
+    if rows.ndim == 1:
+        rows = rows[None]
+    if rows.ndim != 2 or len(rows) == 0 or rows.shape[1] < 2:
         raise ShapeError(
-            f"states: expected categories (b, steps) of at least two steps, or a function classify, got {found.shape}"
+            f"states: expected categories (b, steps) of at least two steps, or a function classify, got {rows.shape}"
         )
-    return found
+    return rows
 
 
 def _classified(states: Any, classify: Classify, report: Report) -> NDArray[np.int64]:
@@ -463,27 +458,29 @@ def _classified(states: Any, classify: Classify, report: Report) -> NDArray[np.i
     labels = np.full(len(rows), -1, np.int64)
     for start in range(0, len(places), ROWS):
         some = places[start : start + ROWS]
-        found = _categories(classify(rows[some]), "classify")
-        if found.shape != some.shape:
-            raise ShapeError(f"classify: expected one category for each of {len(some)} states, got shape {found.shape}")
-        labels[some] = found
+        category = _categories(classify(rows[some]), "classify")
+        if category.shape != some.shape:
+            raise ShapeError(
+                f"classify: expected one category for each of {len(some)} states, got shape {category.shape}"
+            )
+        labels[some] = category
         report(start + len(some), len(places))
     return labels.reshape(given.shape[:2])
 
 
 def _categories(values: Any, name: str) -> NDArray[np.int64]:
-    found = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-    if found.dtype.kind not in "iub":
-        raise LyapmapError(f"{name}: expected categories as integers, got dtype {found.dtype}")
-    if found.size and not 0 <= int(found.min()) <= int(found.max()) < LARGEST:
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if array.dtype.kind not in "iub":
+        raise LyapmapError(f"{name}: expected categories as integers, got dtype {array.dtype}")
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < LARGEST:
         raise LyapmapError(
-            f"{name}: expected categories from 0 to {LARGEST - 1}, got {int(found.min())} to {int(found.max())}"
+            f"{name}: expected categories from 0 to {LARGEST - 1}, got {int(array.min())} to {int(array.max())}"
         )
-    return found.astype(np.int64)
+    return array.astype(np.int64)
 
 
 def _numbers(name: str, values: Any) -> list[int]:
-    found = [whole(name, value.item() if isinstance(value, np.generic) else value, 0) for value in values]
-    if not found or max(found) >= LARGEST:
-        raise LyapmapError(f"{name}: expected categories from 0 to {LARGEST - 1}, got {found or 'none'}")
-    return found
+    numbers = [whole(name, value.item() if isinstance(value, np.generic) else value, 0) for value in values]
+    if not numbers or max(numbers) >= LARGEST:
+        raise LyapmapError(f"{name}: expected categories from 0 to {LARGEST - 1}, got {numbers or 'none'}")
+    return numbers

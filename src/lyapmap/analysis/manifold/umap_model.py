@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from lyapmap.analysis.neighbors.search import Graph, Points
-from lyapmap.analysis.progress import Report
 from lyapmap.core.errors import MissingExtraError
+from lyapmap.core.run import Report
 
 KEPT_OUT = "umap.parametric_umap"
 """The part of umap that imports TensorFlow, Keras and torch; the package does without it where it is missing."""

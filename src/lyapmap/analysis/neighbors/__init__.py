@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from lyapmap._late import late
+import lazy_loader
 
-__getattr__, __dir__ = late(
-    __name__,
-    {
-        "as_points": ".graph",
-        "drop_duplicates": ".graph",
-        "neighbor_graph": ".graph",
-        "pairs_within": ".graph",
-        "tell_apart": ".graph",
-    },
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"graph": ["as_points", "drop_duplicates", "neighbor_graph", "pairs_within", "tell_apart"]}
 )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.neighbors.nearest import nearest_of
 from lyapmap.core.errors import MissingExtraError
 
 Points = NDArray[np.float64]
@@ -26,11 +27,15 @@ Search = Callable[[Points, int], Graph]
 METRICS = {"euclidean": 2.0, "chebyshev": np.inf, "cityblock": 1.0}
 """Metrics by name, and the power of the norm that each is."""
 TREE_DIMENSIONS = 16
-"""Up to here a tree beats the blocks."""
-BLOCK_VALUES = 4_000_000
-"""Distances in one block: 32 MB."""
-GROUP = 32
-"""Points of which only the nearest is looked at first."""
+"""Up to here a tree may beat the blocks, and up to `ALWAYS_TREE` it does."""
+ALWAYS_TREE = 3
+TREE_GROWTH, BLOCK_SHARE = 1.75, 0.002
+"""A query takes a tree longer by the first for every dimension that the points fill, and the blocks longer with
+every point: as long as a tree in no dimension at 1 / BLOCK_SHARE points. Measured for 5 neighbours of 10 000 points."""
+PILOT, PILOT_NEIGHBORS = 128, 8
+"""Points, and neighbours of each, from which the dimension that the points fill is seen beforehand."""
+BLOCK_VALUES = 1_000_000
+"""Distances in one block: 4 MB of float32, which the cache of a core about holds."""
 SPARE = 8
 """Neighbours chosen beyond those wanted, which absorb most ties of the rounded products."""
 LEAST_EDGES = 30
@@ -46,8 +51,25 @@ def exact_search(points: Points, metric: str = "euclidean") -> Search:
     >>> search(np.array([[0.9]]), 2)[1].tolist()
     [[1, 0]]
     """
-    kind = _tree if points.shape[1] <= TREE_DIMENSIONS else _blocks
-    return kind(points, metric)
+    d = points.shape[1]
+    if d <= ALWAYS_TREE or (d <= TREE_DIMENSIONS and metric != "euclidean"):
+        return _tree(points, metric)
+    blocks = _blocks(points, metric)
+    # Whichever it is, the neighbours are the same.
+    return _tree(points, metric) if d <= TREE_DIMENSIONS and _few_dimensions(points, blocks) else blocks
+
+
+def _few_dimensions(points: Points, search: Search) -> bool:
+    """Whether the points fill so few dimensions, of however many coordinates, that a tree is the faster way."""
+    n = len(points)
+    k = min(PILOT_NEIGHBORS, n)
+    distances = search(points[np.linspace(0, n - 1, min(n, PILOT)).astype(np.int64)], k)[0]
+    farthest = distances[:, -1:]
+    near = (distances > 0) & (farthest > 0)
+    ratios = np.log(np.divide(farthest, distances, out=np.ones_like(distances), where=near))
+    # The estimate of Levina and Bickel; many copies of a point fill no dimension.
+    filled = near.sum() / ratios.sum() if ratios.any() else 0.0
+    return bool(TREE_GROWTH**filled < BLOCK_SHARE * n)
 
 
 class _tree:  # noqa: N801  # called as a function
@@ -64,13 +86,11 @@ class _tree:  # noqa: N801  # called as a function
 
 class _blocks:  # noqa: N801  # called as a function
     def __init__(self, points: Points, metric: str) -> None:
-        self._points, self._metric = points, metric
+        self._points, self._metric = np.ascontiguousarray(points), metric
         self._centre = points.mean(axis=0)
         centred = points - self._centre
         self._squares = np.einsum("ij,ij->i", centred, centred)
-        # In columns, and as many as fill the groups: those added are infinitely far.
         self._columns = centred.T
-        self._groups = -(-len(points) // GROUP)
         largest = float(self._squares.max())
         # Centred numbers beyond this range would overflow or vanish in float32.
         self._rough = np.float32 if 1e-15 < largest < 1e30 else np.float64
@@ -84,17 +104,18 @@ class _blocks:  # noqa: N801  # called as a function
         workers = _cores()
         rows = max(1, BLOCK_VALUES // len(self._points))
 
-        def one(start: int) -> None:
-            chosen = slice(start, start + rows)
-            some = queries[chosen]
-            distances[chosen], indices[chosen] = (
-                self._by_products(some, k, self._rough) if by_products else self._by_differences(some, k)
+        def search_block(start: int) -> None:
+            block = slice(start, start + rows)
+            distances[block], indices[block] = (
+                self._by_products(queries[block], k, self._rough)
+                if by_products
+                else self._by_differences(queries[block], k)
             )
 
         starts = range(0, len(queries), rows)
         if workers == 1 or len(starts) == 1:
             for start in starts:
-                one(start)
+                search_block(start)
             return distances, indices
         if by_products:
             self._table(self._rough)  # made once, not by every thread
@@ -102,7 +123,7 @@ class _blocks:  # noqa: N801  # called as a function
 
         # Choosing among the products takes as long as making them, and only products know threads of their own.
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
-            list(pool.map(one, starts))
+            list(pool.map(search_block, starts))
         return distances, indices
 
     def _by_differences(self, queries: Points, k: int) -> Graph:
@@ -113,10 +134,7 @@ class _blocks:  # noqa: N801  # called as a function
     def _table(self, kind: Any) -> Any:
         """The points as columns, in float32 or float64, with their squares as last row."""
         if kind not in self._tables:
-            n, d = self._points.shape
-            table = np.zeros((d + 1, self._groups * GROUP), kind)
-            table[:d, :n], table[d, :n], table[d, n:] = self._columns, self._squares, np.inf
-            self._tables[kind] = table
+            self._tables[kind] = np.concatenate([self._columns, self._squares[None]]).astype(kind)
         return self._tables[kind]
 
     def _room(self, rows: int, columns: int, kind: Any) -> Any:
@@ -136,19 +154,14 @@ class _blocks:  # noqa: N801  # called as a function
         factors[:, :-1] = -2 * centred
         table = self._table(kind)
         rough = np.matmul(factors, table, out=self._room(len(queries), table.shape[1], kind))
-        wide = min(k + SPARE, len(self._points))
-        candidates, border = _few_smallest(rough, wide, self._groups)
-        differences = self._points[candidates]
-        differences -= queries[:, None, :]
-        distances, order = _smallest(np.sqrt(np.einsum("ijk,ijk->ij", differences, differences)), k)
-        indices = np.take_along_axis(candidates, order, axis=1)
-        if wide < len(self._points):
-            slack = 4 * np.finfo(kind).eps * (queries.shape[1] + 4) * (own + float(self._squares.max()))
-            unsure = np.flatnonzero(distances[:, -1] ** 2 > border + own - slack)
-            if len(unsure):
-                exact = kind is np.float64
-                again = self._by_differences if exact else functools.partial(self._by_products, kind=np.float64)
-                distances[unsure], indices[unsure] = again(queries[unsure], k)
+        few = min(k + SPARE, len(self._points))
+        distances, indices, border = nearest_of(rough, self._points, np.ascontiguousarray(queries), k, few)
+        slack = 4 * np.finfo(kind).eps * (queries.shape[1] + 4) * (own + float(self._squares.max()))
+        unsure = np.flatnonzero(distances[:, -1] ** 2 > border + own - slack)
+        if len(unsure):
+            exact = kind is np.float64
+            again = self._by_differences if exact else functools.partial(self._by_products, kind=np.float64)
+            distances[unsure], indices[unsure] = again(queries[unsure], k)
         return distances, indices
 
 
@@ -157,25 +170,6 @@ def _cores() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdecimal() and int(asked) else cores
-
-
-def _few_smallest(table: Any, few: int, groups: int) -> tuple[NDArray[np.int64], Any]:
-    """Columns of the smallest values of each row, in no order, and the largest of those values.
-
-    The few smallest stand in the groups with the few smallest minima. Column j is in group
-    j modulo `groups`, so that all minima are taken at once.
-    """
-    rows = len(table)
-    if groups > 2 * few:
-        slabs = table.reshape(rows, GROUP, groups)
-        near = np.argpartition(slabs.min(axis=1), few - 1, axis=1)[:, :few]
-        columns = (near[:, None, :] + groups * np.arange(GROUP)[:, None]).reshape(rows, -1)
-        values = np.take_along_axis(table, columns, axis=1)
-        chosen = np.argpartition(values, few - 1, axis=1)[:, :few]
-        columns = np.take_along_axis(columns, chosen, axis=1)
-    else:
-        columns = np.argpartition(table, few - 1, axis=1)[:, :few]
-    return columns, np.take_along_axis(table, columns, axis=1).max(axis=1).astype(np.float64)
 
 
 def _smallest(distances: NDArray[np.float64], k: int) -> Graph:

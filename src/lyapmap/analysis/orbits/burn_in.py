@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,12 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
-from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.arguments import positive, probability, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 FEWEST = 16
 """Trajectories that a distribution is judged from, at least."""
@@ -148,9 +148,7 @@ def burn_in(
     tangent_map = as_tangent_map(map)
     n_steps, every = whole("n_steps", n_steps, 4), whole("every", every, 1)
     tolerance, n_resamples = positive("tolerance", tolerance), whole("n_resamples", n_resamples, 20)
-    if not 0 < positive("level", level) < 1:
-        raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
-    seed, rng = seeded(seed)
+    level = probability("level", level)
     x, _ = as_states(x0, tangent_map)
     b = int(x.shape[0])
     if b < FEWEST:
@@ -158,30 +156,27 @@ def burn_in(
     if every > n_steps:
         raise LyapmapError(f"every: expected at most n_steps = {n_steps}, got {every}")
     at = np.unique(np.append(np.arange(0, n_steps, every), n_steps))
-    begin = time.perf_counter()
 
-    def seen(states: Any) -> NDArray[Any]:
-        found = tangent_map.ops.to_numpy(states).reshape(b, *tangent_map.state_shape)
-        rows = np.asarray(found if features is None else features(found))
+    def rows_of(states: Any) -> NDArray[Any]:
+        images = tangent_map.ops.to_numpy(states).reshape(b, *tangent_map.state_shape)
+        rows = np.asarray(images if features is None else features(images))
         if rows.shape[0] != b:
             raise ShapeError(f"features: expected {b} rows, got an array of shape {rows.shape}")
         return rows.reshape(b, -1)
 
-    kept: list[NDArray[Any]] = []
-    try:
-        with reporting(progress, "burn-in") as report:
-            done = 0
-            for step in at.tolist():
-                x = step_states(tangent_map, x, n_steps=step - done, first_step=done)
-                done = step
-                if not tangent_map.ops.all_finite(x).all():
-                    break
-                kept.append(seen(x))
-                report(step, n_steps)
-            if len(kept) == len(at):
-                curve = _Curve(kept, n_resamples, rng)
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
+    run = Run("burn-in", tangent_map, seed=seed, progress=progress)
+    ensembles: list[NDArray[Any]] = []
+    with run.steps() as report:
+        done = 0
+        for step in at.tolist():
+            x = step_states(tangent_map, x, n_steps=step - done, first_step=done)
+            done = step
+            if not tangent_map.ops.all_finite(x).all():
+                break
+            ensembles.append(rows_of(x))
+            report(step, n_steps)
+        if len(ensembles) == len(at):
+            curve = _Curve(ensembles, n_resamples, run.rng)
     settings = {
         "n_steps": n_steps,
         "every": every,
@@ -191,32 +186,29 @@ def burn_in(
         "level": level,
         "n_trajectories": b,
     }
-    origin = provenance(tangent_map, seed=seed, seconds=time.perf_counter() - begin)
-    common: dict[str, Any] = {"settings": settings, "provenance": origin}
-    if len(kept) < len(at):
-        nothing: dict[str, Any] = dict.fromkeys(("noise", "threshold", "burn_in"), float("nan"))
-        nothing["burn_in_interval"] = np.full(2, np.nan)
-        unknown = np.full(len(kept), np.nan)
-        message = f"a state is not finite after step {at[len(kept)]}"
-        early = BurnIn(
-            status=Status.ESCAPED,
-            message=message,
-            at=at[: len(kept)],
-            distance=unknown,
-            stderr=unknown,
-            **nothing,
-            **common,
-        )
-        return early.checked(throw)
-    return _result(curve, at, tolerance, level, common).checked(throw)
+    if len(ensembles) == len(at):
+        return run.finish(_result(curve, at, settings, run), throw)
+    unknown = np.full(len(ensembles), np.nan)
+    escaped = BurnIn(
+        **run.ending(Verdict(Status.ESCAPED, f"a state is not finite after step {at[len(ensembles)]}")),
+        settings=settings,
+        at=at[: len(ensembles)],
+        distance=unknown,
+        stderr=unknown,
+        noise=float("nan"),
+        threshold=float("nan"),
+        burn_in=float("nan"),
+        burn_in_interval=np.full(2, np.nan),
+    )
+    return run.finish(escaped, throw)
 
 
 class _Curve:
     """Energy distances to the last of several ensembles of the same trajectories."""
 
-    def __init__(self, kept: list[NDArray[Any]], n_resamples: int, rng: np.random.Generator) -> None:
-        late = kept[-1].astype(np.float64)
-        if not all(np.isfinite(rows).all() for rows in kept):
+    def __init__(self, ensembles: list[NDArray[Any]], n_resamples: int, rng: np.random.Generator) -> None:
+        late = ensembles[-1].astype(np.float64)
+        if not all(np.isfinite(rows).all() for rows in ensembles):
             raise LyapmapError("features: expected finite values for finite states")
         b, middle = len(late), late.mean(axis=0)
         late = late - middle
@@ -225,12 +217,12 @@ class _Curve:
         # Even weights first, then those of the resamples.
         weights = np.concatenate([even, rng.dirichlet(np.ones(b), n_resamples)])
         late_term = _between(among_late, weights)
-        found = []
-        for rows in kept:
+        energies = []
+        for rows in ensembles:
             states = rows - middle
             cross, own = _distances(states, late), _distances(states, states)
-            found.append(2 * _between(cross, weights) - _between(own, weights) - late_term)
-        self.all = np.stack(found)  # (s, 1 + resamples)
+            energies.append(2 * _between(cross, weights) - _between(own, weights) - late_term)
+        self.all = np.stack(energies)  # (s, 1 + resamples)
         # Where all states are alike, roundings of the squares are all there is.
         self.rounding = 8 * float(np.sqrt(np.finfo(np.float64).eps)) * float(np.abs(late + middle).max())
         self.halves = np.array([_halves(among_late, rng) for _ in range(n_resamples)])
@@ -268,29 +260,28 @@ def _settles(curve: _Values, threshold: float) -> int:
     return int(np.flatnonzero(~above & (later <= RARELY))[0])
 
 
-def _result(curve: _Curve, at: NDArray[np.int64], tolerance: float, level: float, common: dict[str, Any]) -> BurnIn:
+def _result(curve: _Curve, at: NDArray[np.int64], settings: dict[str, Any], run: Run) -> BurnIn:
+    tolerance, level = settings["tolerance"], settings["level"]
     distance = curve.all[:, 0]
     noise = max(float(np.quantile(curve.halves, QUANTILE)), 0.0)
     threshold = max(noise, tolerance * float(distance[0]), curve.rounding)
     half = int(at[-1]) // 2
-    found = float(at[_settles(distance, threshold)])
+    burnt_in = float(at[_settles(distance, threshold)])
     resampled = [float(at[_settles(row, threshold)]) for row in curve.all.T[1:]]
     times = np.array([t if t <= half else np.inf for t in resampled])
     limits = np.quantile(times, [(1 - level) / 2, (1 + level) / 2], method="inverted_cdf")
-    status, message = Status.OK, ""
-    if found > half:
-        status = Status.NOT_CONVERGED
+    verdict = Verdict()
+    if burnt_in > half:
         message = f"the ensemble still changes after {half} of {at[-1]} steps, so that its end is no late one"
-        found = float("nan")
+        verdict, burnt_in = Verdict(Status.NOT_CONVERGED, message), float("nan")
     return BurnIn(
-        status=status,
-        message=message,
+        **run.ending(verdict),
+        settings=settings,
         at=at,
         distance=distance,
         stderr=curve.all[:, 1:].std(axis=1, ddof=1),
         noise=noise,
         threshold=threshold,
-        burn_in=found,
+        burn_in=burnt_in,
         burn_in_interval=limits,
-        **common,
     )

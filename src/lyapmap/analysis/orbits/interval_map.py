@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import interval, positive, whole
+from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.map import Map, TangentMap, as_tangent_map, dimension
+from lyapmap.core.map import Map, TangentMap, dimension
 from lyapmap.core.propagate import quiet, step_states
 
 Values = NDArray[np.float64]

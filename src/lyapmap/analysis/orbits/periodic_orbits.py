@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import neutral_within
+from lyapmap.analysis.exponents.endings import neutral_within
 from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_tangent_map, rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.arguments import positive, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, rate_unit, time_per_step
+from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
 """Default number of guesses: bounds, and the number for one dimension if that were not too many."""
@@ -189,25 +189,12 @@ def periodic_orbits(
     search = OrbitSearch(tangent_map, p)
     usual = max(FEWEST_GUESSES, min(MOST_GUESSES, WORK // search.n))
     many = usual if n_guesses is None else whole("n_guesses", n_guesses, 1)
-    seed, rng = seeded(seed)
-    begin = time.perf_counter()
-    interrupted = False
+    run = Run("periodic orbits", tangent_map, seed=seed, progress=progress)
     collected = _Collected(search, limit, np.sqrt(eps), divisors)
-    with reporting(progress, "periodic orbits") as report:
-        try:
-            guesses = make_guesses(search, x0, region, many, rng)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
-        try:
-            _solve(search, guesses, collected, max_iterations, report)
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted and not collected.orbits:
-        raise Interrupted(None)
-    result = _result(collected, guesses, rng, interrupted, begin, seed, max_iterations, eps)
-    if interrupted:
-        raise Interrupted(result)
-    return result.checked(throw)
+    with run.steps(keep=lambda: collected.orbits) as report:
+        guesses = make_guesses(search, x0, region, many, run.rng)
+        _solve(search, guesses, collected, max_iterations, report)
+    return run.finish(_result(collected, guesses, max_iterations, run), throw)
 
 
 def _solve(search: OrbitSearch, guesses: Guesses, collected: _Collected, max_iterations: int, report: Report) -> None:
@@ -308,23 +295,19 @@ class _Collected:
 def _result(
     collected: _Collected,
     guesses: Guesses,
-    rng: np.random.Generator,
-    interrupted: bool,
-    begin: float,
-    seed: int,
     max_iterations: int,
-    eps: float,
+    run: Run,
 ) -> PeriodicOrbits:
     collected.unite()
     search, m = collected.search, len(collected.orbits)
     period = np.array(collected.periods, np.int64)
-    found = [
-        cycle_multipliers(search, orbit[:least], rng)
+    of_cycles = [
+        cycle_multipliers(search, orbit[:least], run.rng)
         for orbit, least in zip(collected.orbits, collected.periods, strict=True)
     ]
-    k = max((len(values) for values, _ in found), default=0)
+    k = max((len(values) for values, _ in of_cycles), default=0)
     multipliers, logs = np.full((m, k), np.nan + 1j * np.nan), np.full((m, k), np.nan)
-    for row, (values, moduli) in enumerate(found):
+    for row, (values, moduli) in enumerate(of_cycles):
         multipliers[row, : len(values)], logs[row, : len(values)] = values, moduli
     neutral = neutral_within(search.ops.dtype)
     modulus = np.abs(multipliers)
@@ -339,20 +322,17 @@ def _result(
         "max_iterations": max_iterations,
         "started_from": guesses.origin,
     }
-    status, cause, message = Status.OK, Cause.NONE, ""
-    if interrupted:
-        status, cause, message = Status.NOT_CONVERGED, Cause.INTERRUPTED, "interrupted before all guesses were tried"
+    verdict = Verdict()
+    if run.interrupted:
+        verdict = Verdict(Status.NOT_CONVERGED, "interrupted before all guesses were tried", Cause.INTERRUPTED)
     elif m == 0:
         also = f"; {collected.shorter} led to cycles of a shorter period" if collected.shorter else ""
-        status = Status.NOT_CONVERGED
         message = f"none of {len(guesses.segments)} guesses led to a cycle of period {search.p}{also}"
+        verdict = Verdict(Status.NOT_CONVERGED, message)
     orbits = np.stack(collected.orbits) if m else np.zeros((0, search.p, search.n))
     return PeriodicOrbits(
-        status=status,
-        cause=cause,
-        message=message,
+        **run.ending(verdict),
         settings=settings,
-        provenance=provenance(search.map, seed=seed, seconds=time.perf_counter() - begin),
         orbits=orbits[order],
         period=period[order],
         residual=np.array(collected.residuals, np.float64)[order],

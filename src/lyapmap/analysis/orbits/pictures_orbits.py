@@ -39,7 +39,7 @@ def draw_settling(result: Settling) -> Figure:
     if visible.size:
         length.set_ylim(max(float(visible.min()), SMALLEST) / 2, float(visible.max()) * 2)
     style.dress(length, title="Length of a step", x="step", y="|x(n+1) - x(n)|")
-    length.legend(fontsize=style.SMALL, frameon=False, loc="lower left")
+    style.legend(length, "lower left")
     n = np.arange(len(result.settled_share))
     rest.fill_between(n, *result.settled_interval.T, color=style.SKY, alpha=0.35, linewidth=0)
     rest.plot(n, result.settled_share, color=style.BLUE, linewidth=1.2)
@@ -62,14 +62,15 @@ def draw_settling(result: Settling) -> Figure:
     style.dress(ends, title="Where they end", x="fixed point or cycle, by rank", y="share of trajectories")
     cycles = int((result.period > 1).sum())
     kinds = f"{len(result.share) - cycles} fixed points" + (f" and {cycles} cycles" if cycles else "")
-    found = f"none of {len(result.attractor)} trajectories came to rest"
+    parts = [f"none of {len(result.attractor)} trajectories came to rest"]
     if len(result.share):
         settled = int((result.attractor >= 0).sum())
         elsewhere = f"{result.unseen:.2g}" if result.unseen else f"below {1 / settled:.2g}"
-        found = f"{result.settled_share[-1]:.1%} of {len(result.attractor)} trajectories at rest, on {kinds}"
-        found += f"   ·   a further one that comes to rest ends elsewhere with probability {elsewhere}"
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Settling")
-    style.headline(figure, name, found, notes=_notes(result.message))
+        parts = [
+            f"{result.settled_share[-1]:.1%} of {len(result.attractor)} trajectories at rest, on {kinds}",
+            f"a further one that comes to rest ends elsewhere with probability {elsewhere}",
+        ]
+    style.caption(figure, result, "Settling", parts)
     return figure
 
 
@@ -100,21 +101,15 @@ def draw_burn_in(result: BurnIn) -> Figure:
             axes.axvline(result.burn_in, color=style.ORANGE, linewidth=1.2)
     axes.set_xlim(0, float(result.at[-1]) if len(result.at) else 1.0)
     style.dress(axes, title="Distance to the last ensemble", x="step", y="energy distance")
-    found = "no burn-in to tell"
+    burn_in = "no burn-in to tell"
     if math.isfinite(result.burn_in):
         first, last = result.burn_in_interval
         limits = f"{first:.0f} to {last:.0f}" if math.isfinite(last) else f"from {first:.0f}"
-        found = f"burn-in of {result.burn_in:.0f} steps ({limits})"
-    found += f"   ·   {result.settings.get('n_trajectories', '?')} trajectories"
-    if result.settings.get("features"):
-        found += "   ·   in features"
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Burn-in")
-    style.headline(figure, name, found, notes=_notes(result.message))
+        burn_in = f"burn-in of {result.burn_in:.0f} steps ({limits})"
+    ensemble = f"{result.settings.get('n_trajectories', '?')} trajectories"
+    features = "in features" if result.settings.get("features") else ""
+    style.caption(figure, result, "Burn-in", [burn_in, ensemble, features])
     return figure
-
-
-def _notes(message: str) -> list[str]:
-    return [message] if message else []
 
 
 STRIP_COLUMNS = 13
@@ -136,8 +131,7 @@ def save_trajectory(result: Trajectory, path: str | Path) -> Path:
         first = int(result.settings.get("transient", 0))
         steps = range(first, first + images.shape[1], every)
         return save_film_strip(path, images[:, ::every], steps=steps, columns=STRIP_COLUMNS)
-    draw_trajectory(result).savefig(path, dpi=style.DOTS_PER_INCH)
-    return path
+    return style.save_figure(draw_trajectory(result), path)
 
 
 def draw_trajectory(result: Trajectory) -> Figure:
@@ -148,7 +142,6 @@ def draw_trajectory(result: Trajectory) -> Figure:
     """
     states = np.asarray(result.states, dtype=float)
     states = states[:, np.isfinite(states).all(axis=(0, 2))]
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "trajectory")
     figure = style.new_figure(9.0, 4.4)
     portrait, series = figure.subplots(1, 2)
     _portrait(portrait, states)
@@ -159,7 +152,9 @@ def draw_trajectory(result: Trajectory) -> Figure:
         series.plot(first + np.arange(shown), row, color=colour, linewidth=0.9, marker=".", markersize=3)
     style.dress(series, title="First component over time", x="step", y="x" if states.shape[2] < 4 else "component 1")
     b, recorded, _ = states.shape
-    style.headline(figure, name, f"{b} {'trajectory' if b == 1 else 'trajectories'} of {recorded - 1} steps")
+    style.caption(
+        figure, result, "Trajectory", [f"{style.counted(b, 'trajectory', 'trajectories')} of {recorded - 1} steps"]
+    )
     return figure
 
 
@@ -196,8 +191,7 @@ def draw_periodic_orbits(result: PeriodicOrbits) -> Figure:
         left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.25, 1]})
         _draw_points(left, result)
         _draw_exponents(right, result)
-    name = str(result.provenance.get("model") or result.provenance.get("map") or "Cycles")
-    style.headline(figure, name, in_words(result), notes=[result.message] if result.message else [])
+    style.caption(figure, result, "Cycles", [in_words(result)])
     return figure
 
 
@@ -244,7 +238,7 @@ def _draw_points(axes: Axes, result: PeriodicOrbits) -> None:
                 label=f"{kind} ({rows.sum()})",
             )
     if len(result.period):
-        axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", handletextpad=0.3)
+        style.legend(axes, handletextpad=0.3)
         _keep_in_sight(axes, background, points, following)
     style.dress(axes, title="Points of the cycles", x=labels[0], y=labels[1])
 
@@ -298,9 +292,7 @@ def _draw_exponents(axes: Axes, result: PeriodicOrbits) -> None:
     style.dress(axes, title="Exponents of the cycles", x="cycle", y=f"ln|multiplier| / period  (nats {result.unit})")
     m, k = result.exponents.shape
     if m == 0:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.text(0.5, 0.5, "nothing to show", transform=axes.transAxes, ha="center", color=style.GREY)
+        style.say(axes, "nothing to show")
         return
     style.zero_line(axes)
     size = float(np.interp(m * k, [1, 100, 5000], [6.0, 4.0, 2.0]))

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.ended_orbit import ROUNDINGS
-from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.analysis.exponents.endings import ROUNDINGS
+from lyapmap.core.arguments import box
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap, as_states, dimension
 from lyapmap.core.propagate import quiet
 
@@ -89,8 +90,7 @@ class OrbitSearch:
             if rows.size == 0:
                 break
             steps = self._newton_steps(x[rows], defects[rows])
-            found = self._line_search(x[rows], steps, residuals[rows])
-            x_new, defects_new, residuals_new, improved = found
+            x_new, defects_new, residuals_new, improved = self._line_search(x[rows], steps, residuals[rows])
             done = residuals[rows] <= tolerance
             # Below the tolerance rounding decides: only full steps that clearly help are taken.
             take = improved & (~done | (residuals_new <= 0.5 * residuals[rows]))
@@ -130,20 +130,20 @@ class OrbitSearch:
     ) -> tuple[_Values, _Values, _Values, NDArray[np.bool_]]:
         best, best_defects, best_residuals = x.copy(), np.zeros_like(x), residuals.copy()
         improved = np.zeros(len(x), bool)
-        open_: NDArray[np.bool_] = np.asarray(np.isfinite(steps).all(axis=(1, 2)))
+        waiting: NDArray[np.bool_] = np.asarray(np.isfinite(steps).all(axis=(1, 2)))
         length = 1.0
         for _ in range(HALVINGS):
-            rows = np.flatnonzero(open_)
+            rows = np.flatnonzero(waiting)
             if rows.size == 0:
                 break
             trial = x[rows] + length * steps[rows]
             defects = self.defects(trial)
             sizes = self.residuals(trial, defects)
             good = sizes <= (1 - STALLED * length) * residuals[rows]
-            chosen = rows[good]
-            best[chosen], best_defects[chosen], best_residuals[chosen] = trial[good], defects[good], sizes[good]
-            improved[chosen] = True
-            open_[chosen] = False
+            stepped = rows[good]
+            best[stepped], best_defects[stepped], best_residuals[stepped] = trial[good], defects[good], sizes[good]
+            improved[stepped] = True
+            waiting[stepped] = False
             length /= 2
         return best, best_defects, best_residuals, improved
 
@@ -242,7 +242,7 @@ def make_guesses(search: OrbitSearch, x0: Any, region: Any, n_guesses: int, rng:
         flat = flat[np.isfinite(flat).all(axis=1)]
         visited = flat[:: max(1, -(-len(flat) // SHOWN))]
     if region is not None:
-        low, high = _box(region, search.n)
+        low, high = box("region", region, search.n)
         left = n_guesses - sum(len(part) for part in parts)
         parts.append(_segments(search, rng.uniform(low, high, (max(left, 1), search.n))))
     segments = np.concatenate(parts)
@@ -259,16 +259,6 @@ def _starts(search: OrbitSearch, x0: Any, region: Any, rng: np.random.Generator)
     if own is None:
         raise LyapmapError("x0: expected states to start from, or a region to draw guesses from, got neither")
     return np.asarray(own, np.float64), "the map's own region"
-
-
-def _box(region: Any, n: int) -> tuple[_Values, _Values]:
-    try:
-        low, high = (np.broadcast_to(np.asarray(bound, np.float64), (n,)) for bound in region)
-    except (TypeError, ValueError):
-        raise ShapeError(f"region: expected (low, high), numbers or arrays ({n},), got {region!r}") from None
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
-        raise LyapmapError(f"region: expected finite low < high, got {low.tolist()} and {high.tolist()}")
-    return low, high
 
 
 def _segments(search: OrbitSearch, x: _Values) -> _Values:
@@ -299,9 +289,9 @@ def _along(orbits: _Values, p: int, b: int, wanted: int, rng: np.random.Generato
     closest = by_closeness[: max(0, (wanted - len(at_start)) // 2)]
     rest = np.setdiff1d(np.arange(len(rows)), np.concatenate([at_start, closest]))
     more = rng.permutation(rest)[: max(0, wanted - len(at_start) - len(closest))]
-    chosen = np.concatenate([at_start, closest, more]).astype(np.int64)
-    index = times[chosen, None] + np.arange(p)
-    return np.asarray(orbits[rows[chosen, None], index])
+    picked = np.concatenate([at_start, closest, more]).astype(np.int64)
+    index = times[picked, None] + np.arange(p)
+    return np.asarray(orbits[rows[picked, None], index])
 
 
 ALL_UP_TO = 64
@@ -325,10 +315,10 @@ def cycle_multipliers(
     """
     n, p = search.n, len(orbit)
     if n > ALL_UP_TO:
-        found = _leading(search, orbit, rng)
+        multipliers = _leading(search, orbit, rng)
         with np.errstate(divide="ignore"):
-            return _sorted(found, np.log(np.abs(found)), p)
-    found, logs = _all(search.jacobians(orbit))
+            return _sorted(multipliers, np.log(np.abs(multipliers)), p)
+    multipliers, logs = _all(search.jacobians(orbit))
     eps = float(np.finfo(search.ops.dtype).eps)
     small = logs < 0.5 * np.log(eps)
     if small.any():
@@ -337,14 +327,15 @@ def cycle_multipliers(
         rank = np.argsort(np.argsort(-logs, kind="stable"))
         with np.errstate(invalid="ignore"):
             noise = small & ~(np.abs(moved[rank] - logs) < np.log(2))
-        found, logs = np.where(noise, 0.0, found), np.where(noise, -np.inf, logs)
-    return _sorted(found, logs, p)
+        multipliers, logs = np.where(noise, 0.0, multipliers), np.where(noise, -np.inf, logs)
+    return _sorted(multipliers, logs, p)
 
 
-def _sorted(found: _Complex, logs: NDArray[np.float64], p: int) -> tuple[_Complex, NDArray[np.float64]]:
-    found = np.where(np.abs(found.imag) <= REAL * p * np.abs(found), found.real + 0j, found)
-    order = np.lexsort((-found.imag, -found.real, -np.abs(found), -logs))
-    return np.asarray(found[order]), logs[order]
+def _sorted(multipliers: _Complex, logs: NDArray[np.float64], p: int) -> tuple[_Complex, NDArray[np.float64]]:
+    real = np.abs(multipliers.imag) <= REAL * p * np.abs(multipliers)
+    multipliers = np.where(real, multipliers.real + 0j, multipliers)
+    order = np.lexsort((-multipliers.imag, -multipliers.real, -np.abs(multipliers), -logs))
+    return np.asarray(multipliers[order]), logs[order]
 
 
 def _all(jacobians: NDArray[np.float64]) -> tuple[_Complex, NDArray[np.float64]]:
@@ -360,8 +351,8 @@ def _all(jacobians: NDArray[np.float64]) -> tuple[_Complex, NDArray[np.float64]]
             product = matrix @ product
             size = float(np.abs(product).max()) or 1.0
             product, log_scale = product / size, log_scale + float(np.log(size))
-        found = np.linalg.eigvals(product).astype(np.complex128)
-        return np.asarray(found * np.exp(log_scale)), np.log(np.abs(found)) + log_scale
+        eigenvalues = np.linalg.eigvals(product).astype(np.complex128)
+        return np.asarray(eigenvalues * np.exp(log_scale)), np.log(np.abs(eigenvalues)) + log_scale
 
 
 def _roots(jacobians: NDArray[np.float64]) -> _Complex | None:
@@ -404,10 +395,10 @@ def _leading(search: OrbitSearch, orbit: NDArray[np.float64], rng: np.random.Gen
     k = LEADING
     while True:
         try:
-            found = eigs(operator, k=k, which="LM", v0=start, tol=100 * eps, return_eigenvectors=False)
+            eigenvalues = eigs(operator, k=k, which="LM", v0=start, tol=100 * eps, return_eigenvectors=False)
         except ArpackNoConvergence as unfinished:
-            found = unfinished.eigenvalues
-        found = np.asarray(found, np.complex128)
-        if k >= min(MOST, n - 2) or (found.size and np.abs(found).min() < 1):
-            return found
+            eigenvalues = unfinished.eigenvalues
+        eigenvalues = np.asarray(eigenvalues, np.complex128)
+        if k >= min(MOST, n - 2) or (eigenvalues.size and np.abs(eigenvalues).min() < 1):
+            return eigenvalues
         k = min(2 * k, n - 2)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.battle import wilson
-from lyapmap.analysis.progress import Report, reporting
-from lyapmap.core.arguments import positive, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, as_tangent_map
+from lyapmap.analysis.proportions import wilson
+from lyapmap.core.arguments import positive, probability, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,32 +185,25 @@ def settling(
     apart = max(float(np.sqrt(eps)), near) if separation is None else positive("separation", separation)
     if apart < near:
         raise LyapmapError(f"separation: expected at least the tolerance {near:.2g}, got {apart:.2g}")
-    if not 0 < positive("level", level) < 1:
-        raise LyapmapError(f"level: expected a probability between 0 and 1, got {level}")
-    x, _ = as_states(x0, tangent_map)
-    begin = time.perf_counter()
-    try:
-        with reporting(progress, "settling") as report:
-            run = _Run(tangent_map, x, n_steps, near)
-            run.step(report)
-            run.find_periods(longest)
-            run.time_cycles()
-            ends = run.ends(apart)
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
     settings = {
         "n_steps": n_steps,
         "longest_period": longest,
         "tolerance": near,
         "separation": apart,
-        "level": level,
-        "n_trajectories": run.b,
+        "level": probability("level", level),
     }
-    origin = provenance(tangent_map, seed=None, seconds=time.perf_counter() - begin)
-    return _result(run, *ends, settings, origin).checked(throw)
+    x, _ = as_states(x0, tangent_map)
+    run = Run("settling", tangent_map, progress=progress)
+    with run.steps() as report:
+        orbits = _Orbits(tangent_map, x, n_steps, near)
+        orbits.step(report)
+        orbits.find_periods(longest)
+        orbits.time_cycles()
+        ends = orbits.ends(apart)
+    return run.finish(_result(orbits, *ends, settings | {"n_trajectories": orbits.b}, run), throw)
 
 
-class _Run:
+class _Orbits:
     """Trajectories on their way, of which only the current states are held."""
 
     def __init__(self, tangent_map: TangentMap, x: Array, n_steps: int, tolerance: float) -> None:
@@ -274,18 +267,18 @@ class _Run:
             label[row] = len(first)
             first.append(int(row))
             p, x = int(self.period[row]), self.ops.take(self.last, np.array([row]))
-            open_ = np.flatnonzero((label < 0) & (self.period == p))
+            others = np.flatnonzero((label < 0) & (self.period == p))
             for _ in range(p):
                 phase = np.asarray(self.ops.to_numpy(x), np.float64)[0]
                 limit = separation * max(1.0, float(np.linalg.norm(phase)))
-                label[open_[_within(states, open_, phase, limit)]] = label[row]
+                label[others[_within(states, others, phase, limit)]] = label[row]
                 x = step_states(self.map, x, n_steps=1)
         counts = np.bincount(label[label >= 0], minlength=len(first))
         order = np.argsort(-counts, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        chosen = np.array(first, np.int64)[order]
-        return np.where(label >= 0, rank[label] if len(rank) else -1, -1), states[chosen], self.period[chosen]
+        rows = np.array(first, np.int64)[order]
+        return np.where(label >= 0, rank[label] if len(rank) else -1, -1), states[rows], self.period[rows]
 
     def _scale(self, x: Array) -> _Values:
         return np.maximum(self.ops.norm(x), 1.0)
@@ -298,45 +291,43 @@ def _within(states: _Values, rows: NDArray[np.int64], point: _Values, limit: flo
 
 
 def _result(
-    run: _Run,
+    orbits: _Orbits,
     attractor: NDArray[np.int64],
     points: _Values,
     period: NDArray[np.int64],
     settings: dict[str, Any],
-    origin: dict[str, Any],
+    run: Run,
 ) -> Settling:
-    level = settings["level"]
+    b, level = orbits.b, settings["level"]
     settled = attractor >= 0
-    done = np.sort(run.settled_at[settled])
-    share_over_n = np.searchsorted(done, np.arange(run.n_steps + 1), side="right") / run.b
+    done = np.sort(orbits.settled_at[settled])
+    share_over_n = np.searchsorted(done, np.arange(orbits.n_steps + 1), side="right") / b
     counts = np.bincount(attractor[settled], minlength=len(points))
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    lost = int((~run.ops.all_finite(run.last)).sum())
-    open_ = run.b - int(settled.sum())
-    status, message = Status.OK, ""
+    lost = int((~orbits.ops.all_finite(orbits.last)).sum())
+    moving = b - int(settled.sum())
+    verdict = Verdict()
     if lost:
-        status, message = Status.ESCAPED, f"{lost} of {run.b} trajectories are not finite after {run.n_steps} steps"
-    elif open_:
-        status = Status.UNRESOLVED
+        verdict = Verdict(Status.ESCAPED, f"{lost} of {b} trajectories are not finite after {orbits.n_steps} steps")
+    elif moving:
         message = (
-            f"{open_} of {run.b} trajectories are neither at rest nor on a cycle of at most "
-            f"{settings['longest_period']} points after {run.n_steps} steps"
+            f"{moving} of {b} trajectories are neither at rest nor on a cycle of at most "
+            f"{settings['longest_period']} points after {orbits.n_steps} steps"
         )
+        verdict = Verdict(Status.UNRESOLVED, message)
     return Settling(
-        status=status,
-        message=message,
+        **run.ending(verdict),
         settings=settings,
-        provenance=origin,
-        step_size=run.step_size,
+        step_size=orbits.step_size,
         settled_share=share_over_n,
-        settled_interval=wilson(share_over_n, run.b, level),
-        settled_at=run.settled_at,
+        settled_interval=wilson(share_over_n, b, level),
+        settled_at=orbits.settled_at,
         attractor=attractor,
         points=points,
         period=period,
-        share=counts / run.b,
-        share_interval=wilson(counts / run.b, run.b, level),
+        share=counts / b,
+        share_interval=wilson(counts / b, b, level),
         unseen=once / int(settled.sum()) if settled.any() else float("nan"),
         n_estimated=len(points) + once * (once - 1) / (2 * (twice + 1)) if settled.any() else float("nan"),
-        state_shape=tuple(run.map.state_shape),
+        state_shape=tuple(orbits.map.state_shape),
     )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.core.arguments import whole
-from lyapmap.core.errors import Interrupted
-from lyapmap.core.map import Map, as_states, as_tangent_map
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
 from lyapmap.core.sampling import as_periods, within
 
+REPORT_EVERY = 64
+"""Steps between two reports of progress, which cost more than a step of a small map."""
 SHORTEST_DRIFT, STEEP = 64, 4.0
 """Steps from which a drift can be told, and the way between the first and the last quarter of a run, in units of
 the range that either covers beside its own trend, above which a coordinate drifts."""
@@ -36,7 +37,6 @@ class Trajectory(Result):
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_trajectory"
-    REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it again, or with fewer steps"}
 
     states: NDArray[Any]
     state_shape: tuple[int, ...]
@@ -98,50 +98,33 @@ def trajectory(
     ops = tangent_map.ops
     x, _ = as_states(x0, tangent_map)
     rounds = None if periods is None else as_periods(periods, x.shape[1])
-    begin = time.perf_counter()
-    escaped_at = -1
+    states = np.full((x.shape[0], n_steps + 1, x.shape[1]), np.nan, ops.to_numpy(x).dtype)
+    run = Run("trajectory", tangent_map, progress=progress)
     done = -1
-    with reporting(progress, "trajectory") as report:
-        try:
-            x = step_states(tangent_map, x, n_steps=transient)
-            first = ops.to_numpy(x)
-            states = np.full((first.shape[0], n_steps + 1, first.shape[1]), np.nan, first.dtype)
-            states[:, 0] = first
-            done = 0
-            for step in range(n_steps):
-                x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
-                states[:, step + 1] = ops.to_numpy(x)
-                done = step + 1
-                if done % 64 == 0 or done == n_steps:
-                    report(done, n_steps)
-        except KeyboardInterrupt:
-            if done < 0:
-                raise Interrupted(None) from None
-            states = states[:, : done + 1]
+    with run.steps(keep=lambda: done >= 0) as report:
+        x = step_states(tangent_map, x, n_steps=transient)
+        states[:, 0], done = ops.to_numpy(x), 0
+        for step in range(n_steps):
+            x = step_states(tangent_map, x, n_steps=1, first_step=transient + step)
+            states[:, step + 1], done = ops.to_numpy(x), step + 1
+            if done % REPORT_EVERY == 0 or done == n_steps:
+                report(done, n_steps)
+    states = states[:, : done + 1]
     lost = np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
-    if lost.any():
-        escaped_at = int(lost.any(axis=0).argmax())
-        states[lost] = np.nan
-    status, message = Status.OK, ""
-    if escaped_at >= 0:
-        status, message = Status.ESCAPED, f"a state is not finite after step {transient + escaped_at}"
-    elif done < n_steps:
-        status, message = Status.NOT_CONVERGED, f"interrupted after {done} of {n_steps} steps"
+    states[lost] = np.nan
     if rounds is not None:
         states = within(states, rounds)
-    if status is Status.OK:
-        message = drift(states)
+    verdict = Verdict(message=drift(states))
+    if lost.any():
+        escaped_at = transient + int(lost.any(axis=0).argmax())
+        verdict = Verdict(Status.ESCAPED, f"a state is not finite after step {escaped_at}")
     result = Trajectory(
-        status=status,
-        message=message,
+        **run.ending(verdict, done=f"{done} of {n_steps} steps"),
         settings={"n_steps": n_steps, "transient": transient, "n_trajectories": len(states)},
-        provenance=provenance(tangent_map, seed=None, seconds=time.perf_counter() - begin),
         states=states,
         state_shape=tuple(tangent_map.state_shape),
     )
-    if done < n_steps:
-        raise Interrupted(result)
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
 def drift(states: NDArray[Any]) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from lyapmap._late import late
+import lazy_loader
 
-__getattr__, __dir__ = late(
-    __name__,
-    {
-        "wrap_keras": ".map",
-        "wrap_tensorflow": ".functions",
-    },
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"map": ["wrap_keras"], "functions": ["wrap_tensorflow"]}
 )

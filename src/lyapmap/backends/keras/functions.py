@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lyapmap.backends.bare_cell import RecurrentCell, over_sequences
 from lyapmap.backends.keras.graph_map import DEFAULT_MEMORY_LIMIT, TensorFlowMap, checked_options, dtype_name
 from lyapmap.backends.keras.ops import require_float64, resolved_device
 from lyapmap.backends.keras.start import keras, tensorflow
+from lyapmap.backends.recurrent import RecurrentCell, over_sequences
 from lyapmap.core.errors import MapError, ShapeError
 
 SERVED = "serving_default"
@@ -129,7 +129,7 @@ def _of_one_array(function: Any) -> tuple[Callable[[Any], Any], tuple[int, ...] 
 
 
 def keras_cell(function: Any) -> RecurrentCell | None:
-    """See `lyapmap.backends.recurrent.recurrent_cell`."""
+    """See `lyapmap.backends.recurrent_cell`."""
     layers = keras().layers
     if isinstance(function, layers.RNN) and not function.return_sequences:
         raise over_sequences(type(function).__name__, "its cell (layer.cell)")

@@ -1,21 +1,190 @@
-"""Keras models whose state is a tuple, list or dict of tensors, as models of flat rows."""
+"""Maps of Keras models and layers: a copy in inference, of the precision asked for, and whether it is a map at all."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.keras.copies import dtypes_of, frozen, in_dtype, in_inference, read_shape, require_no_memory
 from lyapmap.backends.keras.functions import wrap_tensorflow
 from lyapmap.backends.keras.graph_map import DEFAULT_MEMORY_LIMIT, TensorFlowMap, checked_options, dtype_name
 from lyapmap.backends.keras.ops import lossy_layer, require_float64, resolved_device
 from lyapmap.backends.keras.start import keras
 from lyapmap.backends.structured import FlatFunction
-from lyapmap.core.errors import LyapmapError, MapError, PrecisionError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.structure import Structure
+
+FLOATS = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
+
+
+def read_shape(model: Any) -> tuple[int, ...]:
+    """Shape of one state, which is that of the model's only input.
+
+    Raises
+    ------
+    ShapeError
+        If the model has several inputs, does not say what it takes, or leaves sizes open.
+    """
+    try:
+        shape = model.input_shape
+    except (AttributeError, ValueError):
+        shape = None
+    if shape is None:
+        raise ShapeError(
+            f"state_shape: {type(model).__name__} does not say what it takes; give the shape of one state, "
+            "e.g. state_shape=(28, 28, 1)"
+        )
+    if isinstance(shape, dict | list) or not all(s is None or isinstance(s, int) for s in shape):
+        raise ShapeError(f"model: expected one input, got {len(shape)}; {ONE_STATE}")
+    if None in shape[1:]:
+        raise ShapeError(f"state_shape: the model takes {shape}, which leaves sizes open; give the shape of one state")
+    return tuple(shape[1:])
+
+
+ONE_STATE = "wrap a function of one state that calls it"
+
+
+def dtypes_of(model: Any) -> set[str]:
+    """Precisions in which the layers of a model compute."""
+    found = set()
+    for layer in model._flatten_layers(include_self=True):
+        parts = list(layer._flatten_layers(include_self=False))
+        # What a container declares is not what its layers do, but an input's dtype cuts what comes in.
+        if parts:
+            continue
+        dtype = layer.dtype if type(layer).__name__ == "InputLayer" else layer.compute_dtype
+        if dtype not in FLOATS:
+            raise PrecisionError(
+                f"model: {layer.name} takes {dtype}; a map of a continuous space has floating-point states"
+            )
+        found.add(str(dtype))
+    return found
+
+
+def frozen(model: Any) -> Callable[[Any], Any]:
+    """The model in inference, with the weights that it has now: later training does not change the function."""
+    ops = keras().ops
+    trainable = [ops.stop_gradient(ops.copy(v.value)) for v in model.trainable_variables]
+    others = [ops.stop_gradient(ops.copy(v.value)) for v in model.non_trainable_variables]
+
+    mode = in_inference(model)
+
+    def function(x: Any) -> Any:
+        # What the call would do to moving averages and the like is handed back, and dropped.
+        out = model.stateless_call(trainable, others, x, **mode)[0]
+        if isinstance(out, dict | list | tuple):
+            raise MapError(f"model: expected one output, got {len(out)}; {ONE_STATE}")
+        return out
+
+    return function
+
+
+def require_no_memory(model: Any, shape: tuple[int, ...], dtype: str) -> None:
+    """Refuse a model whose variables change while it is called in inference, and its image with them.
+
+    Raises
+    ------
+    MapError
+    """
+    ops, mode = keras().ops, in_inference(model)
+    trainable = [v.value for v in model.trainable_variables]
+    before = [v.value for v in model.non_trainable_variables]
+    if not before:
+        return
+    x = ops.full((2, *shape), 0.5, dtype)
+    try:
+        first, after = model.stateless_call(trainable, before, x, **mode)
+        changed = [bool(ops.any(a != b)) for a, b in zip(before, after, strict=True)]
+        if not any(changed):
+            return
+        second = model.stateless_call(trainable, after, x, **mode)[0]
+    except Exception:  # whatever it is, the map's own way of calling shows it to its author
+        return
+    first, second = (ops.convert_to_numpy(ops.stop_gradient(y)) for y in (first, second))
+    if not np.array_equal(first, second, equal_nan=True):
+        name = model.non_trainable_variables[changed.index(True)].name
+        raise MapError(
+            f"function: two calls with the same states differ: {model.name} remembers or counts in its variable "
+            f"{name!r}; make that a part of the state (state_example)"
+        )
+
+
+def in_inference(model: Any) -> dict[str, bool]:
+    """Arguments that call a model in inference, which is also the default of those that take none."""
+    accepted = inspect.signature(model.call).parameters.values()
+    takes = any(p.name == "training" or p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted)
+    return {"training": False} if takes else {}
+
+
+def in_dtype(model: Any, dtype: str) -> Any:
+    """A copy of a model whose layers all compute in `dtype`, with the same weights.
+
+    Raises
+    ------
+    PrecisionError
+        If the model's class cannot be rebuilt from its configuration.
+    """
+    module = keras()
+    layers = list(model._flatten_layers(include_self=True))
+    known = {type(layer).__name__: type(layer) for layer in layers if not type(layer).__module__.startswith("keras.")}
+    try:
+        with _building(module, dtype, known):
+            copy = type(model).from_config(_with_dtype(model.get_config(), dtype))
+            if not copy.built:
+                copy.build((None, *read_shape(model)))
+        pairs = list(zip(layers, copy._flatten_layers(include_self=True), strict=True))
+        for old, new in pairs:
+            if isinstance(old, module.layers.Lambda):
+                new.function = old.function  # the very function: what a configuration keeps of it is less
+        copy.set_weights([module.ops.convert_to_numpy(w) for w in model.weights])
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise PrecisionError(
+            f"dtype: {type(model).__name__} cannot be rebuilt in {dtype} ({line}); give its class a get_config, or "
+            f"build it under keras.config.set_dtype_policy('{dtype}') and copy the weights"
+        ) from error
+    return copy
+
+
+@contextmanager
+def _building(module: Any, dtype: str, known: dict[str, type]) -> Iterator[None]:
+    """Settings under which layers are made in `dtype`, also those that a layer makes itself."""
+    policy, floats = module.config.dtype_policy(), module.config.floatx()
+    # It is the user's own model, already in memory: nothing is loaded that could be unsafe.
+    safe = module.src.saving.serialization_lib.SafeModeScope(safe_mode=False)
+    module.config.set_dtype_policy(dtype)
+    module.config.set_floatx(dtype)
+    try:
+        with safe, module.saving.custom_object_scope(known):
+            yield
+    finally:
+        module.config.set_dtype_policy(policy)
+        module.config.set_floatx(floats)
+
+
+def _with_dtype(config: Any, dtype: str) -> Any:
+    """A configuration with every precision named in it replaced."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_dtype(part, dtype) for part in config)
+    if not isinstance(config, dict):
+        return config
+    return {
+        key: dtype if key == "dtype" and _is_precision(value) else _with_dtype(value, dtype)
+        for key, value in config.items()
+    }
+
+
+def _is_precision(value: Any) -> bool:
+    if isinstance(value, dict):
+        if value.get("class_name") != "DTypePolicy":
+            raise PrecisionError(f"its layers have a {value.get('class_name')}")
+        value = value["config"]["name"]
+    return value in FLOATS
 
 
 def flat_model(model: Any, structure: Structure) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.keras.start import tensorflow
+from lyapmap.backends.keras.start import keras, tensorflow
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError
 from lyapmap.core.map import TangentMap, dimension
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayLibrary, ArrayOps
 
 Tensor = Any
 """A tensor of TensorFlow."""
@@ -93,6 +93,15 @@ class TensorFlowOps(ArrayOps):
 
     def zeroed(self, array: Tensor, where: Tensor) -> Tensor:
         return self._tf.where(where, self._tf.zeros((), array.dtype), array)
+
+
+def library_named(name: str) -> ArrayLibrary:
+    """Functions of tensors of "tensorflow", or of those that stand for any of Keras' backends."""
+    if name == "tensorflow":
+        tf = tensorflow()
+        return ArrayLibrary(tf.reshape, tf.concat, tf.stack)
+    ops = keras().ops
+    return ArrayLibrary(ops.reshape, ops.concatenate, ops.stack)
 
 
 def resolved_device(device: str | None) -> str:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from lyapmap._late import late
+import lazy_loader
 
-__getattr__, __dir__ = late(
-    __name__,
-    {
-        "wrap_numba": ".map",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"map": ["wrap_numba"]})

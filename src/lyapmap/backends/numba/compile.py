@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.numba import flow_kernels, lane_kernels, row_kernels
 from lyapmap.core.differences import AGREEMENT, COARSEST, FLAT, INNER, NOISE, SHORTER, SMALLEST_SIZE, lengths
+from lyapmap.core.machine_code import machine_code
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
 
@@ -131,18 +131,12 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
         "jvp": (p, states, tensors, states, tensors),
         "propagate": (p, states, tensors, states, numba.int64, numba.int64),
         "log_det": (p, states, numba.float64[::1], numba.int64),
+        "record": (
+            *(p, states, tensors, numba.float64[:, :, :, ::1], tensors, numba.float64[:, :, :, ::1]),
+            *(numba.boolean[::1], numba.int64, numba.int64, numba.int64),
+        ),
     }[task]
-    function = _linked(rule, task, n, k)
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-    if not isinstance(basis(rule), FunctionRule):
-        # No folder to write to, a full disk, a damaged file: then the code is for this process alone.
-        with suppress(Exception):
-            kept = numba.njit(cache=True, **options)(function)
-            kept.compile(signature)
-            return kept
-    fresh = numba.njit(**options)(function)
-    fresh.compile(signature)
-    return fresh
+    return machine_code(_linked(rule, task, n, k), signature, kept=not isinstance(basis(rule), FunctionRule))
 
 
 def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
@@ -158,6 +152,11 @@ def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
         if method:
             text, pattern = flow_kernels.rk4_source(n, pattern)
             step = _jit(_executed(text, "step", {"field": step}), forceinline=True)
+        if task == "record":
+            own: dict[str, Any] = {"step": step}
+            exec(compile(lane_kernels.rows_source(n, pattern), "<lyapmap>", "exec"), own)
+            namespace = _row_functions(wide=False) | {name: _jit(own[name]) for name in ("image", "tangents")}
+            return _rebound(row_kernels.record_rows, base.step, namespace, method)
         if task == "propagate":
             text = lane_kernels.propagate_source(n, k, pattern)
         else:
@@ -208,7 +207,7 @@ def _row_functions(wide: bool) -> dict[str, Any]:
     if not wide:
         namespace |= {"FOUR_FROM": sys.maxsize, "project_four": row_kernels.leave}
     helpers = ("stride", "load", "store", "squares", "largest", "multiply", "project", "take", "project_four")
-    for name in (*helpers, "replace", "orthonormalize"):
+    for name in (*helpers, "replace", "orthonormalize", "factorize"):
         function = FunctionType(namespace[name].__code__, namespace, name)
         namespace[name] = _jit(function, fastmath={"reassoc", "contract"} if wide else False)
     return namespace

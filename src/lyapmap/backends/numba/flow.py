@@ -14,7 +14,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow import FlowMap, audit, finite_time
 from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme, too_stiff
-from lyapmap.core.map import Blocks, TangentMap
+from lyapmap.core.map import Blocks, Recording, TangentMap
 from lyapmap.core.stiff_flow import Automatic
 
 __all__ = ["CompiledFlow", "LaneRule", "RowRule"]
@@ -176,6 +176,15 @@ class CompiledFlow(TangentMap):
                 now, tangents, totals[i, stuck] = self._generic.propagate(now, tangents, n_steps, qr_every)
                 states[i, stuck], frames[i, stuck] = now, tangents
         return states, frames, totals
+
+    def record(
+        self, x: Block, frame: Block, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
+    ) -> Recording:
+        self._audit(x)
+        kept = self._one.record(x, frame, n_steps, wanted, within=self._substeps)
+        if self._stuck(kept.x, kept.frame).size:
+            return super().record(x, frame, n_steps, wanted)
+        return kept
 
     def log_abs_det(self, x: Block, n_steps: int, *, first_step: int = 0) -> Block:
         """Integral of the field's divergence along the orbits, (b,), which knows nothing of tangents."""

@@ -85,6 +85,24 @@ def jvp_source(n: int, pattern: Pattern) -> str:
     return "\n".join(lines) + "\n"
 
 
+def rows_source(n: int, pattern: Pattern) -> str:
+    """Source of `image` and `tangents` for the loops of `row_kernels`, which keep what lanes do not.
+
+    `step` must be in its globals.
+    """
+    step = f"{_image(n)}, {_entries(pattern)} = step(p, {', '.join(f'x[{i}]' for i in range(n))})"
+    lines = [
+        "def image(p, x, y):",
+        f"    {step}",
+        *(f"    y[{i}] = y{i}" for i in range(n)),
+        "def tangents(p, x, v, u):",
+        f"    {step}",
+        "    for c in range(v.shape[0]):",
+        *(f"        u[c, {i}] = {_product(pattern, i, 'v[c, {j}]')}" for i in range(n)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def log_det_source(n: int, pattern: Pattern) -> str:
     """Source of `log_det(p, x, total, n_steps)`, which adds log|det J| along the orbits to total (b,).
 

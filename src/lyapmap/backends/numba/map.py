@@ -20,7 +20,7 @@ from lyapmap.backends.numba.lane_kernels import LANES
 from lyapmap.backends.numba.threads import in_parts
 from lyapmap.core.differences import CENTRAL_DIFFERENCES, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import Blocks, TangentMap, dimension
+from lyapmap.core.map import Blocks, Recording, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
 from lyapmap.core.stiff_flow import Rodas4
 
@@ -177,6 +177,30 @@ class NumbaMap(TangentMap):
             derivative=self.derivative,
             provenance=self.provenance,
         )
+
+    def record(
+        self,
+        x: NDArray[np.float64],
+        frame: NDArray[Any],
+        n_steps: int,
+        wanted: NDArray[np.bool_],
+        *,
+        first_step: int = 0,
+        within: int = 1,
+    ) -> Recording:
+        """R of every step, each of `within` steps of this map, and some of the states and frames."""
+        x = self._states(x).copy()
+        frame = self._tangents(frame, x, "frame").copy()
+        (b, n), k, m = x.shape, frame.shape[2], int(wanted.sum())
+        factors = np.zeros((n_steps, b, k, k))
+        states, frames = np.empty((m, b, n)), np.empty((m, b, n, k))
+        kernel = self._kernel("record")
+
+        def carry(first: int, last: int) -> None:
+            kernel(self.parameters, x, frame, factors, states, frames, wanted, within, first, last)
+
+        self._in_threads(carry, b, n_steps * within * n * (k + 1))
+        return Recording(x, frame, factors, states, frames)
 
     def log_abs_det(self, x: NDArray[np.float64], n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Sum of log|det J| over a block of steps, (b,), by compiled code where that is the better way."""

@@ -83,6 +83,94 @@ def propagate_rows(
         store(before, frame[t])
 
 
+def record_rows(
+    p: Any,
+    x: NDArray[np.float64],
+    frame: NDArray[np.float64],
+    factors: NDArray[np.float64],
+    states: NDArray[np.float64],
+    frames: NDArray[np.float64],
+    wanted: NDArray[np.bool_],
+    within: int,
+    first: int,
+    last: int,
+) -> None:
+    """Carry rows first ... last - 1 of x (b, n) and frame (b, n, k) in place, and keep every R.
+
+    Parameters
+    ----------
+    factors : (n_steps, b, k, k)
+        Filled with R of each step; zeros below its diagonal must be there.
+    states, frames : (m, b, n), (m, b, n, k)
+        Filled with those before the m steps that are `wanted` (n_steps,).
+    within : int
+        Steps of the map in one step.
+    """
+    n, k = frame.shape[1:]
+    state, moved = np.empty((1, n)), np.empty((1, n))
+    for t in range(first, last):
+        before, after = np.zeros((k, stride(n))), np.zeros((k, stride(n)))
+        for i in range(n):
+            state[0, i] = x[t, i]
+        load(frame[t], before)
+        place = 0
+        for number in range(wanted.shape[0]):
+            if wanted[number]:
+                for i in range(n):
+                    states[place, t, i] = state[0, i]
+                store(before, frames[place, t])
+                place += 1
+            for _ in range(within):
+                tangents(p, state[0], before, after)
+                image(p, state[0], moved[0])
+                state, moved = moved, state
+                before, after = after, before
+            factorize(before, n, factors[number, t])
+        for i in range(n):
+            x[t, i] = state[0, i]
+        store(before, frame[t])
+
+
+def factorize(w: NDArray[np.float64], n: int, r: NDArray[np.float64]) -> None:
+    """Orthonormalize the rows of w (k, m) in place, as `orthonormalize` does; r (k, k) takes all of R.
+
+    Only the upper triangle of r is written.
+    """
+    k = w.shape[0]
+    for j in range(k):
+        scale, square = 1.0, squares(w, j)
+        if not (square > SMALLEST**2 and square < LARGEST**2):
+            scale = largest(w, j)
+            if scale == np.inf:
+                scale = np.nan
+            if scale != 0.0:
+                multiply(w, j, 1 / np.sqrt(scale))
+                multiply(w, j, 1 / np.sqrt(scale))
+                square = squares(w, j)
+        for e in range(j):
+            r[e, j] = 0.0
+        length = rest = np.sqrt(square)
+        least = NEGLIGIBLE * length
+        again = j > 0
+        while again:
+            length = rest
+            for e in range(j):
+                a = 0.0
+                for i in range(w.shape[1]):
+                    a += w[e, i] * w[j, i]
+                for i in range(w.shape[1]):
+                    w[j, i] -= a * w[e, i]
+                r[e, j] += scale * a
+            rest = np.sqrt(squares(w, j))
+            again = rest < 0.1 * length and rest > least
+        if rest <= least:
+            r[j, j] = 0.0
+            replace(w, n, j)
+        else:
+            r[j, j] = scale * rest
+            multiply(w, j, 1 / rest)
+
+
 def stride(n: int) -> int:
     """Length of a row that holds n values: rows a power of two apart would fight for one part of the cache."""
     return n + 8 if n % 64 == 0 else n

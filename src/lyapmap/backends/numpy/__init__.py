@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from lyapmap._late import late
+import lazy_loader
 
-__getattr__, __dir__ = late(
-    __name__,
-    {
-        "NumpyMap": ".map",
-        "wrap_numpy": ".map",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={"map": ["NumpyMap", "wrap_numpy"]})

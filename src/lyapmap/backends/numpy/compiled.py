@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.numpy.derivatives import with_trace
 from lyapmap.backends.numpy.program import Program, Symbols, UntraceableError, fitted, symbols, traced
 from lyapmap.backends.numpy.purity import impurity, reachable
+from lyapmap.core.map import Blocks, TangentMap, WrappedMap
 from lyapmap.core.ops import quiet
 
 if TYPE_CHECKING:
     from lyapmap.backends.numba.map import NumbaMap
 
-CALL = 30e-6
-"""Seconds that a step of a NumPy function takes, about; counted rather than measured, so that the same run goes the
+CALL = 40e-6
+"""Seconds that a call of a NumPy function takes with its tangents, about; not measured, so that the same run goes the
 same way every time."""
-WORTH_WHILE = 3.0
+WORTH_WHILE = 2.0
 """Seconds that a run must take to be worth a compilation."""
-BLOCKS = 128
-"""Blocks of a run, from whose length the whole is foretold."""
+DERIVATIVES = 200
+"""States at which derivatives are compared, about."""
 LARGEST = 64
 """Dimension up to which functions are compiled: numbers are written out one by one."""
 SCALARS = 4
@@ -65,10 +67,21 @@ class Twin:
         self._trusted: tuple[Any, Any] | None = None
 
     def pays(self, n_steps: int) -> bool:
-        """Whether blocks of so many steps are to be compiled; by their length alone, that runs can be repeated."""
+        """Whether a run of so many steps is to be compiled: by its length alone, so that parts of it go the same way."""
         if self.wanted is False or self.n > LARGEST:
             return False
-        return self.wanted is True or n_steps * BLOCKS * self.step_time >= WORTH_WHILE
+        return self.wanted is True or n_steps * self.step_time >= WORTH_WHILE
+
+    def of_step(self, call: Step, calls: int, more: int = 0) -> Twin:
+        """The twin of a step that is made of calls of the function, of states with `more` values."""
+        made = Twin(self.function, call, self.n + more, branches=self.branches, calls=calls, wanted=self.wanted)
+        made.reason = self.reason
+        return made
+
+    def unchecked(self) -> NumbaMap | None:
+        """The compiled map, held against nothing: for what is made of a function that has been looked at."""
+        found = self.program()
+        return None if found is None else self._made(found, looked_at=True)
 
     def program(self) -> Program | None:
         """What the function does now; None where it cannot be told."""
@@ -83,8 +96,9 @@ class Twin:
     def now(
         self,
         x: NDArray[Any],
+        k: int,
         image: Callable[[NDArray[Any]], NDArray[Any]],
-        tangents: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None,
+        tangents: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
     ) -> NumbaMap | None:
         """The compiled map with the parameters of now; None where there is none to be trusted.
 
@@ -92,6 +106,8 @@ class Twin:
         ----------
         x : (b, n)
             States about which it is going to be used.
+        k : int
+            Directions that will be carried.
         image, tangents : callable
             What it must agree with: images (m, n) of states, and what becomes of directions (m, n, 1).
         """
@@ -104,17 +120,17 @@ class Twin:
         if self._trusted is not None and self._trusted[0] == key:
             return None if self._trusted[1] is None else self._with(self._trusted[1], found)
         made = self._made(found)
-        if made is not None and not self._agrees(made, x, image, tangents):
+        if made is not None and not self._agrees(found, made, x, k, image, tangents):
             made = None
         self._trusted = (key, None if made is None else made.rule)
         if made is not None:
             self.reason = None
         return made
 
-    def _made(self, program: Program) -> NumbaMap | None:
+    def _made(self, program: Program, looked_at: bool = False) -> NumbaMap | None:
         from lyapmap.backends.numba.program import lane_rule, row_rule
 
-        self.reason = impurity(self.function)
+        self.reason = None if looked_at else impurity(self.function)
         if self.reason is not None:
             return None
         try:
@@ -131,10 +147,12 @@ class Twin:
 
     def _agrees(
         self,
+        program: Program,
         made: NumbaMap,
         x: NDArray[Any],
+        k: int,
         image: Callable[[NDArray[Any]], NDArray[Any]],
-        tangents: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]] | None,
+        tangents: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
     ) -> bool:
         """Whether the twin gives what the function gives, which changes nothing meanwhile."""
         rng, n = np.random.default_rng(2), self.n
@@ -142,6 +160,8 @@ class Twin:
         states += [rng.normal(0, size, (32, n)) for size in (1e-4, 1e-2, 30.0, 1e3)]
         orbit = [np.array(x[:4])]
         with quiet():
+            from lyapmap.backends.numba.program import plain_tangents
+
             before = reachable(self.function)
             for _ in range(64):
                 orbit.append(image(orbit[-1]))
@@ -154,22 +174,101 @@ class Twin:
             if reachable(self.function) != before:
                 self.reason = "it changes what is not its own"
                 return False
-            ours = made.apply(everywhere)
-            if not np.array_equal(ours, theirs, equal_nan=True):
+            # By the very code that will be used: a kernel is made for each number of directions.
+            frames = np.ascontiguousarray(np.broadcast_to(np.eye(n)[:, :k], (len(everywhere), n, k)))
+            if not np.array_equal(made.propagate(everywhere, frames, 1)[0], theirs, equal_nan=True):
                 self.reason = "compiled code rounds otherwise than the function"
                 return False
-            if tangents is None:
-                return True
-            some = everywhere[np.isfinite(theirs).all(axis=1)]
+            some = everywhere[np.isfinite(theirs).all(axis=1)][:: 1 + len(everywhere) // DERIVATIVES]
             v = rng.standard_normal((len(some), n, 1))
-            wanted, got = tangents(some, v)[:, :, 0], made.jvp(some, v)[1][:, :, 0]
+            wanted = tangents(some, v)[:, :, 0]
+            derivative = plain_tangents(program.operations, program.ends, n)
+            got = np.empty((len(some), 1, n))
+            for row, direction, out in zip(some, v, got, strict=True):
+                derivative(program.constants, row, direction.T, out)
             size = np.abs(wanted).max(axis=1) + 1e-300
             told = np.isfinite(wanted).all(axis=1) & np.isfinite(size)
-            close = np.abs(got - wanted).max(axis=1) <= DERIVATIVE_TOLERANCE * size
-        if told.any() and not close[told].mean() > 0.98:
+            close = np.abs(got[:, 0] - wanted).max(axis=1) <= self._tolerance() * size
+        if told.any() and not close[told].mean() > 0.95:
             self.reason = "its derivative is not that of the program"
             return False
         return True
+
+    def _tolerance(self) -> float:
+        return DERIVATIVE_TOLERANCE
+
+
+class CompiledRun(WrappedMap):
+    """A map for one run, of which blocks of steps are carried by a compiled twin.
+
+    Parameters
+    ----------
+    whole : TangentMap
+    twin : NumbaMap
+        One step, or one of several equal ones that make a step.
+    within : int
+        Steps of the twin in one of the map.
+    volume : NumbaMap, optional
+        Of a flow: a step of states (x, l), where l gathers the divergence of the field.
+    """
+
+    def __init__(self, whole: TangentMap, twin: NumbaMap, within: int = 1, volume: NumbaMap | None = None) -> None:
+        super().__init__(whole)
+        self._twin, self._within, self._volume = twin, within, volume
+        self._noted = False
+        self.log_abs_det_is_independent = whole.log_abs_det_is_independent
+        self.log_abs_det_in_blocks = twin.log_abs_det_in_blocks if not whole.is_flow else volume is not None
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        return self.inner.provenance | {"compiled": f"numba {self._twin.provenance['numba']}"}
+
+    @property
+    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
+        return self.inner.log_abs_det_tolerance
+
+    def propagate(
+        self,
+        x: NDArray[Any],
+        frame: NDArray[Any],
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every, frame_dtype=frame_dtype)
+        return states[0], frames[0], totals[0]
+
+    def propagate_blocks(
+        self,
+        x: NDArray[Any],
+        frame: NDArray[Any],
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        if not self.carries(frame_dtype):
+            return self.inner.propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
+        if self._within > 1:
+            self.inner.apply(x[:1])  # which holds steps against steps half as long, at times
+        return self._twin.propagate_blocks(x, frame, n_blocks, n_steps * self._within, qr_every * self._within)
+
+    def log_abs_det(self, x: NDArray[Any], n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        if not self.log_abs_det_in_blocks:
+            return self.inner.log_abs_det(x, n_steps)
+        if self._volume is None:
+            return self._twin.log_abs_det(x, n_steps)
+        if not self._noted:
+            self._noted = True
+            self.inner.log_abs_det(x[:8], 1)  # which takes note of the accuracy that is to be expected
+        started = np.concatenate([x, np.zeros((len(x), 1))], axis=1)
+        none = np.empty((*started.shape, 0))
+        ended, _, _ = self._volume.propagate(started, none, n_steps * self._within)
+        return np.asarray(ended[:, -1])
 
 
 def call_of(function: Any, state_shape: tuple[int, ...], *, vectorized: bool) -> Step:
@@ -213,3 +312,12 @@ def rk4_step(field: Step, h: float) -> Step:
         return x + (h / 6) * (((first + 2 * second) + 2 * third) + fourth)
 
     return step
+
+
+def divergence_step(field: Step, n: int) -> Step:
+    """The field (f(x), tr Df(x)) of states (x, l)."""
+
+    def velocity(graph: Any, z: Symbols) -> Any:
+        return with_trace(graph, traced(field, n), list(z[:n]))
+
+    return velocity

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from lyapmap._late import late
+import lazy_loader
 
-__getattr__, __dir__ = late(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    {
-        "TorchMap": ".map",
-        "wrap_torch": ".map",
-    },
+    submod_attrs={"distances": ["TorchTiles"], "function": ["network_of_arrays"], "map": ["TorchMap", "wrap_torch"]},
 )

@@ -5,18 +5,37 @@ Requires torch >= 2.6.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import vjp, vmap
 
 from lyapmap.backends import wrap
-from lyapmap.backends.function import PaddedFunction
 from lyapmap.backends.torch.map import TorchMap, plain_attention
 from lyapmap.core.errors import MapError, ShapeError
+from lyapmap.core.function import PaddedFunction
 from lyapmap.core.map import JACOBIAN_CHUNK, dimension
+
+
+def network_of_arrays(module: nn.Module, name: str) -> Callable[[NDArray[Any]], Any]:
+    """A module as a function of NumPy arrays that gives one, or a tuple of them; errors call it by its name."""
+    if any(part.training for part in module.modules()):
+        raise MapError(f"{name}: the module is in training mode; call module.eval() first")
+    weights = next(iter(module.parameters()), None)
+
+    def call(batch: NDArray[Any]) -> Any:
+        with torch.inference_mode():
+            given = torch.as_tensor(np.ascontiguousarray(batch))
+            given = given.to(weights.device, weights.dtype) if weights is not None else given.float()
+            made = module(given)
+        return tuple(part.cpu().numpy() for part in made) if isinstance(made, list | tuple) else made.cpu().numpy()
+
+    return call
 
 
 class Padded(nn.Module):

@@ -10,9 +10,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lyapmap.core.errors import PrecisionError
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayLibrary, ArrayOps
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+LIBRARY = ArrayLibrary(
+    torch.reshape,
+    torch.cat,
+    torch.stack,
+    torch.func.vmap,
+    lambda array, like: torch.as_tensor(array, dtype=torch.get_default_dtype() if like is None else like.dtype),
+)
 
 
 class TorchOps(ArrayOps):

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lyapmap.backends.bare_cell import RecurrentCell, over_sequences
+from lyapmap.backends.recurrent import RecurrentCell, over_sequences
 from lyapmap.backends.torch.ops import DTYPES
 
 
@@ -115,7 +115,7 @@ class HeldInput(nn.Module):
 
 
 def torch_cell(function: Any) -> RecurrentCell | None:
-    """See `lyapmap.backends.recurrent.recurrent_cell`."""
+    """See `lyapmap.backends.recurrent_cell`."""
     if isinstance(function, nn.RNNBase) and type(function).forward in (
         nn.GRU.forward,
         nn.LSTM.forward,

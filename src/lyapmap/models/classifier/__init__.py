@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from lyapmap._late import late
+from lyapmap._late import gathered
 from lyapmap.files.papers import Network, Paper
-
-if TYPE_CHECKING:
-    from lyapmap.files.labels import predict as predict
-    from lyapmap.files.labels import probabilities as probabilities
-    from lyapmap.models.classifier.network import Classifier as Classifier
-    from lyapmap.models.classifier.network import ClassifierConfig as ClassifierConfig
-    from lyapmap.models.classifier.network import Stage as Stage
 
 PAPER = Paper(
     networks={
@@ -27,12 +18,5 @@ PAPER = Paper(
     train={"classifier": "commands"},
     names={"training": {"train_classifier": "training"}},
 )
-_NAMES = {
-    "Classifier": ".network",
-    "ClassifierConfig": ".network",
-    "Stage": ".network",
-    "predict": "lyapmap.files.labels",
-    "probabilities": "lyapmap.files.labels",
-}
-__all__ = [*_NAMES]  # loaded late, and torch with them
-__getattr__, __dir__ = late(__name__, _NAMES)
+# Names are loaded late, and torch with them.
+__getattr__, __dir__, __all__ = gathered(__name__, __file__)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.files.labels import predict
+from lyapmap.files.features import predict
 from lyapmap.models.classifier.network import Classifier, ClassifierConfig
 
 SAMPLE_STATES = 16

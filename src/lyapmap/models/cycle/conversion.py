@@ -113,7 +113,7 @@ def _content(given: Saved, source: str | Path) -> checkpoints.Checkpoint:
         return checkpoints.Checkpoint("cycle", given.config, dict(given.module.state_dict()), states, training)
     if not hasattr(given.module, "weights"):
         raise CheckpointError(f"{source}: no generator of a cycle model, and only those can be converted")
-    from lyapmap.models.cycle.keras_weights import arrays, cycle_config, to_torch
+    from lyapmap.models.cycle.keras_checkpoint import arrays, cycle_config, to_torch
 
     sizes = cycle_config(given.module, source)
     config = CycleConfig(**given.config) if given.config else sizes
@@ -136,7 +136,7 @@ def _write(content: checkpoints.Checkpoint, path: Path) -> None:
         checkpoints.save(content, path)
         return
     from lyapmap.files import keras_networks as keras_files
-    from lyapmap.models.cycle.keras_weights import keras_generator, to_keras
+    from lyapmap.models.cycle.keras_checkpoint import keras_generator, to_keras
 
     weights = [(name, to_keras(weight.numpy())) for name, weight in content.state_dict.items()]
     network = keras_generator(CycleConfig(**content.config), weights, path)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lyapmap.models.cycle.config import LEAKY_SLOPE, NORM_EPSILON, CycleConfig, halvings
+from lyapmap.training.distributed import Dropout
 
 
 def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -87,10 +88,13 @@ class Stage(nn.Module):
         super().__init__()
         self.conv = conv
         self.norm = nn.LayerNorm((size, size), eps=NORM_EPSILON)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(F.leaky_relu(self.norm(self.conv(x)), LEAKY_SLOPE))
+        # In mixed precision too the norm is one of float32: its gradient takes half the time then.
+        y = self.conv(x)
+        y = self.norm(y.float() if y.dtype == torch.bfloat16 else y)
+        return self.dropout(F.leaky_relu(y, LEAKY_SLOPE))
 
 
 def _glorot(module: nn.Module) -> None:
@@ -122,7 +126,7 @@ class Generator(nn.Module):
         self.down1 = Stage(SameConv2d(c, w, 3, full, stride=2), half)
         self.down2 = Stage(SameConv2d(w, 2 * w, 3, half, stride=2), quarter)
         self.residual = ResidualBlock(2 * w, quarter)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.up1 = Stage(SameConvTranspose2d(2 * w, 2 * w, 3, quarter), quarter)
         self.up2 = Stage(SameConvTranspose2d(2 * w, w, 5, half, stride=2), half)
         self.up3 = SameConvTranspose2d(w, c, 5, full, stride=2)

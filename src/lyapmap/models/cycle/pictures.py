@@ -1,4 +1,4 @@
-"""How the numbers of a study move along training, one line for each run."""
+"""How the numbers of a study move along training, and how trainings differ: one line for each run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from lyapmap.report import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 PANELS = (
     ("largest", "Largest exponent", "nats per step", "largest_stderr"),
@@ -65,6 +66,41 @@ def draw_development(
     for place, (key, title, unit, error) in enumerate(PANELS):
         _draw(axes[place], known, key, title, unit, error, paper or {})
     _legend(axes[-1], known, bool(paper))
+    return figure
+
+
+def draw_trials(values: Mapping[str, Mapping[str, NDArray[np.float64]]], places: Sequence[str]) -> Figure:
+    """Draw metrics of several trainings at several steps, a line for each training.
+
+    Parameters
+    ----------
+    values : mapping of str to mapping of str to (trainings, places)
+        By the kind of settings, values of "precision", "recall", ...
+    places : sequence of str
+        Where they were measured.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.lines import Line2D
+
+    names = list(next(iter(values.values())))
+    figure = style.new_figure(3.7 * len(names), 3.6)
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        style.dress(axes, title=name.capitalize(), x="", y="part of the samples")
+        for place, metrics in enumerate(values.values()):
+            colour = style.SEQUENCE[place % len(style.SEQUENCE)]
+            for row in metrics[name]:
+                axes.plot(range(len(places)), row, color=colour, linewidth=1.1, marker="o", markersize=3.5)
+        axes.set_xticks(range(len(places)), places, rotation=35, ha="right", fontsize=style.SMALL)
+        axes.set_ylim(bottom=0)
+    handles = [
+        Line2D([], [], color=style.SEQUENCE[i % len(style.SEQUENCE)], marker="o", markersize=3.5, label=kind)
+        for i, kind in enumerate(values)
+    ]
+    panels[0].legend(handles=handles, fontsize=style.SMALL, frameon=False, loc="lower left")
     return figure
 
 

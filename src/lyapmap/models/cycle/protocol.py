@@ -7,7 +7,7 @@ from typing import Any
 
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.study.study import Sizes, check_ascending, preset, size
+from lyapmap.study.protocol import Sizes, check_ascending, preset, size
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class CycleProtocol(Sizes):
     noise: float = size(0.1, "Times a normal number: how far they lie towards the nearest neighbour.")
     augmented_images: int | None = size(None, "Test images that are augmented, at most.")
     augmented_steps: int = size(30, "Steps of the metrics of augmented states.")
+    space_steps: tuple[int, ...] = size((1, 10, 30, 100), "Steps whose images are compared in every feature space.")
+    space_images: int | None = size(None, "Test images that are compared in every feature space, at most.")
     epochs: int | None = size(None, "Kept epochs of the training that are measured, at most; evenly spread.")
     epoch_trajectories: int = size(64, "Of the spectrum of each kept epoch, at most.")
     epoch_transient: int = size(500, "Steps before.")
@@ -58,7 +60,7 @@ class CycleProtocol(Sizes):
     epoch_images: int | None = size(None, "Test images whose 1st, 10th and 30th iterates are compared, at most.")
 
     def __post_init__(self) -> None:
-        free = {"exponents", "at", "noise", "divergence_size"}
+        free = {"exponents", "at", "space_steps", "noise", "divergence_size"}
         for name, value in self.settings().items():
             if name not in free and value is not None:
                 least = {"transient": 0, "epoch_transient": 0, "metric_steps": 10, "bundle_steps": 2}.get(name, 1)
@@ -69,6 +71,7 @@ class CycleProtocol(Sizes):
             except ValueError:
                 raise LyapmapError(f"exponents: expected a number, 'auto' or 'all', got {self.exponents!r}") from None
         check_ascending("at", self.at)
+        check_ascending("space_steps", self.space_steps)
         if self.divergence_last is not None and self.divergence_last < 3:
             raise LyapmapError(f"divergence_last: expected at least 3, got {self.divergence_last}")
         for name in ("noise", "divergence_size"):
@@ -109,6 +112,7 @@ PROTOCOLS = {
         memorization_samples=600,
         augmented_images=400,
         augmented_steps=10,
+        space_images=1200,
         epochs=6,
         epoch_trajectories=4,
         epoch_transient=150,

@@ -1,14 +1,10 @@
-"""How the cycle model is trained: Adam, batches of one image from each category, losses of the paper.
-
-The paper trains G on images of the data alone, yet iterates it on its own images. A pool of states is
-carried on beside the training, as persistent chains are for energy-based models (T. Tieleman 2008), so that a
-loss of one step reaches states after many, at the cost of one.
-"""
+"""How the cycle model is trained: what is decided before a seed is drawn, and the steps by Adam that follow."""
 
 from __future__ import annotations
 
-import copy
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,87 +12,131 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
+from lyapmap.models.cycle.losses import ExponentTerm, ExtraTerms, ReplayPool, iterate_losses, unrolled
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
-from lyapmap.models.cycle.subject import checked_classes
-from lyapmap.models.cycle.terms import ExponentTerm, Wishes, iterate_losses, unrolled
+from lyapmap.models.cycle.subject import checked_classes, held_out
 from lyapmap.training.distributed import OneProcess, Workers
-
-
-class ReplayPool:
-    """States of every category, each some steps of G away from the data it came from.
-
-    Parameters
-    ----------
-    images : sequence of Tensor (m_i, c, h, w)
-        The data by category, to start from.
-    size : int
-        States of each category.
-    renewal : float
-        Chance with which a state starts anew from the data each time it was used: a state lives for
-        1 / renewal uses in the mean.
-
-    Examples
-    --------
-    >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
-    <torch._C.Generator object at ...>
-    >>> pool = ReplayPool([torch.zeros(4, 1, 2, 2), torch.ones(4, 1, 2, 2)], size=6, renewal=0.0)
-    >>> rows, states = pool.draw(3)
-    >>> states.shape
-    torch.Size([2, 3, 1, 2, 2])
-    >>> pool.put(rows, states + 5)
-    >>> int((pool.states >= 5).flatten(2).all(2).sum())
-    6
-    """
-
-    def __init__(self, images: Sequence[Tensor], *, size: int, renewal: float) -> None:
-        if size < 1:
-            raise LyapmapError(f"size: expected at least 1 state, got {size}")
-        if not 0 <= renewal <= 1:
-            raise LyapmapError(f"renewal: expected a chance in [0, 1], got {renewal}")
-        self._images = images
-        self._renewal = renewal
-        first = torch.arange(size)
-        self.states = torch.stack([some[first % len(some)] for some in images])
-        self.ages = torch.zeros(len(images), size, dtype=torch.long)
-
-    def draw(self, b: int) -> tuple[Tensor, Tensor]:
-        """Places and states of b different rows, the same places in each category: (b,), (n, b, c, h, w)."""
-        size = self.states.shape[1]
-        if not 1 <= b <= size:
-            raise LyapmapError(f"b: expected 1 to {size} states (the size of the pool), got {b}")
-        rows = torch.randperm(size)[:b]
-        return rows, self.states[:, rows]
-
-    @torch.no_grad()
-    def put(self, rows: Tensor, moved: Tensor) -> None:
-        """Put back images (n, b, c, h, w) of the states drawn, each filed under its new category."""
-        anew = torch.rand(moved.shape[:2]) < self._renewal
-        ages = self.ages[:, rows].roll(1, dims=0) + 1
-        kept = moved.detach().to(self.states, copy=True)  # mixed precision hands on bfloat16
-        for i, images in enumerate(self._images):
-            places = torch.nonzero(anew[i]).flatten()
-            kept[i, places] = images[torch.randint(len(images), (len(places),))]
-        self.states[:, rows] = kept
-        self.ages[:, rows] = torch.where(anew, 0, ages)
-
-    def state(self) -> dict[str, Any]:
-        """What resuming needs."""
-        return {"states": self.states, "ages": self.ages}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take over what `state` gave."""
-        self.states, self.ages = state["states"].to(self.states), state["ages"].clone()
-
 
 SAMPLE_STATES = 64
 POOL_BATCHES = 4
 """States of each category in the pool of replayed ones, in batches: few enough to grow old."""
 SHEET_ROWS, SHEET_STEPS = 8, 12
+
+
+@dataclass(frozen=True)
+class CycleSettings:
+    """All that a training is given beside data, size of the network and seed; the defaults are the paper's.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs in all (the paper trains 1000).
+    decay_epochs : int
+        The last epochs, in which the learning rate falls linearly to zero; 0 leaves it as it is. Weights at rest are
+        close to their mean, so that both have one exponent.
+    batch_size : int
+        Images of each category in a step (100 in the paper).
+    learning_rate, beta1 : float
+        Of Adam (2e-4 and 0.5 in the paper).
+    cycle_weight : float
+        Weight of the cycle loss (10 in the paper).
+    validation : float
+        Part of the training images that is kept from the training, see `lyapmap.models.cycle.subject.held_out`; sample
+        states are then of those, and test images are not looked at.
+    precision : str
+        One of `lyapmap.training.distributed.PRECISIONS`, for those who start the training.
+    terms : ExtraTerms
+        Beyond the paper's losses.
+    """
+
+    epochs: int = 30
+    decay_epochs: int = 0
+    batch_size: int = 100
+    learning_rate: float = 2e-4
+    beta1: float = 0.5
+    cycle_weight: float = 10.0
+    validation: float = 0.0
+    precision: str = "32"
+    terms: ExtraTerms = field(default_factory=ExtraTerms)
+
+    def __post_init__(self) -> None:
+        whole("epochs", self.epochs, 1)
+        whole("decay_epochs", self.decay_epochs, 0)
+        if self.decay_epochs > self.epochs:
+            raise LyapmapError(f"decay_epochs: expected at most the {self.epochs} epochs, got {self.decay_epochs}")
+        if not 0 <= self.validation < 1:
+            raise LyapmapError(f"validation: expected a part in [0, 1), got {self.validation}")
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0.
+
+        >>> [CycleSettings(epochs=4, decay_epochs=1, learning_rate=1.0).rate(epoch) for epoch in range(4)]
+        [1.0, 1.0, 1.0, 0.5]
+        """
+        if not self.decay_epochs:
+            return self.learning_rate
+        return self.learning_rate * min(1.0, (self.epochs - epoch) / (self.decay_epochs + 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a resumed run must share, as checkpoints keep it; epochs only where the rate depends on them."""
+        kept: dict[str, Any] = {
+            "batch_size": int(self.batch_size),
+            "learning_rate": float(self.learning_rate),
+            "beta1": float(self.beta1),
+            "cycle_weight": float(self.cycle_weight),
+        }
+        if self.decay_epochs:
+            kept |= {"epochs": int(self.epochs), "decay_epochs": int(self.decay_epochs)}
+        if self.validation:
+            kept["validation"] = float(self.validation)
+        if self.terms.to_dict():
+            kept["wishes"] = self.terms.to_dict()
+        return kept
+
+
+_OWN = CycleSettings(
+    epochs=60,
+    decay_epochs=20,
+    validation=0.1,
+    precision="bf16-mixed",
+    terms=ExtraTerms(replay=0.5, replay_cycle=1.0, diversity=100.0, exponent=0.25, exponent_weight=30.0, average=0.99),
+)
+RECIPES = {
+    "paper": CycleSettings(),
+    "steady": _OWN,
+    # The paper's losses with all else as in `steady`, and as many more epochs as their steps cost less.
+    "control": replace(_OWN, epochs=90, decay_epochs=30, terms=ExtraTerms(average=0.99)),
+}
+"""Settings by name; those but `paper` are frozen: docs/studies/cycle.md reports what they give."""
+
+
+def settings_by_name(name: str, **changes: Any) -> CycleSettings:
+    """Settings of `RECIPES`, some of them replaced: fields of `CycleSettings` or `ExtraTerms` that are not None.
+
+    Raises
+    ------
+    LyapmapError
+        If there is no such recipe.
+
+    Examples
+    --------
+    >>> settings_by_name("paper", epochs=5, replay=0.5).terms.replay
+    0.5
+    """
+    if name not in RECIPES:
+        raise LyapmapError(f"recipe: expected {', '.join(RECIPES)}, got {name!r}")
+    base = RECIPES[name]
+    given = {key: value for key, value in changes.items() if value is not None}
+    of_terms = {key: given.pop(key) for key in list(given) if hasattr(base.terms, key)}
+    if "epochs" in given and base.decay_epochs and "decay_epochs" not in given:
+        given["decay_epochs"] = round(base.decay_epochs * given["epochs"] / base.epochs)
+    return replace(base, **given, terms=replace(base.terms, **of_terms))
 
 
 class CycleRecipe:
@@ -109,21 +149,18 @@ class CycleRecipe:
     train : ImageSet
         Images to train on, with values in (-1, 1).
     test : ImageSet
-        Images, likewise, of which the first of class `classes[0]` become sample states.
+        Images, likewise, of which the first of class `classes[0]` become sample states where no training
+        images are kept for validation.
     classes : sequence of int
         Labels in the order of the cycle.
-    batch_size : int
-        Images of each category in a step (100 in the paper).
-    learning_rate, beta1 : float
-        Of Adam (2e-4 and 0.5 in the paper).
-    cycle_weight : float
-        Weight of the cycle loss (10 in the paper).
+    settings : CycleSettings, optional
+        By default the paper's.
     seed : int
         Of the weights and of the order of the images.
-    wishes : Wishes, optional
-        Terms beyond the paper's losses.
     device : str
         Where to train.
+    **changes
+        Fields of `settings` that shall have other values.
     """
 
     def __init__(
@@ -133,28 +170,33 @@ class CycleRecipe:
         test: ImageSet,
         *,
         classes: Sequence[int],
-        batch_size: int = 100,
-        learning_rate: float = 2e-4,
-        beta1: float = 0.5,
-        cycle_weight: float = 10.0,
+        settings: CycleSettings | None = None,
         seed: int = 0,
-        wishes: Wishes | None = None,
         device: str = "cpu",
+        **changes: Any,
     ) -> None:
+        if "wishes" in changes:
+            warnings.warn("wishes is now terms", DeprecationWarning, stacklevel=2)
+            changes["terms"] = changes.pop("wishes") or ExtraTerms()
+        self.settings = settings = replace(settings or CycleSettings(), **changes)
         if len(classes) != config.categories:
             raise LyapmapError(f"classes: expected {config.categories} of them, got {len(classes)}")
-        for name, given in {"train": train, "test": test}.items():
-            if given.state_shape != config.state_shape:
+        for name, images in {"train": train, "test": test}.items():
+            if images.state_shape != config.state_shape:
                 raise LyapmapError(
-                    f"{name}: images have shape {given.state_shape}, the model takes {config.state_shape}"
+                    f"{name}: images have shape {images.state_shape}, the model takes {config.state_shape}"
                 )
-            if given.value_range != (-1.0, 1.0):
-                raise LyapmapError(f"{name}: values in {given.value_range}, the model works in (-1.0, 1.0)")
+            if images.value_range != (-1.0, 1.0):
+                raise LyapmapError(f"{name}: values in {images.value_range}, the model works in (-1.0, 1.0)")
         empty = [c for c in classes if c not in train.labels]
         if empty or classes[0] not in test.labels:
             raise LyapmapError(f"classes: there is no image of class {empty[0] if empty else classes[0]}")
+        held = test
+        if settings.validation:
+            train, held = held_out(train, settings.validation)
         self._images = [torch.from_numpy(train.of_class(c)).to(device) for c in classes]
         smallest = min(len(images) for images in self._images)
+        batch_size = settings.batch_size
         if not 1 <= batch_size <= smallest:
             raise LyapmapError(f"batch_size: expected 1 to {smallest} (the smallest category), got {batch_size}")
         with torch.random.fork_rng(devices=[]):
@@ -164,37 +206,28 @@ class CycleRecipe:
         self.images_per_step = batch_size * config.categories
         self.rows_per_step = batch_size
         self._workers: Workers = OneProcess(device)
-        self._batch_size = batch_size
-        self._cycle_weight = cycle_weight
         self._seed = seed
         self._order: list[torch.Tensor] = []
-        starts = test.of_class(classes[0])[:SAMPLE_STATES]
-        self._sample_states = torch.from_numpy(starts.copy())
-        self._settings: dict[str, Any] = {
-            "data": train.name,
-            "classes": list(map(int, classes)),
-            "batch_size": int(batch_size),
-            "learning_rate": float(learning_rate),
-            "beta1": float(beta1),
-            "cycle_weight": float(cycle_weight),
-            "seed": int(seed),
-        }
-        self._wishes = wishes or Wishes()
-        if self._wishes.to_dict():
-            self._settings["wishes"] = self._wishes.to_dict()
+        self._sample_states = torch.from_numpy(held.of_class(classes[0])[:SAMPLE_STATES].copy())
+        self._record: dict[str, Any] = {"data": train.name, "classes": list(map(int, classes))}
+        self._record |= settings.to_dict() | {"seed": int(seed)}
+        terms = settings.terms
         self._exponent: ExponentTerm | None = None
-        if self._wishes.exponent is not None:
-            self._exponent = ExponentTerm(self._sample_states.to(device), self._wishes.exponent)
+        if terms.exponent is not None:
+            self._exponent = ExponentTerm(self._sample_states.to(device), terms.exponent)
         self._pool: ReplayPool | None = None
-        if self._wishes.replay:
-            size = POOL_BATCHES * batch_size
-            self._pool = ReplayPool(self._images, size=size, renewal=self._wishes.renewal)
-        # The mean of the weights is what is saved and iterated; the discriminators meet the weights themselves.
-        self._mean = copy.deepcopy(self.model.G).requires_grad_(False) if self._wishes.average else None
+        if terms.replay:
+            self._pool = ReplayPool(self._images, size=POOL_BATCHES * batch_size, renewal=terms.renewal)
         model = self.model
-        betas = (beta1, 0.999)
-        self._adam_generators = torch.optim.Adam([*model.G.parameters(), *model.F.parameters()], learning_rate, betas)
-        self._adam_discriminators = torch.optim.Adam(model.D.parameters(), learning_rate, betas)
+        # The mean of the weights is what is saved and iterated; the discriminators meet the weights themselves.
+        self._mean: AveragedModel | None = None
+        if terms.average:
+            self._mean = AveragedModel(model.G, multi_avg_fn=get_ema_multi_avg_fn(terms.average))
+            self._mean.update_parameters(model.G)  # the first call copies: it begins with the first weights
+        betas = (settings.beta1, 0.999)
+        rate = settings.learning_rate
+        self._adam_generators = torch.optim.Adam([*model.G.parameters(), *model.F.parameters()], rate, betas)
+        self._adam_discriminators = torch.optim.Adam(model.D.parameters(), rate, betas)
 
     def start_from(self, saved: Checkpoint) -> None:
         """Begin with the networks of another run, and what its optimizers know, instead of new ones.
@@ -217,12 +250,15 @@ class CycleRecipe:
             for group, settings in zip(adam.param_groups, own, strict=True):
                 group.update(settings)
         if self._mean is not None:
-            self._mean.load_state_dict(earlier.get("mean") or self.model.G.state_dict())
-        self._settings["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
+            self._load_mean(earlier.get("mean") or self.model.G.state_dict())
+        self._record["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
 
     def start_epoch(self, epoch: int) -> None:
+        for adam in (self._adam_generators, self._adam_discriminators):
+            for group in adam.param_groups:
+                group["lr"] = self.settings.rate(epoch)
         rng = np.random.default_rng([self._seed, epoch])
-        used = self.steps_per_epoch * self._batch_size
+        used = self.steps_per_epoch * self.rows_per_step
         self._order = [torch.from_numpy(rng.permutation(len(images))[:used]) for images in self._images]
 
     def share(self, workers: Workers) -> None:
@@ -231,31 +267,33 @@ class CycleRecipe:
         self._workers = workers
 
     def step(self, index: int) -> dict[str, float]:
-        rows = slice(index * self._batch_size, (index + 1) * self._batch_size)
-        own = self._workers.rows(self._batch_size)
+        size = self.rows_per_step
+        rows = slice(index * size, (index + 1) * size)
+        own = self._workers.rows(size)
         batch = torch.stack([images[order[rows][own]] for images, order in zip(self._images, self._order, strict=True)])
+        terms, cycle_weight = self.settings.terms, self.settings.cycle_weight
         model = self.model.train()
         # The discriminators judge here but do not learn: no gradients for their weights.
         model.D.requires_grad_(False)
-        losses, by_g, by_f = model.generator_losses(batch, cycle_weight=self._cycle_weight)
-        steps = unrolled(model, by_g, self._wishes.unroll)
+        losses, by_g, by_f = model.generator_losses(batch, cycle_weight=cycle_weight)
+        steps = unrolled(model, by_g, terms.unroll)
         total = losses["total"]
         if self._pool is not None:
-            places, states = self._pool.draw(max(2, round(self._wishes.replay * self._batch_size)))
+            places, states = self._pool.draw(max(2, round(terms.replay * size)))
             steps.append(model.advance(states))
-            if self._wishes.replay_cycle:
-                kept = model.cycle_loss(states, steps[-1])
-                total = total + self._wishes.replay_cycle * self._cycle_weight * kept
-        more = iterate_losses(model, batch, steps, self._wishes, self._workers.gathered)
-        total = total + more.get("iterates", 0.0) + self._wishes.diversity * more.get("diversity", 0.0)
-        if self._exponent is not None:
-            more["exponent"] = self._exponent.loss(model.G)
-            total = total + self._wishes.exponent_weight * more["exponent"]
+            if terms.replay_cycle:
+                total = total + terms.replay_cycle * cycle_weight * model.cycle_loss(states, steps[-1])
+        more = iterate_losses(model, batch, steps, terms, self._workers.gathered)
+        total = total + more.get("iterates", 0.0) + terms.diversity * more.get("diversity", 0.0)
         self._adam_generators.zero_grad()
         total.backward()
+        if self._exponent is not None:
+            more["exponent"] = self._hold_exponent(self._exponent)
+            total = total + terms.exponent_weight * more["exponent"]
         self._workers.average_gradients(self._adam_generators)
         self._adam_generators.step()
-        self._average()
+        if self._mean is not None:
+            self._mean.update_parameters(model.G)
         model.D.requires_grad_(True)
         judged = model.discriminator_losses(batch, by_g, by_f, steps[1:])
         self._adam_discriminators.zero_grad()
@@ -267,16 +305,23 @@ class CycleRecipe:
         losses |= more | {"total": total, "D": judged.sum()}
         return {name: loss.item() for name, loss in losses.items()}
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        if self._mean is not None:
-            for mean, now in zip(self._mean.parameters(), self.model.G.parameters(), strict=True):
-                mean.lerp_(now, 1 - self._wishes.average)
+    def _hold_exponent(self, term: ExponentTerm) -> Tensor:
+        """Add the gradient of the squared error of the exponent of the network that is saved.
+
+        A mean of the weights has a smaller exponent than the weights of the moment. So its own error is what counts;
+        the weights, which the mean follows, take its gradient.
+        """
+        loss = term.loss(self.generator)
+        gradients = torch.autograd.grad(loss, list(self.generator.parameters()))
+        for parameter, gradient in zip(self.model.G.parameters(), gradients, strict=True):
+            assert parameter.grad is not None
+            parameter.grad.add_(gradient, alpha=self.settings.terms.exponent_weight)
+        return loss.detach()
 
     @property
     def generator(self) -> nn.Module:
         """The network that is saved and iterated."""
-        return self.model.G if self._mean is None else self._mean
+        return self.model.G if self._mean is None else self._mean.module
 
     def state(self) -> dict[str, Any]:
         return {
@@ -284,7 +329,7 @@ class CycleRecipe:
             "adam_generators": self._adam_generators.state_dict(),
             "adam_discriminators": self._adam_discriminators.state_dict(),
             "exponent": None if self._exponent is None else self._exponent.state(),
-            "mean": None if self._mean is None else self._mean.state_dict(),
+            "mean": None if self._mean is None else self._mean.module.state_dict(),
             "pool": None if self._pool is None else self._pool.state(),
         }
 
@@ -295,14 +340,18 @@ class CycleRecipe:
         if self._exponent is not None:
             self._exponent.load_state(state["exponent"])
         if self._mean is not None:
-            self._mean.load_state_dict(state["mean"])
+            self._load_mean(state["mean"])
         if self._pool is not None:
             self._pool.load_state(state["pool"])
+
+    def _load_mean(self, weights: dict[str, Tensor]) -> None:
+        assert self._mean is not None
+        self._mean.module.load_state_dict(weights)
 
     def checkpoint(self) -> Checkpoint:
         weights = {name: tensor.detach().cpu().clone() for name, tensor in self.generator.state_dict().items()}
         config = self.model.config.to_dict()
-        return Checkpoint("cycle", config, weights, self._sample_states, {"settings": self._settings})
+        return Checkpoint("cycle", config, weights, self._sample_states, {"settings": self._record})
 
     @torch.no_grad()
     def sample_sheet(self) -> NDArray[np.float32]:

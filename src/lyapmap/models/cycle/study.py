@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lyapmap.models.cycle import chaos, metrics
-from lyapmap.models.cycle import images as pictures
-from lyapmap.models.cycle.along_training import development_stage, epoch_stages
+from lyapmap.models.cycle import stages
+from lyapmap.models.cycle.epochs import PAPER_LINES, development_stage, epoch_stages
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.page import number, with_error
@@ -18,32 +17,24 @@ from lyapmap.study.study import Study
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
 """Of MNIST 0, 1, 2 after 1000 epochs at full width; precision is above and recall at n = 10 below."""
-PAPER_LINES = {
-    "largest": 0.340,
-    "kaplan_yorke": 14.5,
-    "n_positive": 5,
-    "precision_at_10": 0.8,
-    "recall_at_10": 0.3,
-}
-"""The same by the names of the numbers of an epoch."""
 
 _MODEL, _IMAGES, _FEATURES = ("model", "data"), ("model", "data"), ("model", "data", "features")
 _BUNDLE = ("ensemble", "transient", "bundle", "bundle_steps")
 _AUGMENTED = ("fold", "noise", "augmented_images", "augmented_steps")
 
 STAGES = (
-    Stage("sequences", "Sequences of images (Fig. 2, 3)", pictures.sequences, ("sequence_steps",), _IMAGES),
+    Stage("sequences", "Sequences of images (Fig. 2, 3)", stages.sequences, ("sequence_steps",), _IMAGES),
     Stage(
         "spectrum",
         "Lyapunov spectrum (Fig. 8)",
-        chaos.spectrum,
+        stages.spectrum,
         ("trajectories", "transient", "steps", "exponents"),
         _MODEL,
     ),
     Stage(
         "divergence",
         "Divergence of neighbours (Fig. 9)",
-        chaos.direct_divergence,
+        stages.direct_divergence,
         ("ensemble", "transient", "divergence_steps", "divergence_size", "divergence_last"),
         _MODEL,
         needs=("spectrum",),
@@ -51,38 +42,45 @@ STAGES = (
     Stage(
         "histograms",
         "Histograms of five exponents (S4)",
-        chaos.histograms,
+        stages.histograms,
         ("histogram_trajectories", "histogram_steps", "transient"),
         _MODEL,
     ),
-    Stage("bundle", "Trajectories side by side (S3)", pictures.bundle, _BUNDLE, _IMAGES),
+    Stage("bundle", "Trajectories side by side (S3)", stages.bundle, _BUNDLE, _IMAGES),
     Stage(
         "over-k",
         "Precision and recall over k (Fig. 6)",
-        metrics.over_k,
+        stages.over_k,
         ("metric_trajectories", "largest_k"),
         _FEATURES,
     ),
-    Stage("over-steps", "Precision and recall over n (Fig. 7)", metrics.over_steps, ("k", "metric_steps"), _FEATURES),
-    Stage("augmented", "Precision and recall, augmented", metrics.augmented, ("k", *_AUGMENTED), _FEATURES),
+    Stage("over-steps", "Precision and recall over n (Fig. 7)", stages.over_steps, ("k", "metric_steps"), _FEATURES),
+    Stage(
+        "spaces",
+        "Precision, recall, density and coverage in several feature spaces",
+        stages.spaces,
+        ("k", "space_steps", "space_images", "ensemble", "transient"),
+        (*_IMAGES, "spaces"),
+    ),
+    Stage("augmented", "Precision and recall, augmented", stages.augmented, ("k", *_AUGMENTED), _FEATURES),
     Stage(
         "categories",
         "Categories along trajectories",
-        metrics.categories,
+        stages.categories,
         ("category_trajectories", "category_steps"),
         (*_MODEL, "classifier"),
     ),
     Stage(
         "memorization",
         "Memorization",
-        metrics.memorized,
+        stages.memorized,
         ("ensemble", "transient", "memorization_samples"),
         _IMAGES,
     ),
     Stage(
         "dimension",
         "Dimensions of data and attractor",
-        chaos.dimension,
+        stages.dimension,
         ("ensemble", "transient", "dimension_points"),
         _IMAGES,
         needs=("spectrum",),
@@ -90,15 +88,15 @@ STAGES = (
     Stage(
         "convergence",
         "Convergence of five exponents",
-        chaos.convergence,
+        stages.convergence,
         ("convergence_trajectories", "convergence_steps", "transient"),
         _MODEL,
     ),
-    Stage("layout", "Layout of the training images", pictures.layout, ("layout_points",), ("data",)),
+    Stage("layout", "Layout of the training images", stages.layout, ("layout_points",), ("data",)),
     Stage(
         "embedding-trajectory",
         "One trajectory embedded (Fig. 4)",
-        pictures.one_trajectory,
+        stages.one_trajectory,
         ("embedded_steps",),
         _IMAGES,
         needs=("layout",),
@@ -106,7 +104,7 @@ STAGES = (
     Stage(
         "embedding-over-n",
         "States over n embedded (Fig. 5)",
-        pictures.over_time,
+        stages.over_time,
         ("ensemble", "at"),
         _IMAGES,
         needs=("layout",),
@@ -114,7 +112,7 @@ STAGES = (
     Stage(
         "embedding-augmented",
         "Augmented states over n embedded",
-        pictures.augmented_over_time,
+        stages.augmented_over_time,
         ("at", *_AUGMENTED),
         _IMAGES,
         needs=("layout",),
@@ -122,7 +120,7 @@ STAGES = (
     Stage(
         "embedding-bundle",
         "Trajectories side by side, embedded (S3)",
-        pictures.bundle_embedded,
+        stages.bundle_embedded,
         _BUNDLE,
         _IMAGES,
         needs=("layout",),

@@ -22,6 +22,7 @@ from lyapmap.study.subject import ImageSubject, category_labels, image_features,
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
+    from lyapmap.files.features import Features
     from lyapmap.files.model import Model
 
 
@@ -39,18 +40,28 @@ class CycleSubject(ImageSubject):
         In the order of the cycle.
     run : Path or None
         Folder of the training run that the model lies in.
+    also : tuple of Features
+        Further feature spaces, in which generated images are compared with test images too.
     """
 
     name: str
     model: Model
     classes: tuple[int, ...]
     run: Path | None
+    also: tuple[Features, ...] = ()
     _settled: dict[tuple[int, int], NDArray[Any]] = field(default_factory=dict)
     _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
 
     @property
     def map(self) -> TangentMap:
         return self.model.map
+
+    def of(self, path: Path) -> CycleSubject:
+        """Another network with the same data, features and classifier."""
+        model = load_model(path, device=self.map.ops.device)
+        if tuple(model.map.state_shape) != tuple(self.map.state_shape):
+            raise LyapmapError(f"{path}: states have shape {model.map.state_shape}, expected {self.map.state_shape}")
+        return replace(self, name=model.name, model=model, run=None, _settled={})
 
     @cached_property
     def first_category(self) -> NDArray[Any]:
@@ -86,7 +97,18 @@ class CycleSubject(ImageSubject):
             self._sides[key] = RealManifold(images, k=min(k, len(images) - 1), features=self.features)
         return self._sides[key]
 
+    @property
+    def spaces(self) -> dict[str, Features | None]:
+        """All feature spaces by name: the study's own, pixels, an untrained VGG, and those of `also`."""
+        from lyapmap.files.features import features
+
+        untrained = features("random-vgg", state_shape=image_shape(tuple(self.map.state_shape)))
+        named = {self.features_name: self.features, "pixels": None, untrained.name: untrained}
+        return named | {space.name: space for space in self.also}
+
     def _mark(self, name: str) -> str:
+        if name == "spaces":
+            return f"{super()._mark('features')} {[space.fingerprint for space in self.also]}"
         if name.startswith("file:"):
             return hashlib.sha256(Path(name.removeprefix("file:")).read_bytes()).hexdigest()
         if name == "model":
@@ -106,6 +128,7 @@ def load_subject(
     weights: Path | None = None,
     device: str | None = None,
     seed: int = 0,
+    also: Sequence[str] = (),
 ) -> CycleSubject:
     """Load everything that the stages need.
 
@@ -126,6 +149,8 @@ def load_subject(
         Of the features.
     device : str, optional
     seed : int
+    also : sequence of str
+        Further features, likewise, for the comparison in several feature spaces.
 
     Raises
     ------
@@ -141,6 +166,7 @@ def load_subject(
         )
     train, test = (images_of(data, split, chosen, tuple(loaded.map.state_shape)) for split in ("train", "test"))
     labels, without = category_labels(data, classifier, shape, device)
+    more = (image_features(data, name, None, shape, device) for name in also)
     return CycleSubject(
         name=loaded.name,
         model=loaded,
@@ -151,6 +177,7 @@ def load_subject(
         classify=labels,
         without=without,
         run=_run_of(model),
+        also=tuple(space for space in more if space is not None),
         seed=seed,
     )
 
@@ -174,6 +201,44 @@ def images_of(data: str, split: str, classes: Sequence[int], state_shape: tuple[
     if empty:
         raise LyapmapError(f"classes: {data} has no {split} image of class {empty[0]}")
     return replace(found, images=laid_out(found.images, state_shape))
+
+
+def held_out(images: ImageSet, part: float) -> tuple[ImageSet, ImageSet]:
+    """Images to train on, and those kept from the training, to choose by.
+
+    An image is kept if the SHA256 of its grey values, as bytes of 0 to 255, says so: which ones are depends on nothing
+    else, neither on order and number of the images nor on the categories chosen, and copies of an image lie on
+    one side.
+
+    Parameters
+    ----------
+    images : ImageSet
+    part : float
+        That is kept, in the mean; in (0, 1).
+
+    Raises
+    ------
+    LyapmapError
+        If a category is left without images on one side.
+
+    Examples
+    --------
+    >>> from lyapmap import data
+    >>> digits = data.load("digits")
+    >>> train, validation = held_out(digits, 0.1)
+    >>> len(train), len(validation)
+    (1345, 155)
+    """
+    low, high = images.value_range
+    grey = np.round((images.images - low) / (high - low) * 255).astype(np.uint8)
+    first = [hashlib.sha256(image.tobytes()).digest()[:4] for image in grey]
+    kept = np.array([int.from_bytes(number, "big") for number in first]) < part * 2**32
+    sides = tuple(replace(images, images=images.images[rows], labels=images.labels[rows]) for rows in (~kept, kept))
+    for side in sides:
+        lost = sorted(set(images.labels.tolist()) - set(side.labels.tolist()))
+        if lost:
+            raise LyapmapError(f"validation: too few images of class {lost[0]} to keep a part of {part:g} of them")
+    return sides[0], sides[1]
 
 
 def _run_of(model: str | Path) -> Path | None:

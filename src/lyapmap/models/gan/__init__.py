@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
-
-if TYPE_CHECKING:
-    from lyapmap.models.gan.config import DcganConfig as DcganConfig
-    from lyapmap.models.gan.config import GranConfig as GranConfig
-    from lyapmap.models.gan.dcgan import Dcgan as Dcgan
-    from lyapmap.models.gan.gran import Gran as Gran
 
 PAPER = Paper(
     networks={
         "dcgan": Network(
             "dcgan:Dcgan",
-            "config:DcganConfig",
+            "dcgan:DcganConfig",
             no_map="which draws images of noise and cannot be iterated; see lyapmap gan jacobian",
             serves="lyapmap gan",
             from_noise=True,
         ),
         "gran": Network(
             "gran:Gran",
-            "config:GranConfig",
+            "gran:GranConfig",
             no_map="which draws images of noise and cannot be iterated; see lyapmap gan canvas and gan jacobian",
             serves="lyapmap gan",
             from_noise=True,
@@ -60,15 +53,10 @@ PAPER = Paper(
             "draw_canvas_dynamics": "pictures",
             "draw_gan_line": "pictures",
             "draw_gan_samples": "pictures",
+            "save_gan_line_gif": "pictures",
             "save_gan_samples": "pictures",
         },
     },
 )
-_NAMES = {
-    "DcganConfig": ".config",
-    "GranConfig": ".config",
-    "Dcgan": ".dcgan",
-    "Gran": ".gran",
-}
-__all__ = [*_NAMES]  # loaded late, and torch with them
-__getattr__, __dir__ = late(__name__, _NAMES)
+# Names are loaded late, and torch with them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

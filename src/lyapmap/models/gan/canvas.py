@@ -20,18 +20,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
-from lyapmap.analysis.progress import Report
 from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.arguments import whole
-from lyapmap.core.driven import DrivenMap, driven
+from lyapmap.core.combinators import DrivenMap, driven
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
 from lyapmap.core.results import Result, Status, provenance
-from lyapmap.models.gan.config import NOISES
-from lyapmap.models.gan.gran import Generator, GranConfig
+from lyapmap.core.run import Report
+from lyapmap.models.gan.dcgan import bounded
+from lyapmap.models.gan.gran import NOISES, Generator, GranConfig
 from lyapmap.models.gan.pair import Gan, gan_latents, load_gan, noise_of
-from lyapmap.models.gan.parts import bounded
 
 STATES = ("update", "code")
 

@@ -12,14 +12,79 @@ With one step it is a DCGAN behind one dense layer.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.models.gan.config import GranConfig
-from lyapmap.models.gan.parts import Discriminator, Painter, Reader, bounded, draw_weights
+from lyapmap.models.gan.dcgan import DcganConfig, Discriminator, Painter, Reader, bounded, draw_weights, usual_kernels
 
-__all__ = ["Generator", "Gran", "GranConfig"]
+__all__ = ["NOISES", "PRESETS", "DcganConfig", "Generator", "Gran", "GranConfig", "preset", "usual_kernels"]
+
+NOISES = ("one", "fresh")
+WEIGHTS = ("tied", "separate")
+
+
+@dataclass(frozen=True)
+class GranConfig(DcganConfig):
+    """Sizes of a GRAN: those of a `DcganConfig`, and how it draws.
+
+    Parameters
+    ----------
+    steps : int
+        Updates of the canvas, T in the paper.
+    hidden : int
+        Values of the code of the noise and of that of the last update.
+    noise : "one" or "fresh"
+        The same z at each step, or a new one.
+    weights : "tied" or "separate"
+        The same networks at each step, or others. (Running means of batch norm are always kept for each
+        step: the first update starts from an empty code, and its activations are unlike the later ones.)
+    """
+
+    image_size: int = 28
+    channels: int = 1
+    kernels: tuple[int, ...] = (80, 40)
+    latent: int = 60
+    steps: int = 3
+    hidden: int = 100
+    noise: str = "one"
+    weights: str = "tied"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("steps", "hidden"):
+            if getattr(self, name) < 1:
+                raise LyapmapError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.noise not in NOISES:
+            raise LyapmapError(f"noise: expected one of {', '.join(NOISES)}, got {self.noise!r}")
+        if self.weights not in WEIGHTS:
+            raise LyapmapError(f"weights: expected one of {', '.join(WEIGHTS)}, got {self.weights!r}")
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        return (self.latent,) if self.noise == "one" else (self.steps, self.latent)
+
+
+PRESETS = {
+    "mnist": GranConfig(28, 1, (80, 40), latent=60),
+    "cifar10": GranConfig(32, 3, (1024, 512, 216), latent=100),
+    "lsun": GranConfig(64, 3, (1024, 512, 216, 128), latent=100),
+}
+"""Table 5 of D. J. Im et al. (2016): channels, filters of 5 x 5, values of z. It leaves the size of codes open."""
+
+
+def preset(name: str, **changes: Any) -> GranConfig:
+    """A published configuration, with changes.
+
+    >>> preset("cifar10", steps=5).kernels
+    (1024, 512, 216)
+    """
+    if name not in PRESETS:
+        raise LyapmapError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    return replace(PRESETS[name], **changes)
 
 
 class Generator(nn.Module):

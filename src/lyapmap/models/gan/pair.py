@@ -14,16 +14,16 @@ from torch import nn
 
 from lyapmap.analysis.battle import Contender
 from lyapmap.analysis.dimension.comparison import DimensionComparison, compare_dimensions
-from lyapmap.analysis.progress import Report, reporting
 from lyapmap.backends.torch.copies import resolved_device
 from lyapmap.backends.torch.function import TorchFunction, torch_function
 from lyapmap.backends.torch.ops import DTYPES
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, Interrupted, LyapmapError, PrecisionError, ShapeError
 from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.run import Report, reporting
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
-from lyapmap.files.torch_networks import build_module
+from lyapmap.files.checkpoint import build_module
 from lyapmap.models.gan.dcgan import Dcgan, DcganConfig
 from lyapmap.models.gan.gran import Generator as GranGenerator
 from lyapmap.models.gan.gran import Gran

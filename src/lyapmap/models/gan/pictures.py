@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.report import style
-from lyapmap.report.images import film_strip, save_film_strip, save_gif, save_sheet, sheet
+from lyapmap.report.images import film_strip, save_film_strip, save_frames, save_gif, save_sheet, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -207,10 +207,7 @@ def save_gan_line_gif(path: str | Path, result: GanLine) -> Path:
         kept = io.BytesIO()
         figure.savefig(kept, format="png", dpi=GIF_DOTS_PER_INCH)
         frames.append(Image.open(kept).convert("P", palette=Image.Palette.ADAPTIVE))
-    path = Path(path)
-    durations = [round(1000 * SECONDS_PER_FRAME)] * (len(frames) - 1) + [1500]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0)
-    return path
+    return save_frames(path, frames, [round(1000 * SECONDS_PER_FRAME)] * (len(frames) - 1) + [1500])
 
 
 def _draw_line(axes: Axes, result: GanLine, at: int) -> None:

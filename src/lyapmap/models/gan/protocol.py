@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lyapmap.core.arguments import positive, whole
-from lyapmap.study.study import Sizes, preset, size
+from lyapmap.study.protocol import Sizes, preset, size
 
 LEAST = {
     "canvas_transient": 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.models.gan.dcgan import Dcgan, DcganConfig
+from lyapmap.models.gan.dcgan import Dcgan, DcganConfig, StepNorm
 from lyapmap.models.gan.gran import Gran, GranConfig
 from lyapmap.models.gan.pair import gan_latents
-from lyapmap.models.gan.parts import StepNorm
 
 LOSSES = ("non-saturating", "minimax")
 SHEET = 8
@@ -101,18 +101,15 @@ class GanRecipe:
         learning_rate_d = positive("learning_rate_d", learning_rate_d, finite=True)
         if not 0 <= r1 < math.inf:
             raise LyapmapError(f"r1: expected a number of at least 0, got {r1}")
-        if not 0 <= average < 1:
-            raise LyapmapError(f"average: expected a number in [0, 1), got {average}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = (Gran(config) if isinstance(config, GranConfig) else Dcgan(config)).to(device)
         self.steps_per_epoch = len(train) // batch_size
         self.images_per_step = batch_size
-        self._loss, self._r1, self._average, self._seed, self._device = loss, r1, average, seed, device
+        self._loss, self._r1, self._seed, self._device = loss, r1, seed, device
         self._images = torch.from_numpy(train.images).to(device)
         self._order = torch.empty(0, dtype=torch.int64)
-        self._mean = copy.deepcopy(self.model).requires_grad_(False) if average else None
-        self._steps = 0
+        self._mean = mean_of_weights(self.model, average)
         betas = (beta1, 0.999)
         self._adam_g = torch.optim.Adam(self.model.generator.parameters(), learning_rate_g, betas, fused=True)
         self._adam_d = torch.optim.Adam(self.model.discriminator.parameters(), learning_rate_d, betas, fused=True)
@@ -152,8 +149,7 @@ class GanRecipe:
         loss.backward()
         self._adam_g.step()
         model.discriminator.requires_grad_(True)
-        self._steps += 1
-        self._take_mean()
+        self._mean.update_parameters(model)
         return {name: value.item() for name, value in ({"G": loss} | losses).items()}
 
     def _teach_discriminator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -172,31 +168,27 @@ class GanRecipe:
         self._adam_d.step()
         return losses
 
-    @torch.no_grad()
-    def _take_mean(self) -> None:
-        if self._mean is None:
-            return
-        past = min(self._average, self._steps / (self._steps + WARM_UP))
-        for mean, now in zip(self._mean.parameters(), self.model.parameters(), strict=True):
-            mean.lerp_(now, 1 - past)
+    @property
+    def _averaged(self) -> Dcgan | Gran:
+        networks = self._mean.module
+        assert isinstance(networks, Dcgan | Gran)
+        return networks
 
     @property
     def generator(self) -> nn.Module:
         """A copy of the generator as it is saved and sampled, in evaluation mode."""
-        chosen = copy.deepcopy((self._mean or self.model).generator)
-        return settled(chosen, self._noises())
+        return settled(copy.deepcopy(self._averaged.generator), self._noises())
 
     @torch.no_grad()
     def discriminator(self, generator: nn.Module) -> nn.Module:
         """A copy of the discriminator as it is saved, in evaluation mode; it knows real and this generator's images."""
-        chosen = copy.deepcopy((self._mean or self.model).discriminator)
         rows = np.random.default_rng(self._seed).permutation(len(self._images))
         parts = torch.from_numpy(rows).to(self._device).split(SETTLING_BATCH)
         mixtures = (
             torch.cat([self._images[part], generator(z[: len(part)])])
             for part, z in zip(parts, self._noises(), strict=False)
         )
-        return settled(chosen, mixtures)
+        return settled(copy.deepcopy(self._averaged.discriminator), mixtures)
 
     def _noises(self) -> Iterator[Tensor]:
         """Noise, always the same, so that nothing depends on when running means are taken."""
@@ -209,17 +201,17 @@ class GanRecipe:
             "model": self.model.state_dict(),
             "adam_g": self._adam_g.state_dict(),
             "adam_d": self._adam_d.state_dict(),
-            "mean": None if self._mean is None else self._mean.state_dict(),
-            "steps": self._steps,
+            "mean": self._mean.module.state_dict(),
+            "steps": int(self._mean.n_averaged) - 1,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self._adam_g.load_state_dict(state["adam_g"])
         self._adam_d.load_state_dict(state["adam_d"])
-        if self._mean is not None:
-            self._mean.load_state_dict(state["mean"])
-        self._steps = state["steps"]
+        # Runs of earlier versions without a mean (average 0) have none in their state.
+        self._mean.module.load_state_dict(state["mean"] or state["model"])
+        self._mean.n_averaged.fill_(state["steps"] + 1)
 
     def checkpoint(self) -> Checkpoint:
         generator = self.generator
@@ -240,6 +232,30 @@ class GanRecipe:
         low, high = self.model.config.value_range
         grey: NDArray[np.float32] = 2 * (images - low) / (high - low) - 1
         return grey.reshape(SHEET, SHEET, *images.shape[1:]).astype(np.float32)
+
+
+def mean_of_weights(network: nn.Module, past: float) -> AveragedModel:
+    """The exponential mean of a network's weights over the steps; its `module` carries it.
+
+    Parameters
+    ----------
+    network : nn.Module
+        As it is before the first step. `update_parameters` takes it after each.
+    past : float
+        Weight of the past, in [0, 1); 0 for none.
+    """
+    if not 0 <= past < 1:
+        raise LyapmapError(f"average: expected a number in [0, 1), got {past}")
+
+    def meet(means: Sequence[Tensor], weights: Sequence[Tensor], steps: Tensor | int) -> None:
+        # Less weight of the past at first: the first weights are random, and would be remembered for long.
+        number = int(steps)
+        torch._foreach_lerp_(list(means), list(weights), 1 - min(past, number / (number + WARM_UP)))
+
+    mean = AveragedModel(network, multi_avg_fn=meet)
+    # torch's count begins with a copy of the weights, ours with a step: the first step is already a mean.
+    mean.n_averaged.fill_(1)
+    return mean.requires_grad_(False)
 
 
 @torch.no_grad()

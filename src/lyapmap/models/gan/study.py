@@ -7,14 +7,16 @@ Table 2, with what the paper does not measure beside it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lyapmap.models.gan.protocol import GanProtocol
-from lyapmap.models.gan.stages import Canvas, Quality, Shape, battles, verdict
-from lyapmap.models.gan.subject import GanSubject
 from lyapmap.study.page import mean_and_deviation
 from lyapmap.study.stages import DONE, Record, Stage
 from lyapmap.study.study import Study
+
+if TYPE_CHECKING:
+    from lyapmap.models.gan.protocol import GanProtocol
+    from lyapmap.models.gan.stages import GanSubject
+
 
 PAPER = {
     ("mnist", "GRAN1", "GRAN3"): "0.79, 1.75, GRAN3",
@@ -45,6 +47,8 @@ ROWS = (
 
 def stages_of(subject: GanSubject, _: GanProtocol) -> list[Stage]:
     """Three stages for each model, their battles, and what they come to."""
+    from lyapmap.models.gan.stages import Canvas, Quality, Shape, battles, verdict
+
     stages: list[Stage] = []
     for name in subject.gans:
         model = f"gan:{name}"

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
 
-if TYPE_CHECKING:
-    from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig as KaleidoscopeConfig
-    from lyapmap.models.kaleidoscope.network import Kaleidoscope as Kaleidoscope
-    from lyapmap.models.kaleidoscope.network import manifold_loss as manifold_loss
-
 PAPER = Paper(
-    networks={"kaleidoscope": Network("network:Kaleidoscope", "config:KaleidoscopeConfig")},
+    networks={"kaleidoscope": Network("network:Kaleidoscope", "network:KaleidoscopeConfig")},
     train={"kaleidoscope": "commands.train"},
     study={"kaleidoscope": "commands.study"},
     group="kaleidoscope",
@@ -33,19 +27,14 @@ PAPER = Paper(
             "sample": "sampling",
         },
         "views": {
-            "draw_kaleidoscope_corners": "pictures_experiments",
-            "draw_kaleidoscope_depth": "pictures_experiments",
-            "draw_kaleidoscope_line": "pictures_experiments",
-            "draw_kaleidoscope_plane": "pictures_experiments",
+            "draw_kaleidoscope_corners": "pictures",
+            "draw_kaleidoscope_depth": "pictures",
+            "draw_kaleidoscope_line": "pictures",
+            "draw_kaleidoscope_plane": "pictures",
             "draw_kaleidoscope_samples": "pictures",
             "save_kaleidoscope_samples": "pictures",
         },
     },
 )
-_NAMES = {
-    "KaleidoscopeConfig": ".config",
-    "Kaleidoscope": ".network",
-    "manifold_loss": ".network",
-}
-__all__ = [*_NAMES]  # loaded late, and torch with them
-__getattr__, __dir__ = late(__name__, _NAMES)
+# Names are loaded late, and torch with them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,26 +1,39 @@
-"""The kaleidoscope of a few points on a line: loss, output, samples, fixed points and basins (Fig. 2, 3, 4)."""
+"""Kaleidoscopes on a line: loss, output, samples, fixed points, basins (Fig. 2 to 4); does depth sharpen the steps?"""
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lyapmap.analysis.orbits.interval_map import IntervalMap, interval_map
-from lyapmap.analysis.progress import Report
-from lyapmap.backends import wrap
-from lyapmap.core.arguments import positive, seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.map import Map, as_tangent_map
-from lyapmap.core.results import Result, Status, provenance
-from lyapmap.models.kaleidoscope import experiment
-from lyapmap.models.kaleidoscope.config import RANGES, KaleidoscopeConfig
+from lyapmap.core.arguments import positive, whole
+from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.map import Map, TangentMap
+from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.run import Report, Run
+from lyapmap.models.kaleidoscope.experiment import (
+    REMEDIES,
+    Cell,
+    Counts,
+    Fit,
+    Values,
+    ascending_sizes,
+    cells_of,
+    experiment,
+    over_sizes,
+    padded,
+    visited,
+)
+from lyapmap.models.kaleidoscope.network import RANGES, KaleidoscopeConfig
 
-Values = NDArray[np.float64]
+if TYPE_CHECKING:
+    from lyapmap.models.kaleidoscope.fit import Fitted
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,20 @@ class LineSetting:
         """In short, e.g. "{0.2, 0.8}, L=2, H=5, sigmoid"."""
         points = ", ".join(f"{p:g}" for p in self.points)
         return f"{{{points}}}, L={self.depth}, H={self.width}, {self.output}"
+
+    def cell(self) -> Cell:
+        """Points as a table, and sizes, after a look whether they can be fitted."""
+        config = KaleidoscopeConfig(state_shape=(1,), depth=self.depth, width=self.width, output=self.output)
+        low, high = config.value_range
+        points = np.array(self.points, float)
+        # A bounded output comes near the ends of its range but never reaches them.
+        if not len(points) or not ((points > low) & (points < high)).all():
+            raise LyapmapError(
+                f"points: expected values between {low:g} and {high:g} for {self.output}, got {self.points}"
+            )
+        if len(np.unique(points)) < len(points):
+            raise LyapmapError(f"points: expected different values, got {self.points}")
+        return Cell(points[:, None], self.depth, self.width, self.output)
 
 
 PAPER = (
@@ -94,33 +121,22 @@ class KaleidoscopeLine(Result):
     """
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "fit_loss": ("setting",),
-        "fit_steps": ("setting",),
-        "tries": ("setting",),
-        "dead": ("setting",),
+        **dict.fromkeys(("fit_loss", "fit_steps", "tries", "dead", "share_at_points"), ("setting",)),
         "points": ("setting", "point"),
-        "x": ("setting", "place"),
-        "output": ("setting", "place"),
-        "slope": ("setting", "place"),
-        "loss": ("setting", "place"),
-        "fixed_points": ("setting", "fixed_point"),
-        "multipliers": ("setting", "fixed_point"),
-        "basin_shares": ("setting", "fixed_point"),
+        **dict.fromkeys(("x", "output", "slope", "loss", "ends", "settled_after"), ("setting", "place")),
+        **dict.fromkeys(("fixed_points", "multipliers", "basin_shares"), ("setting", "fixed_point")),
         "flat_steps": ("setting", "step", "edge"),
-        "ends": ("setting", "place"),
-        "settled_after": ("setting", "place"),
         "sampled_after": ("time",),
         "samples": ("setting", "time", "sample"),
-        "share_at_points": ("setting",),
     }
-    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures_experiments.draw_kaleidoscope_line"
-    REMEDIES: ClassVar[dict[Status, str]] = experiment.REMEDIES
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_line"
+    REMEDIES: ClassVar[dict[Status, str]] = REMEDIES
 
     names: list[str]
     fit_loss: Values
-    fit_steps: NDArray[np.int64]
-    tries: NDArray[np.int64]
-    dead: NDArray[np.int64]
+    fit_steps: Counts
+    tries: Counts
+    dead: Counts
     points: Values
     x: Values
     output: Values
@@ -131,8 +147,8 @@ class KaleidoscopeLine(Result):
     basin_shares: Values
     flat_steps: Values
     ends: Values
-    settled_after: NDArray[np.int64]
-    sampled_after: NDArray[np.int64]
+    settled_after: Counts
+    sampled_after: Counts
     samples: Values
     share_at_points: Values
 
@@ -193,51 +209,27 @@ def kaleidoscope_line(
 
     Examples
     --------
-    >>> found = kaleidoscope_line([LineSetting((0.5,))], n_grid=101)
-    >>> found.fixed_points.round(3), found.share_at_points
+    >>> line = kaleidoscope_line([LineSetting((0.5,))], n_grid=101)
+    >>> line.fixed_points.round(3), line.share_at_points
     (array([[0.5]]), array([1.]))
     """
-    from lyapmap.models.kaleidoscope.fit import fit_points
-
-    begin = time.perf_counter()
-    seed, _ = seeded(seed)
-    loss, fit_steps, tries = positive("loss", loss), whole("fit_steps", fit_steps, 1), whole("tries", tries, 1)
-    if not settings:
-        raise LyapmapError("settings: expected at least one")
-    for one in settings:
-        check_setting(one)
-    maps, fits = [], []
-
-    def fit(setting: LineSetting) -> None:
-        fitted = fit_points(
-            np.reshape(setting.points, (-1, 1)),
-            depth=setting.depth,
-            width=setting.width,
-            output=setting.output,
-            loss=loss,
-            steps=fit_steps,
-            tries=tries,
-            seed=seed,
-        )
-        maps.append(wrap(fitted.networks[0], state_shape=(1,)))
-        fits.append(fitted)
-
-    experiment.each(settings, fit, words="fitting", progress=progress)
+    run, fit = Run("fitting", seed=seed, progress=progress), Fit.checked(loss, fit_steps, tries)
+    seen = experiment(run, cells_of(settings), fit, lambda _, maps, __: maps[0])
     result = look_at_lines(
-        maps, settings, n_grid=n_grid, n_steps=n_steps, n_samples=n_samples, tolerance=tolerance, seed=seed
-    )
-    left = np.array([fitted.loss[0] for fitted in fits])
-    result = replace(
+        [cell.look for cell in seen], settings,
+        n_grid=n_grid, n_steps=n_steps, n_samples=n_samples, tolerance=tolerance, seed=run.seed,
+    )  # fmt: skip
+    left = np.array([cell.fit.loss[0] for cell in seen])
+    whole_result = replace(
         result,
-        **experiment.how_it_went(result.names, left, loss, tries),
-        settings=result.settings | {"loss": loss, "fit_steps": fit_steps, "tries": tries},
-        provenance=provenance(as_tangent_map(maps[0]), seed=seed, seconds=time.perf_counter() - begin),
+        **run.ending(fit.verdict(result.names, left)),
+        settings=result.settings | fit._asdict(),
         fit_loss=left,
-        fit_steps=np.array([fitted.steps[0] for fitted in fits]),
-        tries=np.array([fitted.tries[0] for fitted in fits]),
-        dead=np.array([fitted.dead[0] for fitted in fits]),
+        fit_steps=np.array([cell.fit.steps[0] for cell in seen]),
+        tries=np.array([cell.fit.tries[0] for cell in seen]),
+        dead=np.array([cell.fit.dead[0] for cell in seen]),
     )
-    return result.checked(throw)
+    return run.finish(whole_result, throw)
 
 
 def look_at_lines(
@@ -251,67 +243,43 @@ def look_at_lines(
     seed: int = 0,
 ) -> KaleidoscopeLine:
     """The same for maps at hand, one for each setting; `kaleidoscope_line` says what the options are."""
-    begin = time.perf_counter()
+    run = Run("iterating", as_tangent_map(maps[0]), seed=seed)
     n_samples, tolerance = whole("n_samples", n_samples, 1), positive("tolerance", tolerance)
     looks, samples = [], []
-    try:
-        for i, (given, one) in enumerate(zip(maps, settings, strict=True)):
-            bounds = RANGES[one.output]
+    with run.steps():
+        for i, (given, setting) in enumerate(zip(maps, settings, strict=True)):
+            bounds = RANGES[setting.output]
             looks.append(interval_map(given, bounds, n_grid=n_grid, n_steps=n_steps, tolerance=tolerance))
             starts = np.random.default_rng([seed, i]).uniform(*bounds, n_samples)
-            samples.append(experiment.visited(given, starts[:, None], SAMPLED_AFTER)[..., 0])
-    except KeyboardInterrupt:
-        raise Interrupted(None) from None
-    x, image = _rows(looks, "x"), _rows(looks, "image")
-    zeros = np.zeros(len(looks), np.int64)
-    points = experiment.padded([np.array(one.points) for one in settings])
-    loss_at = [
-        max(abs(np.interp(one.points, look.x, look.image) - one.points)) ** 2
-        for one, look in zip(settings, looks, strict=True)
-    ]
+            samples.append(visited(given, starts[:, None], SAMPLED_AFTER)[..., 0])
+    rows = {
+        "x": "x", "output": "image", "slope": "slope", "ends": "ends", "settled_after": "settled_after",
+        "fixed_points": "fixed_points", "multipliers": "multipliers", "basin_shares": "basin_shares",
+        "flat_steps": "steps",
+    }  # fmt: skip
+    columns: dict[str, Any] = {ours: padded([getattr(look, theirs) for look in looks]) for ours, theirs in rows.items()}
+    pairs = list(zip(looks, settings, strict=True))
+    not_fitted = np.zeros(len(looks), np.int64)
     return KaleidoscopeLine(
-        status=Status.OK,
+        **run.ending(),
         settings={
-            "of": [f"{one.points} {one.depth} {one.width} {one.output}" for one in settings],
+            "of": [f"{s.points} {s.depth} {s.width} {s.output}" for s in settings],
             "n_grid": n_grid,
             "n_steps": n_steps,
             "tolerance": tolerance,
         },
-        provenance=provenance(as_tangent_map(maps[0]), seed=seed, seconds=time.perf_counter() - begin),
-        names=[one.name for one in settings],
-        fit_loss=np.array(loss_at),
-        fit_steps=zeros,
-        tries=zeros,
-        dead=zeros,
-        points=points,
-        x=x,
-        output=image,
-        slope=_rows(looks, "slope"),
-        loss=(image - x) ** 2,
-        fixed_points=experiment.padded([look.fixed_points for look in looks]),
-        multipliers=experiment.padded([look.multipliers for look in looks]),
-        basin_shares=experiment.padded([look.basin_shares for look in looks]),
-        flat_steps=experiment.padded([look.steps for look in looks]),
-        ends=_rows(looks, "ends"),
-        settled_after=np.array([look.settled_after for look in looks]),
+        names=[setting.name for setting in settings],
+        fit_loss=np.array([max(abs(np.interp(s.points, look.x, look.image) - s.points)) ** 2 for look, s in pairs]),
+        fit_steps=not_fitted,
+        tries=not_fitted,
+        dead=not_fitted,
+        points=padded([np.array(setting.points) for setting in settings]),
+        loss=(columns["output"] - columns["x"]) ** 2,
         sampled_after=np.array(SAMPLED_AFTER),
         samples=np.array(samples),
-        share_at_points=np.array(
-            [share_at(look, one.points, tolerance) for look, one in zip(looks, settings, strict=True)]
-        ),
+        share_at_points=np.array([share_at(look, setting.points, tolerance) for look, setting in pairs]),
+        **columns,
     )
-
-
-def check_setting(one: LineSetting) -> None:
-    """Refuse sizes and points that cannot be fitted, before any fit is begun."""
-    config = KaleidoscopeConfig(state_shape=(1,), depth=one.depth, width=one.width, output=one.output)
-    low, high = config.value_range
-    points = np.array(one.points, float)
-    # A bounded output comes near the ends of its range but never reaches them.
-    if not len(points) or not ((points > low) & (points < high)).all():
-        raise LyapmapError(f"points: expected values between {low:g} and {high:g} for {one.output}, got {one.points}")
-    if len(np.unique(points)) < len(points):
-        raise LyapmapError(f"points: expected different values, got {one.points}")
 
 
 def share_at(look: IntervalMap, points: Sequence[float], tolerance: float) -> float:
@@ -320,5 +288,232 @@ def share_at(look: IntervalMap, points: Sequence[float], tolerance: float) -> fl
     return float(((distance <= tolerance) & (look.settled_after >= 0)).mean())
 
 
-def _rows(looks: Sequence[IntervalMap], name: str) -> Values:
-    return np.array([getattr(look, name) for look in looks])
+MEASURES = {
+    "n_steps": "flat steps",
+    "flat_share": "flat part",
+    "step_slope": "slope in steps",
+    "steepest": "log2 steepest slope",
+    "settled_after": "log2 iterations",
+    "share_at_points": "starts ending at points",
+}
+"""What is measured of each network over depth and width, in words."""
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class KaleidoscopeDepth(Result):
+    """Profiles over depth and width; a depths, b widths, s seeds, k measures. NaN: the fit failed, or no step.
+
+    Attributes
+    ----------
+    points : (m,)
+    depths : (a,)
+    widths : (b,)
+    measures : list of str
+        Keys of `MEASURES`.
+    measured : (k, a, b, s)
+        For each network: number of flat steps; part of the range in them; mean absolute slope in them; log2 of the
+        largest absolute slope; log2 of (1 + median number of iterations until a start has settled); part of the
+        starts that end within the tolerance of a point.
+    effect, effect_stderr, effect_reach : (k, 2)
+        Change for each doubling of depth and of width: mean over seeds of a least-squares plane over
+        (log2 depth, log2 width), its standard error, and half the width of its 95 % interval.
+    fit_loss, tries, dead : (a, b, s)
+        Loss left, initial weights tried, and how many of them died.
+    x : (g,)
+    output : (a, b, g)
+        Of the first seed's networks.
+    """
+
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
+        **{name: (name.rstrip("s"),) for name in ("points", "depths", "widths")},
+        "measured": ("measure", "depth", "width", "seed"),
+        **dict.fromkeys(("effect", "effect_stderr", "effect_reach"), ("measure", "of")),
+        **dict.fromkeys(("fit_loss", "tries", "dead"), ("depth", "width", "seed")),
+        "x": ("place",),
+        "output": ("depth", "width", "place"),
+    }
+    DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_depth"
+    REMEDIES: ClassVar[dict[Status, str]] = {
+        Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, or the width"
+    }
+
+    points: Values
+    depths: Counts
+    widths: Counts
+    measures: list[str]
+    measured: Values
+    effect: Values
+    effect_stderr: Values
+    effect_reach: Values
+    fit_loss: Values
+    tries: Values
+    dead: Values
+    x: Values
+    output: Values
+
+    def verdict(self, measure: int, of: int) -> str:
+        """ "rises", "falls" or "unclear" with depth (`of` 0) or width (1), at 95 % confidence."""
+        effect, reach = self.effect[measure, of], self.effect_reach[measure, of]
+        if not (math.isfinite(effect) and math.isfinite(reach)):
+            return "not determined"
+        if abs(effect) <= reach:
+            return "unclear"
+        return "rises" if effect > 0 else "falls"
+
+
+def kaleidoscope_depth(
+    points: Sequence[float] = (-0.8, -0.2, 0.2, 0.8),
+    *,
+    depths: Sequence[int] = (1, 2, 4, 7, 10),
+    widths: Sequence[int] = (5, 10, 20, 50),
+    output: str = "tanh",
+    n_seeds: int = 5,
+    loss: float = 1e-8,
+    fit_steps: int = 6000,
+    tries: int = 16,
+    n_grid: int = 1001,
+    n_steps: int = 500,
+    tolerance: float = 0.01,
+    seed: int | None = 0,
+    throw: bool = True,
+    progress: bool | Report = False,
+) -> KaleidoscopeDepth:
+    """Fit networks of many depths and widths to the same points, and measure how step-like they are.
+
+    Parameters
+    ----------
+    points : sequence of float
+        Within the range of the output.
+    depths, widths : sequences of int
+        Hidden layers, and units of each.
+    output : "tanh" or "sigmoid"
+    n_seeds : int
+        Networks of each size.
+    loss, fit_steps, tries
+        As of `kaleidoscope_line`; a network that does not reach the loss is left out.
+    n_grid : int
+        Places over the range, also as starts.
+    n_steps : int
+        Most iterations.
+    tolerance : float
+        Distance within which a start has settled or is at a point.
+    seed : int or None
+    throw : bool
+        Raise if no network could be fitted.
+    progress : bool or callable
+
+    Returns
+    -------
+    KaleidoscopeDepth
+
+    Raises
+    ------
+    LyapmapError
+        If points lie outside the range of the output, or an option is out of its range.
+    RunError
+        If no network reached the loss, unless `throw` is False.
+    Interrupted
+        On Ctrl-C, with what was measured until then.
+
+    References
+    ----------
+    H. Shrivastava, "Generative Kaleidoscopic Networks" (2024), section 3, "Choice of neural network".
+
+    Examples
+    --------
+    >>> sizes = {"depths": [1, 2], "widths": [5], "n_seeds": 2}
+    >>> kaleidoscope_depth([0.5], output="sigmoid", n_grid=51, **sizes).measured.shape
+    (6, 2, 1, 2)
+    """
+    run, fit = Run("fitting and iterating", seed=seed, progress=progress), Fit.checked(loss, fit_steps, tries)
+    tolerance, n_seeds = positive("tolerance", tolerance), whole("n_seeds", n_seeds, 1)
+    a, b = ascending_sizes("depths", depths), ascending_sizes("widths", widths)
+    single = [LineSetting(tuple(points), d, h, output).cell() for d, h in product(a.tolist(), b.tolist())]
+    cells = [cell._replace(points=np.tile(cell.points, (n_seeds, 1, 1))) for cell in single]
+
+    def look(_: int, maps: list[TangentMap], fitted: Fitted) -> tuple[Values, Values]:
+        measured, profile = np.full((n_seeds, len(MEASURES)), np.nan), np.full(n_grid, np.nan)
+        # A network that misses the loss says nothing of its size: it is left out.
+        for s in np.flatnonzero(fitted.reached(fit.loss)).tolist():
+            seen = interval_map(maps[s], RANGES[output], n_grid=n_grid, n_steps=n_steps, tolerance=tolerance)
+            measured[s] = measures_of(seen, points, tolerance)
+            if s == 0:
+                profile = seen.image
+        return measured, profile
+
+    seen = experiment(run, cells, fit, look, partial=True)
+    shape = (len(a), len(b), n_seeds)
+    table = np.moveaxis(over_sizes((*shape, len(MEASURES)), [cell.look[0] for cell in seen]), -1, 0)
+    fit_loss = over_sizes(shape, [cell.fit.loss for cell in seen])
+    missed, none = int((fit_loss > fit.loss).sum()), bool(np.isnan(table[0]).all())
+    words = f"{missed} of {len(seen) * n_seeds} networks did not reach a loss of {fit.loss:g}" if missed else ""
+    effect, stderr, reach = effects(table, a, b)
+    result = KaleidoscopeDepth(
+        **run.ending(
+            Verdict(Status.NOT_CONVERGED if none else Status.OK, words), done=f"{len(seen)} of {len(cells)} sizes"
+        ),
+        settings={"output": output, "n_seeds": n_seeds, "n_steps": n_steps, "tolerance": tolerance} | fit._asdict(),
+        points=np.array(points, float),
+        depths=a,
+        widths=b,
+        measures=list(MEASURES),
+        measured=table,
+        effect=effect,
+        effect_stderr=stderr,
+        effect_reach=reach,
+        fit_loss=fit_loss,
+        tries=over_sizes(shape, [cell.fit.tries for cell in seen]),
+        dead=over_sizes(shape, [cell.fit.dead for cell in seen]),
+        x=np.linspace(*RANGES[output], n_grid),
+        output=over_sizes((len(a), len(b), n_grid), [cell.look[1] for cell in seen]),
+    )
+    return run.finish(result, throw)
+
+
+def measures_of(look: IntervalMap, points: Sequence[float], tolerance: float) -> list[float]:
+    """The numbers of `MEASURES` for one network."""
+    flat, slope = look.in_a_step, np.abs(look.slope)
+    # A start that does not settle has not done so by the end of the run.
+    took = np.where(look.settled_after < 0, np.inf, look.settled_after)
+    return [
+        len(look.steps),
+        float(flat.mean()),
+        float(slope[flat].mean()) if flat.any() else math.nan,
+        math.log2(max(float(slope.max()), 1e-12)),
+        math.log2(1 + float(np.median(took))) if np.isfinite(np.median(took)) else math.nan,
+        share_at(look, points, tolerance),
+    ]
+
+
+def effects(measured: Values, depths: Counts, widths: Counts) -> tuple[Values, Values, Values]:
+    """Change of each measure (k, a, b, s) for each doubling of depth and width: mean, error, 95 % reach, (k, 2).
+
+    A plane is fitted to every seed's networks of its own; the error comes from the spread of its slopes over seeds.
+    """
+    from scipy.stats import t
+
+    k, _, _, seeds = measured.shape
+    slopes = np.full((k, seeds, 2), np.nan)
+    places = np.stack(np.meshgrid(np.log2(depths), np.log2(widths), indexing="ij"), axis=-1).reshape(-1, 2)
+    for m in range(k):
+        for s in range(seeds):
+            values = measured[m, :, :, s].ravel()
+            known = np.isfinite(values)
+            for of in range(2):
+                others = [c for c in range(2) if np.ptp(places[known][:, c]) > 0] if known.any() else []
+                if of not in others:
+                    continue
+                table = np.column_stack([np.ones(int(known.sum())), places[known][:, others]])
+                if np.linalg.matrix_rank(table) == table.shape[1]:
+                    slopes[m, s, of] = np.linalg.lstsq(table, values[known], rcond=None)[0][1 + others.index(of)]
+    count = np.isfinite(slopes).sum(axis=1)
+    mean, error, reach = (np.full((k, 2), np.nan) for _ in range(3))
+    for m, of in np.ndindex(k, 2):
+        row = slopes[m, np.isfinite(slopes[m, :, of]), of]
+        if len(row):
+            mean[m, of] = row.mean()
+        if len(row) > 1:
+            error[m, of] = row.std(ddof=1) / math.sqrt(len(row))
+            reach[m, of] = error[m, of] * t.ppf((1 + CONFIDENCE) / 2, count[m, of] - 1)
+    return mean, error, reach

@@ -7,7 +7,7 @@ from typing import Any
 
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.study.study import Sizes, check_ascending, preset, size
+from lyapmap.study.protocol import Sizes, check_ascending, preset, size
 
 
 @dataclass(frozen=True)

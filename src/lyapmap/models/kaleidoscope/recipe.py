@@ -239,7 +239,7 @@ def train_first(
 ) -> Path:
     """Train a perceptron in `folder`, or go on there; its last checkpoint."""
     from lyapmap.data import load
-    from lyapmap.models.kaleidoscope.config import KaleidoscopeConfig
+    from lyapmap.models.kaleidoscope.network import KaleidoscopeConfig
     from lyapmap.training.loop import train
 
     images = load(data, classes=classes)

@@ -8,10 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lyapmap.models.kaleidoscope import noise
-from lyapmap.models.kaleidoscope import stages as samples
-from lyapmap.models.kaleidoscope.against import model_stages
-from lyapmap.models.kaleidoscope.stages import fixed_points
+from lyapmap.models.kaleidoscope import stages
 from lyapmap.models.kaleidoscope.subject import KaleidoscopeSubject
 from lyapmap.study.page import number, with_limits
 from lyapmap.study.stages import Record, Stage
@@ -138,18 +135,18 @@ _SAMPLES = ("samples", "at", "noise")
 _START = ("samples", "sample_steps")
 
 STAGES = (
-    Stage("samples", "Samples and their confidence", samples.samples, _SAMPLES, ("model", "data", "classifier")),
+    Stage("samples", "Samples and their confidence", stages.samples, _SAMPLES, ("model", "data", "classifier")),
     Stage(
         "burn-in",
         "Settling and burn-in",
-        samples.burn_in,
+        stages.burn_in,
         ("samples", "noise", "settle_steps", "burn_in_samples", "burn_in_steps", "burn_in_every"),
         ("model", "features"),
     ),
     Stage(
         "fixed-points",
         "Fixed points and basins",
-        fixed_points,
+        stages.fixed_points,
         ("guesses",),
         ("model", "data"),
         needs=("burn-in",),
@@ -157,7 +154,7 @@ STAGES = (
     Stage(
         "exponents",
         "Largest exponent and wandering against noise",
-        noise.exponents,
+        stages.exponents,
         (
             *_START,
             "noise_levels",
@@ -172,14 +169,14 @@ STAGES = (
     Stage(
         "categories",
         "Categories under noise",
-        noise.categories,
+        stages.categories,
         (*_START, "category_levels", "category_trajectories", "category_steps"),
         ("model", "classifier"),
     ),
     Stage(
         "dimension",
         "Dimension of samples and data",
-        noise.dimension,
+        stages.dimension,
         (*_START, "dimension_points", "dimension_noise", "exponent_transient"),
         ("model", "data"),
         needs=("burn-in",),
@@ -187,21 +184,21 @@ STAGES = (
     Stage(
         "memorization",
         "Memorization",
-        samples.memorization,
+        stages.memorization,
         (*_START, "noise", "real"),
         ("model", "data"),
     ),
     Stage(
         "manifold",
         "Precision and recall over n",
-        samples.manifold,
+        stages.manifold,
         (*_SAMPLES, "real", "k"),
         ("model", "data", "features"),
     ),
 )
 
 STUDY = Study(
-    stages=lambda subject, _: [*STAGES, *model_stages(subject)],
+    stages=lambda subject, _: [*STAGES, *stages.model_stages(subject)],
     title=lambda subject: f"Kaleidoscopic network: {subject.name} on {subject.train.name}",
     about=about,
     tables=lambda _, records: [

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import lazy_loader
 
-from lyapmap._late import late
 from lyapmap.files.papers import Network, Paper
-
-if TYPE_CHECKING:
-    from lyapmap.models.latent_spectral.config import EncoderConfig as EncoderConfig
-    from lyapmap.models.latent_spectral.config import PooledConfig as PooledConfig
-    from lyapmap.models.latent_spectral.network import Classifier as Classifier
-    from lyapmap.models.latent_spectral.network import Encoder as Encoder
-    from lyapmap.models.latent_spectral.network import LatentSpectral as LatentSpectral
-    from lyapmap.models.latent_spectral.network import described as described
-    from lyapmap.models.latent_spectral.network import sampled as sampled
 
 PAPER = Paper(
     networks={
         "lsd-classifier": Network(
             "network:Classifier",
-            "config:PooledConfig",
+            "network:PooledConfig",
             no_map="which cannot be iterated; see --classifier",
             serves="--features and --classifier",
             uses=("labels",),
@@ -38,11 +28,11 @@ PAPER = Paper(
     },
     names={
         "training": {
-            "Lsd": "files",
+            "Lsd": "network",
             "LsdPlan": "training",
             "image_rotation_map": "maps",
             "image_shift_map": "maps",
-            "load_lsd": "files",
+            "load_lsd": "network",
             "rotation_map": "maps",
             "round_trip_map": "maps",
             "train_lsd": "training",
@@ -50,14 +40,5 @@ PAPER = Paper(
         "views": {"draw_lsd_images": "pictures"},
     },
 )
-_NAMES = {
-    "EncoderConfig": ".config",
-    "PooledConfig": ".config",
-    "Classifier": ".network",
-    "Encoder": ".network",
-    "LatentSpectral": ".network",
-    "described": ".network",
-    "sampled": ".network",
-}
-__all__ = [*_NAMES]  # loaded late, and torch with them
-__getattr__, __dir__ = late(__name__, _NAMES)
+# Names are loaded late, and torch with them.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases, shift
@@ -21,6 +20,9 @@ from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.latent import LatentTriple, is_keras
 from lyapmap.core.map import TangentMap
 from lyapmap.core.sampling import MapsInTurn, in_turn
+
+if TYPE_CHECKING:
+    import torch
 
 Step = Callable[[Any], Any]
 """Takes and gives a batch of the framework's arrays."""
@@ -171,6 +173,8 @@ class _Networks:
         self.backend = kinds.pop()
         self.options: dict[str, Any] = {"dtype": dtype} if dtype else {}
         if self.backend == "torch":
+            import torch
+
             held = next(iter(generator.parameters()), torch.zeros(()))
             wanted = getattr(torch, dtype) if dtype else held.dtype
             generator, encoder = (_converted(one, wanted, device) for one in (generator, encoder))
@@ -215,6 +219,8 @@ class _Networks:
 def _kind(network: Any) -> str:
     if is_keras(network):
         return "tensorflow"
+    import torch
+
     return "torch" if isinstance(network, torch.nn.Module) else "numpy"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.study.study import Sizes, check_ascending, preset, size
+from lyapmap.study.protocol import Sizes, check_ascending, preset, size
 
 _LEAST = {"vectors": 2, "transient": 0, "image_transient": 0, "trajectories": 2, "starts": 2}
 

@@ -1,8 +1,7 @@
-"""What recipes that learn from labelled images share: batches in an order of each epoch, and the mean of weights."""
+"""How the classifier and the encoder of latent spectral decomposition are trained, both from labelled images."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,11 +16,8 @@ from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.models.gan.recipe import SETTLING_BATCH, SETTLING_BATCHES, settled
+from lyapmap.models.gan.recipe import SETTLING_BATCH, SETTLING_BATCHES, mean_of_weights, settled
 from lyapmap.models.latent_spectral.network import Classifier, LatentSpectral, PooledConfig, sampled
-
-WARM_UP = 10
-"""Steps over which the mean of the weights forgets the first ones, about."""
 
 
 class Batches:
@@ -74,31 +70,6 @@ class Batches:
         """Images and the places of their labels, of one step."""
         rows = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         return self.images[rows], self.places[rows]
-
-
-class WeightMean:
-    """The exponential mean of a network's weights; buffers are those of the network when it began.
-
-    Attributes
-    ----------
-    network : nn.Module
-        A copy that carries the means.
-    """
-
-    def __init__(self, network: nn.Module, past: float) -> None:
-        if not 0 <= past < 1:
-            raise LyapmapError(f"average: expected a number in [0, 1), got {past}")
-        self.network = copy.deepcopy(network).requires_grad_(False)
-        self.steps = 0
-        self._past = past
-
-    @torch.no_grad()
-    def take(self, network: nn.Module) -> None:
-        """One step further."""
-        self.steps += 1
-        past = min(self._past, self.steps / (self.steps + WARM_UP))
-        for mean, now in zip(self.network.parameters(), network.parameters(), strict=True):
-            mean.lerp_(now, 1 - past)
 
 
 def require_weights(**numbers: float) -> None:
@@ -164,7 +135,7 @@ class PooledRecipe:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = Classifier(config).to(device)
-        self._mean = WeightMean(self.model, average)
+        self._mean = mean_of_weights(self.model, average)
         self._adam = torch.optim.Adam(self.model.parameters(), learning_rate, fused=True)
         self._noise = noise
         self.steps_per_epoch, self.images_per_step = self._batches.steps, batch_size
@@ -189,25 +160,25 @@ class PooledRecipe:
         self._adam.zero_grad()
         loss.backward()
         self._adam.step()
-        self._mean.take(self.model)
+        self._mean.update_parameters(self.model)
         return {"label": loss.item()}
 
     def state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
-            "mean": self._mean.network.state_dict(),
+            "mean": self._mean.module.state_dict(),
             "adam": self._adam.state_dict(),
-            "steps": self._mean.steps,
+            "steps": int(self._mean.n_averaged) - 1,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self._mean.network.load_state_dict(state["mean"])
+        self._mean.module.load_state_dict(state["mean"])
         self._adam.load_state_dict(state["adam"])
-        self._mean.steps = state["steps"]
+        self._mean.n_averaged.fill_(state["steps"] + 1)
 
     def checkpoint(self) -> Checkpoint:
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in self._mean.network.state_dict().items()}
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in self._mean.module.state_dict().items()}
         samples = self._batches.images[:CLASSIFIED_STATES].cpu().clone()
         return Checkpoint("lsd-classifier", self.model.config.to_dict(), weights, samples, {"settings": self._settings})
 
@@ -289,7 +260,7 @@ class EncoderRecipe:
         self.model = model.to(device)
         for part in (model.generator, model.classifier):
             part.eval().requires_grad_(False)
-        self._mean = WeightMean(model.encoder, average)
+        self._mean = mean_of_weights(model.encoder, average)
         self._adam = torch.optim.Adam(model.encoder.parameters(), learning_rate, fused=True)
         self._kind, self._weights = kind, {"reconstruction": reconstruction, "kl": kl, "label": label}
         self._config = config
@@ -324,13 +295,13 @@ class EncoderRecipe:
         self._adam.zero_grad()
         total.backward()
         self._adam.step()
-        self._mean.take(self.model.encoder)
+        self._mean.update_parameters(self.model.encoder)
         return {name: loss.item() for name, loss in losses.items()}
 
     @property
     def encoder(self) -> nn.Module:
         """The encoder with averaged weights, in evaluation mode; its batch norm knows the training images."""
-        return settled(self._mean.network, self._some())
+        return settled(self._mean.module, self._some())
 
     def _some(self) -> Iterator[Tensor]:
         """Images, always the same, so that nothing depends on when running means are taken."""
@@ -343,16 +314,16 @@ class EncoderRecipe:
     def state(self) -> dict[str, Any]:
         return {
             "encoder": self.model.encoder.state_dict(),
-            "mean": self._mean.network.state_dict(),
+            "mean": self._mean.module.state_dict(),
             "adam": self._adam.state_dict(),
-            "steps": self._mean.steps,
+            "steps": int(self._mean.n_averaged) - 1,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.encoder.load_state_dict(state["encoder"])
-        self._mean.network.load_state_dict(state["mean"])
+        self._mean.module.load_state_dict(state["mean"])
         self._adam.load_state_dict(state["adam"])
-        self._mean.steps = state["steps"]
+        self._mean.n_averaged.fill_(state["steps"] + 1)
 
     def checkpoint(self) -> Checkpoint:
         parts = {"generator": self.model.generator, "encoder": self.encoder, "classifier": self.model.classifier}

@@ -11,9 +11,8 @@ from typing import Any
 
 from lyapmap.models.latent_spectral import basis as bases
 from lyapmap.models.latent_spectral import dynamics
-from lyapmap.models.latent_spectral.against import image_stages
-from lyapmap.models.latent_spectral.basis import denoising
-from lyapmap.models.latent_spectral.rotation import rotation
+from lyapmap.models.latent_spectral.basis import denoising, rotation
+from lyapmap.models.latent_spectral.dynamics import image_stages
 from lyapmap.models.latent_spectral.subject import LsdSubject
 from lyapmap.study.page import NONE, number, with_error, with_limits
 from lyapmap.study.stages import Record, Stage

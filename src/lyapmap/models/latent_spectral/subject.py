@@ -18,7 +18,6 @@ from lyapmap.core.latent import LatentTriple
 from lyapmap.core.map import TangentMap
 from lyapmap.core.points import channels_first, image_shape, laid_out
 from lyapmap.files.zoo import load_model
-from lyapmap.models.latent_spectral.maps import round_trip_map
 from lyapmap.study.subject import ImageSubject, category_labels, image_features
 
 if TYPE_CHECKING:
@@ -106,6 +105,8 @@ class LsdSubject(ImageSubject):
 
     def precise(self) -> TangentMap:
         """The round trip in float64 where the networks can be converted."""
+        from lyapmap.models.latent_spectral.maps import round_trip_map
+
         if "precise" not in self._maps:
             try:
                 self._maps["precise"] = round_trip_map(self.triple, dtype="float64")
@@ -221,7 +222,7 @@ def subject_of(
 
 def load_subject(model: str | Path, *, data: str, classes: Sequence[int] | None = None, **options: Any) -> LsdSubject:
     """The subject of a model of `lyapmap train lsd`, by name or file; options as of `subject_of`."""
-    from lyapmap.models.latent_spectral.files import load_lsd
+    from lyapmap.models.latent_spectral.network import load_lsd
 
     lsd = load_lsd(model, device=options.get("device"))
     if classes is not None and tuple(classes) != lsd.classes:

@@ -16,18 +16,23 @@ from lyapmap.analysis.latent_basis import LatentBasis
 from lyapmap.core.errors import LyapmapError
 from lyapmap.data import ImageSet
 from lyapmap.files import checkpoint as checkpoints
-from lyapmap.files.labels import classifier as load_classifier
-from lyapmap.files.labels import predict
+from lyapmap.files.features import classifier as load_classifier
+from lyapmap.files.features import predict
 from lyapmap.models.gan.pair import load_gan
 from lyapmap.models.gan.recipe import GanRecipe
-from lyapmap.models.latent_spectral.config import EncoderConfig, PooledConfig, gan_config, scaled
-from lyapmap.models.latent_spectral.files import Lsd, load_lsd
-from lyapmap.models.latent_spectral.network import LatentSpectral, described
+from lyapmap.models.latent_spectral.network import (
+    EncoderConfig,
+    LatentSpectral,
+    Lsd,
+    PooledConfig,
+    described,
+    gan_config,
+    load_lsd,
+    scaled,
+)
 from lyapmap.models.latent_spectral.recipes import EncoderRecipe, PooledRecipe
 from lyapmap.training.distributed import OneProcess, Workers
-from lyapmap.training.loop import Progress, train
-from lyapmap.training.recipe import Recipe
-from lyapmap.training.run import LAST
+from lyapmap.training.loop import LAST, Progress, Recipe, train
 
 MOST_CLASSES = 10
 RATE_G = 4e-4

@@ -46,7 +46,7 @@ def canvas(
 
     require_torch("a canvas")
     from lyapmap.models.gan.canvas import canvas_dynamics
-    from lyapmap.models.gan.config import NOISES
+    from lyapmap.models.gan.gran import NOISES
     from lyapmap.models.gan.pair import load_gan
 
     folder = common.output_folder(out)

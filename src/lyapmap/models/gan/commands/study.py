@@ -39,6 +39,6 @@ def gan(
     Models that differ only in their seed are of one kind, and are put together in the tables. DIR receives
     index.html, study.json, figures/, results/ (each opens with lyapmap and xarray) and stages/.
     """
-    from lyapmap.models.gan.subject import load_gans
+    from lyapmap.models.gan.stages import load_gans
 
     return load_gans(models, data=data, classes=common.integers(classes, "--classes"), **options)

@@ -11,7 +11,7 @@ from lyapmap.cli import common, training_run
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.models.gan.config import DcganConfig
+    from lyapmap.models.gan.dcgan import DcganConfig
     from lyapmap.training.distributed import Workers
 
 ClassesOption = Annotated[

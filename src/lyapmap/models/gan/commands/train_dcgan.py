@@ -58,7 +58,7 @@ def dcgan(
     """
     options = dict(locals())
     workers = train_gan.begin(threads, device, precision)
-    from lyapmap.models.gan.config import DcganConfig, usual_kernels
+    from lyapmap.models.gan.dcgan import DcganConfig, usual_kernels
 
     images = train_gan.images_for(
         data, classes=classes, image_size=image_size, channels=channels, limit=limit, seed=seed

@@ -71,8 +71,8 @@ def gran(
     """
     options = dict(locals())
     from lyapmap.core.errors import LyapmapError
-    from lyapmap.models.gan.config import GranConfig, usual_kernels
-    from lyapmap.models.gan.config import preset as published
+    from lyapmap.models.gan.gran import GranConfig, usual_kernels
+    from lyapmap.models.gan.gran import preset as published
 
     workers = train_gan.begin(threads, device, precision)
     drawing = {

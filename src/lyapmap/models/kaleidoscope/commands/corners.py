@@ -10,7 +10,7 @@ from lyapmap.cli import common, show
 from lyapmap.models.kaleidoscope.commands import fits as fits
 
 if TYPE_CHECKING:
-    from lyapmap.models.kaleidoscope.corners import KaleidoscopeCorners
+    from lyapmap.models.kaleidoscope.cube import KaleidoscopeCorners
 
 EPILOG = """Examples:
 
@@ -47,10 +47,10 @@ def corners(
     from lyapmap.cli.source import require_torch
 
     require_torch("the fit")
-    from lyapmap.models.kaleidoscope.corners import PAPER, QUICK, kaleidoscope_corners
+    from lyapmap.models.kaleidoscope.cube import PAPER_CORNERS, QUICK_CORNERS, kaleidoscope_corners
 
     folder = common.output_folder(out)
-    usual = PAPER if full else QUICK
+    usual = PAPER_CORNERS if full else QUICK_CORNERS
     sides = common.integers(dimensions, "--dimensions") or usual[0]
     counts = common.integers(n_points, "--n-points") or usual[1]
     result, interrupted = common.completed(

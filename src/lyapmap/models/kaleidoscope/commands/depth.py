@@ -10,7 +10,7 @@ from lyapmap.cli import common, show
 from lyapmap.models.kaleidoscope.commands import fits as fits
 
 if TYPE_CHECKING:
-    from lyapmap.models.kaleidoscope.depth import KaleidoscopeDepth
+    from lyapmap.models.kaleidoscope.line import KaleidoscopeDepth
 
 EPILOG = """Examples:
 
@@ -44,7 +44,7 @@ def depth(
     from lyapmap.cli.source import require_torch
 
     require_torch("the fit")
-    from lyapmap.models.kaleidoscope.depth import kaleidoscope_depth
+    from lyapmap.models.kaleidoscope.line import kaleidoscope_depth
 
     folder = common.output_folder(out)
     result, interrupted = common.completed(
@@ -77,7 +77,7 @@ def depth(
 
 
 def _table(result: KaleidoscopeDepth) -> Any:
-    from lyapmap.models.kaleidoscope.depth import MEASURES
+    from lyapmap.models.kaleidoscope.line import MEASURES
 
     table = show.make_table("change with", "depth doubled", "width doubled")
     for m, key in enumerate(result.measures):

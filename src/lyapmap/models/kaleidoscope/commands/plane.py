@@ -11,7 +11,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.models.kaleidoscope.commands import fits as fits
 
 if TYPE_CHECKING:
-    from lyapmap.models.kaleidoscope.plane import KaleidoscopePlane
+    from lyapmap.models.kaleidoscope.cube import KaleidoscopePlane
 
 EPILOG = """Examples:
 
@@ -50,14 +50,14 @@ def plane(
     from lyapmap.cli.source import require_torch
 
     require_torch("the fit")
-    from lyapmap.models.kaleidoscope.plane import PAPER, PlaneSetting, kaleidoscope_plane
+    from lyapmap.models.kaleidoscope.cube import PAPER_PLANE, PlaneSetting, kaleidoscope_plane
 
     folder = common.output_folder(out)
     given = {"depth": depth, "width": width}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if points is None and chosen:
         raise LyapmapError("--depth and --width: only together with --points")
-    settings = PAPER if points is None else (PlaneSetting(fits.pairs(points, "--points"), **chosen),)
+    settings = PAPER_PLANE if points is None else (PlaneSetting(fits.pairs(points, "--points"), **chosen),)
     result, interrupted = common.completed(
         lambda: kaleidoscope_plane(
             settings,

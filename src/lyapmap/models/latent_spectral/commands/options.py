@@ -13,8 +13,8 @@ from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.models.latent_spectral.files import Lsd
     from lyapmap.models.latent_spectral.images import LsdImages
+    from lyapmap.models.latent_spectral.network import Lsd
 
 SHOWN = 2
 """Components that are printed."""
@@ -44,7 +44,7 @@ def loaded(model: str, data: str, count: int, *, device: str | None, label: int 
 
     from lyapmap.cli.image_data import told
     from lyapmap.data import load
-    from lyapmap.models.latent_spectral.files import load_lsd
+    from lyapmap.models.latent_spectral.network import load_lsd
 
     lsd = load_lsd(model, device=device)
     if lsd.basis is None:

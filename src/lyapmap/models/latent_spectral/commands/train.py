@@ -15,7 +15,7 @@ from lyapmap.models.gan.commands import train as train_gan
 
 if TYPE_CHECKING:
     from lyapmap.data import ImageSet
-    from lyapmap.models.latent_spectral.files import Lsd
+    from lyapmap.models.latent_spectral.network import Lsd
 
 EPILOG = """Examples:
 

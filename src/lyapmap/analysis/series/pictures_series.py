@@ -1,0 +1,114 @@
+"""What is read from a measured series: how neighbours part, and the walk of the 0-1 test."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lyapmap.report import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lyapmap.analysis.series.exponent import SeriesExponent
+    from lyapmap.analysis.series.zero_one import ZeroOneTest
+
+
+def draw_series_exponent(result: SeriesExponent) -> Figure:
+    """Draw the mean log distance of neighbours over time, and its local slope.
+
+    The straight part is shaded; the band beside the slope is two standard errors to either side.
+
+    Parameters
+    ----------
+    result : SeriesExponent
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(9.6, 4.4)
+    left, right = figure.subplots(1, 2)
+    dt = result.settings.get("dt") or 1.0
+    time = np.asarray(result.steps) * dt
+    unit = "steps" if result.unit == "per step" else "time"
+    style.dress(left, title="Divergence of neighbours", x=unit, y="mean log distance")
+    style.dress(right, title="Local slope", x=unit, y=f"nats {result.unit}")
+    if len(time) > 1:
+        second = str(result.settings.get("second_curve", "second curve"))
+        reach = max(1, len(time) // 30)
+        for curve, colour, label in (
+            (result.second_curve, style.SKY, second),
+            (result.curve, style.BLUE, "delay vectors"),
+        ):
+            left.plot(time, curve, ".-", color=colour, markersize=4, linewidth=0.9, label=label)
+            slope = (curve[2 * reach :] - curve[: -2 * reach]) / (time[2 * reach :] - time[: -2 * reach])
+            right.plot(time[reach:-reach], slope, ".-", color=colour, markersize=4, linewidth=0.9)
+        style.zero_line(right)
+    else:
+        style.say(left, "neighbours were not followed")
+        style.say(right, "neighbours were not followed")
+    if not math.isnan(result.window[0]):
+        window = (result.window[0] * dt, result.window[1] * dt)
+        inside = (time >= window[0] - 1e-9 * dt) & (time <= window[1] + 1e-9 * dt)
+        level = (result.curve[inside] - result.exponent * time[inside]).mean()
+        label = f"slope {style.with_error(result.exponent, result.stderr)}"
+        line = level + result.exponent * time[inside]
+        left.plot(time[inside], line, color=style.VERMILLION, linewidth=2.2, alpha=0.8, label=label)
+        style.legend(left, "lower right")
+        for axes in (left, right):
+            axes.axvspan(*window, color=style.VERMILLION, alpha=0.07, linewidth=0)
+        right.plot(window, [result.exponent] * 2, color=style.VERMILLION, linewidth=1.6)
+        style.band(right, window, result.exponent, result.stderr, style.VERMILLION)
+    exponent = "unknown" if math.isnan(result.exponent) else style.with_error(result.exponent, result.stderr)
+    parts = [
+        rf"$\lambda_1$ = {exponent} {'' if math.isnan(result.exponent) else result.unit}".rstrip(),
+        f"dimension {result.dimension}, delay {result.delay}",
+        f"{result.n_pairs} pairs",
+    ]
+    style.caption(figure, result, "Exponent of a series", parts)
+    return figure
+
+
+def draw_zero_one(result: ZeroOneTest) -> Figure:
+    """Draw a 0-1 test.
+
+    Left the walk in the plane at one frequency: bounded for regular, diffuse for chaotic motion.
+    In the middle its mean square displacement, right K of every frequency with the median.
+
+    Parameters
+    ----------
+    result : ZeroOneTest
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = style.new_figure(12.0, 4.4)
+    left, middle, right = figure.subplots(1, 3)
+    walk = np.asarray(result.walk)
+    left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
+    style.dress(left, title=f"Walk of the first {len(walk)} values", x="p", y="q")
+    left.set_aspect("equal", adjustable="datalim")
+    middle.plot(result.lags, result.displacement, color=style.BLUE, linewidth=1.2)
+    style.dress(middle, title="Mean square displacement", x="steps n", y="D(n)")
+    if len(result.displacement):
+        middle.set_ylim(bottom=min(0.0, float(np.min(result.displacement))))
+    for i, row in enumerate(np.asarray(result.K_per_frequency)[:8]):
+        colour = style.SEQUENCE[(i + 1) % len(style.SEQUENCE)]
+        right.plot(result.frequencies, row, ".", color=colour, markersize=4, alpha=0.8, markeredgewidth=0)
+    if np.isfinite(result.K):
+        right.axhline(result.K, color=style.VERMILLION, linewidth=1.0, zorder=1.8, label=f"median {result.K:.3f}")
+        style.legend(right, "center right")
+    right.set_ylim(-1.05, 1.1)
+    style.dress(right, title="K of each frequency", x="frequency c", y="K")
+    b = len(result.K_per_series)
+    parts = [
+        result.verdict,
+        f"K = {style.with_error(result.K, result.stderr)}",
+        f"{b} series of {result.n_values} values" if b > 1 else f"{result.n_values} values",
+    ]
+    style.caption(figure, result, "0-1 test", parts)
+    return figure

@@ -1,0 +1,225 @@
+"""Options that commands share, one dataclass for each subject; their docstrings are the help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Which map, and where to start.
+
+    Parameters
+    ----------
+    subject : MAP
+        A reference map, a shipped model, the file of a network, or PKG.MODULE:FUNCTION; or one of the next options.
+    model : NAME|FILE
+        A shipped model, or a .pt, .safetensors, .keras, .h5 or TensorFlow file.
+    part : NAME
+        Which network of a TensorFlow checkpoint.
+    trust
+        Load a SavedModel, a program that may do anything when it runs.
+    map_name : NAME
+        A reference map; see `lyapmap maps`.
+    parameter : NAME=VALUE
+        Parameter of the map; repeatable.
+    function : PKG.MODULE:FUNCTION
+        A function or network that can be imported.
+    state_shape : N[,N...]
+        Shape of one state of --callable, e.g. 1,28,28.
+    x0 : FILE.npy
+        Initial states, one per row.
+    data : NAME|FOLDER
+        Start from test images of a data set.
+    classes : N[,N...]
+        Only these classes of --data, e.g. 0 or 0,1,2.
+    resize
+        Give images the size and colour of the map's states.
+    trajectories : N
+        Number of trajectories.
+    dtype : "float32" or "float64"
+        Precision; the map's own by default.
+    device : NAME
+        Where a torch map computes, e.g. cuda; the CPU by default.
+    seed : N
+        Of everything that is random.
+    """
+
+    subject: str | None = None
+    model: str | None = None
+    part: str | None = None
+    trust: bool = False
+    map_name: str | None = None
+    parameter: list[str] | None = None
+    function: str | None = None
+    state_shape: tuple[int, ...] | None = None
+    x0: Path | None = None
+    data: str | None = None
+    classes: tuple[int, ...] | None = None
+    resize: bool = False
+    trajectories: int | None = None
+    dtype: str | None = None
+    device: str | None = None
+    seed: int = 0
+
+    @property
+    def named(self) -> bool:
+        """Whether a map is named at all."""
+        return any((self.subject, self.model, self.map_name, self.function))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A grid of states to start from.
+
+    Parameters
+    ----------
+    grid : N[,N]
+        Start from a grid of so many states, along 1 or 2 axes.
+    low : X[,X]
+        Lower ends of the grid; those of the map's region by default.
+    high : X[,X]
+        Upper ends of the grid; those of the map's region by default.
+    axes : I[,I]
+        Components that vary along the grid.
+    """
+
+    grid: tuple[int, ...] | None = None
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+    axes: tuple[int, ...] = (0, 1)
+
+
+@dataclass(frozen=True)
+class SeriesFile:
+    """A file of measured values.
+
+    Parameters
+    ----------
+    series : FILE
+        .csv, .tsv, .txt, .dat, .npy or .npz, one row per step.
+    column : NAME
+        Name or number (from 0) of the column; all by default.
+    sep : SIGN
+        What separates columns; found out by default.
+    decimal : SIGN
+        Decimal sign, . or a comma; found out by default.
+    component : N
+        Component of a map's states.
+    """
+
+    series: Path | None = None
+    column: str | None = None
+    sep: str | None = None
+    decimal: str | None = None
+    component: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a command without a map computes.
+
+    Parameters
+    ----------
+    device : NAME
+        Where torch computes, e.g. cuda; the CPU by default.
+    seed : N
+        Of everything that is random.
+    """
+
+    device: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results are written.
+
+    Parameters
+    ----------
+    out : DIR
+        Write the result and its picture there.
+    """
+
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What is printed.
+
+    Parameters
+    ----------
+    as_json
+        Print one JSON object and nothing else.
+    """
+
+    as_json: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a network is trained on, where, and the folder.
+
+    Parameters
+    ----------
+    data : NAME|FOLDER|FILE
+        digits, mnist, fashion_mnist, cifar10, a folder or an .npz file.
+    out : DIR
+        Folder of the run; an earlier run there goes on.
+    image_size : N
+        Resize images; as they are by default.
+    device : NAME
+        Where torch computes, e.g. cuda; the CPU by default.
+    threads : N
+        Threads of torch; all cores by default.
+    seed : N
+        Of everything that is random.
+    """
+
+    data: str
+    out: Path
+    image_size: int | None = None
+    device: str | None = None
+    threads: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """The folder of a study, its stages, and what images are compared by.
+
+    Parameters
+    ----------
+    out : DIR
+        Folder of the study.
+    only : STAGE
+        Only this stage; repeatable.
+    features : NAME|FILE
+        For precision and recall: pixels, classifier, random-vgg, vgg16, or a trained classifier; by default a
+        classifier if one is shipped, else pixels.
+    classifier : NAME|FILE
+        Names the categories of images; the shipped one of the data by default.
+    weights : FILE
+        File of weights for vgg16.
+    device : NAME
+        Where torch computes, e.g. cuda; the CPU by default.
+    seed : N
+        Of everything that is random.
+    """
+
+    out: Path
+    only: list[str] | None = None
+    features: str | None = None
+    classifier: str | None = None
+    weights: Path | None = None
+    device: str | None = None
+    seed: int = 0
+
+    @property
+    def subject(self) -> dict[str, Any]:
+        """What `load_subject` of a paper takes of them."""
+        names = ("features", "classifier", "weights", "device", "seed")
+        return {name: getattr(self, name) for name in names}

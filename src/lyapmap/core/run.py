@@ -1,0 +1,146 @@
+"""The ritual of a run in one place: clock, seed, progress, Ctrl-C, provenance, and how it ended.
+
+An analysis makes a `Run`, does its work in a block that Ctrl-C may end, and hands over what it found:
+
+    run = Run("cycles", tangent_map, seed=seed, progress=progress)
+    with run.steps(keep=lambda: cycles) as report:
+        for i, guess in enumerate(guesses):
+            cycles.append(newton(guess, run.rng))
+            report(i + 1, len(guesses))
+    return run.finish(Cycles(**run.ending(verdict, done=f"{i} guesses"), settings=settings, orbits=cycles), throw)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from lyapmap.core.arguments import seeded
+from lyapmap.core.errors import Interrupted
+from lyapmap.core.map import TangentMap
+from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
+
+Report = Callable[[int, int], None]
+"""Takes the steps done and the steps in all."""
+R = TypeVar("R", bound=Result)
+UNSEEDED: Any = object()
+"""The seed of a run in which nothing is random."""
+
+
+@contextmanager
+def reporting(progress: bool | Report, label: str) -> Iterator[Report]:
+    """A function to call with (steps done, steps in all): a bar on a terminal, the caller's own, or nothing."""
+    if callable(progress):
+        yield progress
+    elif not progress or not sys.stderr.isatty():
+        yield lambda done, total: None
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(label)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class Run:
+    """One run of an analysis, from the checked arguments to the result.
+
+    Parameters
+    ----------
+    label : str
+        What the progress bar says.
+    tangent_map : TangentMap, optional
+        The map whose provenance the result carries; None where the analysis starts from data.
+    seed : int, optional
+        None draws one from the operating system, which is recorded; without the argument nothing is random.
+    progress : bool or callable
+        As the caller gave it.
+
+    Attributes
+    ----------
+    seed : int or None
+        The seed that stands for the run.
+    rng : numpy.random.Generator
+        Its generator.
+    interrupted : bool
+        Whether Ctrl-C ended the work, with something to keep.
+    """
+
+    rng: Any
+
+    def __init__(
+        self,
+        label: str,
+        tangent_map: TangentMap | None = None,
+        *,
+        seed: Any = UNSEEDED,
+        progress: bool | Report = False,
+    ) -> None:
+        self.label, self.tangent_map, self.progress = label, tangent_map, progress
+        self.seed: Any = None
+        if seed is not UNSEEDED:
+            self.seed, self.rng = seeded(seed)
+        self.interrupted = False
+        self._begin = time.perf_counter()
+
+    @contextmanager
+    def steps(self, keep: Callable[[], Any] | None = None) -> Iterator[Report]:
+        """A block of work that Ctrl-C ends; what it yields reports progress.
+
+        Parameters
+        ----------
+        keep : callable, optional
+            Asked after Ctrl-C whether there is something to keep. If so the block is left, and `finish` raises
+            `Interrupted` with the result. Otherwise `Interrupted` is raised at once, with nothing.
+
+        Examples
+        --------
+        >>> run, done = Run("counting"), []
+        >>> with run.steps(keep=lambda: done) as report:
+        ...     done.append(1)
+        ...     raise KeyboardInterrupt
+        >>> run.interrupted
+        True
+        """
+        try:
+            with reporting(self.progress, self.label) as report:
+                yield report
+        except KeyboardInterrupt:
+            if keep is None or not keep():
+                raise Interrupted(None) from None
+            self.interrupted = True
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.perf_counter() - self._begin
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the numbers come from, up to now."""
+        return provenance(self.tangent_map, seed=self.seed, seconds=self.seconds)
+
+    def ending(self, verdict: Verdict = Verdict(), *, done: str = "") -> dict[str, Any]:  # noqa: B008  # immutable
+        """The fields that every result shares: status, message, cause and provenance.
+
+        Parameters
+        ----------
+        verdict : Verdict
+            How the analysis ended. Ctrl-C comes before whatever it says, but for orbits that escaped or collapsed.
+        done : str
+            How much was done by the time of Ctrl-C, such as "20 of 50 steps".
+        """
+        stands = verdict.status in (Status.ESCAPED, Status.COLLAPSED) or verdict.cause is Cause.INTERRUPTED
+        if self.interrupted and not stands:
+            verdict = Verdict(Status.NOT_CONVERGED, f"interrupted after {done}", Cause.INTERRUPTED)
+        return {**verdict._asdict(), "provenance": self.provenance()}
+
+    def finish(self, result: R, throw: bool) -> R:
+        """The result; after Ctrl-C `Interrupted` with it, and `RunError` with it if it failed and `throw`."""
+        if self.interrupted:
+            raise Interrupted(result)
+        return result.checked(throw)
