@@ -20,7 +20,23 @@ import numpy as np
 
 from lyapmap.backends.numba.compile import LaneRule, RowRule
 from lyapmap.backends.numpy.derivatives import Derived
-from lyapmap.backends.numpy.program import EXTERNAL, Operation, Program, UntraceableError
+from lyapmap.backends.numpy.program import (
+    EXTERNAL,
+    Graph,
+    Operation,
+    Program,
+    Symbols,
+    UntraceableError,
+    fitted,
+    traced,
+)
+from lyapmap.backends.numpy.purity import impurity
+from lyapmap.core.ops import quiet
+
+SCALARS = 4
+"""Dimension up to which several trajectories go in lockstep."""
+LARGEST = 64
+"""Dimension up to which functions are followed: numbers are written out one by one."""
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==",
           "ne": "!=", "and": "&", "or": "|"}  # fmt: skip
@@ -159,16 +175,18 @@ def lane_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool
 def row_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool) -> RowRule:
     """The rule of a map of any size; as `lane_rule`."""
     code = _Code(Program(operations, ends, (), n))
-    load = [f"    x{i} = x[{i}]" for i in range(n)]
+    return RowRule(
+        _function(_image_text(code, ends, n, frozen), "image", code, frozen),
+        _function(_tangents_text(code, ends, n, frozen), "tangents", code, frozen),
+    )
 
+
+def _image_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
     def image(leaf: tuple[int, ...]) -> tuple[list[int], list[str]]:
         return list(leaf), [f"y[{i}] = {code.name(end)}" for i, end in enumerate(leaf)]
 
-    text = "\n".join(["def image(p, x, y):", *load, *_lines(code, ends, frozen, image)])
-    return RowRule(
-        _function(text, "image", code, frozen),
-        _function(_tangents_text(code, ends, n, frozen), "tangents", code, frozen),
-    )
+    load = [f"    x{i} = x[{i}]" for i in range(n)]
+    return "\n".join(["def image(p, x, y):", *load, *_lines(code, ends, frozen, image)])
 
 
 def _tangents_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
@@ -184,14 +202,14 @@ def _tangents_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
     return "\n".join(["def tangents(p, x, v, u):", *load, *_lines(code, ends, frozen, tangents)])
 
 
-def plain_tangents(operations: tuple[Operation, ...], ends: Any, n: int) -> Any:
-    """`row_kernels.tangents` of a program in Python, to be looked at without compiling."""
+def plain_function(operations: tuple[Operation, ...], ends: Any, n: int, name: str) -> Any:
+    """`row_kernels.image` or `tangents` of a program in Python, to be looked at without compiling."""
     code = _Code(Program(operations, ends, (), n))
     namespace: dict[str, Any] = {"np": np, "math": math}
-    namespace |= {f"loop_{name}": getattr(np, name) for name in EXTERNAL}
-    text = _tangents_text(code, ends, n, False)
+    namespace |= {f"loop_{external}": getattr(np, external) for external in EXTERNAL}
+    text = (_tangents_text if name == "tangents" else _image_text)(code, ends, n, False)
     exec(compile(text, "<lyapmap>", "exec"), namespace)
-    return namespace["tangents"]
+    return namespace[name]
 
 
 def _function(text: str, name: str, code: _Code, frozen: bool) -> Any:
@@ -202,6 +220,47 @@ def _function(text: str, name: str, code: _Code, frozen: bool) -> Any:
     exec(compile(text, f"<lyapmap {digest}>", "exec"), namespace)
     function: FunctionType = namespace[name]
     return function
+
+
+def exact_rules(function: Any, n: int, scalar: bool) -> tuple[Any, RowRule, Callable[..., Any]] | None:
+    """Rules with exact derivatives for a function that Numba has compiled, and its Jacobian in Python.
+
+    None where its source cannot be followed, does more than compute, or gives other values than the function.
+    """
+    source = getattr(function, "py_func", None)
+    if source is None or n > LARGEST or impurity(source) is not None:
+        return None
+
+    def call(graph: Graph, x: Symbols) -> Any:
+        return fitted(graph, source)(x[0] if scalar else x)
+
+    try:
+        program = traced(call, n, frozen=True, branches=True)
+        rows = row_rule(program.operations, program.ends, n, True)
+        rule = lane_rule(program.operations, program.ends, n, True) if n <= SCALARS else rows
+        image, tangents = (plain_function(program.operations, program.ends, n, name) for name in ("image", "tangents"))
+    except (UntraceableError, RecursionError):
+        return None
+    rng = np.random.default_rng(3)
+    states = [rng.uniform(0.05, 0.95, (32, n)), rng.uniform(-1, 1, (32, n)), rng.normal(0, 3, (32, n))]
+    with quiet():
+        for x in np.concatenate(states):
+            found = np.empty(n)
+            try:
+                wanted = np.ravel(function(float(x[0])) if scalar else function(x.copy()))
+                image((), x, found)
+            except Exception:  # it need not have a value everywhere, but then its code says more than its operations
+                return None
+            if not np.allclose(found, wanted, rtol=1e-13, atol=1e-300, equal_nan=True):
+                return None
+
+    def matrix(x: Any) -> Any:
+        columns = np.empty((n, n))
+        with quiet():
+            tangents((), np.atleast_1d(x), np.eye(n), columns)
+        return columns.T
+
+    return rule, rows, matrix
 
 
 class _UfuncObject(ctypes.Structure):

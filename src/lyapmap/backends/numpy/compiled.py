@@ -31,8 +31,6 @@ DERIVATIVES = 200
 """States at which derivatives are compared, about."""
 LARGEST = 64
 """Dimension up to which functions are compiled: numbers are written out one by one."""
-SCALARS = 4
-"""Dimension up to which several trajectories go in lockstep."""
 DERIVATIVE_TOLERANCE = 1e-7
 
 Step = Callable[[Any, Symbols], Any]
@@ -128,7 +126,7 @@ class Twin:
         return made
 
     def _made(self, program: Program, looked_at: bool = False) -> NumbaMap | None:
-        from lyapmap.backends.numba.program import lane_rule, row_rule
+        from lyapmap.backends.numba.program import SCALARS, lane_rule, row_rule
 
         self.reason = None if looked_at else impurity(self.function)
         if self.reason is not None:
@@ -160,7 +158,7 @@ class Twin:
         states += [rng.normal(0, size, (32, n)) for size in (1e-4, 1e-2, 30.0, 1e3)]
         orbit = [np.array(x[:4])]
         with quiet():
-            from lyapmap.backends.numba.program import plain_tangents
+            from lyapmap.backends.numba.program import plain_function
 
             before = reachable(self.function)
             for _ in range(64):
@@ -182,7 +180,7 @@ class Twin:
             some = everywhere[np.isfinite(theirs).all(axis=1)][:: 1 + len(everywhere) // DERIVATIVES]
             v = rng.standard_normal((len(some), n, 1))
             wanted = tangents(some, v)[:, :, 0]
-            derivative = plain_tangents(program.operations, program.ends, n)
+            derivative = plain_function(program.operations, program.ends, n, "tangents")
             got = np.empty((len(some), 1, n))
             for row, direction, out in zip(some, v, got, strict=True):
                 derivative(program.constants, row, direction.T, out)
