@@ -145,7 +145,7 @@ MOST_TOGETHER = 2**20
 
 
 def compiled_blocks(carry: Carry) -> Callable[..., tuple[Any, ...]]:
-    """Blocks of steps: (x, frame, n_blocks, n_steps, qr_every, together) -> states, frames, growth (m, b, k), stuck (b,).
+    """Blocks: (x, frame, n_blocks, n_steps, qr_every, together) -> states, frames, growth (m, b, k), stuck (b,).
 
     States and frames are tuples of `together` arrays, of which the first n_blocks count; growth is a `Product`. All
     ends early where a row is stuck.

@@ -17,8 +17,8 @@ from lyapmap.backends.jax_blocks import (
     Passed,
     Product,
     Sum,
-    compiled_blocks,
     compiled_along,
+    compiled_blocks,
     filled_up,
     largest_batch,
     qr,
@@ -51,7 +51,8 @@ TABLEAU = np.array([[*row, *[0.0] * (7 - len(row))] for row in STAGES])
 ERROR_WEIGHTS = np.array(ERRORS)
 
 Image = Callable[[jax.Array], jax.Array]
-Point = tuple[jax.Array, jax.Array | None]
+Point = tuple[jax.Array, Any]
+"""States and tangents, or their velocities; without tangents the second is None."""
 
 
 @final
@@ -249,6 +250,7 @@ class _EqualSteps:
 
     def advance(self, x: jax.Array, v: jax.Array, count: Any, h: Any) -> tuple[jax.Array, jax.Array]:
         """So many steps of a length."""
+
         def step(_: Any, now: Point) -> Point:
             return _rk4(lambda at: self.field.carry(*at), now, h)
 
@@ -286,9 +288,9 @@ class _Course(NamedTuple):
     """Trajectories on their way through one time tau; see `core.flow_schemes.Course`."""
 
     y: jax.Array
-    u: jax.Array | None
+    u: Any
     slope: jax.Array
-    turned: jax.Array | None
+    turned: Any
     h: jax.Array
     left: jax.Array
     steps: jax.Array
@@ -379,10 +381,17 @@ class _FollowingSteps:
 
         left = jnp.where(taken, jnp.where(last, 0, now.left - step), now.left)
         after = now._replace(
-            y=accepted(ahead[0], now.y), u=accepted(ahead[1], now.u), slope=accepted(slopes[0][-1], now.slope),
-            turned=accepted(None if now.u is None else slopes[1][-1], now.turned), h=jnp.where(going, step * change, now.h), left=left,
-            steps=now.steps + going, refused=jnp.where(going, ~good, now.refused), swayed=swayed, bent=bent,
-        )  # fmt: skip
+            y=accepted(ahead[0], now.y),
+            u=accepted(ahead[1], now.u),
+            slope=accepted(slopes[0][-1], now.slope),
+            turned=accepted(None if now.u is None else slopes[1][-1], now.turned),
+            h=jnp.where(going, step * change, now.h),
+            left=left,
+            steps=now.steps + going,
+            refused=jnp.where(going, ~good, now.refused),
+            swayed=swayed,
+            bent=bent,
+        )
         given_up = going & (left > 0) & ((after.h < SMALLEST_STEP * self.tau) | (after.steps >= self.most))
         leaving = ~(_length(after.slope) < fast)
         after = after._replace(lost=now.lost | (given_up & leaving), stuck=now.stuck | (given_up & ~leaving))
@@ -420,26 +429,25 @@ def _roughly(values: jax.Array) -> jax.Array:
 def _stages(velocity: Callable[[Point], Point], begin: Point, h: tuple[Any, Any], slope: Point) -> tuple[Point, Point]:
     """Where a step leads, and the slopes (7, b, ...) of all its stages: in a loop, which is compiled faster."""
 
-    def room(first: jax.Array | None) -> jax.Array | None:
+    def room(first: Any) -> Any:
         return None if first is None else jnp.zeros((7, *first.shape), first.dtype).at[0].set(first)
 
-    def one(i: Any, now: tuple[Point, Point]) -> tuple[Point, Point]:
+    def one(i: Any, now: Any) -> Any:
         _, slopes = now
         weights = jnp.asarray(TABLEAU)[i]
-        ahead = tuple(
-            None if at is None else at + _weighted(weights, part, step)
-            for at, part, step in zip(begin, slopes, h, strict=True)
-        )
-        found = velocity(ahead)
-        return ahead, tuple(
+        x = begin[0] + _weighted(weights, slopes[0], h[0])
+        v = None if begin[1] is None else begin[1] + _weighted(weights, slopes[1], h[1])
+        found = velocity((x, v))
+        kept, turned = (
             None if part is None else part.at[i + 1].set(new) for part, new in zip(slopes, found, strict=True)
         )
+        return (x, v), (kept, turned)
 
     ahead, slopes = lax.fori_loop(0, 6, one, (begin, (room(slope[0]), room(slope[1]))))
     return ahead, slopes
 
 
-def _weighted(weights: Any, slopes: jax.Array | None, h: Any) -> jax.Array | None:
+def _weighted(weights: Any, slopes: Any, h: Any) -> Any:
     if slopes is None:
         return None
     column = jnp.asarray(weights, slopes.dtype).reshape(-1, *[1] * (slopes.ndim - 1))
@@ -455,7 +463,6 @@ def _products(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _turned(now: _Course, rows: jax.Array) -> _Course:
     """Orthonormalize the tangents of some rows, and take their velocities along."""
-    assert now.u is not None and now.turned is not None
     frame, sizes = qr(now.u)
     upper = jnp.triu(_products(frame.swapaxes(1, 2), now.u))
     # Where a tangent is gone nothing can be divided by: those stay as they are.
@@ -481,6 +488,6 @@ def _length(values: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(values * values, axis=1))
 
 
-def _rate(v: jax.Array, slope: jax.Array | None) -> jax.Array:
+def _rate(v: jax.Array, slope: jax.Array) -> jax.Array:
     rates = _length(slope) / _length(v)
     return jnp.sqrt((jnp.nan_to_num(rates, nan=0.0, posinf=0.0) ** 2).sum(axis=1))

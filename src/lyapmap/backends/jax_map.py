@@ -105,7 +105,7 @@ class JaxOps(ArrayOps):
         return jnp.clip(array, low, high)
 
     def _on_host(self, *arrays: jax.Array) -> bool:
-        """Whether NumPy can look into arrays where they are: it moves rows in a tenth of the time, and compiles nothing."""
+        """Whether NumPy can look into arrays where they are: it moves rows faster, and compiles nothing."""
         return self.device == "cpu" and not any(isinstance(array, jax.core.Tracer) for array in arrays)
 
     def _moved(self, array: NDArray[Any]) -> jax.Array:
@@ -273,7 +273,7 @@ class JaxMap(TangentMap):
         """Images of states (b, n), for code that is being compiled."""
         return self._function(x.reshape(-1, *self.state_shape)).reshape(x.shape)
 
-    def carry(self, x: jax.Array, v: jax.Array | None) -> tuple[jax.Array, jax.Array | None]:
+    def carry(self, x: jax.Array, v: Any) -> tuple[jax.Array, Any]:
         """Images and tangents (b, n, k), for code that is being compiled."""
         if v is None:
             return self.image(x), None
@@ -284,7 +284,7 @@ class JaxMap(TangentMap):
         """Jacobians (b, n, n), for code that is being compiled."""
         if self._jacobian_by_tangents:
             unit = jnp.broadcast_to(jnp.eye(self._n, dtype=x.dtype), (len(x), self._n, self._n))
-            return self.carry(x, unit)[1]
+            return cast(jax.Array, self.carry(x, unit)[1])
         return self._pull(x, 0, self._n)
 
     def along(self, tau: float, scheme: Scheme) -> TangentMap | None:

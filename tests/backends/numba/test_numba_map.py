@@ -315,19 +315,19 @@ def ring():
 
 def test_a_function_without_jacobian_is_differentiated(ring):
     x = np.random.default_rng(0).uniform(-1, 1, (3, 13))
-    assert ring.derivative == "central differences"
+    assert ring.derivative == "dual numbers"
     assert check_map(ring, x)
     exact = np.zeros((3, 13, 13))
     sites = np.arange(13)
     slope = np.cos(3 * x + 0.5 * np.roll(x, -1, axis=1))
     exact[:, sites, sites] += 3 * slope
     exact[:, sites, (sites + 1) % 13] += 0.5 * slope
-    np.testing.assert_allclose(ring.jacobian(x), exact, atol=1e-8)
+    np.testing.assert_allclose(ring.jacobian(x), exact, atol=1e-14)
 
 
 @numba.njit
 def user_noise(x):
-    return np.array([np.sin(1e17 * x[0]), x[1]])
+    return np.array([np.sin(1e17 * x[0]) + 0 * int(x[1]), x[1]])
 
 
 def test_noise_has_no_differences():

@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.numba.compile import FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.numba.lane_kernels import LANES
+from lyapmap.backends.numba.program import exact_rules
 from lyapmap.backends.numba.threads import in_parts
 from lyapmap.core.differences import CENTRAL_DIFFERENCES, COLUMNS, slopes_along
-from lyapmap.backends.numba.program import exact_rules
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.flow_schemes import RungeKutta4
 from lyapmap.core.map import Blocks, Recording, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
-from lyapmap.core.stiff_flow import Rodas4
 
 ANALYTIC = "analytic"
 GIVEN = "jacobian given"
@@ -170,22 +168,6 @@ class NumbaMap(TangentMap):
         self._in_threads(carry, len(x), n_blocks * n_steps * self._n * (k + 1))
         return states, frames, totals
 
-    def along(self, tau: float, scheme: Any) -> TangentMap | None:
-        if isinstance(self.rule, FlowRule) or isinstance(scheme, Rodas4):
-            return None
-        from lyapmap.backends.numba.flow import CompiledFlow  # which stands on this file
-
-        lanes = isinstance(self.rule, LaneRule) and isinstance(scheme, RungeKutta4)
-        return CompiledFlow(
-            self.rule if lanes or self.rows is None else self.rows,
-            tau,
-            scheme,
-            state_shape=self.state_shape,
-            parameters=self.parameters,
-            derivative=self.derivative,
-            provenance=self.provenance,
-        )
-
     def record(
         self,
         x: NDArray[np.float64],
@@ -328,13 +310,13 @@ def wrap_numba(
     own = FunctionRule(function, jacobian, scalar, scalar_jacobian, along=jacobian is None and n > COLUMNS)
     rule: Rule = own
     rows: RowRule | None = None
-    if jacobian is None:
-        exact = exact_rules(function, n, scalar)
-        if exact is None:
-            _require_slopes(function, n, scalar)
-        else:
-            rule, rows, matrix = exact
+    exact = exact_rules(own, n)
+    if exact is not None:
+        rule, rows, matrix = exact
+        if jacobian is None:
             own, derivative = FunctionRule(function, matrix, scalar, False), DUAL_NUMBERS
+    elif jacobian is None:
+        _require_slopes(function, n, scalar)
     made = NumbaMap(rule, state_shape=shape, derivative=derivative, provenance=described)
     made.own, made.rows = own, rows
     return made

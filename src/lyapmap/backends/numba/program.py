@@ -11,14 +11,14 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from lyapmap.backends.numba.compile import LaneRule, RowRule
+from lyapmap.backends.numba.compile import FunctionRule, LaneRule, RowRule
 from lyapmap.backends.numpy.derivatives import Derived
 from lyapmap.backends.numpy.program import (
     EXTERNAL,
@@ -28,6 +28,7 @@ from lyapmap.backends.numpy.program import (
     Symbols,
     UntraceableError,
     fitted,
+    joined,
     traced,
 )
 from lyapmap.backends.numpy.purity import impurity
@@ -68,7 +69,8 @@ class _Code(Derived):
                 relation = ">" if name == "max" else "<"
                 return f"{args[0]} if ({args[0]} {relation} {args[1]} or {args[0]} != {args[0]}) else {args[1]}"
             case "sign":
-                return f"1.0 if {args[0]} > 0.0 else (-1.0 if {args[0]} < 0.0 else (0.0 if {args[0]} == 0.0 else {args[0]}))"
+                a = args[0]
+                return f"1.0 if {a} > 0.0 else (-1.0 if {a} < 0.0 else (0.0 if {a} == 0.0 else {a}))"
             case "ipow":
                 return f"{args[0]} ** {given[1]}"
             case "math.pow":
@@ -97,8 +99,11 @@ class _Code(Derived):
         return {"true": "True", "false": "False"}.get(name, f"v{number}")
 
 
-def _lines(code: _Code, ends: Any, frozen: bool, finish: Callable[[tuple[int, ...]], list[str]]) -> list[str]:
-    """Source of a program: `finish` gives the last lines of each way."""
+Finish = Callable[[tuple[int, ...]], tuple[list[int], list[str]]]
+
+
+def _lines(code: _Code, ends: Any, frozen: bool, finish: Finish) -> list[str]:
+    """Source of a program: `finish` gives what the last lines of each way need, and these."""
 
     def way(ends: Any, written: frozenset[int], indent: str) -> list[str]:
         lines: list[str] = []
@@ -122,8 +127,8 @@ def _lines(code: _Code, ends: Any, frozen: bool, finish: Callable[[tuple[int, ..
                 f"{indent}else:",
                 *way(second, written, indent + "    "),
             ]
-        needed, last = finish(ends)
-        write(code.needed(needed), written)
+        wanted, last = finish(ends)
+        write(code.needed(wanted), written)
         return [*lines, *(indent + line for line in last)]
 
     return way(ends, frozenset(), "    ")
@@ -140,8 +145,8 @@ def pattern_of(code: _Code, program: Program) -> tuple[tuple[bool, ...], ...]:
     n = program.n
     marked = np.zeros((n, n), bool)
     for leaf in _leaves(program.ends):
-        for i, end in enumerate(leaf):
-            marked[i, list(code.derivative(end))] = True
+        for i, entries in enumerate(code.slopes_of(leaf, n)):
+            marked[i, list(entries)] = True
     return tuple(tuple(bool(entry) for entry in row) for row in marked)
 
 
@@ -162,10 +167,11 @@ def lane_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool
     marked = [(i, j) for i in range(n) for j in range(n) if pattern[i][j]]
 
     def finish(leaf: tuple[int, ...]) -> tuple[list[int], list[str]]:
-        entries = [code.derivative(leaf[i]).get(j, code.zero) for i, j in marked]
-        image = "".join(f"{code.name(end)}, " for end in leaf)
+        rows = code.slopes_of(leaf, n)
+        entries = [rows[i].get(j, code.zero) for i, j in marked]
+        image = "".join(f"{code.name(end)}, " for end in leaf[:n])
         slopes = "".join(f"{code.name(entry)}, " for entry in entries)
-        return [*leaf, *entries], [f"return ({image}), ({slopes})"]
+        return [*leaf[:n], *entries], [f"return ({image}), ({slopes})"]
 
     lines = [f"def step(p, {', '.join(f'x{i}' for i in range(n))}):", *_lines(code, ends, frozen, finish)]
     return LaneRule(_function("\n".join(lines), "step", code, frozen), pattern)
@@ -183,7 +189,7 @@ def row_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool)
 
 def _image_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
     def image(leaf: tuple[int, ...]) -> tuple[list[int], list[str]]:
-        return list(leaf), [f"y[{i}] = {code.name(end)}" for i, end in enumerate(leaf)]
+        return list(leaf[:n]), [f"y[{i}] = {code.name(end)}" for i, end in enumerate(leaf[:n])]
 
     load = [f"    x{i} = x[{i}]" for i in range(n)]
     return "\n".join(["def image(p, x, y):", *load, *_lines(code, ends, frozen, image)])
@@ -191,7 +197,7 @@ def _image_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
 
 def _tangents_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
     def tangents(leaf: tuple[int, ...]) -> tuple[list[int], list[str]]:
-        entries = [code.derivative(end) for end in leaf]
+        entries = code.slopes_of(leaf, n)
         lines = ["for c in range(v.shape[0]):"]
         for i, entry in enumerate(entries):
             terms = [f"{code.name(slope)} * v[c, {j}]" for j, slope in entry.items()]
@@ -222,20 +228,24 @@ def _function(text: str, name: str, code: _Code, frozen: bool) -> Any:
     return function
 
 
-def exact_rules(function: Any, n: int, scalar: bool) -> tuple[Any, RowRule, Callable[..., Any]] | None:
-    """Rules with exact derivatives for a function that Numba has compiled, and its Jacobian in Python.
+def exact_rules(own: FunctionRule, n: int) -> tuple[Any, RowRule, Callable[..., Any]] | None:
+    """Rules with exact derivatives for functions that Numba has compiled, and their Jacobian in Python.
 
-    None where its source cannot be followed, does more than compute, or gives other values than the function.
+    A Jacobian that is given is followed too. None where a source cannot be followed, does more than compute, or
+    gives other values than the function.
     """
-    source = getattr(function, "py_func", None)
-    if source is None or n > LARGEST or impurity(source) is not None:
+    function, scalar = own.function, own.scalar
+    given = [(function, scalar)] + ([] if own.jacobian is None else [(own.jacobian, own.scalar_jacobian)])
+    sources = [(getattr(part, "py_func", None), alone) for part, alone in given]
+    if n > LARGEST or any(source is None or impurity(source) is not None for source, _ in sources):
         return None
 
     def call(graph: Graph, x: Symbols) -> Any:
-        return fitted(graph, source)(x[0] if scalar else x)
+        found = [fitted(graph, source)(x[0] if alone else x) for source, alone in sources]
+        return np.concatenate([np.asarray(joined(value), object).view(np.ndarray).ravel() for value in found])
 
     try:
-        program = traced(call, n, frozen=True, branches=True)
+        program = traced(call, n, size=n if len(given) == 1 else n + n * n, frozen=True, branches=True)
         rows = row_rule(program.operations, program.ends, n, True)
         rule = lane_rule(program.operations, program.ends, n, True) if n <= SCALARS else rows
         image, tangents = (plain_function(program.operations, program.ends, n, name) for name in ("image", "tangents"))
@@ -249,6 +259,11 @@ def exact_rules(function: Any, n: int, scalar: bool) -> tuple[Any, RowRule, Call
             try:
                 wanted = np.ravel(function(float(x[0])) if scalar else function(x.copy()))
                 image((), x, found)
+                if own.jacobian is not None:
+                    slopes = np.empty((n, n))
+                    tangents((), x, np.eye(n), slopes)
+                    wanted = np.append(wanted, own.jacobian(float(x[0])) if own.scalar_jacobian else own.jacobian(x))
+                    found = np.append(found, slopes.T)
             except Exception:  # it need not have a value everywhere, but then its code says more than its operations
                 return None
             if not np.allclose(found, wanted, rtol=1e-13, atol=1e-300, equal_nan=True):
@@ -284,7 +299,7 @@ def loop_of(name: str) -> Any:
     """NumPy's own loop for float64, to be called from compiled code for one number, or a pair."""
     import sys
 
-    from llvmlite import ir
+    from llvmlite import ir  # type: ignore[import-untyped]
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic

@@ -65,7 +65,7 @@ class Twin:
         self._trusted: tuple[Any, Any] | None = None
 
     def pays(self, n_steps: int) -> bool:
-        """Whether a run of so many steps is to be compiled: by its length alone, so that parts of it go the same way."""
+        """Whether a run of so many steps is to be compiled: by its length alone, so that parts go the same way."""
         if self.wanted is False or self.n > LARGEST:
             return False
         return self.wanted is True or n_steps * self.step_time >= WORTH_WHILE
@@ -79,7 +79,7 @@ class Twin:
     def unchecked(self) -> NumbaMap | None:
         """The compiled map, held against nothing: for what is made of a function that has been looked at."""
         found = self.program()
-        return None if found is None else self._made(found, looked_at=True)
+        return None if found is None else self._made(found)
 
     def program(self) -> Program | None:
         """What the function does now; None where it cannot be told."""
@@ -111,6 +111,16 @@ class Twin:
         """
         if self.wanted is False or not np.isfinite(x).all():
             return None
+        self.reason = impurity(self.function)
+        if self.reason is None:
+            # Before it meets a symbol, which must not be left behind anywhere.
+            before = reachable(self.function)
+            with quiet():
+                image(x[:4].copy())
+            if reachable(self.function) != before:
+                self.reason = "it changes what is not its own"
+        if self.reason is not None:
+            return None
         found = self.program()
         if found is None:
             return None
@@ -125,12 +135,9 @@ class Twin:
             self.reason = None
         return made
 
-    def _made(self, program: Program, looked_at: bool = False) -> NumbaMap | None:
+    def _made(self, program: Program) -> NumbaMap | None:
         from lyapmap.backends.numba.program import SCALARS, lane_rule, row_rule
 
-        self.reason = None if looked_at else impurity(self.function)
-        if self.reason is not None:
-            return None
         try:
             make = lane_rule if self.n <= SCALARS else row_rule
             return self._with(make(program.operations, program.ends, self.n, False), program)
@@ -160,7 +167,6 @@ class Twin:
         with quiet():
             from lyapmap.backends.numba.program import plain_function
 
-            before = reachable(self.function)
             for _ in range(64):
                 orbit.append(image(orbit[-1]))
             try:
@@ -169,9 +175,6 @@ class Twin:
             except Exception:  # it need not have a value far out
                 everywhere = np.concatenate(orbit)
                 theirs = image(everywhere)
-            if reachable(self.function) != before:
-                self.reason = "it changes what is not its own"
-                return False
             # By the very code that will be used: a kernel is made for each number of directions.
             frames = np.ascontiguousarray(np.broadcast_to(np.eye(n)[:, :k], (len(everywhere), n, k)))
             if not np.array_equal(made.propagate(everywhere, frames, 1)[0], theirs, equal_nan=True):
@@ -218,7 +221,7 @@ class CompiledRun(WrappedMap):
         self.log_abs_det_in_blocks = twin.log_abs_det_in_blocks if not whole.is_flow else volume is not None
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         return self.inner.provenance | {"compiled": f"numba {self._twin.provenance['numba']}"}
 
     @property

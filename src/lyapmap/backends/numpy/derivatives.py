@@ -57,6 +57,13 @@ class Derived:
                 self.slopes[i] = self._derivative(i)
         return self.slopes[number]
 
+    def slopes_of(self, leaf: Sequence[int], n: int) -> list[dict[int, int]]:
+        """Rows of the Jacobian: of what comes out after n values, or the derivatives of these."""
+        if len(leaf) == n:
+            return [self.derivative(end) for end in leaf]
+        rows = [leaf[n * (i + 1) : n * (i + 2)] for i in range(n)]
+        return [{j: entry for j, entry in enumerate(row) if entry != self.zero} for row in rows]
+
     def _derivative(self, number: int) -> dict[int, int]:
         name, *given = self.operations[number]
         if name == "x":

@@ -19,14 +19,14 @@ class NumpyFlow(SameTangents):
 
     def __init__(self, field: TangentMap, own: Twin, tau: float, scheme: RungeKutta4) -> None:
         super().__init__(FlowMap(field, tau, scheme))
-        self.field, self.steps = field, scheme.steps
+        self.field, self.scheme, self.steps = field, scheme, scheme.steps
         self._h = tau / scheme.steps
         self.twin = own.of_step(rk4_step(own.call, self._h), 4 * scheme.steps)
         self.volume = own.of_step(rk4_step(divergence_step(own.call, own.n), self._h), 4 * scheme.steps, more=1)
         self._described: dict[str, Any] = {}
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         return self.inner.provenance | self._described
 
     def for_run(self, x: NDArray[Any], k: int, n_steps: int) -> TangentMap:

@@ -263,7 +263,7 @@ def wrap_numpy(
     dtype: str = "float64",
     vectorized: bool = True,
     provenance: dict[str, Any] | None = None,
-    compile: bool | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> NumpyMap:
     """Make a map of a NumPy function.
 

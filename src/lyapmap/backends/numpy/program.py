@@ -214,7 +214,7 @@ class Symbols(np.ndarray):
     def __array_finalize__(self, made_from: Any) -> None:
         self.graph = getattr(made_from, "graph", None)  # type: ignore[assignment]
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **options: Any) -> Any:  # type: ignore[override]
+    def __array_ufunc__(self, ufunc: Any, method: str, *given: Any, **options: Any) -> Any:
         return _ufunc(self.graph, ufunc, method, given, options)
 
     def __array_function__(self, function: Any, types: Any, given: Any, options: Any) -> Any:
@@ -227,16 +227,16 @@ class Symbols(np.ndarray):
         self[...] = _power_of_arrays(self, other)
         return self
 
-    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:
         if np.dtype(dtype) != np.float64 or any(_logical(value) for value in self.ravel().view(np.ndarray)):
             raise UntraceableError(f"as {dtype}")
         return self.copy()
 
-    def round(self, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+    def round(self, *_: Any, **__: Any) -> Any:
         raise UntraceableError("round")
 
     @property
-    def dtype(self) -> Any:  # type: ignore[override]
+    def dtype(self) -> Any:
         return np.dtype(np.float64)
 
 
@@ -387,13 +387,14 @@ def _matmul(graph: Graph, a: Any, b: Any) -> Any:
     return symbols(graph, made) if isinstance(made, np.ndarray) else made
 
 
-_SHAPES = (
-    "stack concatenate hstack vstack column_stack dstack roll reshape ravel transpose moveaxis swapaxes squeeze "
-    "expand_dims flip fliplr flipud tile repeat take split array_split diagonal diag copy broadcast_to atleast_1d "
-    "atleast_2d sum prod mean cumsum diff trace shape ndim size zeros_like ones_like empty_like full_like "
-    "amax amin max min any all dot inner vdot outer append insert delete rot90 hsplit vsplit copyto put_along_axis "
-    "take_along_axis"
-).split()
+_SHAPES = frozenset({
+    "stack", "concatenate", "hstack", "vstack", "column_stack", "dstack", "roll", "reshape", "ravel", "transpose",
+    "moveaxis", "swapaxes", "squeeze", "expand_dims", "flip", "fliplr", "flipud", "tile", "repeat", "take", "split",
+    "array_split", "diagonal", "diag", "copy", "broadcast_to", "atleast_1d", "atleast_2d", "sum", "prod", "mean",
+    "cumsum", "diff", "trace", "shape", "ndim", "size", "zeros_like", "ones_like", "empty_like", "full_like", "amax",
+    "amin", "max", "min", "any", "all", "dot", "inner", "vdot", "outer", "append", "insert", "delete", "rot90",
+    "hsplit", "vsplit",
+})  # fmt: skip
 """Functions of NumPy that do to objects what they do to numbers, or consist of ufuncs."""
 
 
@@ -416,8 +417,7 @@ def _function(graph: Graph, function: Any, given: Any, options: Any) -> Any:
     if name not in _SHAPES:
         raise UntraceableError(name)
     wrapped = [_seen(graph, value) for value in given]
-    found = function._implementation(*wrapped, **{key: _seen(graph, value) for key, value in options.items()})
-    return found
+    return function._implementation(*wrapped, **{key: _seen(graph, value) for key, value in options.items()})
 
 
 def _seen(graph: Graph, value: Any) -> Any:
@@ -518,7 +518,7 @@ def _of_math(graph: Graph, function: Any) -> Any:
 
 
 def fitted(graph: Graph, function: Any, depth: int = DEPTH) -> Any:
-    """A copy of a Python function that sees modules for symbols; made for every call, so that it sees values as they are."""
+    """A copy of a Python function that sees modules for symbols; made for every call, so that it sees values of now."""
     function = getattr(function, "py_func", function)
     if not isinstance(function, FunctionType) or depth == 0 or function.__module__.startswith("numpy"):
         return function
@@ -570,7 +570,9 @@ class Program:
     n: int
 
 
-def traced(function: Callable[[Any], Any], n: int, *, frozen: bool = False, branches: bool = False) -> Program:
+def traced(
+    function: Callable[[Any, Any], Any], n: int, *, size: int = 0, frozen: bool = False, branches: bool = False
+) -> Program:
     """What a function of an array of n symbols does.
 
     Parameters
@@ -578,6 +580,8 @@ def traced(function: Callable[[Any], Any], n: int, *, frozen: bool = False, bran
     function : callable
         Takes (graph, symbols (n,)) and gives n values.
     n : int
+    size : int
+        Of what is given, where it is not n: n values and a Jacobian (n, n).
     frozen : bool
         Whether constants belong to the program.
     branches : bool
@@ -607,7 +611,7 @@ def traced(function: Callable[[Any], Any], n: int, *, frozen: bool = False, bran
             if ways[0] > MOST_WAYS:
                 raise UntraceableError("too many ways")
             values = np.asarray(joined(found), object).view(np.ndarray).ravel()
-            if values.size != n:
+            if values.size != (size or n):
                 raise UntraceableError(f"{values.size} values")
             return tuple(_number(graph, value) for value in values)
         del condition

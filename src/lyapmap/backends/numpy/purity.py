@@ -88,6 +88,12 @@ def _look(value: Any, seen: set[int], depth: int) -> None:
     if type(value) is SimpleNamespace or _is_plain(value):
         for part in vars(value).values():
             _look(part, seen, depth - 1)
+        for kind in type(value).__mro__ if type(value) is not SimpleNamespace else ():
+            for name, member in vars(kind).items():
+                if kind is not object and isinstance(member, FunctionType) and name != "__init__":
+                    _look(member, seen, depth - 1)
+                elif isinstance(member, property):
+                    _look(member.fget, seen, depth - 1)
         return
     raise _ImpureError(f"it uses a {type(value).__name__}")
 
@@ -100,7 +106,10 @@ def _is_plain(value: Any) -> bool:
     if any(base.__module__ == "builtins" and base is not object for base in kind.__mro__):
         return False
     return not any(
-        name in vars(base) for base in kind.__mro__ for name in ("__getattr__", "__getattribute__") if base is not object
+        name in vars(base)
+        for base in kind.__mro__
+        for name in ("__getattr__", "__getattribute__")
+        if base is not object
     )
 
 
@@ -164,7 +173,7 @@ def reachable(function: Any) -> list[Any]:
                 gather(part, depth - 1)
         elif isinstance(value, bool | int | float | complex | str | np.number):
             gathered.append(value)
-        elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType) and not callable(value):
+        elif hasattr(value, "__dict__") and not isinstance(value, type | ModuleType | np.ufunc | FunctionType):
             gather(vars(value), depth - 1)
 
     gather(function, 2 * DEPTH)
