@@ -31,6 +31,8 @@ DERIVATIVES = 200
 """States at which derivatives are compared, about."""
 LARGEST = 64
 """Dimension up to which functions are compiled: numbers are written out one by one."""
+LARGEST_OF_STEPS = 8
+"""The same for steps along a field, whose derivatives are dense."""
 DERIVATIVE_TOLERANCE = 1e-7
 
 Step = Callable[[Any, Symbols], Any]
@@ -60,20 +62,21 @@ class Twin:
         self.function, self.call, self.n, self.branches = function, call, n, branches
         self.wanted = wanted
         self.step_time = CALL * calls
+        self.largest = LARGEST
         self.reason: str | None = "asked for" if wanted is False else None
         """Why it is not compiled."""
         self._trusted: tuple[Any, Any] | None = None
 
     def pays(self, n_steps: int) -> bool:
         """Whether a run of so many steps is to be compiled: by its length alone, so that parts go the same way."""
-        if self.wanted is False or self.n > LARGEST:
+        if self.wanted is False or self.n > self.largest:
             return False
         return self.wanted is True or n_steps * self.step_time >= WORTH_WHILE
 
     def of_step(self, call: Step, calls: int, more: int = 0) -> Twin:
         """The twin of a step that is made of calls of the function, of states with `more` values."""
         made = Twin(self.function, call, self.n + more, branches=self.branches, calls=calls, wanted=self.wanted)
-        made.reason = self.reason
+        made.reason, made.largest = self.reason, LARGEST_OF_STEPS + more
         return made
 
     def unchecked(self) -> NumbaMap | None:
