@@ -11,7 +11,7 @@ STAMP := $(call stamp,$(EXTRAS))
 DEMO_STAMP := $(firstword $(wildcard $(STAMP)) $(call stamp,torch))
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint types bench setup clean
+.PHONY: demo test test-all lint types bench architecture setup clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/lyapmap spectrum --model cycle-mnist-012 --out report
@@ -32,6 +32,9 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m pytest benchmarks -o addopts="" --benchmark-only --benchmark-columns=min,median,rounds
+
+architecture: $(STAMP)
+	$(BIN)/python tests/imports_picture.py
 
 setup: $(STAMP)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lyapmap import data
 from lyapmap.analysis.latent_basis import LatentBasis
-from lyapmap.core.latent import LatentTriple
+from lyapmap.analysis.latent_triple import LatentTriple
 from lyapmap.models.latent_spectral.network import (
     EncoderConfig,
     LatentSpectral,

@@ -25,6 +25,11 @@ SOURCE = Path(lyapmap.__file__).parent
 LONG_FILE = 700
 """Lines from which a docstring has to say why the file is long."""
 
+MOST_FILES = 20
+"""In one folder, for a person to take in at a glance."""
+MANY_FILES = {"systems", "cli"}
+"""Folders that are lists by nature."""
+
 FLOORS = (
     {"core"},
     {"report", "backends"},
@@ -57,11 +62,10 @@ TORCH = [
     "models/*/*.py",
     "training/*.py",
     "files/*.py",
-    "cli/training_run.py",
     "cli/training.py",
 ]
 KERAS = ["backends/keras/*.py", "models/*/keras_*.py", "training/keras_*.py", "files/keras_*.py"]
-COMMANDS = ["models/*/commands.py", "models/*/commands/*.py"]
+COMMANDS = ["models/*/commands.py"]
 """A paper's commands lie in its folder and stand at the top, beside `cli`; nothing of the paper imports them."""
 FRAMEWORKS = {
     "torch": TORCH,
@@ -74,7 +78,6 @@ FRAMEWORKS = {
     "jax": ["backends/jax_*.py"],
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
-    "typer": ["cli/*.py", *COMMANDS],
     "cyclopts": ["cli/root.py", "cli/command.py"],
 }
 """Files that may import a framework."""
@@ -107,11 +110,11 @@ class Imports(ast.NodeVisitor):
 
     def __init__(self, module: str) -> None:
         self.module = module
-        self.found: list[tuple[str, int, bool]] = []
+        self.imports: list[tuple[str, int, bool]] = []
         self.depth = 0
 
     def visit_Import(self, node: ast.Import) -> None:
-        self.found += [(alias.name, node.lineno, self.depth == 0) for alias in node.names]
+        self.imports += [(alias.name, node.lineno, self.depth == 0) for alias in node.names]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         base = node.module or ""
@@ -120,7 +123,7 @@ class Imports(ast.NodeVisitor):
             base = f"{package}.{base}" if base else package
         # `from lyapmap import views` names a package only together with what is imported.
         names = [f"{base}.{alias.name}" for alias in node.names] if base.startswith("lyapmap") else [base]
-        self.found += [(name, node.lineno, self.depth == 0) for name in names]
+        self.imports += [(name, node.lineno, self.depth == 0) for name in names]
 
     def visit_If(self, node: ast.If) -> None:
         test = node.test
@@ -136,23 +139,23 @@ class Imports(ast.NodeVisitor):
             parts = [first] if isinstance(first, ast.Constant) else first.values
             text = "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts)
             if called != "find_spec" or text.startswith("lyapmap."):  # whether a framework is installed may be asked
-                self.found.append((text, node.lineno, False))
+                self.imports.append((text, node.lineno, False))
         self.generic_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> None:
         """`sys.modules["torch"]` is the framework itself; `.get` and `in` only look whether it is there."""
         if ast.unparse(node.value) == "sys.modules" and isinstance(node.slice, ast.Constant):
-            self.found.append((str(node.slice.value), node.lineno, False))
+            self.imports.append((str(node.slice.value), node.lineno, False))
         self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> None:
         if isinstance(node.value, str) and re.fullmatch(r"lyapmap(\.[a-z_0-9]+){2,}", node.value):
-            self.found.append((node.value, node.lineno, False))
+            self.imports.append((node.value, node.lineno, False))
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         text = "".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in node.values)
         if re.fullmatch(r"lyapmap\.[a-z_]+\.[a-z_.*]+", text):
-            self.found.append((text, node.lineno, False))
+            self.imports.append((text, node.lineno, False))
         self.generic_visit(node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -166,7 +169,7 @@ class Imports(ast.NodeVisitor):
 def imports_of(root: Path, path: Path) -> list[tuple[str, int, bool]]:
     reader = Imports(".".join(["lyapmap", *path.relative_to(root).with_suffix("").parts]))
     reader.visit(ast.parse(path.read_text(encoding="utf-8")))
-    return reader.found
+    return reader.imports
 
 
 def faults(root: Path) -> Iterator[str]:
@@ -175,7 +178,7 @@ def faults(root: Path) -> Iterator[str]:
         relative = path.relative_to(root)
         where, text = relative.as_posix(), path.read_text(encoding="utf-8")
         package = relative.parts[0] if len(relative.parts) > 1 else ""
-        if _any(where, COMMANDS):
+        if fits(where, COMMANDS):
             package = "cli"
         lines = text.count("\n")
         if lines > LONG_FILE and "long" not in (ast.get_docstring(ast.parse(text)) or ""):
@@ -184,13 +187,25 @@ def faults(root: Path) -> Iterator[str]:
             yield from (f"{where}:{line}: {fault}" for fault in _import_faults(where, package, module, loading))
         if package != "cli":
             yield from (f"{where}:{line}: prints" for line in _prints(ast.parse(text)))
+    for folder in sorted({path.parent for path in root.rglob("*.py")}):
+        where, files = folder.relative_to(root).as_posix(), len(list(folder.glob("[!_]*.py")))
+        if files > MOST_FILES and where not in MANY_FILES:
+            yield f"{where}: {files} files, more than a glance takes in"
     yield from (f"{' <-> '.join(circle)}: a circle" for circle in circles(root))
+
+
+def room_of(module: str) -> str:
+    """The room in which a module of ours lies, "" for others; commands of papers belong to the command line."""
+    if fnmatch(module, "lyapmap.models.*.commands*"):
+        return "cli"
+    package, _, inner = module.partition(".")
+    return inner.partition(".")[0] if package == "lyapmap" else ""
 
 
 def _import_faults(where: str, package: str, module: str, loading: bool) -> Iterator[str]:
     top, *rest = module.split(".")
     if top == "lyapmap" and rest and package in BELOW and package != "cli":
-        target = "cli" if fnmatch(module, "lyapmap.models.*.commands*") else rest[0]
+        target = room_of(module)
         if target in BELOW and target != package and target not in BELOW[package]:
             if target not in DOORS.get(where, ()):
                 yield f"{package} imports {target}"
@@ -198,9 +213,9 @@ def _import_faults(where: str, package: str, module: str, loading: bool) -> Iter
             paper, other = where.split("/")[1], rest[1]
             if other in PAPERS and other != paper and other not in STANDS_ON.get(paper, ()) and paper in PAPERS:
                 yield f"{paper} imports {other}"
-    if top in FRAMEWORKS and not _any(where, FRAMEWORKS[top]):
+    if top in FRAMEWORKS and not fits(where, FRAMEWORKS[top]):
         yield f"imports {top}"
-    if top in AT_THE_TOP and loading and not _any(where, AT_THE_TOP[top]):
+    if top in AT_THE_TOP and loading and not fits(where, AT_THE_TOP[top]):
         yield f"imports {top} when it is loaded"
     known = {"lyapmap", *GROUND, *sys.stdlib_module_names}
     if package == "core" and top not in known:
@@ -230,12 +245,13 @@ def circles(root: Path) -> list[list[str]]:
 
     all_reached = {name: reached(name) for name in files}
     inside = {name: frozenset(o for o in all_reached[name] if name in all_reached[o]) for name in files}
-    found = {members | {name} for name, members in inside.items() if members - {name}}
+    rings = {members | {name} for name, members in inside.items() if members - {name}}
     known = {frozenset(circle) for circle in CIRCLES_YET}
-    return sorted(sorted(circle) for circle in found if circle not in known)
+    return sorted(sorted(circle) for circle in rings if circle not in known)
 
 
-def _any(where: str, patterns: list[str]) -> bool:
+def fits(where: str, patterns: list[str]) -> bool:
+    """Whether a file is one of those that patterns name."""
     return any(fnmatch(where, pattern) for pattern in patterns)
 
 
@@ -273,7 +289,9 @@ def looks_by_name(root: Path) -> Iterator[str]:
             if getattr(node.func, "id", "") in ("getattr", "hasattr", "setattr"):
                 name = node.args[1]
                 names = {name.value} if isinstance(name, ast.Constant) else loops[getattr(name, "id", "")]
-                yield from (f"{where}:{node.lineno}: looks for {found!r} by name" for found in sorted(names & MEMBERS))
+                yield from (
+                    f"{where}:{node.lineno}: looks for {member!r} by name" for member in sorted(names & MEMBERS)
+                )
 
 
 def strays(root: Path) -> Iterator[str]:
@@ -321,6 +339,26 @@ def test_the_house_is_in_order() -> None:
     assert list(faults(SOURCE)) == []
 
 
+def test_the_picture_of_the_house_is_what_the_imports_are() -> None:
+    import imports_picture  # which stands on this file
+
+    drawn = imports_picture.PICTURE.read_text(encoding="utf-8")
+    assert drawn == imports_picture.picture(), "draw it anew: make architecture"
+
+
+def test_the_page_names_what_is_there() -> None:
+    """Files and what stands in them, as `core/map.py: TangentMap.propagate`."""
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+/[a-z_/]+\.pyi?)(?:: (\w+)[\w.]*)?`", page)
+    assert len(named) > 25
+    for where, name in named:
+        assert (SOURCE / where).is_file() or where.startswith("tests/"), where
+        if name:
+            assert re.search(rf"^(def|class) {name}\b|^{name}\b", (SOURCE / where).read_text(), re.M), (
+                f"{where}: {name}"
+            )
+
+
 def test_every_package_is_known_to_the_rules() -> None:
     assert {path.parent.name for path in SOURCE.glob("*/__init__.py")} == {*BELOW}
     assert {path.parent.name for path in SOURCE.glob("models/*/__init__.py")} == {*PAPERS}
@@ -331,9 +369,9 @@ def test_what_is_excused_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     excuses = sum(map(len, DOORS.values())), len(CIRCLES_YET)
     monkeypatch.setitem(globals(), "DOORS", {})
     monkeypatch.setitem(globals(), "CIRCLES_YET", [])
-    found = list(faults(SOURCE))
-    looks_up = {(line.split(":")[0], line.split()[-1]) for line in found if re.search(r": \w+ imports \w+$", line)}
-    there = len({pair for pair in looks_up if pair[1] in BELOW}), sum("circle" in line for line in found)
+    seen = list(faults(SOURCE))
+    looks_up = {(line.split(":")[0], line.split()[-1]) for line in seen if re.search(r": \w+ imports \w+$", line)}
+    there = len({pair for pair in looks_up if pair[1] in BELOW}), sum("circle" in line for line in seen)
     assert there == excuses
 
 
@@ -376,7 +414,7 @@ PLANTED = {
     ),
     "training/c.py": ("print('epoch')", "training/c.py:1: prints"),
     "cli/a.py": ("def f():\n    import torch", "cli/a.py:2: imports torch"),
-    "cli/training_run.py": ("import torch", "cli/training_run.py:1: imports torch when it is loaded"),
+    "cli/training.py": ("import torch", "cli/training.py:1: imports torch when it is loaded"),
     "views/long.py": ("\n" * 701, "views/long.py: 701 lines, and its docstring does not say why the file is long"),
 }
 
@@ -387,9 +425,16 @@ def test_a_fault_that_is_planted_is_found(where: str, tmp_path: Path) -> None:
     path = tmp_path / where
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    found = list(faults(tmp_path))
-    assert found
-    assert any(fault in line for line in found), found
+    seen = list(faults(tmp_path))
+    assert any(fault in line for line in seen), seen
+
+
+def test_a_crowded_folder_is_found(tmp_path: Path) -> None:
+    for folder in ("data", "systems"):
+        (tmp_path / folder).mkdir()
+        for number in range(21):
+            (tmp_path / folder / f"a{number}.py").write_text("")
+    assert list(faults(tmp_path)) == ["data: 21 files, more than a glance takes in"]
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:
@@ -417,9 +462,9 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
         ),
         ("analysis/b.py", "from . import orbit\nfrom .orbit import describe"),
         ("backends/torch/a.py", "import torch"),
-        ("cli/training_run.py", "def f():\n    import torch\n    print('done')"),
+        ("cli/training.py", "def f():\n    import torch\n    print('done')"),
         ("report/b.py", "def f():\n    import matplotlib"),
-        ("models/gan/commands/a.py", "import typer\nfrom lyapmap.cli import common"),
+        ("models/gan/commands.py", "from lyapmap.cli import training\nfrom lyapmap.cli.command import Run, command"),
         ("models/gan/pictures_a.py", "def f():\n    import matplotlib"),
         ("cli/a.py", "import sys\nthere = 'torch' in sys.modules and sys.modules.get('torch')"),
     ],

@@ -38,6 +38,7 @@ from .analysis.exponents.spectrum import lyapunov_spectrum as lyapunov_spectrum
 from .analysis.exponents.sweep import Sweep as Sweep
 from .analysis.exponents.sweep import sweep as sweep
 from .analysis.latent_basis import LatentBasis as LatentBasis
+from .analysis.latent_triple import LatentTriple as LatentTriple
 from .analysis.manifold.along import ManifoldAlong as ManifoldAlong
 from .analysis.manifold.along import ManifoldMetric as ManifoldMetric
 from .analysis.manifold.along import manifold_along as manifold_along
@@ -69,6 +70,7 @@ from .backends.flow import flow as flow
 from .backends.function import wrap_function as wrap_function
 from .core.combinators import compose as compose
 from .core.combinators import driven as driven
+from .core.combinators import in_turn as in_turn
 from .core.combinators import iterate as iterate
 from .core.combinators import noisy as noisy
 from .core.combinators import random_inputs as random_inputs
@@ -76,7 +78,5 @@ from .core.combinators import return_map as return_map
 from .core.conformance import check_map as check_map
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
-from .core.latent import LatentTriple as LatentTriple
 from .core.results import Status as Status
-from .core.sampling import in_turn as in_turn
 from .files.zoo import load_model as load_model

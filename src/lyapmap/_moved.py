@@ -19,6 +19,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "core.latent": "analysis.latent_triple",
     "models.cycle_config": "models.cycle.config",
     "models.dcgan": "models.gan.dcgan",
     "models.gan_config": "models.gan.gran",

@@ -65,7 +65,7 @@ def test_the_time_left(left, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--precision", "16"], "--precision: expected one of 32, tf32, bf16-mixed, got '16'"),
+        (["--precision", "16"], "--precision: expected 32, tf32 or bf16-mixed, got '16'"),
         (["--device", "cuda", "--devices", "99"], "--devices: 99 on cuda, but this machine has"),
     ],
 )

@@ -14,6 +14,7 @@ from lyapmap.core.conformance import check_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import time_per_step
 from lyapmap.core.propagate import propagate, random_frame, step_states
+from lyapmap.systems.matrix_map import MatrixMap
 
 CATALOGUE = systems.catalogue()
 deterministic = settings(derandomize=True, deadline=None, max_examples=25, database=None)
@@ -305,3 +306,15 @@ BAD = [
 def test_bad_parameters_are_named(make, message):
     with pytest.raises(LyapmapError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 1), (9, 6), (64, 10)])
+def test_the_compiled_tanh_network_is_the_matrix_map(n, k):
+    compiled = systems.random_tanh_network(n=n, seed=2)
+    matrix = MatrixMap(systems.random_tanh_weights(n, 1.5, 2), tanh=True, dtype="float64")
+    rng = np.random.default_rng(0)
+    x, v = rng.standard_normal((3, n)), rng.standard_normal((3, n, min(k, n)))
+    for ours, theirs in zip(compiled.jvp(x, v), matrix.jvp(x, v), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-13)
+    np.testing.assert_array_equal(compiled.apply(x), compiled.jvp(x, v)[0])
+    np.testing.assert_allclose(compiled.jacobian(x), matrix.jacobian(x), atol=1e-13)

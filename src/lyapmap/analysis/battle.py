@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import positive, probability, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import real_array
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 PRIOR = 0.5
@@ -65,24 +65,17 @@ class BattleResult(Result):
         Why, in words.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "test_errors": ("model",),
-        "sample_errors": ("model",),
-        "own_errors": ("model",),
-        "r_test_interval": ("limit",),
-        "r_sample_interval": ("limit",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_battle"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "give more samples and test data"}
 
     names: tuple[str, ...]
-    test_errors: NDArray[np.float64]
-    sample_errors: NDArray[np.float64]
-    own_errors: NDArray[np.float64]
+    test_errors: NDArray[np.float64] = dims("model")
+    sample_errors: NDArray[np.float64] = dims("model")
+    own_errors: NDArray[np.float64] = dims("model")
     r_test: float
-    r_test_interval: NDArray[np.float64]
+    r_test_interval: NDArray[np.float64] = dims("limit")
     r_sample: float
-    r_sample_interval: NDArray[np.float64]
+    r_sample_interval: NDArray[np.float64] = dims("limit")
     winner: str
     reason: str
 
@@ -116,9 +109,9 @@ def battle(
         The ratio on the test data counts as close to 1 from 1 / (1 + tolerance) to 1 + tolerance. The
         paper names none, and accepts 0.79 to 1.29.
     level : float
-        Of the limits, which must not hold 1 for a winner.
+        Confidence of the limits, which must not hold 1 for a winner.
     n_boot : int
-        Draws for them.
+        Draws of the bootstrap for the limits.
     seed : int, optional
         Of the samples and of the draws.
     progress : bool or callable
@@ -372,27 +365,17 @@ class Tournament(Result):
     wins, losses, ties : (m,)
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "test_errors": ("model",),
-        "sample_errors": ("judge", "generator"),
-        "r_test": ("model", "opponent"),
-        "r_sample": ("model", "opponent"),
-        "outcome": ("model", "opponent"),
-        "wins": ("model",),
-        "losses": ("model",),
-        "ties": ("model",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_tournament"
 
     names: tuple[str, ...]
-    test_errors: NDArray[np.float64]
-    sample_errors: NDArray[np.float64]
-    r_test: NDArray[np.float64]
-    r_sample: NDArray[np.float64]
-    outcome: NDArray[np.int64]
-    wins: NDArray[np.int64]
-    losses: NDArray[np.int64]
-    ties: NDArray[np.int64]
+    test_errors: NDArray[np.float64] = dims("model")
+    sample_errors: NDArray[np.float64] = dims("judge", "generator")
+    r_test: NDArray[np.float64] = dims("model", "opponent")
+    r_sample: NDArray[np.float64] = dims("model", "opponent")
+    outcome: NDArray[np.int64] = dims("model", "opponent")
+    wins: NDArray[np.int64] = dims("model")
+    losses: NDArray[np.int64] = dims("model")
+    ties: NDArray[np.int64] = dims("model")
 
     @property
     def ranking(self) -> list[str]:
@@ -418,8 +401,22 @@ def tournament(
     ----------
     models : sequence
         Two or more, of different names, each as `battle` takes it.
-    test_data, n, tolerance, level, n_boot, seed, progress, throw
-        As of `battle`.
+    test_data : (m, ...)
+        Samples of the data that none was trained on.
+    n : int
+        Samples of each generator.
+    tolerance : float
+        The ratio on the test data counts as close to 1 from 1 / (1 + tolerance) to 1 + tolerance.
+    level : float
+        Of the limits, which must not hold 1 for a winner.
+    n_boot : int
+        Draws for them.
+    seed : int, optional
+        Of the samples and of the draws. Without it drawn from the operating system and recorded.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (models done, in all).
+    throw : bool
+        As everywhere; no status of this analysis is a failure.
 
     Returns
     -------

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.latent_triple import Floats, LatentTriple, latent_of
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.latent import Floats, LatentTriple, latent_of
-from lyapmap.core.results import Result
+from lyapmap.core.results import Result, dims
 from lyapmap.core.run import Report, Run
 from lyapmap.core.structure import as_numpy
 
@@ -263,33 +263,20 @@ class LatentBasis(Result):
         Largest |<xi_i|xi_j>| / M of two different vectors.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "eta": ("vector", "component"),
-        "xi": ("vector", "component"),
-        "label": ("vector",),
-        "set_number": ("vector",),
-        "count": ("vector",),
-        "remainder": ("vector",),
-        "noise": ("vector",),
-        "eta_label": ("vector",),
-        "xi_label": ("vector",),
-        "encoded_share": ("category",),
-        "random_share": ("category",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_latent_basis"
     _triple: ClassVar[LatentTriple | None] = None
 
-    eta: Floats
-    xi: Floats
-    label: NDArray[np.int64]
-    set_number: NDArray[np.int64]
-    count: NDArray[np.int64]
-    remainder: Floats
-    noise: Floats
-    eta_label: NDArray[np.int64]
-    xi_label: NDArray[np.int64]
-    encoded_share: Floats
-    random_share: Floats
+    eta: Floats = dims("vector", "component")
+    xi: Floats = dims("vector", "component")
+    label: NDArray[np.int64] = dims("vector")
+    set_number: NDArray[np.int64] = dims("vector")
+    count: NDArray[np.int64] = dims("vector")
+    remainder: Floats = dims("vector")
+    noise: Floats = dims("vector")
+    eta_label: NDArray[np.int64] = dims("vector")
+    xi_label: NDArray[np.int64] = dims("vector")
+    encoded_share: Floats = dims("category")
+    random_share: Floats = dims("category")
     n_random: int
     orthogonality: float
 
@@ -320,7 +307,9 @@ class LatentBasis(Result):
         n_vectors : int
             V, latent vectors in each average. Set 1 takes fewer where there are fewer images.
         seed : int, optional
+            Of everything that is random. Without it drawn from the operating system and recorded.
         progress : bool or callable
+            Show a bar on a terminal, or call a function with (latent vectors done, latent vectors in all).
 
         Returns
         -------
@@ -422,7 +411,9 @@ class LatentBasis(Result):
         Parameters
         ----------
         z : (b, M) or (M,)
+            Latent vectors.
         n : int, optional
+            How many components, those with the largest coefficients; all by default.
         rescale : bool
             Give the sum the length sqrt(M) of a typical random latent vector.
         """
@@ -443,7 +434,9 @@ class LatentBasis(Result):
         Parameters
         ----------
         images : (b, ...), or one image in the shape that the generator gives
+            Images to encode.
         n : int
+            Components kept, the largest.
         rescale : bool
             See `reconstruct`.
         """
@@ -475,7 +468,9 @@ class LatentBasis(Result):
         Parameters
         ----------
         z : (b, M)
+            Latent vectors.
         labels : (b,)
+            True label of each.
         sets : int, optional
             Look for vectors of the label among the first so many sets only; in all by default.
 
@@ -509,6 +504,7 @@ class LatentBasis(Result):
         Parameters
         ----------
         z : (b, M) or (M,)
+            Latent vectors.
         i, j : int
             Numbers of vectors, see `index`.
         angle : float

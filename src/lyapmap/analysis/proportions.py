@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FEWEST_BATCHES = 8
-"""Below, the spread of batch means says too little, and independence is assumed."""
+"""Below, the spread of batch means is known to worse than 27 %, and independence is assumed."""
 
 
 def wilson(p: Any, n: Any, level: float) -> NDArray[np.float64]:
@@ -22,6 +22,7 @@ def wilson(p: Any, n: Any, level: float) -> NDArray[np.float64]:
     n : array
         Independent trials that each stands on; NaN limits where it is 0.
     level : float
+        Probability with which the limits shall hold the true proportion.
 
     Returns
     -------
@@ -49,6 +50,7 @@ def variance_of_mean(series: list[NDArray[np.float64]]) -> tuple[float, float]:
     Parameters
     ----------
     series : list of (m,)
+        Values in the order of time, one array for each trajectory.
 
     Returns
     -------

@@ -21,7 +21,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow import FlowMap, ForcedFlow, finite_time
 from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme
 from lyapmap.core.map import TangentMap, resembles_map, unchecked
-from lyapmap.core.sampling import PeriodicStates
+from lyapmap.core.periodic import PeriodicStates
 from lyapmap.core.stiff_flow import STATE_TOLERANCE, Automatic, Rodas4
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}
@@ -199,7 +199,7 @@ def _timed(
     library = library_for(rhs, order, shape, backend)
     if library == "numba":
         if options.get("jacobian") is not None:
-            raise LyapmapError("jacobian: a Numba field that takes the time goes without; leave it out")
+            raise LyapmapError("jacobian: a Numba field that takes the time cannot have one; leave it out")
         from lyapmap.backends.numba.flow import timed_numba
 
         compiled = timed_numba(rhs, order, field.n)
@@ -255,10 +255,10 @@ def _steps(tau: float, steps: int | None, dt: float | None) -> int:
 def _tolerance(name: str, value: float | None, dtype: str) -> float:
     if value is None:
         return TOLERANCES[dtype]
-    found, least = positive(name, value), 10 * float(np.finfo(dtype).eps)
-    if name == "rtol" and not least <= found < 1:
+    tolerance, least = positive(name, value), 10 * float(np.finfo(dtype).eps)
+    if name == "rtol" and not least <= tolerance < 1:
         raise LyapmapError(f"rtol: expected {least:.1e} to 1 in {dtype}, got {value!r}")
-    return found
+    return tolerance
 
 
 def _field(rhs: Any, state_shape: Any, backend: str | None, options: dict[str, Any]) -> TangentMap:

@@ -22,13 +22,13 @@ _log = logging.getLogger(__name__)
 
 def plugins_by_name(ours: Iterable[str]) -> dict[str, list[EntryPoint]]:
     """Entry points of other packages by name, without those that bear the name of one of ours."""
-    found: dict[str, list[EntryPoint]] = {}
+    plugins: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
         if point.name in ours:
             _say_once(f"the backend {point.name!r} is lyapmap's own; that of {_package(point)} is not used")
         else:
-            found.setdefault(point.name, []).append(point)
-    return found
+            plugins.setdefault(point.name, []).append(point)
+    return plugins
 
 
 def load(points: list[EntryPoint]) -> Callable[..., Any]:
@@ -60,9 +60,9 @@ def load(points: list[EntryPoint]) -> Callable[..., Any]:
     return builder
 
 
-def claimed(function: Any, found: dict[str, list[EntryPoint]]) -> str | None:
+def claimed(function: Any, plugins: dict[str, list[EntryPoint]]) -> str | None:
     """Name of the first backend, in the order of names, whose builder claims a callable."""
-    for name, points in sorted(found.items()):
+    for name, points in sorted(plugins.items()):
         try:
             claims = getattr(load(points), "claims", None)
         except LyapmapError as error:

@@ -58,11 +58,11 @@ def library_of(array: Any) -> str:
 
 def _require(array: Any, shape: tuple[int, ...], name: str, x: Array) -> None:
     """What comes back has the shape that went in, and the dtype."""
-    found, lead = tuple(array.shape), tuple(x.shape[:-1])
-    fits = len(found) == len(shape) + len(lead) and found[len(lead) :] == shape
-    if not fits or (lead and None not in (found[0], lead[0]) and found[0] != lead[0]):
+    sizes, lead = tuple(array.shape), tuple(x.shape[:-1])
+    fits = len(sizes) == len(shape) + len(lead) and sizes[len(lead) :] == shape
+    if not fits or (lead and None not in (sizes[0], lead[0]) and sizes[0] != lead[0]):
         wanted = f"({', '.join([*('b' for _ in lead), *map(str, shape)])})"
-        raise ShapeError(f"{name}: expected {wanted} back, got {found}" + (f" for b = {lead[0]}" if lead else ""))
+        raise ShapeError(f"{name}: expected {wanted} back, got {sizes}" + (f" for b = {lead[0]}" if lead else ""))
     came, gone = dtype_name(array.dtype), dtype_name(x.dtype)
     # In a complex step what does not depend on the state may stay real.
     real = {"complex128": "float64", "complex64": "float32"}.get(gone)

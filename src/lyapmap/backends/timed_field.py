@@ -282,8 +282,8 @@ def timed_jacobian(jacobian: Callable[..., Any], field: TimedField) -> Callable[
         out[:, :, n] = (field(z + moved) - field(z - moved)) / (2 * h[:, None])
         for i, row in enumerate(z):
             x = row[:n].reshape(field.state_shape)
-            found = given.value(row[n], x[None] if field.vectorized else x)
-            out[i, :n, :n] = np.asarray(found).reshape(n, n)
+            matrix = given.value(row[n], x[None] if field.vectorized else x)
+            out[i, :n, :n] = np.asarray(matrix).reshape(n, n)
         return out
 
     return matrices

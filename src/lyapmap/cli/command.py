@@ -16,13 +16,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
 
-BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 KINDS = ("map", "callable", "model")
 """Kinds of sources, whose usual numbers of steps may differ."""
 SEVERAL = {
@@ -47,6 +47,8 @@ PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distr
 
 PROVIDED = {"progress", "throw", "seed", "device"}
 """Parameters of analyses that each command provides itself."""
+LAST = {"device", "threads", "seed"}
+"""Options that stand after the others of a command."""
 ARGUMENTS = {"subject"}
 """Fields of shared options that are given by their place."""
 SHORT = {"n_steps": "-n", "n_exponents": "-k", "n_vectors": "-k", "trajectories": "-b", "parameter": "-p"}
@@ -96,10 +98,13 @@ class Number:
     kind : type
         int or float.
     words : tuple of str
+    least : int, optional
+        The smallest number that is taken.
     """
 
     kind: type = int
     words: tuple[str, ...] = ()
+    least: int | None = None
 
     @property
     def metavar(self) -> str:
@@ -111,10 +116,13 @@ class Number:
         if text in self.words:
             return text
         try:
-            return self.kind(text)
+            number = self.kind(text)
         except ValueError:
             what = "a whole number" if self.kind is int else "a number"
             raise UsageError(f"expected {listed([what, *self.words])}, got {text!r}") from None
+        if self.least is not None and not number >= self.least:
+            raise UsageError(f"expected {self.least} or more, got {text}")
+        return number
 
 
 WHOLE = Numbers(int)
@@ -175,7 +183,8 @@ class Option:
 
         switch = self.read is None
         # Values are checked here, so that the library needs to know no more than how many words an option takes.
-        hint: Any = bool if switch else list[Any] | None if self.repeats else Any
+        rest = self.repeats and self.place == "place"
+        hint: Any = bool if switch else list[Any] | None if self.repeats and not rest else Any
         details = Typed(
             name=self.names,
             help=self.help,
@@ -191,17 +200,19 @@ class Option:
             allow_leading_hyphen=isinstance(self.read, Number | Numbers),
             required=self.default is REQUIRED,
         )
-        kind = {
+        kind: Any = {
             "place": inspect.Parameter.POSITIONAL_ONLY,
             "either": inspect.Parameter.POSITIONAL_OR_KEYWORD,
             "name": inspect.Parameter.KEYWORD_ONLY,
         }[self.place]
+        if rest:
+            kind = inspect.Parameter.VAR_POSITIONAL
         return inspect.Parameter(self.key, kind, default=self.default, annotation=Annotated[hint, details])
 
     def _convert(self, tokens: Sequence[Any]) -> Any:
         assert self.read is not None
         values = [self.read(token.value) for token in tokens]
-        return values if self.repeats else values[0]
+        return values if self.repeats and self.place != "place" else values[0]
 
 
 @dataclass(frozen=True)
@@ -245,7 +256,7 @@ class Command:
     reads : mapping of str to callable
         Parameters whose value is no single number or word.
     hides : tuple of str
-        Parameters of `calls` that are not offered.
+        Parameters of `calls` that are not offered; of shared options as "StudyRun.only".
     shown : mapping of str to str
         Defaults in words.
     panels : mapping of str to str
@@ -283,6 +294,7 @@ class Command:
     def options(self) -> list[Option]:
         """All options, in the order in which help shows them."""
         own = [option for place in (self._own(), *self.calls) for option in self._read(place)]
+        own.sort(key=lambda option: option.key in LAST)
         if self.out is not False:
             own += self._read("lyapmap.cli.options:Output", out=self.out)
         own += [*self.further()]
@@ -312,7 +324,7 @@ class Command:
         return f"{self.function.__module__}:{self.function.__name__}"
 
     def _read(self, place: str, **defaults: Any) -> list[Option]:
-        own, shared = place == self._own(), place.startswith("lyapmap.cli.")
+        own, called, owner = place == self._own(), place in self.calls, place.partition(":")[2]
         options = []
         for parameter in parameters(place).values():
             if own and parameter.annotation == "Run":
@@ -320,11 +332,7 @@ class Command:
             group = getattr(sys.modules[self.function.__module__], parameter.annotation, None) if own else None
             if inspect.isclass(group) and hasattr(group, "__dataclass_fields__"):
                 options += self._read(f"{group.__module__}:{group.__name__}")
-            elif (
-                own
-                or (shared and (place == MAP_OPTIONS or parameter.name not in self.hides))
-                or self._offers(parameter)
-            ):
+            elif own or (self._offers(parameter) if called else f"{owner}.{parameter.name}" not in self.hides):
                 default = defaults.get(parameter.name)
                 option = self._option(parameter if default is None else replace(parameter, default=default))
                 options.append(replace(option, panel=PANEL_OF.get(place, option.panel)))
@@ -363,7 +371,8 @@ class Command:
         elif parts == {"bool"}:
             read = None
         elif parts & {"int", "float"}:
-            read = Number(int if "int" in parts else float, words)
+            least = re.search(r"at least (\d+)", parameter.kind)
+            read = Number(int if "int" in parts else float, words, None if least is None else int(least[1]))
             metavar = metavar or read.metavar
             words = ()
         elif parts & SEVERAL:
@@ -371,7 +380,7 @@ class Command:
             read = Numbers(kind, "|".join((letters, *words)), words)
             metavar = metavar or read.metavar
             words = ()
-        elif "Path" in parts:
+        elif "Path" in parts and "str" not in parts:
             read, metavar = Path, metavar or "FILE"
         else:
             read = Path if "list[Path]" in parts else str
@@ -491,21 +500,21 @@ class Run:
             return stopped.result
 
     def show(self, result: Any, title: str, facts: Sequence[tuple[str, str]], **details: Any) -> int:
-        """Write and print a result as `lyapmap.cli.show.finish` does; the exit code."""
-        from lyapmap.cli.show import finish
-
-        return finish(self, result, title, facts, **({"source": self.source} | details))
+        """Write and print a result as `lyapmap.cli.show.conclude` does; the exit code."""
+        return conclude(self, result, title, facts, **({"source": self.source} | details))
 
 
 def as_function(made: Command, groups: Mapping[str, Any]) -> Callable[..., int]:
     """The command as the command-line library calls it, with its options as signature."""
     options = made.options()
-
-    by_place = [option.key for option in options if option.place == "place"]
-    by_place += [option.key for option in options if option.place == "either"]
+    by_place = [option for place in ("place", "either") for option in options if option.place == place]
 
     def called(*places: Any, **given: Any) -> int:
-        return execute(made, options, dict(zip(by_place, places, strict=False)) | given)
+        if by_place and by_place[-1].repeats:
+            last = len(by_place) - 1
+            places = (*places[:last], [*places[last:]])
+        keys = [option.key for option in by_place]
+        return execute(made, options, dict(zip(keys, places, strict=False)) | given)
 
     arguments = sorted(
         (option.as_parameter(groups) for option in options), key=lambda p: (p.kind, p.default is not REQUIRED)

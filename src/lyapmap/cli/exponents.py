@@ -371,7 +371,7 @@ def sweep(
         Its first value.
     high : X
         Its last value; may be the smaller one.
-    values : N
+    values : N, at least 1
         How many, evenly spaced.
     only : "bifurcation" or "spectrum"
         One of both; both by default.
@@ -380,8 +380,6 @@ def sweep(
     """
     import numpy as np
 
-    if values < 1:
-        raise LyapmapError(f"--values: expected 1 or more, got {values}")
     result = run(
         _family(run.source, over),
         over,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from lyapmap._version import __version__
 from lyapmap.cli.command import (
-    BAD_INPUT,
     PANELS,
     Command,
     Numbers,
@@ -19,6 +19,7 @@ from lyapmap.cli.command import (
     listed,
     nearest,
 )
+from lyapmap.cli.show import BAD_INPUT
 from lyapmap.cli.signature import REQUIRED
 from lyapmap.files.papers import papers, place
 
@@ -46,6 +47,7 @@ GROUPS = {
 TRAIN = "Train the networks of the papers."
 STUDY = "Whole protocols of papers, stage by stage; what is done is kept."
 HELP = "Chaos analysis of iterated networks and maps: Lyapunov spectra, dimensions, pictures."
+WIDTH = 74
 EXAMPLES = """
 lyapmap spectrum henon
 lyapmap spectrum cycle-mnist-012 --out report
@@ -145,15 +147,12 @@ def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | No
                 **common,
             )
             root.command(above[tuple(parent)])
-        made = getattr(function, "command", None)
-        if made is None:
-            sub = _of_typer(path, function, common)
-        else:
-            sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
-            if tokens is None or tuple(tokens[: len(path)]) == path:
-                sub.default(as_function(made, panels))
-                sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
-                called = made
+        made = function.command
+        sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
+        if tokens is None or tuple(tokens[: len(path)]) == path:
+            sub.default(as_function(made, panels))
+            sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
+            called = made
         sub.group = (headings[group] if not parent else under,)
         above[tuple(parent)].command(sub)
     return root, called
@@ -181,10 +180,21 @@ def _arguments(options: Sequence[Option]) -> str:
 
 def examples(lines: str) -> str:
     """The end of a help page; a line that is no command is a remark."""
-    parts = lines.strip().splitlines()
-    shown = [f"  {line}" for line in parts if line.startswith(("lyapmap", "torchrun"))]
-    remarks = [line for line in parts if line and f"  {line}" not in shown]
+    parts = [line for line in lines.strip().splitlines() if line]
+    typed = [line for line in parts if line.startswith(("lyapmap", "torchrun"))]
+    remarks = [line for line in parts if line not in typed]
+    shown = [_broken(line) for line in typed]
     return "\n".join(["Examples:", *shown, *([""] if remarks else []), *remarks]) if shown else ""
+
+
+def _broken(line: str) -> str:
+    """A command that can be copied from a terminal of 80 columns: broken between its options."""
+    text = [" "]
+    for part in re.split(r" (?=--?[a-z])", line):
+        if len(text[-1]) + len(part) > WIDTH:
+            text.append("     ")
+        text[-1] += f" {part}"
+    return " \\\n".join(text)
 
 
 def joined(tokens: Sequence[str], options: Sequence[Option]) -> list[str]:
@@ -220,34 +230,15 @@ def in_words(error: Any) -> str:
         expected = f"expected {listed(choices)}" if choices else "expected no value"
         return f"{argument.name}: {expected}, got {value!r}{nearest(value, choices)}"
     if isinstance(error, kinds.MissingArgumentError) and argument is not None:
-        typed = any(name in (error.root_input_tokens or ()) for name in argument.names)
-        return f"{argument.name}: {'expected a value' if typed else 'needed, and not given'}"
+        if any(name in (error.root_input_tokens or ()) for name in argument.names):
+            return f"{argument.name}: expected a value"
+        unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
+        if unknown is not None:
+            return f"unknown option: {unknown}{nearest(unknown, argument.names)}"
+        return f"{argument.name}: needed, and not given"
     if isinstance(error, kinds.UnusedCliTokensError):
         return f"unexpected argument {(error.unused_tokens or [''])[0]!r}"
     if isinstance(error, kinds.RepeatArgumentError):
         return f"{error.token.keyword}: given more than once"
     text = " ".join(str(error).split()).partition(" Available commands")[0]
     return text[:1].lower() + text[1:]
-
-
-def _of_typer(path: Sequence[str], function: Any, common: Any) -> App:
-    """A command that is not yet read from signatures."""
-    from typing import Annotated
-
-    from cyclopts import App, Parameter
-
-    def call(*tokens: str) -> int:
-        import typer
-
-        one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-        one.command(path[-1], epilog=sys.modules[function.__module__].EPILOG)(function)
-        try:
-            one(args=[*tokens], prog_name=_typed(path))
-        except SystemExit as stopped:
-            return int(stopped.code or 0)
-        return 0
-
-    call.__annotations__["tokens"] = Annotated[str, Parameter(allow_leading_hyphen=True)]
-    sub = App(name=path[-1], help=(function.__doc__ or "").splitlines()[0], **common | {"help_flags": ()})
-    sub.default(call)
-    return sub

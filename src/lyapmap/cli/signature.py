@@ -54,10 +54,11 @@ class Parameter:
     @property
     def brief(self) -> str:
         """The first sentences of the help, without those about code."""
-        sentences = re.split(r"(?<=\.)\s+(?=[A-Z0-9\"])", self.help)
+        told = re.sub(r"[;,] see `(?!lyapmap )[^`]+`| \((?:see|calls of) `(?!lyapmap )[^`]+`\)", "", self.help)
+        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"`(])", told)
         text = sentences[0]
         for sentence in sentences[1:]:
-            if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|\w\(|lm\.", sentence):
+            if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|^\(|\w\(|lm\.", sentence):
                 break
             text += f" {sentence}"
         return text.replace("`", "")
@@ -73,20 +74,13 @@ def parameters(place: str) -> dict[str, Parameter]:
     module, _, name = place.partition(":")
     tree = _parsed(module)
     node = next(part for part in tree.body if getattr(part, "name", None) == name)
-    constants = {
-        target.id: part.value
-        for part in tree.body
-        if isinstance(part, ast.Assign)
-        for target in part.targets
-        if isinstance(target, ast.Name)
-    }
     described: dict[str, tuple[str, str]] = {}
     for part in _with_bases(node, tree):
         described |= documented(ast.get_docstring(part) or "")
     found = {}
     for key, annotation, default, how in _declared(node, tree):
         kind, words = described.get(key, ("", ""))
-        value = default if default is REQUIRED else _value(default, constants)
+        value = default if default is REQUIRED else _value(default, tree)
         found[key] = Parameter(key, annotation, kind, words, value, how)
     return found
 
@@ -159,9 +153,14 @@ def _with_bases(node: Any, tree: ast.Module) -> Iterator[Any]:
     yield node
 
 
-def _value(node: Any, constants: dict[str, ast.expr]) -> Any:
-    if isinstance(node, ast.Name) and node.id in constants:
-        node = constants[node.id]
+def _value(node: Any, tree: ast.Module) -> Any:
+    """The plain value of an expression; a name is looked up in its file, or in the file that it is imported from."""
+    if isinstance(node, ast.Name):
+        for part in tree.body:
+            if isinstance(part, ast.Assign) and node.id in map(ast.unparse, part.targets):
+                return _value(part.value, tree)
+            if isinstance(part, ast.ImportFrom) and part.module and node.id in {alias.name for alias in part.names}:
+                return _value(node, _parsed(part.module))
     try:
         return ast.literal_eval(node)
     except ValueError:

@@ -80,9 +80,6 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError(f"{'--part' if options.part else '--trust'}: only together with --model")
     if options.state_shape and not function:
         raise LyapmapError("--state-shape: only --callable needs it")
-    for option, number, least in (("--trajectories", options.trajectories, 1), ("--seed", options.seed, 0)):
-        if number is not None and number < least:
-            raise LyapmapError(f"{option}: expected {least} or more, got {number}")
     kind = given[0].removeprefix("--")
     b = options.trajectories or TRAJECTORIES[kind]
     usual: Callable[[], _Start]  # where the states start that nobody gives

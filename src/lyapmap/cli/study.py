@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli import show
-from lyapmap.cli.command import BAD_STATUS, INTERRUPTED, REAL, SIZES, WHOLE, Number, Option, Run, in_text
+from lyapmap.cli.command import REAL, SIZES, WHOLE, Number, Option, Run, in_text
 from lyapmap.cli.options import StudyRun
+from lyapmap.cli.show import BAD_STATUS, INTERRUPTED
 
 if TYPE_CHECKING:
     from lyapmap.study.stages import Record, Stage

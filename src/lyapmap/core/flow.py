@@ -168,10 +168,10 @@ class FlowMap(TangentMap):
 
 def finite_time(tau: Any) -> float:
     """The time of one step, checked."""
-    found = positive("tau", tau)
-    if not np.isfinite(found):
+    time = positive("tau", tau)
+    if not np.isfinite(time):
         raise LyapmapError(f"tau: expected a finite time, got {tau!r}")
-    return found
+    return time
 
 
 @final

@@ -380,8 +380,8 @@ def _rate(ops: ArrayOps, v: Array, slope: Array) -> NDArray[np.float64]:
     """Rates (b,) at which tangents change, the root of the sum of their squares."""
     with np.errstate(divide="ignore", invalid="ignore"):
         rates = _lengths(ops, slope) / _lengths(ops, v)
-    found: NDArray[np.float64] = np.sqrt((np.nan_to_num(rates, nan=0.0, posinf=0.0) ** 2).sum(axis=1))
-    return found
+    norms: NDArray[np.float64] = np.sqrt((np.nan_to_num(rates, nan=0.0, posinf=0.0) ** 2).sum(axis=1))
+    return norms
 
 
 def moved(start: Point, h: tuple[Any, Any], weights: tuple[float, ...], slopes: list[Point]) -> Point:

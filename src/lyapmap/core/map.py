@@ -120,6 +120,9 @@ class TangentMap(abc.ABC):
         Rounding of the coarsest precision that was seen inside; 0.0 where nothing was.
     steps_inside : bool
         Whether there may be rounding, comparisons or whole numbers inside.
+    row_work : float
+        Floating-point operations that one evaluation takes for each state, about, where states may be
+        carried apart in threads; 0.0 where they may not. The same on every machine.
     """
 
     state_shape: tuple[int, ...]
@@ -140,6 +143,7 @@ class TangentMap(abc.ABC):
     region: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     roundoff: float = 0.0
     steps_inside: bool = True
+    row_work: float = 0.0
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -303,6 +307,26 @@ class TangentMap(abc.ABC):
     def in_float64(self) -> TangentMap | None:
         """The same map in double precision, where there is one."""
         return None
+
+    @property
+    def low_tangent_dtype(self) -> str | None:
+        """A precision lower than its own in which this machine carries its tangents much faster."""
+        return None
+
+    def with_tangents(self, dtype: str) -> TangentMap:
+        """The same map, of the same states to the last bit, with tangents carried in another precision.
+
+        Raises
+        ------
+        PrecisionError
+            If it has no way to do so.
+        """
+        if dtype == self.ops.dtype:
+            return self
+        raise PrecisionError(
+            f"tangent_dtype: expected 'auto' or {self.ops.dtype!r} for this map ({self.ops.library.split()[0]}), "
+            f"got {dtype!r}; only networks of torch whose layers are all known take others"
+        )
 
 
 def dimension(state_shape: tuple[int, ...]) -> int:
@@ -508,9 +532,9 @@ class CompletedMap(ForeignMap):
 
     def apply(self, x: Array) -> Array:
         y = self.inner.apply(x)
-        found = getattr(y, "dtype", type(y).__name__)
-        if found != self.ops.dtype:
-            raise PrecisionError(f"map: expected apply to give {self.ops.dtype}, got {found}")
+        dtype = getattr(y, "dtype", type(y).__name__)
+        if dtype != self.ops.dtype:
+            raise PrecisionError(f"map: expected apply to give {self.ops.dtype}, got {dtype}")
         return y
 
     def jacobian(self, x: Array) -> Array:
@@ -665,6 +689,22 @@ class SameTangents(WrappedMap):
         now = copy.copy(self)
         now.inner = within
         return now
+
+    @property
+    def row_work(self) -> float:
+        return self.inner.row_work
+
+    @property
+    def low_tangent_dtype(self) -> str | None:
+        return self.inner.low_tangent_dtype
+
+    def with_tangents(self, dtype: str) -> TangentMap:
+        inner = self.inner.with_tangents(dtype)
+        if inner is self.inner:
+            return self
+        low = copy.copy(self)
+        low.inner = inner
+        return low
 
     def propagate(
         self,

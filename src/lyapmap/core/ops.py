@@ -1,11 +1,11 @@
-"""The dozen array primitives that the analyses need, so that they can leave arrays where they live."""
+"""The array primitives that the analyses need, so that they can leave arrays where they live."""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,9 +94,108 @@ class ArrayOps(abc.ABC):
     def clip(self, array: Array, low: float, high: float) -> Array:
         """The array with values outside [low, high] moved to its ends; NaN stays."""
 
+    def threads(self) -> int:
+        """Threads of ours that may compute at once; 1 where the library, or the user, wants no others."""
+        return 1
+
+    @staticmethod  # noqa: B027  (most libraries have nothing to do)
+    def compute_alone() -> None:
+        """Make the calling thread, which is ours, compute without the library's other threads."""
+
+    @staticmethod  # noqa: B027
+    def after_compute_alone() -> None:
+        """Undo, in the thread that asked for others, what `compute_alone` did to threads that are not ours."""
+
     @abc.abstractmethod
     def zeroed(self, array: Array, where: Array) -> Array:
         """The array with zeros where a condition, which is broadcast to it, holds."""
+
+
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+"""Rows, columns and squared distances of some pairs of a tile."""
+
+SMALLEST = 1e-30
+"""Under this a scaled squared distance is lost to the range of float32."""
+GROUPS_PER_NEIGHBOR = 8
+"""Of the entries of a row, for each neighbour that is wanted: their least entries bound its distance."""
+
+
+class TileOps(Protocol):
+    """What precision and recall need of an array library.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Size of a tile that suits the device.
+    library, device : str
+        What computes, and where.
+    """
+
+    rows: int
+    columns: int
+    library: str
+    device: str
+
+    def points(self, array: Any, name: str) -> Array:
+        """Rows of real floating-point numbers, where and as they are if that will do."""
+
+    def to_numpy(self, points: Array, start: int, stop: int) -> NDArray[Any]:
+        """Some of the rows as NumPy."""
+
+    def take(self, points: Array, rows: NDArray[np.int64]) -> Array:
+        """Chosen rows."""
+
+    def augmented(self, points: Array, centre: NDArray[np.float64], scale: float, *, left: bool) -> Array:
+        """Rows (m, d + 2), centred, scaled and rounded to float32.
+
+        With the squared norms as further columns, so that left rows times right rows are squared
+        distances.
+        """
+
+    def squares(self, left: Array, right: Array) -> Array:
+        """Squared distances (r, c) of augmented rows; the next call may overwrite them."""
+
+    def exclude(self, squares: Array, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        """Set entries to infinity, in place."""
+
+    def row_bound(self, squares: Array, k: int) -> NDArray[np.float32]:
+        """For each row a number that at least k entries do not exceed; infinity if there are too few."""
+
+    def column_bound(self, squares: Array, k: int) -> NDArray[np.float32]:
+        """The same for each column."""
+
+    def within(
+        self, squares: Array, row_limit: NDArray[np.float32], column_limit: NDArray[np.float32] | None = None
+    ) -> Pairs:
+        """Entries not above the limit of their row, or not above that of their column."""
+
+    def row_argmin(
+        self,
+        squares: Array,
+        factor: NDArray[np.float32],
+        offset: NDArray[np.float32],
+        known: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Smallest (K, r) of each row times `factor` (K, c) plus `offset` (K, c), and where it stands.
+
+        Offsets are 0 or out of the way of all that counts. Where nothing that counts is below
+        `known` (K, r), the smallest may be missed: what comes then is not below `known` either.
+        """
+
+    def log_sums(
+        self,
+        squares: Array,
+        row_ceilings: list[float],
+        column_ceilings: list[float],
+        row_weights: NDArray[np.float32],
+        column_weights: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weighted sums of min(0, log(square / ceiling)), (K, r) over columns and (K, c) over rows."""
+
+    def distances(
+        self, a: Array, i: NDArray[np.int64], b: Array, j: NDArray[np.int64], scale: float
+    ) -> NDArray[np.float64]:
+        """Distances of pairs of points in float64, by differences."""
 
 
 class ArrayLibrary(NamedTuple):

@@ -2,19 +2,34 @@
 
 The frame is re-orthonormalized every few steps and the growth collected as log|diag R|. The loop
 stands in `TangentMap.propagate`, which is the definition; compiled maps have their own.
+
+Trajectories are carried side by side, each part of them in a thread that computes alone. A library that
+shares out every operation among threads makes them wait for each other hundreds of times a step, by
+spinning; where another process holds a core, each wait takes as long as that process keeps it.
+Trajectories need not wait: they meet at the end of a block, and until then threads that have nothing to
+do sleep. How rows are divided depends on the work alone, never on the number of threads, so that every
+bit is the same for any number of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import contextvars
+import math
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.map import TangentMap, dimension, unchecked
-from lyapmap.core.ops import Array
+from lyapmap.core.ops import Array, ArrayOps
 from lyapmap.core.ops import quiet as quiet
 
 
@@ -46,10 +61,17 @@ def random_frame(tangent_map: TangentMap, b: int, k: int, rng: np.random.Generat
 
 def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> Array:
     """States after `n_steps` steps."""
-    with quiet():
-        for step in range(first_step, first_step + n_steps):
-            x = tangent_map.at(step).apply(x)
-    return x
+
+    def carried() -> Array:
+        y = x
+        with quiet():
+            for step in range(first_step, first_step + n_steps):
+                y = tangent_map.at(step).apply(y)
+        return y
+
+    completed = unchecked(tangent_map)
+    # In one thread that computes alone: many that share every layer wait for each other.
+    return side_by_side(completed.ops, [carried], completed.row_work * x.shape[0] * n_steps)[0]
 
 
 def states_at(tangent_map: TangentMap, x: Array, steps: Iterable[int]) -> Iterator[Array]:
@@ -93,9 +115,17 @@ def propagate(
     -------
     Carried
     """
-    qr_every = whole("qr_every", qr_every, 1)
-    carry = unchecked(tangent_map).propagate
-    return Carried(*carry(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step))
+    blocks = propagate_blocks(
+        tangent_map,
+        x,
+        frame,
+        n_blocks=1,
+        n_steps=n_steps,
+        qr_every=qr_every,
+        frame_dtype=frame_dtype,
+        first_step=first_step,
+    )
+    return blocks[0]
 
 
 def propagate_blocks(
@@ -111,9 +141,52 @@ def propagate_blocks(
 ) -> list[Carried]:
     """Carry states and frames over blocks of `n_steps` each; what `propagate` gives after every one."""
     qr_every = whole("qr_every", qr_every, 1)
-    carry = unchecked(tangent_map).propagate_blocks
-    blocks = carry(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
-    return [Carried(*block) for block in zip(*blocks, strict=True)]
+    completed = unchecked(tangent_map)
+    ops = completed.ops
+
+    def carried(rows: slice | None, n_blocks: int, n_steps: int) -> list[Carried]:
+        states, frames = (x, frame) if rows is None else (x[rows], frame[rows])
+        if n_blocks == 1:
+            block = completed.propagate(
+                states, frames, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+            )
+            return [Carried(*block)]
+        blocks = completed.propagate_blocks(
+            states, frames, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
+        return [Carried(*block) for block in zip(*blocks, strict=True)]
+
+    def probes() -> list[Callable[[], list[bytes]]]:
+        return [partial(_bits, ops, partial(carried, rows, 1, min(n_steps, 2))) for rows in parts[:4]]
+
+    row_work = 0.0 if completed.depends_on_step else completed.row_work
+    parts: list[slice | None] = [*divided(int(x.shape[0]), row_work)]
+    if len(parts) < 2:
+        parts = [None]
+    calls = [partial(carried, rows, n_blocks, n_steps) for rows in parts]
+    work = row_work * x.shape[0] * (frame.shape[2] + 1) * n_steps * n_blocks
+    if len(parts) > 1 and ops.threads() > 1 and not may_run_together(completed, ops, probes):
+        return _joined(ops, [side_by_side(ops, [call], work)[0] for call in calls])
+    return _joined(ops, side_by_side(ops, calls, work))
+
+
+def _bits(ops: ArrayOps, call: Callable[[], list[Carried]]) -> list[bytes]:
+    (block,) = call()
+    return [ops.to_numpy(block.x).tobytes(), block.log_growth.tobytes()]
+
+
+def _joined(ops: ArrayOps, parts: list[list[Carried]]) -> list[Carried]:
+    """Blocks of all rows, from those of each part of them."""
+    if len(parts) == 1:
+        return parts[0]
+    return [
+        Carried(
+            ops.concatenate([block.x for block in blocks], 0),
+            ops.concatenate([block.frame for block in blocks], 0),
+            np.concatenate([block.log_growth for block in blocks]),
+        )
+        for blocks in zip(*parts, strict=True)
+    ]
 
 
 def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> NDArray[np.float64]:
@@ -123,3 +196,93 @@ def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: 
     of all exponents.
     """
     return np.asarray(unchecked(tangent_map).log_abs_det(x, n_steps, first_step=first_step))
+
+
+T = TypeVar("T")
+
+PART_WORK = 2.5e7
+"""Floating-point operations of one evaluation that a part has at least: with its tangents some milliseconds."""
+HANDED_OVER = 2e6
+"""Floating-point operations below which handing work to another thread takes longer than the work."""
+SHARED = 1e10
+"""Floating-point operations of a step from which all threads of the library may share each of its operations."""
+
+
+def divided(rows: int, row_work: float) -> list[slice]:
+    """Rows in parts that are worth a thread of their own, all of one size but the last.
+
+    Parameters
+    ----------
+    rows : int
+    row_work : float
+        Floating-point operations of one evaluation of a row; 0.0 where rows are not to be taken apart.
+
+    Examples
+    --------
+    >>> divided(5, 1.3e7)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    size = rows if row_work <= 0 else math.ceil(PART_WORK / row_work)
+    return [slice(first, min(first + size, rows)) for first in range(0, rows, max(size, 1))]
+
+
+def side_by_side(ops: ArrayOps, calls: Sequence[Callable[[], T]], work: float) -> list[T]:
+    """Results of calls that have nothing to do with each other, as many at once as the library and the user allow.
+
+    Parameters
+    ----------
+    ops : ArrayOps
+    calls : sequence of callables
+    work : float
+        Floating-point operations of all of them.
+    """
+    threads = ops.threads()
+    if threads < 2 or work < HANDED_OVER or (len(calls) == 1 and work >= SHARED):
+        return [call() for call in calls]
+    pool = _pool(type(ops), min(threads, len(calls)))
+    futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+    try:
+        wait(futures)
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        wait(futures)
+        raise
+    return [future.result() for future in futures]
+
+
+_trusted: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+
+
+def may_run_together(owner: object, ops: ArrayOps, probes: Callable[[], Sequence[Callable[[], T]]]) -> bool:
+    """Whether calls of a map give the same side by side as one after the other.
+
+    A function that keeps a scratch array, say, must not be called twice at a time. Looked at once for
+    each map, by a few calls that `probes` makes; equality is that of their results.
+    """
+    known = _trusted.get(owner)
+    if known is None:
+        apart = [side_by_side(ops, [call], HANDED_OVER)[0] for call in probes()]
+        known = _trusted[owner] = bool(side_by_side(ops, probes(), HANDED_OVER) == apart)
+    return known
+
+
+@lru_cache(maxsize=8)
+def _pool(kind: type[ArrayOps], threads: int) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="lyapmap")
+    gate = threading.Barrier(threads + 1)
+
+    def begin() -> None:
+        kind.compute_alone()
+        gate.wait()
+
+    for _ in range(threads):
+        pool.submit(begin)
+    gate.wait()
+    kind.after_compute_alone()
+    return pool
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked process has none of its parent's threads.
+    os.register_at_fork(after_in_child=_pool.cache_clear)

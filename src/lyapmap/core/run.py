@@ -69,6 +69,8 @@ class Run:
         Its generator.
     interrupted : bool
         Whether Ctrl-C ended the work, with something to keep.
+    details : dict
+        Plain values that the provenance records besides.
     """
 
     rng: Any
@@ -86,6 +88,7 @@ class Run:
         if seed is not UNSEEDED:
             self.seed, self.rng = seeded(seed)
         self.interrupted = False
+        self.details: dict[str, Any] = {}
         self._begin = time.perf_counter()
 
     @contextmanager
@@ -122,9 +125,9 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from, up to now."""
-        return provenance(self.tangent_map, seed=self.seed, seconds=self.seconds)
+        return provenance(self.tangent_map, seed=self.seed, seconds=self.seconds) | self.details
 
-    def ending(self, verdict: Verdict = Verdict(), *, done: str = "") -> dict[str, Any]:  # noqa: B008  # immutable
+    def ending(self, verdict: Verdict = Verdict(), *, done: str = "") -> dict[str, Any]:
         """The fields that every result shares: status, message, cause and provenance.
 
         Parameters

@@ -252,8 +252,8 @@ class Rodas4:
         whole = np.arange(count)[:, None] + np.array(GAUSS)
         halves = np.arange(2 * count)[:, None] / 2 + np.array(GAUSS) / 2
         at = np.concatenate([whole.ravel(), halves.ravel()]) / count
-        found = matrices(way.at(at).reshape(-1, n)).reshape(m, 3 * count, 2, n, n)
-        first, second = found[:, :, 0], found[:, :, 1]
+        derivatives = matrices(way.at(at).reshape(-1, n)).reshape(m, 3 * count, 2, n, n)
+        first, second = derivatives[:, :, 0], derivatives[:, :, 1]
         length = np.concatenate([np.full(count, 1.0), np.full(2 * count, 0.5)]) / count
         length = length[None, :, None, None] * h[:, None, None, None]
         turn = np.sqrt(3) / 12 * length**2 * (second @ first - first @ second)
@@ -336,8 +336,8 @@ class _Way:
         """States (m, len(s), n)."""
         first, second = (np.tensordot(row, np.array(self.stages), 1)[:, None] for row in DENSE)
         s = s[None, :, None]
-        found: Block = (1 - s) * self.begin[:, None] + s * (self.end[:, None] + (1 - s) * (first + s * second))
-        return found
+        between: Block = (1 - s) * self.begin[:, None] + s * (self.end[:, None] + (1 - s) * (first + s * second))
+        return between
 
 
 def _on_host(field: TangentMap) -> tuple[Callable[[Block], Block], Callable[[Block], Block]]:

@@ -99,9 +99,9 @@ class Structure:
         ShapeError
             If the state has other containers, lacks an entry, or has one too many.
         """
-        found: list[Any] = []
-        _collect(self.template, state, name, found)
-        return found
+        arrays: list[Any] = []
+        _collect(self.template, state, name, arrays)
+        return arrays
 
     def flatten(self, x0: Any, name: str = "x0") -> NDArray[Any]:
         """States given as a structure, in NumPy: one as (n,), a batch as (b, n).
@@ -232,12 +232,12 @@ def _mapped(state: Any, leaf: Callable[[Any, str], Any], path: str = "") -> Any:
     return leaf(state, path)
 
 
-def _collect(template: Any, state: Any, where: str, found: list[Any]) -> None:
+def _collect(template: Any, state: Any, where: str, arrays: list[Any]) -> None:
     kind = _kind(template)
     if kind is None:
         if not hasattr(state, "shape"):
             raise ShapeError(f"{where}: expected an array of shape {template.shape}, got {type(state).__name__}")
-        found.append(state)
+        arrays.append(state)
         return
     if kind != _kind(state):
         raise ShapeError(f"{where}: expected {_word(template)}, got {_word(state)}")
@@ -250,7 +250,7 @@ def _collect(template: Any, state: Any, where: str, found: list[Any]) -> None:
     elif len(template) != len(state):
         raise ShapeError(f"{where}: expected {_word(template)}, got {_word(state)}")
     for key in template if kind == "dict" else range(len(template)):
-        _collect(template[key], state[key], f"{where}[{key!r}]", found)
+        _collect(template[key], state[key], f"{where}[{key!r}]", arrays)
 
 
 def _word(state: Any) -> str:

@@ -106,7 +106,7 @@ def whole_ticks(axis: Axis, most: int = 8) -> None:
     """Ticks at whole numbers only, about so many at most."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(most, integer=True))
+    axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
 
 
 def counted(n: int, what: str, many: str = "") -> str:
@@ -130,7 +130,8 @@ def caption(figure: Figure, result: Result, otherwise: str, parts: Sequence[str]
     parts : sequence of str
         What was found; empty parts are left out.
     """
-    name = str(result.provenance.get("model") or result.provenance.get("map") or otherwise)
+    known = (result.provenance.get(source) for source in ("model", "map"))
+    name = next((str(name) for name in known if name and name != "<lambda>"), otherwise)
     words = [*filter(None, parts), f"status {str(result.status).replace('_', ' ')}"]
     notes = textwrap.wrap(str(result.message), int(_LETTERS_PER_INCH * figure.get_figwidth())) if result.message else []
     headline(figure, name, "   ·   ".join(words), notes=notes)

@@ -47,10 +47,10 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     >>> kept.unique().tolist(), round(kept.mean().item(), 2)
     ([0.0, 1.1111115217208862], 1.0)
     """
+    if not training or p == 0.0:  # first of all, so that tangents pass, which know nothing of this function
+        return x
     if has_torch_function_unary(x):
         return handle_torch_function(dropout, (x,), x, p, training)
-    if not training or p == 0.0:
-        return x
     if x.device.type != "cpu":
         return F.dropout(x, p)
     dropped = round(p * _LEVELS)
@@ -303,8 +303,8 @@ class FabricWorkers:
         if self.size == 1:
             return
         sums = [zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes()) for tensor in tensors.values()]
-        found = torch.stack(self._gather(torch.tensor(sums, device=self.device)))
-        for name, column in zip(tensors, found.T, strict=True):
+        gathered = torch.stack(self._gather(torch.tensor(sums, device=self.device)))
+        for name, column in zip(tensors, gathered.T, strict=True):
             if (column != column[0]).any():
                 raise LyapmapError(
                     f"{name} differs between the processes: gradients were not averaged, or they drew different numbers"
@@ -336,8 +336,8 @@ def launch(*, device: str | None = "cpu", devices: int | None = None, precision:
         "cpu", "cuda", "cuda:1", "mps", ...
     devices : int, optional
         Processes on this host, each with its own device; by default those that `torchrun` started, else 1.
-    precision : str
-        One of `PRECISIONS`.
+    precision : "32", "tf32" or "bf16-mixed"
+        Arithmetic of a training step.
 
     Returns
     -------

@@ -134,12 +134,12 @@ class Watch:
             return model
         if callable(self._generator):
             return self._generator(model)
-        found = model
+        part_of_model = model
         for part in self._generator.split("."):
-            if not hasattr(found, part):
+            if not hasattr(part_of_model, part):
                 raise LyapmapError(f"generator: {type(model).__name__} has no {self._generator!r}")
-            found = getattr(found, part)
-        return found
+            part_of_model = getattr(part_of_model, part)
+        return part_of_model
 
     def look(self, epoch: int, make: Callable[[], TangentMap]) -> dict[str, float]:
         """Measure, keep what was found, and give the numbers of it by name.
@@ -147,13 +147,13 @@ class Watch:
         A network that cannot be measured does not end the training: it is logged, and nothing given.
         """
         try:
-            found = self.measurement.of(make(), self.states)
+            measured = self.measurement.of(make(), self.states)
         except LyapmapError as error:
             logger.warning("epoch %d: the exponents cannot be measured: %s", epoch, error)
             self.history.append({"epoch": epoch, "error": str(error)})
             return {}
-        self.history.append({"epoch": epoch} | found)
-        return scalars(found)
+        self.history.append({"epoch": epoch} | measured)
+        return scalars(measured)
 
 
 class Watching:
@@ -217,7 +217,7 @@ def exponent_monitor(
         begin = time.perf_counter()
         module, state_shape = build_module(checkpoint, "checkpoint")
         tangent_map = wrap(module, state_shape=state_shape, device=device)
-        found = measurement.of(tangent_map, checkpoint.sample_states)
-        return found | {"seconds": round(time.perf_counter() - begin, 3)}
+        measured = measurement.of(tangent_map, checkpoint.sample_states)
+        return measured | {"seconds": round(time.perf_counter() - begin, 3)}
 
     return measure

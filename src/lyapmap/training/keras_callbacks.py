@@ -56,6 +56,6 @@ class LyapunovCallback(Watching, keras.callbacks.Callback):  # type: ignore[name
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._watch.due(epoch + 1):
             return
-        found = self._watch.look(epoch + 1, lambda: wrap(self._watch.network(self.model)))
+        numbers = self._watch.look(epoch + 1, lambda: wrap(self._watch.network(self.model)))
         if logs is not None:
-            logs.update(found)
+            logs.update(numbers)

@@ -59,9 +59,9 @@ class LyapunovCallback(Watching, _base()):  # type: ignore[misc]
         epoch = int(trainer.current_epoch) + 1
         if not self._watch.due(epoch) or not trainer.is_global_zero:
             return
-        found = self._watch.look(epoch, lambda: self._map(pl_module))
-        if found:
-            pl_module.log_dict(found, rank_zero_only=True)
+        numbers = self._watch.look(epoch, lambda: self._map(pl_module))
+        if numbers:
+            pl_module.log_dict(numbers, rank_zero_only=True)
 
     def _map(self, pl_module: Any) -> Any:
         network = self._watch.network(pl_module)

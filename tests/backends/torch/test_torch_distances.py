@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import lyapmap as lm
+from lyapmap.analysis.neighbors.tiles import NumpyTiles, tiles_for
 from lyapmap.backends.torch.distances import TorchTiles
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.tiles import NumpyTiles, tiles_for
 
 
 def samples(dtype=np.float32):

@@ -13,7 +13,8 @@ import lyapmap as lm
 from lyapmap.backends.torch import dual as torch_dual
 from lyapmap.backends.torch import fourier as torch_fourier
 from lyapmap.backends.torch import slabs as torch_slabs
-from lyapmap.backends.torch.dual import MANY_ROWS, Dual
+from lyapmap.backends.torch.dual import ORDERS, Dual, Way
+from lyapmap.backends.torch.map import MANY, ORDER_VARIABLE
 
 OPTIONS = [
     {},
@@ -35,8 +36,10 @@ def agree(func, tangents, weight, **named):
     k, b = tangents.shape[:2]
     wanted = func(tangents.flatten(0, 1), weight, None, **named).unflatten(0, (k, b))
     ours = torch_dual._PRODUCTS[func](Dual(tangents[0], tangents), weight, wanted.shape[1:], **named)
-    assert ours.shape == wanted.shape
-    torch.testing.assert_close(ours, wanted, rtol=1e-11, atol=1e-11)
+    rows = torch_dual._linear_layer(func, Dual(tangents[0], tangents, way=Way("rows")), weight, None, **named).tangents
+    for found in (ours, rows):
+        assert found.shape == wanted.shape
+        torch.testing.assert_close(found, wanted, rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -135,16 +138,17 @@ class Crossed(nn.Module):
 
 
 @pytest.mark.parametrize("states", [1, 3])
-@pytest.mark.parametrize("way", WAYS)
-def test_many_tangents_at_once_are_those_of_a_few_at_a_time(way, states, monkeypatch):
+@pytest.mark.parametrize(("order", "way"), [("slabs", "tap by tap"), *((o, "Fourier") for o in ORDERS)])
+def test_many_tangents_at_once_are_those_of_a_few_at_a_time(order, way, states, monkeypatch):
     monkeypatch.setattr(torch_slabs, "FOURIER_HANDICAP", WAYS[way])
+    monkeypatch.setenv(ORDER_VARIABLE, order)
     torch.manual_seed(0)
     network = Crossed().double().eval()
     for norm in (network.pixels, network.channels):
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     m = lm.wrap(network, state_shape=(1, 8, 8))
-    x, v = drawn(states, 64), drawn(states, 64, MANY_ROWS + 8, seed=1)
+    x, v = drawn(states, 64), drawn(states, 64, MANY + 8, seed=1)
     _, together = m.jvp(x, v)
     assert m._has_rules
     apart = torch.cat([m.jvp(x, part)[1] for part in v.split(4, dim=2)], dim=2)

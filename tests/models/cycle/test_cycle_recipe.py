@@ -14,14 +14,19 @@ from PIL import Image
 from lyapmap import data
 from lyapmap.core.errors import LyapmapError
 from lyapmap.files.checkpoint import Checkpoint, load, load_weights
+from lyapmap.models.cycle.losses import ExtraTerms
 from lyapmap.models.cycle.network import CycleConfig, Generator
-from lyapmap.models.cycle.recipe import CycleRecipe
+from lyapmap.models.cycle.recipe import RECIPES, CycleRecipe, CycleSettings, settings_by_name
+from lyapmap.models.cycle.subject import held_out
 from lyapmap.training.loop import Progress, train
 
 CLASSES = (0, 1, 2)
 CONFIG = CycleConfig(image_size=8, width=4)
 TRAIN = data.load("digits", classes=CLASSES)
 TEST = data.load("digits", split="test", classes=CLASSES)
+
+
+ALL_TERMS = ExtraTerms(unroll=2, replay=0.5, renewal=0.2, replay_cycle=0.5, diversity=1.0, exponent=0.1, average=0.9)
 
 
 def recipe(**options: Any) -> CycleRecipe:
@@ -207,3 +212,104 @@ def test_what_does_not_fit_together(changes: dict[str, Any], said: str) -> None:
     given = {"config": CONFIG, "train": TRAIN, "test": TEST, "classes": CLASSES, "batch_size": 40} | changes
     with pytest.raises(LyapmapError, match=said):
         CycleRecipe(given.pop("config"), given.pop("train"), given.pop("test"), **given)
+
+
+def test_the_exponent_that_is_held_is_that_of_the_mean_weights() -> None:
+    """The mean of weights that swing has another exponent than they have: it is the mean that comes to 0.1."""
+
+    class Scaling(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.tensor(1.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.factor * x
+            return y - torch.round(y.detach())  # its exponent is log(factor) exactly
+
+    made = recipe(terms=ExtraTerms(exponent=0.1, exponent_weight=3.0, average=0.9))
+    assert made._exponent is not None
+    assert made._mean is not None
+    made.model.G = Scaling()  # type: ignore[assignment]
+    made._mean.module = Scaling()
+    adam = torch.optim.Adam(made.model.G.parameters(), 2e-3)
+    for step in range(600):
+        made.model.G.factor.grad = torch.zeros(())
+        made._hold_exponent(made._exponent)
+        adam.step()
+        with torch.no_grad():  # a mean that lags, and lies lower by a constant
+            target = made.model.G.factor - 0.05
+            made._mean.module.factor.lerp_(target, 0.1 if step else 1.0)
+    assert np.log(made._mean.module.factor.item()) == pytest.approx(0.1, abs=0.01)
+    assert np.log(made.model.G.factor.item()) > 0.12
+
+
+def test_the_learning_rate_falls_and_resumes_in_the_middle(tmp_path: Path) -> None:
+    settings = CycleSettings(epochs=4, decay_epochs=3, batch_size=40, validation=0.1, terms=ALL_TERMS)
+    whole = train(recipe(settings=settings), tmp_path / "whole", epochs=4)
+    for epochs in (1, 3, 4):
+        parts = train(recipe(settings=settings), tmp_path / "parts", epochs=epochs)
+    same(everything(parts), everything(whole))
+    groups = parts.training["state"]["recipe"]["adam_generators"]["param_groups"]
+    assert groups[0]["lr"] == pytest.approx(2e-4 / 4)
+
+
+def test_the_pull_on_the_exponent_does_not_fall_with_the_learning_rate() -> None:
+    made = recipe(epochs=4, decay_epochs=3, terms=ExtraTerms(exponent=0.5, exponent_weight=30.0))
+    assert made._exponent is not None
+    kept = made._exponent.state()
+    pulls = []
+    for epoch in (0, 3):
+        made.start_epoch(epoch)
+        made._exponent.load_state(kept)
+        for parameter in made.model.G.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        made._hold_exponent(made._exponent)
+        pulls.append(made.settings.rate(epoch) * made.model.G.up3.weight.grad.norm().item())  # type: ignore[union-attr]
+    assert pulls[0] > 0
+    assert pulls[1] == pytest.approx(pulls[0])
+
+
+def test_other_epochs_are_another_run_where_the_rate_depends_on_them(tmp_path: Path) -> None:
+    train(recipe(epochs=4, decay_epochs=2), tmp_path, epochs=1)
+    with pytest.raises(LyapmapError, match="holds a run with other settings"):
+        train(recipe(epochs=6, decay_epochs=2), tmp_path, epochs=2)
+
+
+def test_sample_states_are_of_images_kept_from_training_and_test() -> None:
+    made = recipe(validation=0.2)
+    rest, kept = held_out(TRAIN, 0.2)
+    np.testing.assert_array_equal(made.checkpoint().sample_states.numpy(), kept.of_class(0)[:64])
+    assert made.steps_per_epoch == min(len(rest.of_class(c)) for c in CLASSES) // 40
+
+
+def test_recipes_by_name_with_single_settings_replaced() -> None:
+    steady = RECIPES["steady"]
+    assert settings_by_name("steady") == steady
+    changed = settings_by_name("steady", epochs=steady.epochs // 2, diversity=1.0, average=None)
+    assert changed.decay_epochs == steady.decay_epochs // 2
+    assert changed.terms == replace(steady.terms, diversity=1.0)
+    with pytest.raises(LyapmapError, match="recipe: expected paper, steady, control, got 'wide'"):
+        settings_by_name("wide")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 0}, "epochs: expected"),
+        ({"epochs": 2, "decay_epochs": 3}, "decay_epochs: expected at most the 2 epochs, got 3"),
+        ({"validation": 1.0}, r"validation: expected a part in \[0, 1\), got 1.0"),
+    ],
+)
+def test_settings_that_cannot_be(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(LyapmapError, match=said):
+        CycleSettings(**changes)
+
+
+def test_wishes_is_an_older_name_of_terms() -> None:
+    from lyapmap.models.cycle import losses
+
+    with pytest.warns(DeprecationWarning, match="Wishes is now ExtraTerms"):
+        older = losses.Wishes
+    with pytest.warns(DeprecationWarning, match="wishes is now terms"):
+        made = recipe(wishes=older(average=0.5))
+    assert made.settings.terms == ExtraTerms(average=0.5)

@@ -124,6 +124,11 @@ def test_a_run_by_a_recipe_is_called_so(tmp_path):
     assert kind_of(tmp_path) == "control"
 
 
+def test_other_settings_are_told_in_words(trials):
+    assert kind_of(trials[1]["own-1"]) == "average 0.5, batch size 40, epochs 3, decay epochs 1, validation 0.1"
+    assert kind_of(trials[1]["plain-1"]) == "the paper's losses, batch size 40"
+
+
 def test_the_median_is_neither_the_best_nor_the_worst():
     entries = [
         {"run": name, "spaces": ["x"], "x recall 10": value} for name, value in zip("abcd", (3, 1, 4, 2), strict=True)

@@ -42,7 +42,7 @@ def test_it_measures_and_lets_them_battle(models, tmp_path):
     ("arguments", "words"),
     [
         (("--only", "nothing"), "there is no stage 'nothing'; expected some of quality"),
-        (("--protocol", "slow"), "protocol: expected quick or full, got 'slow'"),
+        (("--protocol", "slow"), "--protocol: expected quick or full, got 'slow'"),
         (("--canvas-more", "a"), "--canvas-more: expected whole numbers separated by commas"),
         (("gran-nothing",), "neither a file nor one of"),
         (("--samples", "2"), "samples: expected at least 10"),

@@ -84,8 +84,14 @@ def test_samples_of_points_are_drawn_as_paths(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["sample", "--model", "nobody"], "neither a file nor one of"),
-        (["sample", "--model", "cycle-digits-012", "--noise", "pink"], "kind: expected 'normal' or 'uniform'"),
-        (["sample", "--model", "cycle-digits-012", "--start", "pink"], "start: expected one of uniform, normal"),
+        (
+            ["sample", "--model", "cycle-digits-012", "--noise", "pink"],
+            "--noise: expected uniform or normal, got 'pink'",
+        ),
+        (
+            ["sample", "--model", "cycle-digits-012", "--start", "pink"],
+            "--start: expected uniform or normal, got 'pink'",
+        ),
     ],
 )
 def test_sampling_refuses_bad_input(tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -97,10 +103,10 @@ def test_sampling_refuses_bad_input(tmp_path: Path, arguments: list[str], words:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--output", "relu"], "output: expected one of tanh, sigmoid"),
-        (["--architecture", "gpt"], "architecture: expected one of mlp, conv, unet"),
+        (["--output", "relu"], "--output: expected tanh or sigmoid, got 'relu'"),
+        (["--architecture", "gpt"], "--architecture: expected mlp, conv or unet, got 'gpt'"),
         (["--limit", "5000"], "n: expected 1 to 1500 images of digits"),
-        (["--batch-size", "5000"], "batch_size: expected 1 to 1500"),
+        (["--batch-size", "5000"], "--batch-size: expected 1 to 1500"),
         (["--classes", "11"], "digits has no class 11"),
     ],
 )

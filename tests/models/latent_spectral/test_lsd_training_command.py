@@ -38,11 +38,11 @@ def test_train_and_go_on(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--reconstruction", "l1"], "kind: expected one of hinge, squared"),
+        (["--reconstruction", "l1"], "--reconstruction: expected hinge or squared"),
         (["--latent", "1"], "latent"),
-        (["--image-size", "9"], "image_size: expected a multiple of 4"),
-        (["--classes", "0"], "classes: expected 2 to 10"),
-        (["--vectors", "1"], "n_vectors: expected at least 2"),
+        (["--image-size", "9"], "--image-size: expected a multiple of 4"),
+        (["--classes", "0"], "--classes: expected 2 to 10"),
+        (["--vectors", "1"], "--vectors: expected at least 2"),
         (["--gan", "cycle-digits-012"], "is a cycle model, expected a dcgan or gran"),
         (["--classifier", "unknown"], "classifier: expected classifier-"),
     ],

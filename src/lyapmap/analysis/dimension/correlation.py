@@ -16,14 +16,19 @@ from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Run
 
 Values = NDArray[np.float64]
 
 SAMPLED_DISTANCES = 3_000_000
+"""Distances by which the largest radius is chosen: 24 MB, of which a share of 1e-4 is still 300."""
 SPAN = 30
+"""Factor between largest and smallest radius that is aimed at: 3.4 e-foldings, in which a window of 1.4 can be
+moved."""
 ABOVE_EQUAL = 20
+"""Pairs at the smallest radius for each pair that coincides: rounded data then lose 5 % of the pairs at most to
+their grain."""
 
 
 @dataclass(frozen=True)
@@ -131,33 +136,41 @@ def _radius_for(points: Values, share: float, metric: str, rng: np.random.Genera
 
 
 FEWEST_POINTS = 100
+"""Points from which a dimension is read: 100 make 4950 pairs, of which 30 to 500 are counted."""
 FEWEST_PLACES = 20
 """Different points below which a set is a cycle rather than an attractor."""
 FEWEST_PAIRS = 30
-"""Pairs at the smallest radius."""
+"""Pairs at the smallest radius: its count is then known to 18 %."""
 LARGEST_SUM = 0.1
-"""Correlation sum at the largest radius: beyond it the set's outline is seen, not its texture."""
+"""Correlation sum at the largest radius: beyond a tenth of all pairs the set's outline is seen, not its texture."""
 N_RADII = 48
+"""Radii of the curve: several for each ripple of a self-similar set (one per factor of its scaling)."""
 BLOCKS = 16
-"""Stretches of time that are left out in turn to find the statistical error."""
+"""Stretches of time that are left out in turn to find the statistical error, known then to 18 %."""
 SHORTEST = math.log(4)
-"""Least length of the scaling region in log radius."""
+"""Least length of the scaling region in log radius: a factor of 4, below which any curve is straight."""
 EDGES = 0.5
-"""How much of its slope, per radius over extent, a filled cube loses to points near its faces."""
+"""How much of its slope, per radius over extent, a filled cube loses at its faces: of a line of length L, C(r) = 2
+r / L - (r / L)^2, whose logarithmic slope is 1 - r / (2 L); of a cube so for each direction."""
 SHARE = 0.5
-"""Least length of it in proportion to that of the curve."""
+"""Least length of the region in proportion to that of the curve: a slope that holds over less is one of several."""
 DECORRELATION_TIMES = 3
+"""Times in which the autocorrelation falls to 1/e that the Theiler window lasts: e^-3 is left."""
 LOGARITHM = 0.65
 """Expected power b of a logarithm in C(r) ~ r^D L^b, L = REACH + log(extent / r), before the curve is looked at.
 
 A chaotic set that is folded has one (b near 1: the logistic map, the Rössler system); its slope is too low by b / L."""
 REACH = 2.0
+"""Adds to L, so that the logarithm is that of a length e^2 beyond the extent of the set, and does not vanish at
+any radius."""
 RIPPLES = 3
-"""Independent pieces of a curve whose ripples belong to the set."""
+"""Independent pieces of a curve whose ripples belong to the set: thirds, as the window must hold a ripple."""
 ROUNDING = 100
-"""Radii of fewer roundings of the largest value than that show the rounding."""
+"""Radii of fewer roundings of the largest value than that show the rounding: distances there are known to a
+percent."""
 WORST = 0.15
-"""Standard error, relative to the dimension (at least 1), above which there is no scaling region."""
+"""Standard error, relative to the dimension (at least 1), above which there is no scaling region: three errors are
+then half of the dimension."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,21 +199,15 @@ class CorrelationDimension(Result):
     n_points : int
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "radii": ("radius",),
-        "correlation_sum": ("radius",),
-        "pairs": ("radius",),
-        "local_slope": ("radius",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_correlation_dimension"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float
     stderr: float
-    radii: NDArray[np.float64]
-    correlation_sum: NDArray[np.float64]
-    pairs: NDArray[np.int64]
-    local_slope: NDArray[np.float64]
+    radii: NDArray[np.float64] = dims("radius")
+    correlation_sum: NDArray[np.float64] = dims("radius")
+    pairs: NDArray[np.int64] = dims("radius")
+    local_slope: NDArray[np.float64] = dims("radius")
     window: tuple[float, float]
     theiler: int
     statistical: float
@@ -241,7 +248,7 @@ def correlation_dimension(
     max_pairs : int
         About how many pairs to look at, the closest ones; 4 million take some 200 MB.
     metric : "euclidean", "chebyshev" or "cityblock"
-        The dimension does not depend on it.
+        How distances are measured; the dimension does not depend on it.
     seed : int, optional
         Of the sample of distances by which the largest radius is chosen.
     throw : bool

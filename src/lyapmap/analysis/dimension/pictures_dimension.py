@@ -19,21 +19,13 @@ if TYPE_CHECKING:
     from lyapmap.analysis.dimension.intrinsic import DimensionEstimate
 
 
-NAMES = {"gride": "Gride", "twonn": "TwoNN", "mle": "MLE", "pca": "local PCA", "correlation": "correlation dimension"}
+NAMES = {"gride": "Gride", "twonn": "TwoNN", "mle": "MLE", "pca": "local PCA", "correlation": "correlation sum"}
 
 
 def draw_dimension(result: DimensionEstimate) -> Figure:
     """Draw a dimension over scales with its plateau, and the spread of local dimensions.
 
     Bars reach two standard errors to either side; the plateau is shaded.
-
-    Parameters
-    ----------
-    result : DimensionEstimate
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     local = np.asarray(result.local)
     local = local[np.isfinite(local)]
@@ -113,6 +105,8 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
     top = float(np.quantile(local, 0.99)) * 1.1
     whole = result.method == "pca"
     bins = np.arange(0.5, math.ceil(local.max()) + 1.5) if whole else np.linspace(0, top, 41)
+    if whole:
+        style.whole_ticks(axes.xaxis)
     axes.hist(np.minimum(local, bins[-1]), bins=list(bins), color=style.SKY, edgecolor="white", linewidth=0.4)
     if math.isfinite(result.dimension):
         axes.axvline(result.dimension, color=style.VERMILLION, linewidth=1.6, label="estimate")
@@ -120,16 +114,7 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
 
 
 def draw_dimension_comparison(result: DimensionComparison) -> Figure:
-    """Draw dimensions of several sets side by side: over scales, and by method.
-
-    Parameters
-    ----------
-    result : DimensionComparison
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw dimensions of several sets side by side: over scales, and by method."""
     figure = style.new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)
     curve = NAMES["gride" if "gride" in result.methods else result.methods[0]]
@@ -177,14 +162,6 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
     """Draw the correlation sum and its local slope over the radius.
 
     The scaling region is shaded; the band beside the slope is two standard errors to either side.
-
-    Parameters
-    ----------
-    result : CorrelationDimension
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)
@@ -197,6 +174,8 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
         )
         right.semilogx(radii[counted], result.local_slope[counted], ".-", color=style.BLUE, markersize=4, linewidth=0.9)
         _mark_slope(left, right, result.window, radii, np.log(np.maximum(result.correlation_sum, 1e-300)), result)
+        for axes in (left, right):
+            _plain_ticks(axes)
     else:
         style.say(left, "no pairs to count")
         style.say(right, "no pairs to count")

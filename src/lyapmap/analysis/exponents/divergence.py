@@ -18,7 +18,7 @@ from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status
+from lyapmap.core.results import Cause, Result, Status, dims
 from lyapmap.core.run import Report, Run
 
 DIRECTIONS, METHODS = ("neighbour", "random", "tangent"), ("fit", "rescaled")
@@ -43,6 +43,8 @@ class Divergence(Result):
     window : (int, int)
         First and last step used; empty where there is no such window.
     method : "fit" or "rescaled"
+        Fit a line to the straight part of the mean log distance, or set twins back to the initial distance again and
+        again and average the growth between: for long runs, and for decay.
     size : float
         Initial distance.
     log_saturation : float
@@ -51,11 +53,6 @@ class Divergence(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "per_trajectory": ("trajectory",),
-        "log_distance": ("trajectory", "record"),
-        "steps": ("record",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_divergence"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {
         Cause.TOO_SHORT: "give more initial states, or more steps",
@@ -65,9 +62,9 @@ class Divergence(Result):
 
     exponent: float
     stderr: float
-    per_trajectory: NDArray[np.float64]
-    log_distance: NDArray[np.float64]
-    steps: NDArray[np.int64]
+    per_trajectory: NDArray[np.float64] = dims("trajectory")
+    log_distance: NDArray[np.float64] = dims("trajectory", "record")
+    steps: NDArray[np.int64] = dims("record")
     window: tuple[int, ...]
     method: str
     size: float
@@ -106,6 +103,7 @@ def divergence(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network. No derivative is needed.
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         Initial states; each gets a twin after the transient.
     n_steps : int or "auto"
@@ -124,6 +122,7 @@ def divergence(
         Steps that the line is fitted to, both included. "auto" ends it e^2 below saturation (or
         above rounding) and starts it where the slope has settled.
     method : "fit" or "rescaled"
+        A line fitted to the growing distance, or twins that are set back again and again.
     renormalize_every : int
         Steps between rescalings; "rescaled" only. Its first 50 rescalings align the twins and
         are not counted.

@@ -22,20 +22,24 @@ from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import UNSEEDED, Report, Run
 
 Values = NDArray[np.float64]
 
 MEASURES = ("local", "stretching")
 LARGEST = 1024
-"""Largest dimension whose D f^n is held as a matrix."""
+"""Largest dimension whose D f^n is held as a matrix: 8 MB for each trajectory."""
 CHUNK_VALUES = 8_000_000
-"""Values of D f^n held at once, over all trajectories of a chunk."""
-_BLOCK = 256  # steps carried between two looks at Ctrl-C and the progress bar
+"""Values of D f^n held at once, over all trajectories of a chunk: 64 MB."""
+_BLOCK = 256
+"""Steps carried between two looks at Ctrl-C and the progress bar."""
 _RESCALE_EVERY = 4
-_LARGEST_LOG = 60.0  # nats between two rescalings: float32 ends at 87
+"""Steps between two rescalings of a product at most: fewer looks at its size than steps, and yet no overflow."""
+_LARGEST_LOG = 60.0
+"""Nats that a product may grow between two rescalings: float32 ends at 88."""
 _FEWEST_VALUES = 10
+"""Values from which peaks of a density are counted: of fewer, a kernel shows what it likes."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +163,13 @@ class FiniteTimeExponents(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "exponents": ("trajectory", "window", "exponent"),
-        "window_starts": ("window",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_finite_time"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
     }
 
-    exponents: Values
-    window_starts: NDArray[np.int64]
+    exponents: Values = dims("trajectory", "window", "exponent")
+    window_starts: NDArray[np.int64] = dims("window")
     n_steps: int
     measure: str
     grid: dict[str, Any] = field(default_factory=dict)
@@ -242,6 +242,7 @@ def finite_time_exponents(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network.
     x0 : (n,), (b, n), state_shape, (b, *state_shape), or Grid
         Initial states, or those of `lyapmap.grid`, whose result is drawn as an image.
     n_steps : int

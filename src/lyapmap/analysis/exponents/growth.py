@@ -23,21 +23,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_BATCHES = 128
+"""Batches kept of each group: with more, neighbours are joined, so that memory does not grow with the run. Of 128,
+joined ones still leave the 64 to 128 that the choice of a length needs."""
 MIN_BATCHES = 4
+"""Fewest batches of a length in each group whose neighbours can be compared; a single group needs 8."""
 MIN_SAMPLES = 16
-"""Fewest batches, all groups together, from which a standard error is taken."""
+"""Fewest batches, all groups together, from which a standard error is taken: it is then known to 1 / sqrt(2 * 15),
+about 18 %."""
 MANY = 32
-"""Batches into which a run is cut to see whether it forgets."""
+"""Batches into which a run is cut to see whether it forgets: a memory of a 32nd of the run or more makes its
+errors a guess, and 32 batches show a correlation above 1 / sqrt(32)."""
 GROUPS = 8
+"""Groups of trajectories whose batches are kept apart. Memory and time are then those of eight trajectories, while
+the pooled variance still rests on independent groups."""
 WANTED = 96
-"""Batches, all groups together, that make the variance known to about 15 percent."""
+"""Batches, all groups together, that make the variance known to sqrt(2 / 95), about 15 %. With 32, intervals
+covered 89 to 97 % (`docs/calibration.md`)."""
 CORRELATED = 1.5
-"""Standard errors above zero at which neighbouring batches count as correlated."""
+"""Standard errors above zero at which neighbouring batches count as correlated. Low on purpose: a length taken too
+long costs a little precision, one too short makes the error too small."""
 BEYOND_CHANCE = 2.33
-"""Normal quantile (99 %) at which one variance counts as larger than another."""
+"""Normal quantile (99 %) at which one variance counts as larger than another: the largest of several noisy
+variances is too large by chance alone, which covered up to 100 % (`docs/calibration.md`)."""
 MIN_COMPARED, MIN_SPREAD = 3, 8
-"""Fewest trajectories whose spread is held against the batches; whose spread alone is an error."""
+"""Fewest trajectories whose spread is held against the batches, and whose spread alone, without batches, is an
+error (known then to 1 / sqrt(14), about 27 %)."""
 HISTORY_PER_DECADE = 16
+"""Records of the running mean: points of a curve that look even on a logarithmic axis."""
 Matrix = NDArray[np.float64]
 
 
@@ -289,15 +301,35 @@ class GrowthStatistics:
         return levels
 
     def _variance_of_mean(self, levels: list[_Level]) -> Matrix:
+        """Variance of the mean of all batches, (k,).
+
+        Were batches independent, it would be their variance over their number, at any length. So the shortest
+        length is sought at which that holds: short batches are many and their variance is well known, but
+        growth that varies slowly makes neighbours alike. For each exponent by itself:
+
+        1. Begin with the longest batches of which there are `WANTED`. Double the length as long as neighbours are
+           correlated beyond chance.
+        2. Count the covariance of neighbours in, once for each side: var(mean) = (c_0 + 2 c_1) / samples, exact where
+           only neighbours are correlated. Batches that are anticorrelated by chance would make it too small, or
+           negative; a quarter of c_0 is left at least, which anticorrelation of -3/8 would leave.
+        3. A longer length counts instead where it says clearly more: correlations too weak to be seen between
+           neighbours add up. Not simply the largest of all, which is too large by chance.
+        4. If even the longest batches are correlated, the run is carried on by the power with which sums have grown
+           until there (`_still_to_come`).
+        5. Where sums do not grow at all, the ends of the run are all that is left: the sum over the run varies like
+           that over one batch, so that the mean of n batches in g groups has variance c_0 / (n^2 g).
+
+        What each step mends is told in `docs/calibration.md`, how the estimator was chosen.
+        """
         first = _working(levels)
         with np.errstate(invalid="ignore", divide="ignore"):
             level_of = np.full(self.totals.shape[1], first)
             for i, level in enumerate(levels[first:-1], first):
+                # The correlation of m independent pairs scatters by 1 / sqrt(m).
                 correlated = level.correlation() > CORRELATED / np.sqrt(level.samples)
                 level_of = np.where((level_of == i) & correlated, i + 1, level_of)
             variance = np.zeros(self.totals.shape[1])
             for i, level in enumerate(levels[first:], first):
-                # A quarter is left at least: the covariance of neighbours is itself an estimate.
                 both = np.maximum(level.variance + 2 * level.neighbours, 0.25 * level.variance)
                 variance = np.where(level_of == i, both / level.samples, variance)
             for i, level in enumerate(levels[first + 1 :], first + 1):
@@ -317,18 +349,23 @@ def _working(levels: list[_Level]) -> int:
 def _still_to_come(levels: list[_Level], first: int) -> Matrix:
     """Factor for variances that still grow with the batch at the longest one: sticky orbits.
 
-    Sums over L steps vary as L^p with p > 1 where correlations fall off slowly; carried on from
-    the longest batch to the whole run, with p from the batches at hand, at most 2.
+    Sums over L steps vary as L^p, rates as L^(p - 2); p = 1 where steps are independent, and more where correlations
+    fall off slowly. From the n longest batches to the whole run the variance of the rate falls by n^(p - 2) instead
+    of 1 / n: hence the factor n^(p - 1). p is read off the batches at hand; 2, where nothing averages out, is the most.
     """
     last = levels[-1]
     doublings = len(levels) - 1 - first
-    power = 1 + np.log2(last.variance / levels[first].variance) / max(doublings, 1) + 1
+    power = 2 + np.log2(last.variance / levels[first].variance) / max(doublings, 1)
     correlated = last.correlation() > CORRELATED / np.sqrt(last.samples)
     return np.asarray(np.where(correlated, last.n ** np.clip(np.nan_to_num(power, nan=1.0) - 1, 0, 1), 1.0))
 
 
 def _larger_beyond_chance(variance: Matrix, other: Matrix, freedom: int) -> Matrix:
-    """`other` where its lower confidence limit is above `variance` (E. Wilson, M. Hilferty 1931)."""
+    """`other`, of so many degrees of freedom, where its lower confidence limit is above `variance`.
+
+    The cube root of chi square over its freedom f is nearly normal, with mean 1 - 2 / 9 f and variance 2 / 9 f
+    (E. Wilson, M. Hilferty 1931). NaN and infinities pass on.
+    """
     limit = 1 / (1 - 2 / (9 * freedom) + BEYOND_CHANCE * np.sqrt(2 / (9 * freedom))) ** 3
     with np.errstate(invalid="ignore"):
         wider: Matrix = np.where(~(other * limit <= variance), other, variance)
@@ -338,8 +375,12 @@ def _larger_beyond_chance(variance: Matrix, other: Matrix, freedom: int) -> Matr
 def _telescopes(levels: list[_Level]) -> NDArray[np.bool_]:
     """Whether sums over batches keep their size when batches grow: what one gains the next one loses.
 
-    Then neighbours are correlated by -1/2 at every batch length. A single group must show it more
-    clearly, because its few long batches leave much to chance.
+    So does the growth of a vector along a closed orbit, or a coordinate function's (logistic map at r = 4): a
+    sum is the difference of a bounded function at its two ends. Its variance grows like L^0, where independent
+    steps give L^1, and neighbours, which share an end, are correlated by -1/2, where independent ones are by 0.
+    Both must be nearer to the first: 0.6 and -0.3. Of few batches, as of a single group, that is more often
+    chance, and 0.3 and -0.4 are asked for. Batches up to an 80th of the run or longer are used, since short
+    ones still feel the steps one by one.
     """
     nothing = np.zeros(levels[0].variance.shape, bool)
     used = [level for level in levels if level.n <= 80] or levels[-1:]
@@ -353,10 +394,12 @@ def _telescopes(levels: list[_Level]) -> NDArray[np.bool_]:
 
 
 WINDOWS = 64
-"""Windows of time, at most, of which the extremes of each trajectory's leading growth are kept."""
+"""Windows of time, at most, of which the extremes of each trajectory's leading growth are kept: when there are
+more, pairs are joined, so that 32 at least remain and each sixteenth of the run holds two."""
 FEWEST_FOLDS, MANY_FOLDS = 4 * float(np.log(2)), 8 * float(np.log(2))
-"""Nats gained from the second quarter of a run to its last: what exponential growth gains at least, so
-that t^4 does not look like it; and from which on nobody asks whether it gained more before."""
+"""Nats gained from the second quarter of a run to its last. t^m gains m ln 2 there however long the run is, so
+that 4 ln 2 rules out powers up to t^4 (a shear grows like t, a degenerate one like t^2); from 8 ln 2 on nobody
+asks whether it gained more before."""
 
 
 class GrowthShape:

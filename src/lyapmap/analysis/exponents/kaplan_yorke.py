@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from lyapmap.core.errors import ShapeError
 
 _ZERO = 1e-12
-"""Sums of exponents that are smaller than this, relative to their terms, are zero up to rounding."""
+"""Sums of exponents that are smaller than this, relative to their terms, are zero up to rounding: thousands of
+float64 terms leave about 1e-13."""
 CERTAIN = 3.0
-"""Standard errors by which a partial sum must be negative."""
+"""Standard errors by which a partial sum must be negative: 1 in 740 by chance."""
 
 CERTIFIED = "certified"
 UNCERTAIN = "uncertain"

@@ -23,16 +23,7 @@ MOST_LINES = 200
 
 
 def draw_divergence(result: Divergence) -> Figure:
-    """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread.
-
-    Parameters
-    ----------
-    result : Divergence
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread."""
     figure = style.new_figure(10.5, 4.6)
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2, 1]})
     _draw_curves(left, result)
@@ -144,7 +135,13 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
             label=f"fit, steps {first} to {last}",
         )
         style.legend(growth, "upper left")
-    _local_slopes(slopes, result, values)
+    if len(steps) > 1 and np.isfinite(values).sum() > 1:
+        _local_slopes(slopes, result, values)
+    else:
+        for axes in (growth, slopes):
+            axes.clear()
+            style.dress(axes, title="Expansion" if axes is growth else "Growth at each step", x="step $t$", y="")
+            style.say(axes, "nothing to show")
     style.dress(left, title="Samples never outside the region", x="step $t$", y="fraction")
     shown = np.where(result.surviving > 0, result.surviving, np.nan)
     left.plot(steps, shown, color=style.GREEN, marker="o", markersize=3.5, linewidth=1.2)
@@ -153,7 +150,8 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
     else:
         left.set_ylim(0, 1.05)
     for axes in (growth, slopes, left):
-        style.whole_ticks(axes.xaxis)
+        if len(axes.get_xticks()):
+            style.whole_ticks(axes.xaxis)
     entropy = "entropy not determined"
     if known:
         entropy = f"expansion entropy {style.with_error(result.entropy, result.stderr)} {result.unit}".replace("-", "−")
@@ -219,7 +217,8 @@ def draw_sweep(result: Sweep, *, component: int = 0) -> Figure:
         grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
     else:
         grid = np.array([figure.subplots()])
-        style.dress(grid[0], title="nothing to show", x=result.parameter, y="")
+        style.dress(grid[0], title="", x="", y="")
+        style.say(grid[0], "nothing to show")
     for axes, (drawer, _) in zip(grid, panels, strict=False):
         drawer(axes, result, component)
         _mark_failures(axes, result)
@@ -232,7 +231,7 @@ def draw_sweep(result: Sweep, *, component: int = 0) -> Figure:
 
 
 def _in_words(result: Sweep) -> list[str]:
-    parts = [f"{len(result.values)} values of {result.parameter}"]
+    parts = [f"{style.counted(len(result.values), 'value')} of {result.parameter}"]
     if result.exponents.shape[1]:
         with np.errstate(invalid="ignore"):
             certain = result.exponents[:, 0] > 3 * result.stderr[:, 0]
@@ -280,7 +279,7 @@ def _draw_exponents(axes: Axes, result: Sweep, _: int) -> None:
 
 def _draw_measured(axes: Axes, result: Sweep, _: int) -> None:
     names = [name for name in result.settings.get("analysis", []) if name not in ("spectrum", "bifurcation")]
-    style.dress(axes, title=names[0] if names else "Measured", x="", y="value")
+    style.dress(axes, title=names[0] if names and names[0] != "<lambda>" else "Measured", x="", y="value")
     mark = "o" if len(result.values) <= FEW else ""
     for i in range(result.measured.shape[1]):
         colour = style.SEQUENCE[i % len(style.SEQUENCE)]

@@ -18,17 +18,19 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.function import TangentFunction, as_tangent_function, jacobian_of
 from lyapmap.core.map import as_rows, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 ALL_UP_TO = 128
-"""Inputs up to which all singular values are computed by default."""
+"""Inputs up to which all singular values are computed by default: about one chunk of tangents."""
 LEADING = 32
-"""Computed by default of functions with more inputs."""
+"""Computed by default of functions with more inputs; where all of them count, the message says that there may be
+more."""
 SPARE, MOST_ITERATIONS, SETTLED = 8, 200, 1e-2
-"""Of the block iteration: directions carried besides, passes, and the largest residual that is taken for settled."""
+"""Of the block iteration: directions carried besides (Halko et al. advise 5 to 10), passes at most, and the
+largest residual that is taken for settled: the error of a value is its square, 1e-4."""
 CHUNK_VALUES = 10_000_000
-"""Entries of the Jacobians that are held at once, about."""
+"""Entries of the Jacobians that are held at once, about: 80 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +59,17 @@ class JacobianSpectrum(Result):
         Whether all min(m, n) values are there.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "singular_values": ("state", "value"),
-        "rank": ("state",),
-        "dimension": ("state",),
-        "participation": ("state",),
-        "residual": ("state",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_singular_values"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "ask for all values (n_values='all')",
         Status.ESCAPED: "look whether the function is differentiable there, and its weights are finite",
     }
 
-    singular_values: NDArray[np.float64]
-    rank: NDArray[np.int64]
-    dimension: NDArray[np.int64]
-    participation: NDArray[np.float64]
-    residual: NDArray[np.float64]
+    singular_values: NDArray[np.float64] = dims("state", "value")
+    rank: NDArray[np.int64] = dims("state")
+    dimension: NDArray[np.int64] = dims("state")
+    participation: NDArray[np.float64] = dims("state")
+    residual: NDArray[np.float64] = dims("state")
     threshold: float
     inputs: int
     outputs: int
@@ -106,11 +101,11 @@ def jacobian_spectrum(
     z : (m,), (b, m), input_shape or (b, *input_shape)
         Inputs at which the Jacobian is taken.
     n_values : int, "all" or None
-        How many, from the largest. None means all up to 128 inputs, else 32. All of them take m
+        How many, from the largest; by default all up to 128 inputs, else 32. All of them take m
         tangents; fewer, of more than 128 inputs, come from a block iteration with J and its transpose, which never
         makes the matrix and needs `vjp`.
     threshold : float
-        Share of the largest variance below which a direction does not count in `dimension`.
+        Share of the largest variance below which a direction does not count in the local dimension.
     seed : int, optional
         Of the block iteration.
     progress : bool or callable

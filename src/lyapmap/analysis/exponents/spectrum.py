@@ -20,7 +20,7 @@ from lyapmap.core.run import Report, Run
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
 AUTO_START = 16
-"""Exponents carried until it is known how many are needed."""
+"""Exponents carried until it is known how many are needed: cheap, and enough to see how fast they fall."""
 
 
 def lyapunov_spectrum(
@@ -35,6 +35,7 @@ def lyapunov_spectrum(
     bounds: tuple[float, float] | None = None,
     seed: int | None = None,
     frame_dtype: str | None = None,
+    tangent_dtype: str = "auto",
     progress: bool | Report = False,
     throw: bool = True,
 ) -> LyapunovSpectrum:
@@ -51,9 +52,9 @@ def lyapunov_spectrum(
     transient : int
         Steps before, for states to reach the attractor and frames to align.
     n_exponents : int, "auto", "all" or None
-        How many, counted from the largest. "auto" takes as many as certify the Kaplan-Yorke
-        dimension: until the partial sum is negative by more than 3 standard errors. None means
-        all up to n = 64, "auto" above.
+        How many, counted from the largest; by default all up to n = 64, "auto" above. "auto" takes as
+        many as certify the Kaplan-Yorke dimension: until the partial sum is negative by more than
+        3 standard errors.
     qr_every : int or "auto"
         Steps between re-orthonormalizations. "auto" makes as many as rounding allows, judged from
         how differently the directions grow; `settings["qr_every_used"]` says how many.
@@ -65,7 +66,13 @@ def lyapunov_spectrum(
         Of the initial frames. Without it they are drawn from the operating system, and the seed
         that stands for them is recorded.
     frame_dtype : "float32" or "float64", optional
-        In which frames are kept and orthonormalized; the map's by default.
+        Precision in which frames are kept and orthonormalized; the map's by default.
+    tangent_dtype : "auto", "float64", "float32", "bfloat16" or "float16"
+        In which the layers of a network multiply tangents; they add up in float32, and states and
+        frames stay as they are. "auto" takes bfloat16 where the machine is fast at it, the states are
+        float32, the run is long, no exponent lies under its floor, and no shift shows beside the error
+        on the same states; the provenance tells (see docs/method.md). Exponents that the precision
+        hides are NaN.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     throw : bool
@@ -109,6 +116,7 @@ def lyapunov_spectrum(
         "tolerance": given(positive, "tolerance", tolerance),
         "bounds": given(interval, "bounds", bounds),
         "frame_dtype": given(one_of, "frame_dtype", frame_dtype, ("float32", "float64")) or tangent_map.ops.dtype,
+        "tangent_dtype": tangent_dtype,
         "n_trajectories": int(x.shape[0]),
     }
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
@@ -118,6 +126,7 @@ def lyapunov_spectrum(
         tangents.transient(auto)
         tangents.measure(auto)
         tangents.look_for_late_repeat()
+    run.details = tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)
 
 

@@ -16,14 +16,18 @@ from lyapmap.analysis.exponents.growth import GrowthStatistics
 Values = NDArray[np.float64]
 
 LEAST_STEPS = 6
-"""Shortest window that is fitted."""
+"""Shortest window that is fitted: both of its halves are then lines through four points."""
 OUTLIERS = 0.02
-"""Share of curves that may leave the range that can be used before a window ends."""
+"""Share of curves that may leave the usable range before a window ends: one pair in fifty may saturate early
+without ending the window of all."""
 CANDIDATES = 48
+"""Starts that are tried, evenly spaced: enough that the window loses at most a hundredth of the usable steps."""
 TOLERABLE_BEND = 0.01
-"""Change of slope between the halves of a window, as a fraction of the slope, that is let pass."""
+"""Change of slope between the halves of a window, as a fraction of the slope, that is let pass although its error
+is smaller: the finite-size curvature of an honest line, well below the errors aimed at."""
 CLEAR_BEND, CERTAIN = 0.25, 3.0
-"""A window is not straight if its slope changes by more than this fraction and so many errors."""
+"""A window is not straight if its slope changes by more than this fraction and by more than so many errors: both,
+since a bend within either is no evidence."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ def find_line(curves: Values, groups: NDArray[np.int64], *, low: float, high: fl
     Parameters
     ----------
     curves : (b, t)
+        Log distance of each pair at each step.
     groups : (b,) int
         Curves with the same number are copies of each other and count as one.
     low, high : float
@@ -146,7 +151,8 @@ def _group_means(values: Values, groups: NDArray[np.int64]) -> Values:
 
 
 NEARLY_AS_GOOD = 1.5
-"""Windows whose error is up to so many times the smallest one's vote on how arbitrary the choice is."""
+"""Windows whose error is up to so many times the smallest one's vote on how arbitrary the choice is. Errors are
+themselves known to a few ten percent, so that a factor of 1.5 is no real difference."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.endings import FULL_UP_TO, RepeatWatch
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.exponents.tangent_precision import Tangents
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
@@ -28,6 +29,8 @@ LONGEST_QR = 64
 """Most steps between re-orthonormalizations that are chosen by themselves."""
 SMALL = 100_000
 """Values carried (steps x trajectories x tangent components), about, below which blocks are looked at together."""
+SMALL_COMPILED = 32 * SMALL
+"""The same of compiled code, which carries a value in about a nanosecond."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
 LATE_PERIOD = 16
@@ -73,6 +76,7 @@ class TangentRun:
         self.tolerance: float | None = settings["tolerance"]
         self.bounds: tuple[float, float] | None = settings["bounds"]
         self.frame_dtype: str = settings["frame_dtype"]
+        self.tangents = Tangents(tangent_map, settings["tangent_dtype"], self.b, self.n_steps)
         self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
         self.step = 0
         self.planned = self.n_steps + self.transient_steps
@@ -97,19 +101,32 @@ class TangentRun:
         """Run the transient; with `auto`, use its second half to choose how many exponents to carry."""
         if not auto:
             self._advance(self.transient_steps, None)
-            return
-        first = self.transient_steps // 2
-        self._advance(first, None)
-        self._adapt(self.transient_steps - first)
+        else:
+            first = self.transient_steps // 2
+            self._advance(first, None)
+            self._adapt(self.transient_steps - first)
+        self._compare_tangents()
+
+    def _compare_tangents(self) -> None:
+        """Settle the precision of tangents, where that is left to be found out; steps for it count as transient."""
+        if self.lost() is None:
+            x, frame, steps = self.tangents.settle(
+                self.x, self.frame, frame_dtype=self.frame_dtype, qr_every=self.qr_every, first_step=self.step
+            )
+            self.x, self.frame = x, frame
+            self.step += steps
+            self.planned += steps
 
     def measure(self, auto: bool) -> None:
         """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
         self._advance(self.n_steps, self.statistics)
         while auto and self.k < self.n and self._wants_more():
             self._resize(min(self.n, self._half_as_many_again()))
+            self.tangents.reopen()
             align = max(self.transient_steps // 2, self.n_steps // 4)
             self.planned += align + self.n_steps
             self._advance(align, None)
+            self._compare_tangents()
             self.statistics = GrowthStatistics(self.b, self.k)
             self._advance(self.n_steps, self.statistics)
 
@@ -196,7 +213,8 @@ class TangentRun:
         length = -(-max(n_steps // BLOCKS, 1) // every) * every
         left, group = n_steps, 1
         # Where a block is done in no time, looking at it is what takes time: more and more together.
-        most = SMALL // (length * self.b * self.n * (self.k + 1)) if self.tolerance is None else 1
+        values = length * self.b * self.n * (self.k + 1)
+        most = (SMALL_COMPILED if self.map.compiled else SMALL) // values if self.tolerance is None else 1
         while left > 0 and self.lost() is None:
             length = min(length, left)
             together = max(1, min(group, most, left // length))
@@ -239,7 +257,7 @@ class TangentRun:
 
     def _carried_blocks(self, count: int, length: int) -> list[Carried]:
         return propagate_blocks(
-            self.map,
+            self.tangents.carrier(self.k, self.n),
             self.x,
             self.frame,
             n_blocks=count,
@@ -268,7 +286,7 @@ class TangentRun:
 
     def _carried(self, x: Array, frame: Array, n_steps: int, done: int) -> Carried:
         return propagate(
-            self.map,
+            self.tangents.carrier(self.k, self.n),
             x,
             frame,
             n_steps=n_steps,
@@ -308,7 +326,10 @@ class TangentRun:
         by_direction = np.moveaxis(rates, -1, 0).copy()  # the largest of a few is found faster so
         self._spread = max(self._spread, float((by_direction.max(axis=0) - by_direction.min(axis=0)).max()))
         self._size = max(self._size, size)
-        precision = -np.log(np.finfo(min(self.ops.dtype, self.frame_dtype)).eps)  # "float32" < "float64"
+        roundoff = self.tangents.roundoff(
+            self.k, self.n, min(self.ops.dtype, self.frame_dtype)
+        )  # "float32" < "float64"
+        precision = -np.log(roundoff)
         most = precision / max(self._spread / ILL_CONDITIONED, self._size, 1e-9)
         # Frames that are not aligned yet grow alike: trust what is seen by and by.
         self.qr_every = int(np.clip(most, 1, min(2 * self.qr_every, LONGEST_QR)))

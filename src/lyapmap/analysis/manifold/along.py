@@ -18,7 +18,7 @@ from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.points import real_array
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 
@@ -31,6 +31,7 @@ class ManifoldMetric:
     Parameters
     ----------
     k : int or sequence of int
+        Numbers of neighbours that the spheres reach to.
     features : callable, optional
         Applied to every batch.
     **options
@@ -122,34 +123,25 @@ class ManifoldAlong(Result):
         Samples on each side of one comparison.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "at": ("place",),
-        "k": ("neighbors",),
-        **dict.fromkeys(METRICS, ("place", "neighbors")),
-        "probabilistic_precision": ("place", "neighbors"),
-        "probabilistic_recall": ("place", "neighbors"),
-        **{f"{name}_interval": ("place", "neighbors", "limit") for name in METRICS},
-        **{f"reference_{name}": ("reference", "neighbors") for name in METRICS},
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_manifold_along"
 
     over: str
-    at: NDArray[np.int64]
-    k: NDArray[np.int64]
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    density: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-    probabilistic_precision: NDArray[np.float64]
-    probabilistic_recall: NDArray[np.float64]
-    precision_interval: NDArray[np.float64]
-    recall_interval: NDArray[np.float64]
-    density_interval: NDArray[np.float64]
-    coverage_interval: NDArray[np.float64]
-    reference_precision: NDArray[np.float64]
-    reference_recall: NDArray[np.float64]
-    reference_density: NDArray[np.float64]
-    reference_coverage: NDArray[np.float64]
+    at: NDArray[np.int64] = dims("place")
+    k: NDArray[np.int64] = dims("neighbors")
+    precision: NDArray[np.float64] = dims("place", "neighbors")
+    recall: NDArray[np.float64] = dims("place", "neighbors")
+    density: NDArray[np.float64] = dims("place", "neighbors")
+    coverage: NDArray[np.float64] = dims("place", "neighbors")
+    probabilistic_precision: NDArray[np.float64] = dims("place", "neighbors")
+    probabilistic_recall: NDArray[np.float64] = dims("place", "neighbors")
+    precision_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    recall_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    density_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    coverage_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    reference_precision: NDArray[np.float64] = dims("reference", "neighbors")
+    reference_recall: NDArray[np.float64] = dims("reference", "neighbors")
+    reference_density: NDArray[np.float64] = dims("reference", "neighbors")
+    reference_coverage: NDArray[np.float64] = dims("reference", "neighbors")
     n_real: int
     n_generated: int
 
@@ -187,20 +179,30 @@ def manifold_along(
     real : (r, d), (r, *state_shape) or RealManifold
         Of a `RealManifold`, `k` and `features` are taken, and nothing is computed again.
     map : Map or Trajectory
+        What makes the states, or a trajectory that is there already.
     x0 : (b, n) or (b, *state_shape)
         Initial states; none for a `Trajectory`.
     n_steps : int
-        Steps; none for a `Trajectory`.
+        Steps along the map. None for a `Trajectory`.
     transient : int
         Steps before.
     over : "steps" or "trajectories"
+        Which states make one set of generated samples: those of all trajectories at one step, or those of one
+        trajectory.
     k : int or sequence of int
+        Numbers of neighbours that the spheres reach to.
     features : callable, optional
         Takes real samples as given, and states of shape (b, *state_shape).
     reference : (q, d) or (q, *state_shape), optional
         Other real samples, compared in the place of generated ones: what a perfect generator gets.
-    compare, level, seed, progress
-        As of `manifold_metrics`.
+    compare : "<=" or "<"
+        Whether a sample on the surface of a sphere lies within it.
+    level : float
+        Probability with which the confidence limits shall hold, between 0 and 1.
+    seed : int, optional
+        Of the bootstrap. Without it drawn from the operating system and recorded.
+    progress : bool or callable
+        Show a bar on a terminal, or call a function with (sets compared, sets in all).
     throw : bool
         Raise if a state escapes before anything could be compared.
 

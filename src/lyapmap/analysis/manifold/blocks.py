@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold.radii import Cloud, Frame, rounded_up
-from lyapmap.core.tiles import SMALLEST
+from lyapmap.core.ops import SMALLEST
 
 NEAR = 0.05
 """Squared distances under this part of |x|^2 are measured in float64 where their logarithm counts."""
 FAR = 1e30
+"""Added to squares that shall never be the smallest: beyond all squares of the frame, and within float32."""
 
 Flags = NDArray[np.bool_]
 Values = NDArray[np.float64]

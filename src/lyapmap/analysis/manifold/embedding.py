@@ -19,7 +19,7 @@ from lyapmap.core.errors import LyapmapError, RunError, ShapeError
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.points import as_points, real_array
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Verdict
+from lyapmap.core.results import Result, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 
@@ -102,20 +102,12 @@ class Embedding(Result):
     seed : int
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "data": ("point", "axis"),
-        "labels": ("label",),
-        "points": ("point", "component"),
-        "neighbor_distance": ("point", "neighbor"),
-        "neighbor_index": ("point", "neighbor"),
-    }
-
-    data: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    data: NDArray[np.float32] = dims("point", "axis")
+    labels: NDArray[np.int64] = dims("label")
     label_names: tuple[str, ...]
-    points: NDArray[Any]
-    neighbor_distance: NDArray[np.float64]
-    neighbor_index: NDArray[np.int64]
+    points: NDArray[Any] = dims("point", "component")
+    neighbor_distance: NDArray[np.float64] = dims("point", "neighbor")
+    neighbor_index: NDArray[np.int64] = dims("point", "neighbor")
     curve: tuple[float, float]
     sample_shape: tuple[int, ...]
     seed: int
@@ -129,6 +121,7 @@ class Embedding(Result):
         Parameters
         ----------
         points : (n, d) or (n, *sample_shape)
+            Points of the same width as those that were fitted.
 
         Returns
         -------
@@ -162,6 +155,7 @@ class Embedding(Result):
         Parameters
         ----------
         states : Trajectory, (n, d), (b, n, d), (n, *sample_shape) or (b, n, *sample_shape)
+            A trajectory, several of them, or single points.
         at : sequence of int, optional
             Steps to keep, a panel each in the picture; all in one, coloured by time, if not given.
 
@@ -207,10 +201,13 @@ class Embedding(Result):
         Parameters
         ----------
         map : Map
+            Any map; `lyapmap.wrap` makes one of a function or a network.
         x0 : (b, n) or (b, *state_shape)
+            Initial states of the ensemble.
         at : sequence of int
             Ascending; 0 is `x0` itself.
         progress : bool or function
+            Show a bar on a terminal, or call a function with (steps done, steps in all).
 
         Returns
         -------
@@ -345,6 +342,7 @@ def embed(
     min_dist : float
         How close points may come, from 0 to 1.
     metric : "euclidean", "chebyshev" or "cityblock"
+        How distances are measured: the root of summed squares, the largest difference, or the sum of differences.
     n_components : int
         Dimensions of the layout.
     graph : (distances, indices), optional
@@ -458,16 +456,10 @@ class EmbeddedStates(Result):
         The steps.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "data": ("point", "axis"),
-        "labels": ("label",),
-        "coordinates": ("trajectory", "step", "axis"),
-        "at": ("step",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_embedding.draw_embedding"
 
-    data: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    data: NDArray[np.float32] = dims("point", "axis")
+    labels: NDArray[np.int64] = dims("label")
     label_names: tuple[str, ...]
-    coordinates: NDArray[np.float32]
-    at: NDArray[np.int64]
+    coordinates: NDArray[np.float32] = dims("trajectory", "step", "axis")
+    at: NDArray[np.int64] = dims("step")

@@ -29,16 +29,7 @@ _Values = NDArray[np.float64]
 
 
 def draw_manifold(result: ManifoldMetrics) -> Figure:
-    """Metrics over the number of neighbours with their confidence limits, and how real the samples look.
-
-    Parameters
-    ----------
-    result : ManifoldMetrics
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Metrics over the number of neighbours with their confidence limits, and how real the samples look."""
     figure = style.new_figure(13.0, 4.6)
     axes = figure.subplots(1, 3)
     for panel, names in zip(axes[:2], PANELS, strict=True):
@@ -179,16 +170,7 @@ CELL, GAP = 56, 14
 
 
 def draw_memorization(result: Memorization) -> Figure:
-    """Distances of generated and held-out samples to the training data; of images, also the nearest pairs.
-
-    Parameters
-    ----------
-    result : Memorization
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Distances of generated and held-out samples to the training data; of images, also the nearest pairs."""
     pictures = len(result.pair) > 0 and image_shape(tuple(result.sample_shape)) is not None
     figure = style.new_figure(13.0 if pictures else 10.5, 4.9)
     if pictures:
@@ -270,6 +252,8 @@ def _draw_pairs(axes: Axes, result: Memorization) -> None:
 
 ROWS, STEPS = 16, 100
 """Trajectories and steps that the strip shows at most."""
+NAMED = 19
+"""Categories whose colours are named."""
 WRITTEN = 10
 """Categories up to which probabilities are written into the matrix."""
 STAYS = 8
@@ -277,16 +261,7 @@ STAYS = 8
 
 
 def draw_transitions(result: Transitions) -> Figure:
-    """Strip of categories over matrix, lengths of stays and runs, and entropy given the categories before.
-
-    Parameters
-    ----------
-    result : Transitions
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Strip of categories over matrix, lengths of stays and runs, and entropy given the categories before."""
     figure = style.new_figure(13.0, 6.6)
     rows = min(len(result.labels), ROWS)
     grid = figure.add_gridspec(2, 4, height_ratios=[0.5 + 0.06 * rows, 2.0])
@@ -328,7 +303,9 @@ def _draw_strip(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
     axes.grid(visible=False)
     axes.set_yticks(range(0, len(shown), -(-len(shown) // 4)))
     style.whole_ticks(axes.xaxis)
-    patches = [Patch(color=colours(i), label=str(c)) for i, c in enumerate(result.categories[:20])]
+    patches = [Patch(color=colours(i), label=str(c)) for i, c in enumerate(result.categories[:NAMED])]
+    if k > NAMED:
+        patches.append(Patch(alpha=0, label=f"and {k - NAMED} more"))
     axes.legend(
         handles=patches,
         loc="center left",
@@ -341,10 +318,12 @@ def _draw_strip(axes: Axes, result: Transitions, colours: ListedColormap) -> Non
 
 def _draw_matrix(axes: Axes, result: Transitions) -> None:
     k = len(result.categories)
-    axes.imshow(np.ma.masked_invalid(result.matrix), cmap="Blues", vmin=0, vmax=1, aspect="equal")
-    style.dress(axes, title="Transition probabilities", x="to", y="from")
+    largest = 1.0 if k <= WRITTEN else float(np.nanmax(result.matrix))  # many small ones would all look white
+    axes.imshow(np.ma.masked_invalid(result.matrix), cmap="Blues", vmin=0, vmax=largest, aspect="equal")
+    title = "Transition probabilities" if k <= WRITTEN else f"Probabilities, up to {largest:.2g}"
+    style.dress(axes, title=title, x="to", y="from")
     axes.grid(visible=False)
-    every = -(-k // 20)
+    every = -(-k // WRITTEN)
     axes.set_xticks(range(0, k, every), [str(c) for c in result.categories[::every]])
     axes.set_yticks(range(0, k, every), [str(c) for c in result.categories[::every]])
     for (i, j), p in np.ndenumerate(result.matrix if k <= WRITTEN else np.empty((0, 0))):

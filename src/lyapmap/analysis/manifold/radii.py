@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.neighbors.graph import first_appearances
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.ops import Array
-from lyapmap.core.tiles import SMALLEST, TileOps
+from lyapmap.core.ops import SMALLEST, Array, TileOps
 
 KEPT_NEIGHBORS = 2**22
 """Up to this many the neighbours of all points are gathered at once, from half of the tiles."""
@@ -174,7 +173,10 @@ KEPT_VALUES = 2**25
 LARGE_ROWS = 4096
 """Rows of a tile where they are not kept, so that they are made less often."""
 CENTRE_SAMPLE = 1000
+"""Points whose median is the origin: it only has to be near the others, and sorting all would take longer than the
+products."""
 CHUNK_VALUES = 4_000_000
+"""Numbers that are looked at at once: 32 MB."""
 
 
 @dataclass(frozen=True)

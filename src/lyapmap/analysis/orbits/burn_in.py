@@ -14,15 +14,16 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 FEWEST = 16
-"""Trajectories that a distribution is judged from, at least."""
+"""Trajectories that a distribution is judged from: two halves of eight."""
 QUANTILE = 0.99
-"""Of the distances between ensembles that differ by chance alone."""
+"""Of the distances between ensembles that differ by chance alone: one step in a hundred exceeds it."""
 RARELY = 0.05
-"""Part of the later steps at which chance may carry the distance over the threshold."""
+"""Part of the later steps at which chance may carry the distance over the threshold: five times what the quantile
+lets through, as neighbouring steps are alike."""
 
 Features = Callable[[Any], Any]
 _Values = NDArray[np.float64]
@@ -52,22 +53,16 @@ class BurnIn(Result):
         Quantiles of the bootstrap; infinite where resampled ensembles do not settle either.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "at": ("time",),
-        "distance": ("time",),
-        "stderr": ("time",),
-        "burn_in_interval": ("limit",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_burn_in"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "raise n_steps"}
 
-    at: NDArray[np.int64]
-    distance: _Values
-    stderr: _Values
+    at: NDArray[np.int64] = dims("time")
+    distance: _Values = dims("time")
+    stderr: _Values = dims("time")
     noise: float
     threshold: float
     burn_in: float
-    burn_in_interval: _Values
+    burn_in_interval: _Values = dims("limit")
 
 
 def burn_in(
@@ -98,7 +93,7 @@ def burn_in(
     x0 : (b, n) or (b, *state_shape)
         Independent initial states, 16 at least. With more of them, smaller changes are told.
     n_steps : int
-        Should be twice the burn-in at least.
+        Steps, twice the burn-in at least.
     every : int
         Look at every so many-th step.
     features : callable, optional
@@ -107,9 +102,9 @@ def burn_in(
         Distance, relative to the first one, that does not matter: what ends the burn-in where all
         trajectories end on the same point, and chance plays no part.
     n_resamples : int
-        Of the bootstrap, and pairs of halves.
+        Resamples of the bootstrap, and pairs of halves.
     level : float
-        Of the interval.
+        Confidence of the interval.
     seed : int, optional
         Of both. Without it drawn from the operating system and recorded.
     progress : bool or callable

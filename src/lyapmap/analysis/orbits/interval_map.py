@@ -24,6 +24,7 @@ FLAT = 0.1
 NARROWEST, LOWEST = 0.01, 0.02
 """Width of a step, and height between two, that are told apart; parts of the interval's length."""
 BISECTIONS = 60
+"""Halvings of an interval of the grid: 2^-60 of it is below any rounding."""
 STILL = 1e-12
 """Largest move of any start at which the iteration stops, relative to the interval's length."""
 

@@ -14,15 +14,16 @@ from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
-"""Default number of guesses: bounds, and the number for one dimension if that were not too many."""
+"""Default number of guesses, 4096 / n: as much work for a large map as for a small one; within bounds."""
 TOGETHER = 2048
-"""Unknowns that are solved for side by side."""
+"""Unknowns that are solved for side by side: enough for full vectors, few enough that Ctrl-C is answered."""
 BESIDE = 1e-3
-"""How near an image must come to a point across a jump, as a part of the jump."""
+"""How near an image must come to a point across a jump, as a part of the jump: neighbours are a root of the
+rounding away, which a derivative of 1e4 carries to 1e-4."""
 STABLE, SADDLE, UNSTABLE, NEUTRAL_NAME = "stable", "saddle", "unstable", "neutral"
 
 
@@ -58,31 +59,20 @@ class PeriodicOrbits(Result):
         Of the exponents.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "orbits": ("cycle", "point", "component"),
-        "period": ("cycle",),
-        "residual": ("cycle",),
-        "multipliers_real": ("cycle", "multiplier"),
-        "multipliers_imag": ("cycle", "multiplier"),
-        "exponents": ("cycle", "multiplier"),
-        "n_unstable": ("cycle",),
-        "n_found": ("cycle",),
-        "visited": ("state", "component"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_periodic_orbits"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give more guesses (n_guesses), a region, or states near a cycle"
     }
 
-    orbits: NDArray[np.float64]
-    period: NDArray[np.int64]
-    residual: NDArray[np.float64]
-    multipliers_real: NDArray[np.float64]
-    multipliers_imag: NDArray[np.float64]
-    exponents: NDArray[np.float64]
-    n_unstable: NDArray[np.int64]
-    n_found: NDArray[np.int64]
-    visited: NDArray[np.float64]
+    orbits: NDArray[np.float64] = dims("cycle", "point", "component")
+    period: NDArray[np.int64] = dims("cycle")
+    residual: NDArray[np.float64] = dims("cycle")
+    multipliers_real: NDArray[np.float64] = dims("cycle", "multiplier")
+    multipliers_imag: NDArray[np.float64] = dims("cycle", "multiplier")
+    exponents: NDArray[np.float64] = dims("cycle", "multiplier")
+    n_unstable: NDArray[np.int64] = dims("cycle")
+    n_found: NDArray[np.int64] = dims("cycle")
+    visited: NDArray[np.float64] = dims("state", "component")
     state_shape: tuple[int, ...]
     stability: tuple[str, ...] = ()
     unit: str = "per step"
@@ -127,19 +117,19 @@ def periodic_orbits(
         orbits, half of them where the orbit comes closest to closing after p steps, half evenly.
         Without x0 and region, the map's own `initial_states`.
     period : int
-        p, the number of points.
+        Points of a cycle, p; 1 for fixed points.
     divisors : bool
-        Also report cycles whose least period divides p.
+        Also report cycles whose least period divides that.
     region : (low, high), optional
         Draw half of the guesses (all without x0) evenly from this box, to find cycles that no
         orbit comes near.
     n_guesses : int, optional
-        4096 / n by default, at most 1000 and at least 16.
+        Places to start from; 4096 / n by default, at most 1000 and at least 16.
     tolerance : float, optional
         Largest defect |f(x_i) - x_{i+1}| of a cycle, relative to max(1, |x|): 1e-10 in float64,
         1e-5 in float32.
     max_iterations : int
-        Newton steps.
+        Most steps of Newton's method.
     seed : int, optional
         Of everything that is random. Without it drawn from the operating system and recorded.
     progress : bool or callable

@@ -52,9 +52,13 @@ def draw_settling(result: Settling) -> Figure:
         error = np.abs(result.share_interval.T - result.share)
         ends.errorbar(
             rank, result.share, yerr=error, linestyle="none", marker="o", markersize=3, color=style.VERMILLION,
-            ecolor=style.PALE, elinewidth=1,
+            ecolor=style.GREY, elinewidth=1,
         )  # fmt: skip
-        ends.set_yscale("log")
+        if result.share.min() < 0.02:
+            ends.set_yscale("log")
+        else:
+            ends.set_ylim(0, 1.02)
+            ends.set_xlim(0.5, len(rank) + 0.5)
         if len(rank) > 20:
             ends.set_xscale("log")
         elif len(rank) < 6:

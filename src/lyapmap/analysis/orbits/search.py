@@ -19,16 +19,20 @@ from lyapmap.core.map import TangentMap, as_states, dimension
 from lyapmap.core.propagate import quiet
 
 DENSE = 512
-"""Unknowns p n up to which the linear equations are written out."""
+"""Unknowns p n up to which the linear equations are written out: 2 MB a matrix, and faster than GMRES."""
 HALVINGS = 12
+"""Times that a step is halved, to 1/4096; a guess that needs shorter steps is given up."""
 STALLED = 1e-4
-"""A step must shrink the residual by at least this share of its length."""
+"""A step must shrink the residual by at least this share of its length (L. Armijo 1966)."""
 KRYLOV_TOLERANCE = 1e-3
+"""Relative residual of the linear equations at which GMRES stops: Newton's method still gains three digits a step."""
 KRYLOV_VECTORS = 60
+"""Vectors that GMRES keeps before it begins again."""
 NEIGHBORS = 8
-"""Coordinates along which one looks beside a cycle, and as many random diagonals."""
+"""Coordinates along which one looks beside a cycle, and as many random diagonals: a jump across any of them is
+seen."""
 ROWS = 4_000_000
-"""Entries of matrices that are held at once."""
+"""Entries of matrices that are held at once: 32 MB."""
 
 _Values = NDArray[np.float64]
 
@@ -207,7 +211,9 @@ class OrbitSearch:
 LONGER = 5
 """States looked at for each guess that is taken from them."""
 SHOWN = 4000
+"""States kept for the picture."""
 STARTS = 16
+"""Initial states taken of the map's own where none are given."""
 
 
 @dataclass(frozen=True)
@@ -299,8 +305,9 @@ ALL_UP_TO = 64
 LEADING = 8
 """Multipliers of larger maps, doubled until one lies inside the unit circle."""
 MOST = 128
+"""Multipliers of a large map at most: beyond, Arnoldi's vectors cost more than the cycle."""
 REAL = 1e-9
-"""Imaginary part, relative to p times the modulus, below which a multiplier is real."""
+"""Imaginary part, relative to p times the modulus, below which a multiplier is real: rounding of p products."""
 
 _Complex = NDArray[np.complex128]
 

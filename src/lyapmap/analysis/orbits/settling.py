@@ -15,7 +15,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 
@@ -52,31 +52,20 @@ class Settling(Result):
     state_shape : tuple of int
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "step_size": ("step", "quantile"),
-        "settled_share": ("state",),
-        "settled_interval": ("state", "limit"),
-        "settled_at": ("trajectory",),
-        "attractor": ("trajectory",),
-        "points": ("end", "component"),
-        "period": ("end",),
-        "share": ("end",),
-        "share_interval": ("end", "limit"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_settling"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "raise n_steps or longest_period, or look with lyapunov_spectrum whether they wander"
     }
 
-    step_size: NDArray[np.float64]
-    settled_share: NDArray[np.float64]
-    settled_interval: NDArray[np.float64]
-    settled_at: NDArray[np.int64]
-    attractor: NDArray[np.int64]
-    points: NDArray[np.float64]
-    period: NDArray[np.int64]
-    share: NDArray[np.float64]
-    share_interval: NDArray[np.float64]
+    step_size: NDArray[np.float64] = dims("step", "quantile")
+    settled_share: NDArray[np.float64] = dims("state")
+    settled_interval: NDArray[np.float64] = dims("state", "limit")
+    settled_at: NDArray[np.int64] = dims("trajectory")
+    attractor: NDArray[np.int64] = dims("trajectory")
+    points: NDArray[np.float64] = dims("end", "component")
+    period: NDArray[np.int64] = dims("end")
+    share: NDArray[np.float64] = dims("end")
+    share_interval: NDArray[np.float64] = dims("end", "limit")
     unseen: float
     n_estimated: float
     state_shape: tuple[int, ...]
@@ -95,6 +84,7 @@ class Settling(Result):
 __all__ = ["Settling", "settling"]
 
 QUANTILES = (0.1, 0.5, 0.9)
+"""Of the lengths of a step over trajectories: the bulk, without the first and the last to settle."""
 BLOCK = 2_000_000
 """Entries of differences between end states held at once."""
 
@@ -125,6 +115,7 @@ def settling(
     x0 : (b, n), (b, *state_shape) or one state
         Initial states; what is said of basins is said of the distribution that they are drawn from.
     n_steps : int
+        Steps that trajectories have to come to rest.
     longest_period : int
         Longest cycle that is looked for, for as many further steps.
     tolerance : float, optional

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.map import Map, as_states
+from lyapmap.core.periodic import as_periods, within
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
-from lyapmap.core.sampling import as_periods, within
 
 REPORT_EVERY = 64
 """Steps between two reports of progress, which cost more than a step of a small map."""
@@ -35,10 +35,9 @@ class Trajectory(Result):
         Shape of one state.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_trajectory"
 
-    states: NDArray[Any]
+    states: NDArray[Any] = dims("trajectory", "step", "component")
     state_shape: tuple[int, ...]
 
     def images(self) -> NDArray[Any]:
@@ -61,6 +60,7 @@ def trajectory(
     Parameters
     ----------
     map : Map
+        Any map; `lyapmap.wrap` makes one of a function or a network.
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         One initial state or a batch.
     n_steps : int

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.points import numbers_of, on_host
-from lyapmap.core.sampling import regular_times, with_gaps
+from lyapmap.core.points import numbers_of, on_host, regular_times, with_gaps
 
 Values = NDArray[np.float64]
 
@@ -116,8 +115,10 @@ def _an_array(part: Any) -> bool:
 Series = NDArray[np.float64]
 
 LARGEST_DIMENSION = 10
+"""Dimensions up to which Cao's E1 is followed: more need more values than series have."""
 SATURATED = 0.93
-"""Cao's E1 from which more dimensions bring nothing."""
+"""Cao's E1 from which more dimensions bring nothing. It only nears 1, the slower the more noise there is
+(`docs/series.md`)."""
 
 
 def embed_delay(series: Any, *, dimension: int, delay: int = 1) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ read where it is straight.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,29 +19,34 @@ from lyapmap.analysis.series.delays import recordings
 from lyapmap.analysis.series.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfolding, followed, second
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
 NEIGHBORS = {"rosenstein": 1, "kantz": 8}
+"""Neighbours of each point: the nearest alone, as Rosenstein has it; eight, which give Kantz's mean over a
+neighbourhood an error of a third."""
 CEILING = 1.0
-"""How far below the highest point of the curve the straight part must end."""
+"""How far below the highest point of the curve the straight part must end: there folding slows growth by FOLDED
+e^-FOLDING, 12 %."""
 SHARE = 0.5
-"""Least length of it in proportion to the part of the curve where it may be."""
+"""Least length of the straight part in proportion to where it may be: a slope that holds over less is one of
+several."""
 LOUD = 0.75
-"""Share of noise in squared distances above which the curve is not used."""
+"""Share of noise in squared distances above which the curve is not used: what is left would be the difference of
+two numbers nearly equal."""
 FOLDED, FOLDING = 0.5, 1.4
 """Of a map, growth slows by FOLDED (d / D)^FOLDING where distances d near their final mean D."""
 NOISE_UNKNOWN, FOLD_UNKNOWN = 3.5, 1.3
 """Errors of what is taken off for noise and for folding, relative to it. Both sets are read off the
 curves of Hénon's map, the logistic one and Ikeda's, and tried on others: docs/series.md."""
 NOTICED = 0.002
-"""Noise relative to the spread that is spoken of."""
+"""Noise relative to the spread that is spoken of: 0.2 % is what a 9-bit instrument leaves."""
 WORST = 0.3
-"""Standard error relative to the exponent above which there is no straight part."""
+"""Standard error relative to the exponent above which there is no straight part: three errors must not reach zero."""
 LEAST_RISE = 0.7
-"""By how much log distance must grow along it."""
+"""By how much log distance must grow along it: a factor of 2, less than which regular signals show as well."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +82,6 @@ class SeriesExponent(Result):
         "per step" or "per unit time".
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "curve": ("record",),
-        "second_curve": ("record",),
-        "steps": ("record",),
-        "e1": ("dimensions",),
-        "e2": ("dimensions",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_series_exponent"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
@@ -91,17 +89,17 @@ class SeriesExponent(Result):
 
     exponent: float
     stderr: float
-    curve: NDArray[np.float64]
-    second_curve: NDArray[np.float64]
-    steps: NDArray[np.int64]
+    curve: NDArray[np.float64] = dims("record")
+    second_curve: NDArray[np.float64] = dims("record")
+    steps: NDArray[np.int64] = dims("record")
     window: tuple[float, float]
     statistical: float
     systematic: float
     delay: int
     dimension: int
     theiler: int
-    e1: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    e2: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    e1: NDArray[np.float64] = dims("dimensions", default_factory=lambda: np.empty(0))
+    e2: NDArray[np.float64] = dims("dimensions", default_factory=lambda: np.empty(0))
     n_pairs: int = 0
     noise: float = math.nan
     unit: str = "per step"
@@ -134,11 +132,12 @@ def from_series(
         The mean of the logarithm of each pair's distance, or the logarithm of the mean distance of
         all neighbours of a point.
     delay : int or "auto"
-        "auto": 1 if the series decorrelates within a step, as maps do; else the first minimum of
-        the mutual information.
+        Steps between the components of a delay vector. "auto": 1 if the series decorrelates within
+        a step, as maps do; else the first minimum of the mutual information.
     dimension : int or "auto"
-        "auto": the smallest whose neighbours predict the next value nearly as well as any, up to
-        that where Cao's E1 reaches 0.93. Noise raises the latter, and does less to the former.
+        Components of a delay vector. "auto": the smallest whose neighbours predict the next value
+        nearly as well as any, up to that where Cao's E1 reaches 0.93. Noise raises the latter, and
+        does less to the former.
     theiler : int or "auto"
         Neighbours are more than so many steps away in time; "auto" takes three times the time in
         which the autocorrelation falls to 1/e.
@@ -148,7 +147,7 @@ def from_series(
     dt : float, optional
         Time between two values; the exponent is then per unit of time.
     n_neighbors : int, optional
-        Of each point: 1 for Rosenstein, 8 for Kantz.
+        Neighbours of each point; 1 for rosenstein, 8 for kantz by default.
     radius : float, optional
         Neighbours further away do not count.
     n_steps : int, optional

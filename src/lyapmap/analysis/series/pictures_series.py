@@ -20,14 +20,6 @@ def draw_series_exponent(result: SeriesExponent) -> Figure:
     """Draw the mean log distance of neighbours over time, and its local slope.
 
     The straight part is shaded; the band beside the slope is two standard errors to either side.
-
-    Parameters
-    ----------
-    result : SeriesExponent
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)
@@ -77,37 +69,35 @@ def draw_zero_one(result: ZeroOneTest) -> Figure:
 
     Left the walk in the plane at one frequency: bounded for regular, diffuse for chaotic motion.
     In the middle its mean square displacement, right K of every frequency with the median.
-
-    Parameters
-    ----------
-    result : ZeroOneTest
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(12.0, 4.4)
     left, middle, right = figure.subplots(1, 3)
     walk = np.asarray(result.walk)
-    left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
-    style.dress(left, title=f"Walk of the first {len(walk)} values", x="p", y="q")
-    left.set_aspect("equal", adjustable="datalim")
-    middle.plot(result.lags, result.displacement, color=style.BLUE, linewidth=1.2)
+    style.dress(left, title="Walk of the first values", x="p", y="q")
     style.dress(middle, title="Mean square displacement", x="steps n", y="D(n)")
-    if len(result.displacement):
+    style.dress(right, title="K of each frequency", x="frequency c", y="K")
+    if len(walk) and np.ptp(walk) > 0:
+        left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
+        left.set_title(f"Walk of the first {len(walk)} values", loc="left")
+        left.set_aspect("equal", adjustable="datalim")
+        middle.plot(result.lags, result.displacement, color=style.BLUE, linewidth=1.2)
         middle.set_ylim(bottom=min(0.0, float(np.min(result.displacement))))
+    else:
+        for axes in (left, middle):
+            style.say(axes, "no walk" if not len(walk) else "the walk stands still")
     for i, row in enumerate(np.asarray(result.K_per_frequency)[:8]):
         colour = style.SEQUENCE[(i + 1) % len(style.SEQUENCE)]
         right.plot(result.frequencies, row, ".", color=colour, markersize=4, alpha=0.8, markeredgewidth=0)
     if np.isfinite(result.K):
         right.axhline(result.K, color=style.VERMILLION, linewidth=1.0, zorder=1.8, label=f"median {result.K:.3f}")
-        style.legend(right, "center right")
-    right.set_ylim(-1.05, 1.1)
-    style.dress(right, title="K of each frequency", x="frequency c", y="K")
+        style.legend(right, "lower right")
+        right.set_ylim(-1.05, 1.1)
+    else:
+        style.say(right, "K was not measured")
     b = len(result.K_per_series)
     parts = [
         result.verdict,
-        f"K = {style.with_error(result.K, result.stderr)}",
+        f"K = {style.with_error(result.K, result.stderr)}" if np.isfinite(result.K) else "K unknown",
         f"{b} series of {result.n_values} values" if b > 1 else f"{result.n_values} values",
     ]
     style.caption(figure, result, "0-1 test", parts)

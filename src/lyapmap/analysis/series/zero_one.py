@@ -20,25 +20,30 @@ from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import resembles_map
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
 
 FEWEST_VALUES = 200
+"""Values from which K is read: the displacement is followed for a tenth of them, 20 steps."""
 FEWEST_FREQUENCIES = 10
 """Frequencies that a median and its error need."""
 REGULAR, CHAOTIC = 0.2, 0.8
-"""K below and above which the verdict is given, if its error allows."""
+"""K below and above which the verdict is given, if its error allows. Between them lie noise on regular motion and
+short series."""
 LOWEST, HIGHEST = np.pi / 5, 4 * np.pi / 5
-"""Frequencies between which there are few resonances."""
+"""Frequencies between which there are few resonances with the motion itself (Gottwald and Melbourne 2009, Sect.
+5)."""
 CONSTANT = 1e-10
-"""Spread relative to the largest value under which a series stands still."""
+"""Spread relative to the largest value under which a series stands still: rounding of a computation."""
 DRAWN = 2000
 """Steps of the walk that the result keeps for a picture."""
 PREDICTED = 3000
-"""Values on which the predictions of neighbours and of a linear rule are compared."""
+"""Values on which the predictions of neighbours and of a linear rule are compared: enough to tell their errors
+apart."""
 CHUNK_VALUES = 4_000_000
+"""Complex numbers held at once by the Fourier transforms: 64 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +73,6 @@ class ZeroOneTest(Result):
         Values used of each series.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "K_per_series": ("series",),
-        "K_per_frequency": ("series", "frequency"),
-        "frequencies": ("frequency",),
-        "displacement": ("lag",),
-        "lags": ("lag",),
-        "walk": ("step", "plane"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_zero_one"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
@@ -83,12 +80,12 @@ class ZeroOneTest(Result):
 
     K: float
     stderr: float
-    K_per_series: Values
-    K_per_frequency: Values
-    frequencies: Values
-    displacement: Values
-    lags: NDArray[np.int64]
-    walk: Values
+    K_per_series: Values = dims("series")
+    K_per_frequency: Values = dims("series", "frequency")
+    frequencies: Values = dims("frequency")
+    displacement: Values = dims("lag")
+    lags: NDArray[np.int64] = dims("lag")
+    walk: Values = dims("step", "plane")
     verdict: str
     every: int
     n_values: int
@@ -116,8 +113,10 @@ def zero_one_test(
         shortest; a gap (NaN, a masked value) is an error.
     x0 : (n,), (b, n), state_shape or (b, *state_shape), optional
         Initial states of a map.
-    n_steps, transient : int
-        Steps of a map that are used, and steps before; of a map only, 5000 by default.
+    n_steps : int, optional
+        Steps of a map that are used; 5000 by default.
+    transient : int
+        Steps of a map before.
     observable : int or callable
         Of a map or trajectory: the component looked at, or a function of states (m, n) -> (m,).
     n_frequencies : int

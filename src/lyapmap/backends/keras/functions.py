@@ -113,10 +113,10 @@ def _of_one_array(function: Any) -> tuple[Callable[[Any], Any], tuple[int, ...] 
     if not arguments or not arguments[1] or arguments[0]:
         return function, None
     outputs = function.structured_outputs
-    for what, found in (("input", arguments[1]), ("output", outputs)):
-        if len(found) != 1:
+    for what, names in (("input", arguments[1]), ("output", outputs)):
+        if len(names) != 1:
             raise MapError(
-                f"function: expected a signature with one {what}, got {', '.join(sorted(found))}; "
+                f"function: expected a signature with one {what}, got {', '.join(sorted(names))}; "
                 "wrap a function of one state that calls it"
             )
     (given, spec), (returned,) = next(iter(arguments[1].items())), outputs

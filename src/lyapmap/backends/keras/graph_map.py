@@ -61,14 +61,14 @@ def forward(image: Image) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     def carry(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         lost: list[bool] = []
 
-        def one(u: Tensor) -> Tensor:
+        def along(u: Tensor) -> Tensor:
             with tf.autodiff.ForwardAccumulator(x, u) as accumulator:
                 y = image(x)
             tangent = accumulator.jvp(y)
             lost.append(tangent is None)
             return y if tangent is None else tangent
 
-        tangents = tf.vectorized_map(one, tf.transpose(v, (2, 0, 1)))
+        tangents = tf.vectorized_map(along, tf.transpose(v, (2, 0, 1)))
         if any(lost):
             raise NoTangents
         return image(x), tf.transpose(tangents, (1, 2, 0))
@@ -90,13 +90,13 @@ def pullbacks(image: Image, *, looped: bool) -> Callable[[Tensor, Tensor], Tenso
             y = image(x)
         lost: list[bool] = []
 
-        def one(u: Tensor) -> Tensor:
+        def back_from(u: Tensor) -> Tensor:
             # Rows are independent, so one cotangent serves all states of the batch.
             pulled = tape.gradient(y, x, output_gradients=tf.broadcast_to(u, tf.shape(y)))
             lost.append(pulled is None)
             return y if pulled is None else tf.convert_to_tensor(pulled)
 
-        rows = (tf.map_fn if looped else tf.vectorized_map)(one, cotangents)
+        rows = (tf.map_fn if looped else tf.vectorized_map)(back_from, cotangents)
         if any(lost):
             raise NoTangents
         return tf.transpose(rows, (1, 0, 2))
@@ -274,12 +274,12 @@ class TensorFlowMap(TangentMap):
         ops = self.ops
         if (ops.all_finite(tangents) | ~ops.all_finite(image) | ~ops.all_finite(v)).all():
             return tangents
-        found = self._by_jacobian(x, v)
-        if not ops.all_finite(found)[ops.all_finite(image)].all():
+        tangents = self._by_jacobian(x, v)
+        if not ops.all_finite(tangents)[ops.all_finite(image)].all():
             return tangents
         self._carry = None
         self.derivative = "batch Jacobian (forward mode fails at some states, where it is not finite)"
-        return found
+        return tangents
 
     def jacobian(self, x: Tensor) -> Tensor:
         """By reverse mode, independent of `jvp`."""
@@ -289,11 +289,11 @@ class TensorFlowMap(TangentMap):
                 "function: its image does not depend on the state as far as TensorFlow can see; it must not pass "
                 "through NumPy, whole numbers or tf.stop_gradient"
             )
-        found = self._jacobian(x)
-        if not self._looped and self._has_gaps(found, x):
+        jacobians = self._jacobian(x)
+        if not self._looped and self._has_gaps(jacobians, x):
             self._looped, self._pull = True, None
-            found = self._jacobian(x)
-        return found
+            jacobians = self._jacobian(x)
+        return jacobians
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to Jacobians by reverse mode; False where that has been tried."""

@@ -51,7 +51,7 @@ ONE_STATE = "wrap a function of one state that calls it"
 
 def dtypes_of(model: Any) -> set[str]:
     """Precisions in which the layers of a model compute."""
-    found = set()
+    dtypes = set()
     for layer in model._flatten_layers(include_self=True):
         parts = list(layer._flatten_layers(include_self=False))
         # What a container declares is not what its layers do, but an input's dtype cuts what comes in.
@@ -62,8 +62,8 @@ def dtypes_of(model: Any) -> set[str]:
             raise PrecisionError(
                 f"model: {layer.name} takes {dtype}; a map of a continuous space has floating-point states"
             )
-        found.add(str(dtype))
-    return found
+        dtypes.add(str(dtype))
+    return dtypes
 
 
 def frozen(model: Any) -> Callable[[Any], Any]:
@@ -261,14 +261,14 @@ def wrap_keras(
     shape = tuple(int(s) for s in state_shape) if state_shape is not None else read_shape(model)
     checked_options(shape, memory_limit)
     wanted = dtype_name(dtype)
-    found = dtypes_of(model)
+    dtypes = dtypes_of(model)
     if wanted is None:
-        wanted = _only_precision(model, found)
+        wanted = _only_precision(model, dtypes)
     described = {"map": type(model).__name__, "keras": module.__version__ + "", **(provenance or {})}
     backend = module.backend.backend()
     if backend == "jax" and wanted == "float64":
-        raise PrecisionError(f"dtype: float64 is not to be had on jax: {REDUCED}")
-    copy = model if found == {wanted} else in_dtype(model, wanted)
+        raise PrecisionError(f"dtype: Keras has no float64 on jax: {REDUCED}")
+    copy = model if dtypes == {wanted} else in_dtype(model, wanted)
     require_no_memory(copy, shape, wanted)
     if backend == "tensorflow":
         tensorflow_map = TensorFlowMap(
@@ -312,10 +312,10 @@ def wrap_keras(
     )
 
 
-def _only_precision(model: Any, found: set[str]) -> str:
-    if len(found) > 1:
-        raise PrecisionError(f"model: computes in {', '.join(sorted(found))}; give the dtype to rebuild it in")
-    name = next(iter(found), str(model.compute_dtype))
+def _only_precision(model: Any, dtypes: set[str]) -> str:
+    if len(dtypes) > 1:
+        raise PrecisionError(f"model: computes in {', '.join(sorted(dtypes))}; give the dtype to rebuild it in")
+    name = next(iter(dtypes), str(model.compute_dtype))
     if name not in ("float32", "float64"):
         raise PrecisionError(f"model: computes in {name}; give dtype='float32' or 'float64' to rebuild it in")
     return name

@@ -113,14 +113,14 @@ def resolved_device(device: str | None) -> str:
         If there is no such device.
     """
     tf = tensorflow()
-    found = [d.name.removeprefix("/device:").lower() for d in tf.config.list_logical_devices()]
-    found = ["cpu" if name == "cpu:0" else name for name in found if name.startswith(("cpu", "gpu", "tpu"))]
+    devices = [d.name.removeprefix("/device:").lower() for d in tf.config.list_logical_devices()]
+    devices = ["cpu" if name == "cpu:0" else name for name in devices if name.startswith(("cpu", "gpu", "tpu"))]
     if device is None:
-        return next((name for name in found if name.startswith("gpu")), "cpu")
+        return next((name for name in devices if name.startswith("gpu")), "cpu")
     name = str(device).lower().removeprefix("/").removeprefix("device:")
     name = {"cpu:0": "cpu", "gpu": "gpu:0", "cuda": "gpu:0"}.get(name, name.replace("cuda:", "gpu:"))
-    if name not in found:
-        raise LyapmapError(f"device: expected one of {', '.join(found)}, got {device!r}")
+    if name not in devices:
+        raise LyapmapError(f"device: expected one of {', '.join(devices)}, got {device!r}")
     return name
 
 
@@ -189,7 +189,7 @@ def lossy_layer(
     finally:
         for layer, _ in kept:
             object.__delattr__(layer, "call")
-    found = ""
+    culprit = ""
     for layer, call, inputs, args, kwargs in calls:
         if isinstance(inputs, list | tuple | dict):
             continue
@@ -201,10 +201,10 @@ def lossy_layer(
         v = np.random.default_rng(1).standard_normal(given.shape)
         slope = (alone(given + 1e-5 * v) - alone(given - 1e-5 * v)) / 2e-5
         if not _seen(alone, given, v, slope, 0.2):
-            found = f"layer {layer.name} ({type(layer).__name__})"
+            culprit = f"layer {layer.name} ({type(layer).__name__})"
             if not list(layer._flatten_layers(include_self=False)):
                 break
-    return found
+    return culprit
 
 
 def _seen(

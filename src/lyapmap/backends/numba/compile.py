@@ -49,6 +49,10 @@ WIDE = 64
 """Dimension from which a user's map is worth the compile time of vector instructions."""
 
 
+MATRIX = -1
+"""Stands for the number of parameters where they are a matrix."""
+
+
 @dataclass(frozen=True)
 class LaneRule:
     """A map of a few scalars, to be carried many trajectories at a time.
@@ -125,10 +129,13 @@ def compiled(rule: Rule, task: str, n: int, k: int, n_parameters: int) -> Callab
     """One task of a map as machine code, from disk if it is there.
 
     n and k are fixed in the code of a `LaneRule`; other rules take any k, and a `RowRule` any n.
+    Parameters are so many floats, or a matrix where `n_parameters` is `MATRIX`.
     """
     import numba
 
-    p = numba.types.UniTuple(numba.float64, n_parameters) if n_parameters else numba.types.Tuple(())
+    p: Any = numba.types.UniTuple(numba.float64, n_parameters) if n_parameters > 0 else numba.types.Tuple(())
+    if n_parameters == MATRIX:
+        p = numba.float64[:, ::1]
     states, tensors = numba.float64[:, ::1], numba.float64[:, :, ::1]
     signature = {
         "apply": (p, states, states),
@@ -179,7 +186,8 @@ def _image_and_tangents(rule: Any) -> tuple[Any, Any]:
     if isinstance(rule, FlowRule):
         return _advancing(rule.method, *_image_and_tangents(rule.field))
     if isinstance(rule, RowRule):
-        return _jit(rule.image), _jit(rule.tangents)
+        # Images are rounded as they are written, tangents as is fastest.
+        return _jit(rule.image), _jit(rule.tangents, fastmath={"contract"})
     return _user_functions(rule)
 
 

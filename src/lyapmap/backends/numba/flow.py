@@ -95,6 +95,7 @@ class CompiledFlow(TangentMap):
         self.log_abs_det_in_blocks = self._lanes
         self._field = NumbaMap(field, state_shape=state_shape, parameters=parameters, derivative=derivative)
         self._generic = FlowMap(self._field, tau, scheme)
+        self._parts: dict[float, NumbaMap] = {}
         self._rate = 0.0
         self._calls = 0
         self.state_shape = state_shape
@@ -231,8 +232,11 @@ class CompiledFlow(TangentMap):
 
     def _shorter(self, part: float) -> NumbaMap:
         """The compiled step of a part of its length, by the code that is compiled already."""
-        length, *others = self._one.parameters
-        return NumbaMap(self._one.rule, state_shape=self.state_shape, parameters=(part * length, *others))
+        if part not in self._parts:
+            length, *others = self._one.parameters
+            shorter = NumbaMap(self._one.rule, state_shape=self.state_shape, parameters=(part * length, *others))
+            self._parts[part] = shorter
+        return self._parts[part]
 
     def _stuck(self, x: Block, v: Block | None = None) -> NDArray[np.int64]:
         """Rows of which the compiled method found that its steps are too many; an error unless others may help."""

@@ -15,7 +15,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.numba.compile import FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
+from lyapmap.backends.numba.compile import MATRIX, FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.numba.lane_kernels import LANES
 from lyapmap.backends.numba.program import exact_rules
 from lyapmap.backends.numba.threads import in_parts
@@ -45,8 +45,8 @@ class NumbaMap(TangentMap):
     ----------
     rule : LaneRule, RowRule, FunctionRule or FlowRule
     state_shape : tuple of int
-    parameters : tuple of float
-        Given to the compiled code when it runs; other values need no other code.
+    parameters : tuple of float, or a matrix
+        Given to the compiled code when it runs; other values need no other code. A matrix for a `RowRule` only.
     derivative : str
     provenance : dict
     threads : int, optional
@@ -69,7 +69,7 @@ class NumbaMap(TangentMap):
         rule: Rule,
         *,
         state_shape: tuple[int, ...],
-        parameters: tuple[float, ...] = (),
+        parameters: tuple[float, ...] | NDArray[np.float64] = (),
         derivative: str = ANALYTIC,
         provenance: dict[str, Any] | None = None,
         threads: int | None = None,
@@ -83,7 +83,11 @@ class NumbaMap(TangentMap):
         """A user's functions, as they were given."""
         self.rows: RowRule | None = None
         """The same map as a rule for any number of tangents, where `rule` is for lanes."""
-        self.parameters = tuple(float(value) for value in parameters)
+        self.parameters: Any = (
+            np.ascontiguousarray(parameters, np.float64)
+            if isinstance(parameters, np.ndarray)
+            else tuple(float(value) for value in parameters)
+        )
         self.threads = threads
         self._threads = 0  # as many as are used, once it is known
         self._n = dimension(state_shape)
@@ -221,7 +225,8 @@ class NumbaMap(TangentMap):
         base = basis(self.rule)
         n = 0 if isinstance(base, RowRule) else self._n
         fixed = k if isinstance(base, LaneRule) else 0
-        found = compiled(self.rule, task, n, fixed, len(self.parameters))
+        count = MATRIX if isinstance(self.parameters, np.ndarray) else len(self.parameters)
+        found = compiled(self.rule, task, n, fixed, count)
         self._kernels[task, k] = found
         return found
 

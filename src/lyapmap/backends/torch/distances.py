@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.ops import GROUPS_PER_NEIGHBOR, SMALLEST, Pairs
 from lyapmap.core.points import real_array
-from lyapmap.core.tiles import GROUPS_PER_NEIGHBOR, SMALLEST, Pairs
 
 CPU_TILE, DEVICE_TILE = (512, 1024), (4096, 8192)
 PAIR_VALUES = 8_000_000

@@ -10,19 +10,38 @@ where the network does something that it was not written for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lyapmap.backends.torch import channels_last
 from lyapmap.backends.torch import recurrent as torch_cells
 from lyapmap.backends.torch import slabs as torch_slabs
+from lyapmap.backends.torch.channels_last import in_products
 
 Rule = Callable[..., Any]
 
-MANY_ROWS = 32
-"""Tangents, of all states together, from which it pays to put a layer's arrays into another order."""
+
+class Way(NamedTuple):
+    """How tangents go through layers.
+
+    Attributes
+    ----------
+    order : "torch", "rows" or "slabs"
+        How arrays lie in memory: as torch has them; channels last; pixel by pixel (see `slabs`).
+    products : torch.dtype or None
+        In which dtype convolutions and dense layers take weights and tangents, where not in that of the
+        states. They add up in float32, and all else is done in the states' own dtype.
+    """
+
+    order: str = "torch"
+    products: torch.dtype | None = None
+
+
+PLAIN = Way()
+ORDERS = ("slabs", "rows", "torch")
 
 
 class NoRule(Exception):  # noqa: N818  # no error: the caller takes the other way
@@ -41,25 +60,41 @@ class Dual:
         are small.
     margins : tuple of int, optional
         Zeros that tangents (k, b, c, h, w) are yet to be surrounded with: left, right, top, bottom.
+    way : Way
+        How layers are to carry them.
     """
 
     def __init__(
-        self, image: Tensor, tangents: Tensor, factor: Tensor | None = None, margins: tuple[int, ...] | None = None
+        self,
+        image: Tensor,
+        tangents: Tensor,
+        factor: Tensor | None = None,
+        margins: tuple[int, ...] | None = None,
+        way: Way = PLAIN,
     ) -> None:
         self.image = image
         self.raw, self.factor, self.margins = tangents, factor, margins
+        self.way = way
+
+    def like(
+        self, image: Tensor, tangents: Tensor, factor: Tensor | None = None, margins: tuple[int, ...] | None = None
+    ) -> Dual:
+        """Other images and tangents that go the same way."""
+        return Dual(image, tangents, factor, margins, self.way)
 
     @property
     def inner(self) -> Tensor:
         """The tangents without their margins."""
         if self.factor is not None:
-            self.raw, self.factor = torch_slabs.scaled(self.raw, self.factor), None
+            scaled = channels_last.scaled if self.way.order == "rows" else torch_slabs.scaled
+            self.raw, self.factor = scaled(self.raw, self.factor), None
         return self.raw
 
     @property
     def tangents(self) -> Tensor:
         if self.margins is not None:
-            self.raw, self.margins = torch_slabs.padded(self.inner, self.margins), None
+            padded = channels_last.padded if self.way.order == "rows" else torch_slabs.padded
+            self.raw, self.margins = padded(self.inner, self.margins), None
         return self.inner
 
     @classmethod
@@ -115,22 +150,22 @@ class Dual:
     def __truediv__(self, other: Any) -> Dual:
         if isinstance(other, Dual):
             raise NoRule("division by a state")
-        return Dual(self.image / other, self.tangents / other)
+        return self.like(self.image / other, self.tangents / other)
 
     def __neg__(self) -> Dual:
-        return Dual(-self.image, -self.tangents)
+        return self.like(-self.image, -self.tangents)
 
     def __getitem__(self, index: Any) -> Dual:
         index = index if isinstance(index, tuple) else (index,)
         if any(isinstance(i, Tensor | Dual) for i in index):
             raise NoRule("indexing with a tensor")
-        return Dual(self.image[index], self.tangents[(slice(None), *index)])
+        return self.like(self.image[index], self.tangents[(slice(None), *index)])
 
     def __bool__(self) -> bool:
         raise NoRule("control flow that depends on the state")
 
 
-def carry(function: Callable[[Any], Any], x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+def carry(function: Callable[[Any], Any], x: Tensor, tangents: Tensor, way: Way = PLAIN) -> tuple[Tensor, Tensor]:
     """Images and tangents after a function, (b, ...) and (k, b, ...).
 
     Raises
@@ -139,7 +174,7 @@ def carry(function: Callable[[Any], Any], x: Tensor, tangents: Tensor) -> tuple[
         If the function uses something that has no rule here.
     """
     try:
-        out = function(Dual(x, tangents))
+        out = function(Dual(x, tangents, way=way))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -164,43 +199,36 @@ def _linear_layer(func: Rule, x: Any, weight: Any, bias: Any = None, *rest: Any,
     if x.image.ndim != weight.ndim and weight.ndim != 2:
         raise NoRule("a convolution without a batch axis")
     image = func(x.image, weight, bias, *rest, **named)
-    faster = _PRODUCTS.get(func)
-    if faster is not None and x.raw.device.type == "cpu" and k * b >= MANY_ROWS:
-        moved = faster(x, weight, image.shape, *rest, **named)
+    if x.way.order == "slabs" and x.way.products is None:
+        faster = _PRODUCTS.get(func)
+        moved = None if faster is None else faster(x, weight, image.shape, *rest, **named)
         if moved is not None:
-            return Dual(image, moved)
-    return Dual(image, func(x.tangents.flatten(0, 1), weight, None, *rest, **named).unflatten(0, (k, b)))
+            return x.like(image, moved)
+    rows = x.tangents.flatten(0, 1)
+    if x.way.order == "rows" and weight.ndim == 4:
+        moved = channels_last.layer(func, rows, weight, x.way.products, image.shape, *rest, **named)
+    else:
+        moved = in_products(func, rows, weight, x.way.products, *rest, **named)
+    return x.like(image, moved.unflatten(0, (k, b)))
 
 
 def _convolved(x: Any, weight: Tensor, out: torch.Size, *rest: Any, **named: Any) -> Tensor | None:
     """Tangents after conv2d, in the order that is fastest on a CPU; None where it cannot be had."""
-    stride, padding, dilation, groups = _options(("stride", "padding", "dilation", "groups"), (1, 0, 1, 1), rest, named)
-    if groups != 1 or isinstance(padding, str):
+    of = torch_slabs.options(torch_slabs.CONVOLUTION, rest, named)
+    if of["groups"] != 1 or isinstance(of["padding"], str):
         return None
     left, _, top, _ = x.margins or (0, 0, 0, 0)
-    above, before = _pair(padding)
+    above, before = of["padding"]
     zeros = above + top, before + left
-    return torch_slabs.convolved(x.inner, weight, (out[2], out[3]), _pair(stride), zeros, _pair(dilation))
+    return torch_slabs.convolved(x.inner, weight, (out[2], out[3]), of["stride"], zeros, of["dilation"])
 
 
 def _spread(x: Any, weight: Tensor, out: torch.Size, *rest: Any, **named: Any) -> Tensor | None:
     """Tangents after conv_transpose2d, in the order that is fastest on a CPU; None where it cannot be had."""
-    names = ("stride", "padding", "output_padding", "groups", "dilation")
-    stride, padding, _, groups, dilation = _options(names, (1, 0, 0, 1, 1), rest, named)
-    if groups != 1:
+    of = torch_slabs.options(torch_slabs.TRANSPOSED, rest, named)
+    if of["groups"] != 1:
         return None
-    return torch_slabs.spread(x.tangents, weight, (out[2], out[3]), _pair(stride), _pair(padding), _pair(dilation))
-
-
-def _options(names: tuple[str, ...], usual: tuple[Any, ...], rest: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
-    """Options of a layer, given by place or by name."""
-    found = dict(zip(names, usual, strict=True)) | dict(zip(names, rest, strict=False)) | named
-    return [found[name] for name in names]
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    height, width = (value, value) if isinstance(value, int) else (tuple(value) * 2)[:2]
-    return height, width
+    return torch_slabs.spread(x.tangents, weight, (out[2], out[3]), of["stride"], of["padding"], of["dilation"])
 
 
 _PRODUCTS: dict[Any, Callable[..., Tensor | None]] = {F.conv2d: _convolved, F.conv_transpose2d: _spread}
@@ -220,16 +248,19 @@ def _layer_norm(func: Rule, x: Any, shape: Any, weight: Any = None, bias: Any = 
     width = image.shape[-axes:].numel()
     shifted = y if bias is None else y + bias
     if axes == 2 and tangents.ndim == 5 and torch_slabs.in_slabs(tangents):
-        return Dual(shifted, torch_slabs.pixel_norm(tangents, normal), gain)
+        return x.like(shifted, torch_slabs.pixel_norm(tangents, normal), gain)
     if axes == 1 and tangents.ndim == 5 and torch_slabs.in_slabs(tangents.movedim(-1, 2)):
         moved = torch_slabs.channel_norm(tangents.movedim(-1, 2), normal.movedim(-1, 1))
-        return Dual(shifted, moved.movedim(2, -1), gain)
+        return x.like(shifted, moved.movedim(2, -1), gain)
+    if x.way.order == "rows" and tangents.ndim == 5 and axes < 3:
+        moved = (channels_last.pixel_norm if axes == 2 else channels_last.channel_norm)(tangents, normal)
+        return x.like(shifted, moved, gain)
     flat = tangents.reshape(tangents.shape[0], -1, width)
     unit = normal.reshape(-1, width)
     # The overlap of all tangents of a row with its normalized values is one matrix product.
     overlap = torch.bmm(flat.transpose(0, 1), unit[..., None]).transpose(0, 1)  # (k, rows, 1)
     out = (flat - flat.mean(-1, keepdim=True)).addcmul_(unit, overlap, value=-1 / width)
-    return Dual(shifted, out.reshape(tangents.shape), gain)
+    return x.like(shifted, out.reshape(tangents.shape), gain)
 
 
 def _elementwise(slope: Callable[..., Tensor]) -> Rule:
@@ -241,7 +272,7 @@ def _elementwise(slope: Callable[..., Tensor]) -> Rule:
         y = func(x.image, *rest, **named)
         factor = slope(x.image, y, *rest, **named)
         tangents = x.raw if x.margins is None else x.tangents
-        return Dual(y, tangents, factor if x.factor is None else x.factor * factor)
+        return x.like(y, tangents, factor if x.factor is None else x.factor * factor)
 
     return rule
 
@@ -261,24 +292,24 @@ def _pad(func: Rule, x: Any, pad: Any, mode: str = "constant", value: float | No
         raise NoRule(f"padding by {mode}")
     margins = tuple(pad)
     if len(margins) != 4 or min(margins) < 0 or x.image.ndim != 4:
-        return Dual(F.pad(x.image, pad, mode, value), F.pad(x.tangents, pad))
-    return Dual(F.pad(x.image, pad, mode, value), x.tangents, None, margins)
+        return x.like(F.pad(x.image, pad, mode, value), F.pad(x.tangents, pad))
+    return x.like(F.pad(x.image, pad, mode, value), x.tangents, None, margins)
 
 
 def _flatten(func: Rule, x: Any, start_dim: int = 0, end_dim: int = -1) -> Dual:
     start, end = _inner(x, start_dim), _inner(x, end_dim)
-    return Dual(x.image.flatten(start_dim, end_dim), x.tangents.flatten(start, end))
+    return x.like(x.image.flatten(start_dim, end_dim), x.tangents.flatten(start, end))
 
 
 def _unflatten(func: Rule, x: Any, dim: int, sizes: Any) -> Dual:
-    return Dual(x.image.unflatten(dim, sizes), x.tangents.unflatten(_inner(x, dim), sizes))
+    return x.like(x.image.unflatten(dim, sizes), x.tangents.unflatten(_inner(x, dim), sizes))
 
 
 def _movedim(func: Rule, x: Any, source: int, destination: int) -> Dual:
     tangents = x.raw if x.margins is None else x.tangents
     moved = tangents.movedim(_inner(x, source), _inner(x, destination))
     factor = None if x.factor is None else x.factor.movedim(source, destination)
-    return Dual(x.image.movedim(source, destination), moved, factor)
+    return x.like(x.image.movedim(source, destination), moved, factor)
 
 
 def _inner(x: Any, dim: int) -> int:
@@ -292,13 +323,13 @@ def _sum(func: Rule, a: Any, b: Any) -> Dual:
     if isinstance(a, Dual) and isinstance(b, Dual):
         if a.image.shape != b.image.shape:
             raise NoRule("a sum of states that differ in shape")
-        return Dual(func(a.image, b.image), func(a.tangents, b.tangents))
+        return a.like(func(a.image, b.image), func(a.tangents, b.tangents))
     if not isinstance(a, Dual):
         raise NoRule("a sum that begins with a constant")
     y = func(a.image, b)
     if y.shape != a.image.shape:
         raise NoRule("a sum that changes the shape")
-    return Dual(y, a.tangents)
+    return a.like(y, a.tangents)
 
 
 def _product(func: Rule, a: Any, b: Any) -> Dual:
@@ -308,8 +339,8 @@ def _product(func: Rule, a: Any, b: Any) -> Dual:
     if y.shape != a.image.shape or (isinstance(b, Dual) and b.image.shape != y.shape):
         raise NoRule("a product that changes the shape")
     if isinstance(b, Dual):
-        return Dual(y, a.tangents * b.image + b.tangents * a.image)
-    return Dual(y, a.tangents * b)
+        return a.like(y, a.tangents * b.image + b.tangents * a.image)
+    return a.like(y, a.tangents * b)
 
 
 _tanh = _elementwise(lambda x, y: 1 - y * y)

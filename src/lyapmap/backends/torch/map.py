@@ -6,8 +6,13 @@ Requires torch >= 2.6. With `torch_dual`, the only file of the backends that imp
 from __future__ import annotations
 
 import copy
+import math
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -19,7 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lyapmap.backends.structured import FlatFunction
 from lyapmap.backends.timed_field import TimedField
 from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device
-from lyapmap.backends.torch.dual import NoRule, carry
+from lyapmap.backends.torch.dual import ORDERS, NoRule, Way, carry
 from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
@@ -36,8 +41,22 @@ FORWARD, RULES, REVERSE = "forward mode", "forward mode, by rules alone", "rever
 STEPS = ("round", "floor", "ceil", "trunc", "sign", "fix", "heaviside", "quantize", "fmod", "remainder")
 """Operations, by parts of their names, whose values move in steps; those that give no floating-point numbers do too."""
 
+FEW, MANY = 8, 64
+"""Tangents, of all states together, from which the order of a layer's arrays matters; from which they are many."""
+CLEARLY = 0.9
+"""Share of the usual order's time that another one takes at most, to be taken in its place."""
+REPEATED = 16
+"""Dimension up to which states are repeated for every row of a Jacobian, in place of `torch.func`."""
+TIMINGS = 5
+"""Times that each order is tried: by turns, and the shortest time counts, since others may use the machine."""
+ORDER_VARIABLE = "LYAPMAP_TANGENT_ORDER"
+
 RULES_TOLERANCE = 1e4
 """Roundings, relative to the largest value, within which our rules must agree with torch."""
+
+
+_one_at_a_time = threading.RLock()
+"""Forward mode has one level for the whole process, and what layers of attention may do is set for all of it."""
 
 
 class TorchMap(TangentMap):
@@ -53,6 +72,7 @@ class TorchMap(TangentMap):
     """Rounding of the coarsest precision that was seen inside."""
     steps_inside = False
     """Whether rounding, comparisons or whole numbers were seen inside."""
+    _products: torch.dtype | None = None
 
     def __init__(
         self,
@@ -74,6 +94,8 @@ class TorchMap(TangentMap):
         self._way, self._first_reason = FORWARD, ""
         self._jacobian_by_tangents = False
         self._has_rules = self._rules_agree()
+        self._orders: dict[bool, str] = {}
+        self._choosing = threading.Lock()
 
     def apply(self, x: Tensor) -> Tensor:
         self._require(x, "x")
@@ -117,7 +139,12 @@ class TorchMap(TangentMap):
     def pull(self, x: Tensor, u: Tensor) -> Tensor:
         """The transposed Jacobian applied to one cotangent at each state, (b, n), (b, n) -> (b, n)."""
         parts = zip(x.split(32), u.split(32), strict=True)
-        return torch.cat([self._pulled(rows, cotangents[None])[0] for rows, cotangents in parts])
+        try:
+            with torch.enable_grad(), plain_attention():
+                return torch.cat([_gradient(self._image, rows, cotangents) for rows, cotangents in parts])
+        except (RuntimeError, NotImplementedError):
+            parts = zip(x.split(32), u.split(32), strict=True)
+            return torch.cat([self._pulled(rows, cotangents[None])[0] for rows, cotangents in parts])
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to the next exact way to tangents: our own rules alone, then reverse mode; False where none is left."""
@@ -140,8 +167,35 @@ class TorchMap(TangentMap):
             return made if made.roundoff < 1e-10 else None
         return None
 
+    @property
+    def low_tangent_dtype(self) -> str | None:
+        if not self._has_rules or self._dtype != torch.float32 or self._coarse_inside():
+            return None
+        return "bfloat16" if has_bfloat16(self._device) else None
+
+    def with_tangents(self, dtype: str) -> TorchMap:
+        """See `TangentMap`: convolutions and dense layers take weights and tangents in `dtype`; sums are float32."""
+        if dtype == self.ops.dtype:
+            return self
+        if not self._has_rules:
+            raise PrecisionError(
+                f"tangent_dtype: expected {self.ops.dtype!r} for a network with layers that lyapmap has no rule for, "
+                f"got {dtype!r}"
+            )
+        low = copy.copy(self)
+        low._products, low._orders = LOW_DTYPES[dtype], {}
+        return low
+
+    def _coarse_inside(self) -> bool:
+        return self.roundoff > float(torch.finfo(self._dtype).eps)
+
     def _jacobian_by_cotangents(self, x: Tensor) -> Tensor:
         unit = torch.eye(self._n, dtype=self._dtype, device=self._device)
+        if self._n <= REPEATED:
+            with suppress(RuntimeError, NotImplementedError), torch.enable_grad(), plain_attention():
+                repeated, units = x.repeat_interleave(self._n, 0), unit.repeat(len(x), 1)
+                chunks = zip(repeated.split(self._rows), units.split(self._rows), strict=True)
+                return torch.cat([_gradient(self._image, *chunk) for chunk in chunks]).view(-1, self._n, self._n)
         states = max(1, self._rows // JACOBIAN_CHUNK)
         # Rows are independent, so one cotangent serves all states of the batch at once.
         parts = [self._pulled(rows, unit[:, None].expand(-1, len(rows), -1)) for rows in x.split(states)]
@@ -150,9 +204,9 @@ class TorchMap(TangentMap):
     def _pulled(self, rows: Tensor, cotangents: Tensor) -> Tensor:
         """The transposed Jacobian applied to cotangents (m, b, n)."""
         try:
-            with plain_attention():
+            with _one_at_a_time, plain_attention():
                 pull = vjp(self._image, rows)[1]
-            return vmap(lambda u: pull(u)[0], chunk_size=JACOBIAN_CHUNK)(cotangents).detach()
+                return vmap(lambda u: pull(u)[0], chunk_size=JACOBIAN_CHUNK)(cotangents).detach()
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
@@ -176,19 +230,48 @@ class TorchMap(TangentMap):
         tangents = tangents.contiguous()
         if self._has_rules:
             try:
-                return carry(self._function, x, tangents)
+                return carry(self._function, x, tangents, self._layers(x, tangents))
             except NoRule as error:
-                if self._way == RULES:
+                if self._way == RULES or self._products is not None:
                     raise MapError(f"function: has no rule for {error}") from error
                 self._has_rules = False
         return self._carry_by_torch(x, tangents)
+
+    def _layers(self, x: Tensor, tangents: Tensor) -> Way:
+        """How layers carry tangents (k, b, ...): chosen by a short timing on these, once for few and once for many."""
+        if self._device.type != "cpu" or x.ndim != 4 or tangents.shape[:2].numel() < FEW:
+            return Way("torch", self._products)
+        many = tangents.shape[:2].numel() >= MANY
+        with self._choosing:
+            if many not in self._orders:
+                self._orders[many] = self._quickest_order(x, tangents)
+                self.provenance = self.provenance | {"tangent_order": self._orders[many]}
+        return Way(self._orders[many], self._products)
+
+    def _quickest_order(self, x: Tensor, tangents: Tensor) -> str:
+        named = os.environ.get(ORDER_VARIABLE, "")
+        if named:
+            if named not in ORDERS:
+                raise LyapmapError(f"{ORDER_VARIABLE}: expected one of {', '.join(ORDERS)}, got {named!r}")
+            return named
+        orders = [order for order in ORDERS if order != "slabs" or self._products is None]
+        seconds = dict.fromkeys(orders, math.inf)
+        for turn in range(TIMINGS + 1):  # the first time weights are laid out
+            for order in orders:
+                begin = time.thread_time()
+                carry(self._function, x, tangents, Way(order, self._products))
+                if turn:
+                    seconds[order] = min(seconds[order], time.thread_time() - begin)
+        usual = next(iter(seconds))
+        quickest = min(seconds, key=lambda order: seconds[order])
+        return quickest if seconds[quickest] < CLEARLY * seconds[usual] else usual
 
     def _carry_by_torch(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         def one(tangent: Tensor) -> Any:
             return jvp(self._function, (x,), (tangent,))
 
         try:
-            with plain_attention():
+            with _one_at_a_time, plain_attention():
                 image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
@@ -197,20 +280,42 @@ class TorchMap(TangentMap):
         return image, carried
 
     def _rules_agree(self) -> bool:
-        """Whether the rules of `torch_dual` know the function, and give what torch gives."""
+        """Whether the rules of `dual` know the function, and give what torch gives."""
         draws = torch.Generator().manual_seed(0)
         x = (2 * torch.rand(2, *self.state_shape, generator=draws, dtype=self._dtype) - 1).to(self._device)
         tangents = torch.randn(2, 2, *self.state_shape, generator=draws, dtype=self._dtype).to(self._device)
+        tolerance = RULES_TOLERANCE * torch.finfo(self._dtype).eps
         with torch.no_grad():
             try:
-                ours, wanted = carry(self._function, x, tangents), self._carry_by_torch(x, tangents)
-            except (NoRule, MapError):
+                image, moved = carry(self._function, x, tangents)
+                wanted = self._function(x)
+            except NoRule:
                 return False
-        tolerance = RULES_TOLERANCE * torch.finfo(self._dtype).eps
-        return all(
-            a.shape == b.shape and bool((a - b).abs().max() <= tolerance * b.abs().max())
-            for a, b in zip(ours, wanted, strict=True)
-        )
+            if image.shape != wanted.shape or not bool((image - wanted).abs().max() <= tolerance * wanted.abs().max()):
+                return False
+            try:
+                return self._pulls_agree(x, tangents, moved, tolerance)
+            except (RuntimeError, NotImplementedError, TypeError, ValueError, MapError):
+                pass  # it cannot be differentiated backward
+            try:
+                forward = self._carry_by_torch(x, tangents)[1]
+            except MapError:
+                return False
+            return moved.shape == forward.shape and bool(
+                (moved - forward).abs().max() <= tolerance * forward.abs().max()
+            )
+
+    def _pulls_agree(self, x: Tensor, tangents: Tensor, moved: Tensor, tolerance: float) -> bool:
+        """Whether u . (J v) is (J' u) . v, for random u; reverse mode loads nothing of torch's that compiles."""
+        for seed in (1, 2):
+            u = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=self._dtype).to(self._device)
+            with torch.enable_grad(), plain_attention():
+                pulled = _gradient(self._function, x, u)
+            forth, back = ((a * b).flatten(2).sum(-1) for a, b in ((u, moved), (pulled, tangents)))
+            size = moved.flatten(2).norm(dim=-1) * u.flatten(1).norm(dim=-1)
+            if not bool(((forth - back).abs() <= tolerance * size.max()).all()):
+                return False
+        return True
 
     def _require(self, array: Any, name: str) -> None:
         if not isinstance(array, Tensor):
@@ -248,11 +353,34 @@ class TorchMap(TangentMap):
         if y.dtype != self._dtype:
             raise PrecisionError(f"function: expected {self._dtype} back, got {y.dtype}")
         self.roundoff, self.steps_inside = largest.roundoff, largest.steps
+        if self._device.type == "cpu":
+            self.row_work = largest.work / 2
         per_row = max(largest.bytes / 2, 1.0) * LIVE_TENSORS
         rows = max(1, int(memory_limit / per_row))
         if self._device.type == "cpu":
             rows = min(rows, max(32, int(2 * CPU_LAYER_BYTES / max(largest.bytes, 1))))
         return rows
+
+
+LOW_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
+
+
+@cache
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 numbers much faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and any(ask is not None and ask() for ask in asked)
+
+
+def _gradient(function: Callable[[Tensor], Tensor], x: Tensor, u: Tensor) -> Tensor:
+    """The transposed Jacobian applied to one cotangent at each state.
+
+    `torch.func` would load torch's compiler; and where cotangents are given, a system of computer algebra is loaded.
+    """
+    given = x.detach().clone().requires_grad_(True)
+    return torch.autograd.grad((function(given) * u).sum(), given)[0]
 
 
 @contextmanager
@@ -270,12 +398,19 @@ def plain_attention() -> Iterator[None]:
 class _LargestOutput(TorchDispatchMode):
     """Records the bytes of the largest tensor that any operation makes; views, as of weights, are none.
 
-    Also the rounding of the coarsest precision, and whether values move in steps somewhere.
+    Also the work of all operations, the rounding of the coarsest precision, and whether values move in
+    steps somewhere.
     """
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # It would load torch's compiler, for seconds, to tell it that there is nothing to do.
+        return False
 
     def __init__(self) -> None:
         super().__init__()
         self.bytes = 0
+        self.work = 0.0
         self.roundoff = 0.0
         self.steps = False
 
@@ -285,12 +420,25 @@ class _LargestOutput(TorchDispatchMode):
         for tensor in out if isinstance(out, tuple | list) else (out,):
             if isinstance(tensor, Tensor) and _address(tensor) not in given:
                 self.bytes = max(self.bytes, tensor.numel() * tensor.element_size())
+                self.work += _work(func, args, tensor)
                 if tensor.is_floating_point():
                     self.roundoff = max(self.roundoff, torch.finfo(tensor.dtype).eps)
                 else:
                     self.steps |= not tensor.is_complex()
         self.steps |= any(name in str(func) for name in STEPS)
         return out
+
+
+def _work(func: Any, args: Any, out: Tensor) -> float:
+    """Floating-point operations of one operation, about."""
+    matrices = [a for a in args if isinstance(a, Tensor) and a.ndim >= 2]
+    name = func.overloadpacket.__name__
+    if name in ("convolution", "_convolution"):
+        meets = args[0] if args[6] else out  # transposed: each pixel that goes in, else each that comes out
+        return float(2 * meets.numel() * args[1].shape[1:].numel())
+    if name in ("mm", "addmm", "bmm", "baddbmm") and len(matrices) >= 2:
+        return float(2 * out.numel() * matrices[-1].shape[-2])
+    return float(out.numel())
 
 
 def _address(tensor: Tensor) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from lyapmap.core.errors import PrecisionError
 from lyapmap.core.ops import ArrayLibrary, ArrayOps
 
+ON_LINUX = hasattr(os, "sched_getaffinity")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -79,6 +81,21 @@ class TorchOps(ArrayOps):
 
     def clip(self, array: Tensor, low: float, high: float) -> Tensor:
         return array.clamp(low, high)
+
+    def threads(self) -> int:
+        # Modes and autocasts of the calling thread would not hold in another one.
+        if self.device != "cpu" or torch._C._len_torch_function_stack() or torch.is_autocast_enabled("cpu"):
+            return 1
+        return min(torch.get_num_threads(), len(os.sched_getaffinity(0)) if ON_LINUX else os.cpu_count() or 1)
+
+    @staticmethod
+    def compute_alone() -> None:
+        torch.get_num_threads()  # a thread that was not asked before would take the number of all others later
+        torch.set_num_threads(1)  # of the calling thread, and of those to come
+
+    @staticmethod
+    def after_compute_alone() -> None:
+        torch.set_num_threads(torch.get_num_threads())
 
     def zeroed(self, array: Tensor, where: Tensor) -> Tensor:
         return array.masked_fill(where, 0)

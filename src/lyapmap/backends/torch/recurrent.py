@@ -21,7 +21,7 @@ from lyapmap.backends.torch.ops import DTYPES
 
 def _reshape(func: Any, x: Any, *shape: Any) -> Any:
     image = torch.reshape(x.image, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
-    return type(x)(image, x.tangents.reshape(len(x.tangents), *image.shape))
+    return x.like(image, x.tangents.reshape(len(x.tangents), *image.shape))
 
 
 def _joined(func: Any, parts: Sequence[Any], dim: int = 0) -> Any:
@@ -32,20 +32,24 @@ def _joined(func: Any, parts: Sequence[Any], dim: int = 0) -> Any:
     tangents = [part.tangents if _carries(part) else part.new_zeros(k, *part.shape) for part in parts]
     if len({image.ndim for image in images}) > 1:
         raise ValueError("parts that differ in the number of axes")
-    return type(carrier)(func(images, dim=dim), func(tangents, dim=dim + 1 if dim >= 0 else dim))
+    return carrier.like(func(images, dim=dim), func(tangents, dim=dim + 1 if dim >= 0 else dim))
 
 
 def _parts(func: Any, x: Any, size: Any, dim: int = 0) -> tuple[Any, ...]:
     """chunk and split."""
     images = func(x.image, size, dim=dim)
     tangents = func(x.tangents, size, dim=dim + 1 if dim >= 0 else dim)
-    return tuple(type(x)(image, moved) for image, moved in zip(images, tangents, strict=True))
+    return tuple(x.like(image, moved) for image, moved in zip(images, tangents, strict=True))
 
 
 def _matmul(func: Any, x: Any, weight: Any) -> Any:
     if not _carries(x) or _carries(weight) or weight.ndim != 2:
         raise TypeError("a product with anything but a constant matrix")
-    return type(x)(x.image @ weight, x.tangents @ weight)
+    products = x.way.products
+    moved = (
+        x.tangents @ weight if products is None else (x.tangents.to(products) @ weight.to(products)).to(weight.dtype)
+    )
+    return x.like(x.image @ weight, moved)
 
 
 def _gru(func: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:

@@ -10,6 +10,7 @@ operations keep that order, so other layers do not notice. Measured on the cycle
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,22 @@ FOURIER_HANDICAP = 1.0
 """How much longer a multiplication takes in Fourier space than tap by tap (measured: no longer)."""
 
 Pair = tuple[int, int]
+CONVOLUTION = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+TRANSPOSED = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
+"""Options of a layer in the order in which they are given by place, and their defaults."""
+
+
+def options(usual: dict[str, Any], rest: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+    """Options of a layer, given by place or by name; those of both axes as pairs."""
+    values = usual | dict(zip(usual, rest, strict=False)) | named
+    return {
+        name: value if name == "groups" or isinstance(value, str) else pair(value) for name, value in values.items()
+    }
+
+
+def pair(value: Any) -> Pair:
+    height, width = (value, value) if isinstance(value, int) else (tuple(value) * 2)[:2]
+    return height, width
 
 
 def slabs(tangents: Tensor) -> Tensor:
@@ -120,7 +137,7 @@ def convolved(tangents: Tensor, weight: Tensor, out: Pair, stride: Pair, padding
     x = slabs(tangents)
     size = x.shape[0], x.shape[1]
     c_out, c_in, *taps = weight.shape
-    shifts = _shifts(taps, padding, dilation)
+    shifts = shifts_of(taps, padding, dilation)
     meetings = _meetings(size, out, stride, shifts)
     if c_in <= FEW_CHANNELS:
         return tangents_of(_gathered(x, weight.permute(2, 3, 1, 0), out, meetings))
@@ -137,16 +154,18 @@ def spread(tangents: Tensor, weight: Tensor, out: Pair, stride: Pair, padding: P
     x = slabs(tangents)
     size = x.shape[0], x.shape[1]
     c_in, c_out, *taps = weight.shape
-    shifts = _shifts(taps, padding, dilation)
+    shifts = shifts_of(taps, padding, dilation)
     # It is the transpose of a convolution that maps `out` to `size`.
     meetings = [[(b, a) for a, b in along] for along in _meetings(out, size, stride, shifts)]
     if c_out <= FEW_CHANNELS:
         return tangents_of(_scattered(x, weight.permute(2, 3, 1, 0), out, meetings))
-    phases, quotient = _phases(stride, shifts), (-(-out[0] // stride[0]), -(-out[1] // stride[1]))
+    phases, quotient = phases_of(stride, shifts), (-(-out[0] // stride[0]), -(-out[1] // stride[1]))
     n_phases = stride[0] * stride[1]
     if _pays(size, quotient, phases, c_in, c_out * n_phases, _pairs(meetings) / n_phases):
         t = torch_fourier.transforms(size, quotient, phases, x.dtype)
-        spectra = torch_fourier.spectra(weight, t, lambda w: _phased(w.permute(2, 3, 0, 1), stride, shifts, phases))
+        spectra = torch_fourier.spectra(
+            weight, t, lambda w: phased_kernel(w.permute(2, 3, 0, 1), stride, shifts, phases)
+        )
         y = torch_fourier.correlate(x.flatten(2, 3), spectra, t, quotient)
         return tangents_of(_interleaved(y, x, stride, c_out)[: out[0], : out[1]])
     return tangents_of(_tap_by_tap(x, weight.permute(2, 3, 0, 1), out, meetings))
@@ -158,7 +177,7 @@ Meetings = list[list[tuple[slice, slice]]]
 """For each tap along y and x: pixels that come out, and those they take from, one for one."""
 
 
-def _shifts(taps: list[int], padding: Pair, dilation: Pair) -> Shifts:
+def shifts_of(taps: list[int], padding: Pair, dilation: Pair) -> Shifts:
     y, x = (tuple(a * d - p for a in range(t)) for t, p, d in zip(taps, padding, dilation, strict=True))
     return y, x
 
@@ -191,13 +210,13 @@ def _pays(size: Pair, out: Pair, shifts: Shifts, c_in: int, c_out: int, pairs: f
     return FOURIER_HANDICAP * far < pairs * c_in * c_out
 
 
-def _phases(stride: Pair, shifts: Shifts) -> Shifts:
+def phases_of(stride: Pair, shifts: Shifts) -> Shifts:
     """Shifts of the taps when a transposed convolution is an ordinary one for each phase of the output."""
     y, x = (tuple(sorted({-(shift // s) for shift in along})) for along, s in zip(shifts, stride, strict=True))
     return y, x
 
 
-def _phased(kernel: Tensor, stride: Pair, shifts: Shifts, phases: Shifts) -> Tensor:
+def phased_kernel(kernel: Tensor, stride: Pair, shifts: Shifts, phases: Shifts) -> Tensor:
     """Its kernel (taps, taps, channels in, phases y * phases x * channels out)."""
     out = kernel.new_zeros(len(phases[0]), len(phases[1]), kernel.shape[2], *stride, kernel.shape[3])
     for (i, along_y), (j, along_x) in product(enumerate(shifts[0]), enumerate(shifts[1])):

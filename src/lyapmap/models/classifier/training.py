@@ -50,10 +50,14 @@ def train_classifier(
         Images with values in (-1, 1).
     classes : sequence of int, optional
         Labels in the order of the logits; all that the set has names for by default.
-    epochs, batch_size : int
-    learning_rate, weight_decay : float
-        Of AdamW (I. Loshchilov and F. Hutter 2019); the rate rises for a fifth of the steps and
-        then falls as a cosine.
+    epochs : int
+        Epochs of the training.
+    batch_size : int
+        Images in a step.
+    learning_rate : float
+        Largest learning rate; it rises for a fifth of the steps and then falls as a cosine.
+    weight_decay : float
+        Weight decay of AdamW (I. Loshchilov and F. Hutter 2019).
     seed : int
         Of weights, dropout, and the order of the images.
     device : str

@@ -64,9 +64,9 @@ def convert(
     target : path
         `.keras`, `.pt` or `.safetensors`.
     part : str, optional
-        Of a TensorFlow checkpoint.
+        Which network of a TensorFlow checkpoint.
     replace : bool
-        Whether `target` may be there already.
+        Write over a target that is there already.
     seed : int
         Of the random images.
 
@@ -119,12 +119,12 @@ def _content(given: Saved, source: str | Path) -> checkpoints.Checkpoint:
     config = CycleConfig(**given.config) if given.config else sizes
     if config.state_shape != sizes.state_shape or config.width != sizes.width:
         raise CheckpointError(f"{source}: its record tells of other sizes than the network has")
-    found = arrays(given.module)
-    dtypes = sorted({str(array.dtype) for array in found})
+    layers = arrays(given.module)
+    dtypes = sorted({str(array.dtype) for array in layers})
     if dtypes != ["float32"]:
         raise CheckpointError(f"{source}: its weights are {' and '.join(dtypes)}, checkpoints hold float32")
     names = list(Generator(config).state_dict())
-    weights = {name: torch.from_numpy(to_torch(array).copy()) for name, array in zip(names, found, strict=True)}
+    weights = {name: torch.from_numpy(to_torch(array).copy()) for name, array in zip(names, layers, strict=True)}
     samples = np.zeros((0, *config.state_shape), np.float32)
     if given.sample_states is not None:
         samples = np.ascontiguousarray(np.moveaxis(given.sample_states, -1, 1))

@@ -54,10 +54,10 @@ class EpochStage:
 def epoch_stages(folder: Path, run: str, most: int | None) -> list[Stage]:
     """A stage for each kept epoch of a run, at most so many, evenly spread and the last among them."""
     epochs = kept_epochs(folder)
-    chosen = list(epochs)
-    if most is not None and most < len(chosen):
-        places = np.linspace(0, len(chosen) - 1, most).round().astype(int) if most > 1 else [-1]
-        chosen = [chosen[place] for place in places]
+    measured = list(epochs)
+    if most is not None and most < len(measured):
+        places = np.linspace(0, len(measured) - 1, most).round().astype(int) if most > 1 else [-1]
+        measured = [measured[place] for place in places]
     prefix = f"{run}-" if run else ""
     return [
         Stage(
@@ -67,7 +67,7 @@ def epoch_stages(folder: Path, run: str, most: int | None) -> list[Stage]:
             SIZES,
             (f"file:{epochs[epoch]}", "data", "features", "classifier"),
         )
-        for epoch in chosen
+        for epoch in measured
     ]
 
 
@@ -76,7 +76,7 @@ def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     test images after 1, 10 and 30 steps."""
     sizes = bench.sizes
     model = subject.of(path).model
-    found = lyapunov_spectrum(
+    result = lyapunov_spectrum(
         model.map,
         subject.starts(sizes.epoch_trajectories),
         n_steps=sizes.epoch_steps,
@@ -85,16 +85,16 @@ def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, f"{path.parent.name}-{path.stem}")
+    bench.keep(result, f"{path.parent.name}-{path.stem}")
     numbers: dict[str, Any] = {
-        "largest": found.exponents[0],
-        "largest_stderr": found.stderr[0],
-        "n_positive": found.n_positive,
-        "kaplan_yorke": found.kaplan_yorke,
-        "kaplan_yorke_stderr": found.kaplan_yorke_stderr,
-        "kaplan_yorke_verdict": found.kaplan_yorke_verdict,
-        "attractor": found.attractor,
-        "status": str(found.status),
+        "largest": result.exponents[0],
+        "largest_stderr": result.stderr[0],
+        "n_positive": result.n_positive,
+        "kaplan_yorke": result.kaplan_yorke,
+        "kaplan_yorke_stderr": result.kaplan_yorke_stderr,
+        "kaplan_yorke_verdict": result.kaplan_yorke_verdict,
+        "attractor": result.attractor,
+        "status": str(result.status),
     }
     numbers["order"] = _order(model.map, subject, bench)
     return numbers | _metrics(model.map, subject, bench)
@@ -126,8 +126,8 @@ def _metrics(generator: TangentMap, subject: CycleSubject, bench: Bench) -> dict
     for step in STEPS:
         states = trajectory(generator, states, n_steps=0, transient=step - done, progress=bench.progress).states[:, 0]
         done = step
-        found = side.compare(states.reshape(images.shape), seed=subject.seed, progress=bench.progress)
-        numbers |= {f"{name}_at_{step}": getattr(found, name)[0] for name in METRICS}
+        metrics = side.compare(states.reshape(images.shape), seed=subject.seed, progress=bench.progress)
+        numbers |= {f"{name}_at_{step}": getattr(metrics, name)[0] for name in METRICS}
     return numbers
 
 
@@ -150,17 +150,17 @@ def development_stage(stages: list[Stage], paper: Mapping[str, float]) -> Stage:
 def _development(stages: list[Stage], paper: Mapping[str, float], _: CycleSubject, bench: Bench) -> dict[str, Any]:
     from lyapmap.models.cycle.pictures import draw_development
 
-    found = entries(bench.before, stages)
-    if not found:
+    known = entries(bench.before, stages)
+    if not known:
         raise LyapmapError("no epoch could be measured")
     bench.show(
-        draw_development({"": found}, paper=paper),
+        draw_development({"": known}, paper=paper),
         "development",
         "Along training",
         "Every kept epoch of the run; dashed, the paper's values after 1000 epochs.",
     )
     lost = [name for name in (stage.name for stage in stages) if bench.before[name].status != DONE]
-    columns = {key: [entry[key] for entry in found] for key in ("epoch", *NUMBERS)}
+    columns = {key: [entry[key] for entry in known] for key in ("epoch", *NUMBERS)}
     return columns | {"without": lost}
 
 
@@ -189,20 +189,20 @@ def runs_by_name(folders: Sequence[str | Path]) -> dict[str, Path]:
     LyapmapError
         If a folder holds no `epoch-*.pt`, or is given twice.
     """
-    found: dict[str, Path] = {}
+    runs: dict[str, Path] = {}
     for given in folders:
         folder = Path(given)
         if not kept_epochs(folder):
             raise LyapmapError(f"{folder}: holds no epoch-*.pt; train with --keep-every 1")
         name = folder.resolve().name
-        if name in found:
+        if name in runs:
             name = f"{folder.resolve().parent.name}-{name}"
-        if name in found:
+        if name in runs:
             raise LyapmapError(f"{folder}: given twice")
-        found[name] = folder
-    if not found:
+        runs[name] = folder
+    if not runs:
         raise LyapmapError("expected at least one folder of a training run, got none")
-    return found
+    return runs
 
 
 def load_runs(folders: Sequence[str | Path], **options: Any) -> tuple[dict[str, Path], CycleSubject]:
@@ -305,15 +305,15 @@ def table_of_settings(
 
 def table_of_runs(records: Mapping[str, Record], groups: Mapping[str, list[Stage]]) -> list[tuple[str, ...]]:
     """Rows of (what, paper, mean and deviation, each run) at the last common epoch, the first with headings."""
-    found = {name: {e["epoch"]: e for e in entries(records, stages)} for name, stages in groups.items()}
-    found = {name: epochs for name, epochs in found.items() if epochs}
-    common = set.intersection(*(set(epochs) for epochs in found.values())) if found else set()
+    by_run = {name: {e["epoch"]: e for e in entries(records, stages)} for name, stages in groups.items()}
+    by_run = {name: epochs for name, epochs in by_run.items() if epochs}
+    common = set.intersection(*(set(epochs) for epochs in by_run.values())) if by_run else set()
     if not common:
         return [("what", "paper", "mean ± deviation")]
     last = max(common)
-    rows: list[tuple[str, ...]] = [("what", "paper", f"{len(found)} runs, epoch {last}", *found)]
+    rows: list[tuple[str, ...]] = [("what", "paper", f"{len(by_run)} runs, epoch {last}", *by_run)]
     for key, words, paper in ROWS:
-        values = [epochs[last].get(key) for epochs in found.values()]
+        values = [epochs[last].get(key) for epochs in by_run.values()]
         mean, deviation, count = mean_and_deviation(values)
         decimals = 1 if key in ("n_positive", "kaplan_yorke") else 3
         summary = "-" if count == 0 else f"{mean:.{decimals}f}"
@@ -326,8 +326,8 @@ def table_of_runs(records: Mapping[str, Record], groups: Mapping[str, list[Stage
 def _spread(groups: Mapping[str, list[Stage]], _: CycleSubject, bench: Bench) -> dict[str, Any]:
     from lyapmap.models.cycle.pictures import draw_development
 
-    found = {name: entries(bench.before, stages) for name, stages in groups.items()}
-    known = {name: epochs for name, epochs in found.items() if epochs}
+    by_run = {name: entries(bench.before, stages) for name, stages in groups.items()}
+    known = {name: epochs for name, epochs in by_run.items() if epochs}
     if not known:
         raise LyapmapError("no epoch could be measured")
     bench.show(

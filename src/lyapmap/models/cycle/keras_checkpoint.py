@@ -30,8 +30,8 @@ def to_keras(weight: Any) -> NDArray[Any]:
     >>> to_keras(np.zeros((8, 4, 3, 5))).shape
     (3, 5, 4, 8)
     """
-    found = np.asarray(weight)
-    return np.ascontiguousarray(found.transpose(2, 3, 1, 0)) if found.ndim == 4 else found
+    values = np.asarray(weight)
+    return np.ascontiguousarray(values.transpose(2, 3, 1, 0)) if values.ndim == 4 else values
 
 
 def to_torch(weight: Any) -> NDArray[Any]:
@@ -40,8 +40,8 @@ def to_torch(weight: Any) -> NDArray[Any]:
     >>> to_torch(np.zeros((3, 5, 4, 8))).shape
     (8, 4, 3, 5)
     """
-    found = np.asarray(weight)
-    return np.ascontiguousarray(found.transpose(3, 2, 0, 1)) if found.ndim == 4 else found
+    values = np.asarray(weight)
+    return np.ascontiguousarray(values.transpose(3, 2, 0, 1)) if values.ndim == 4 else values
 
 
 def keras_generator(config: CycleConfig, weights: Sequence[tuple[str, Any]], source: str | Path) -> Any:
@@ -157,11 +157,11 @@ class Unit:
 def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
     """A generator of a TensorFlow checkpoint; it has no sample states."""
     prefix = _prefix(path)
-    network, config, chosen = generator(prefix, part)
+    network, config, name = generator(prefix, part)
     digest = hashlib.sha256()
     for file in sorted(prefix.parent.glob(f"{prefix.name}.*")):
         digest.update(file.read_bytes())
-    origin = {"model": f"{label} {chosen}".strip(), "sha256": digest.hexdigest()}
+    origin = {"model": f"{label} {name}".strip(), "sha256": digest.hexdigest()}
     return Saved(network, origin, None, "cycle", config.to_dict())
 
 
@@ -190,16 +190,16 @@ def generator(prefix: Path, part: str | None) -> tuple[Any, CycleConfig, str]:
         raise CheckpointError(
             f"part: {prefix.name} holds {', '.join(filter(None, parts)) or 'one network'}, got {part!r}"
         )
-    chosen = next(iter(parts)) if part is None else part
-    source = f"{prefix}{f' {chosen}' if chosen else ''}"
-    units = parts[chosen]
+    name = next(iter(parts)) if part is None else part
+    source = f"{prefix}{f' {name}' if name else ''}"
+    units = parts[name]
     values = {key: reader.get_tensor(key) for unit in units for key in unit.keys.values()}
     convolutions = [unit for unit in units if "kernel" in unit.keys]
     norms = [unit for unit in units if "gain" in unit.keys]
-    found = f"{len(convolutions)} convolutions and {len(norms)} norms"
+    counted = f"{len(convolutions)} convolutions and {len(norms)} norms"
     if (len(convolutions), len(norms)) != (CONVOLUTIONS, NORMS):
         raise CheckpointError(
-            f"{source}: a cycle generator has {CONVOLUTIONS} convolutions and {NORMS} norms, not {found}"
+            f"{source}: a cycle generator has {CONVOLUTIONS} convolutions and {NORMS} norms, not {counted}"
         )
     kernel, gain = values[convolutions[0].keys["kernel"]], values[norms[0].keys["gain"]]
     if kernel.ndim != 4 or gain.ndim != 2:
@@ -211,7 +211,7 @@ def generator(prefix: Path, part: str | None) -> tuple[Any, CycleConfig, str]:
         config = CycleConfig(image_size=2 * len(gain), channels=kernel.shape[2], width=kernel.shape[3])
     except LyapmapError as error:
         raise CheckpointError(f"{source}: {error}") from None
-    return keras_generator(config, _ordered(convolutions, norms, values, source), source), config, chosen
+    return keras_generator(config, _ordered(convolutions, norms, values, source), source), config, name
 
 
 def _ordered(
@@ -275,8 +275,8 @@ def _parts(nodes: Any) -> dict[str, list[Unit]]:
     children = [(child.local_name, child.node_id) for child in nodes[0].children]
     if any(A_MODEL.fullmatch(name) for name, _ in children):
         children = [("", 0)]
-    found = {name: _units(nodes, number) for name, number in children}
-    return {name: units for name, units in found.items() if any("kernel" in unit.keys for unit in units)}
+    parts = {name: _units(nodes, number) for name, number in children}
+    return {name: units for name, units in parts.items() if any("kernel" in unit.keys for unit in units)}
 
 
 def _units(nodes: Any, root: int) -> list[Unit]:

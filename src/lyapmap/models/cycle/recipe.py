@@ -38,19 +38,20 @@ class CycleSettings:
     epochs : int
         Epochs in all (the paper trains 1000).
     decay_epochs : int
-        The last epochs, in which the learning rate falls linearly to zero; 0 leaves it as it is. Weights at rest are
-        close to their mean, so that both have one exponent.
+        The last epochs, in which the learning rate falls linearly to zero; 0 leaves it as it is.
     batch_size : int
         Images of each category in a step (100 in the paper).
-    learning_rate, beta1 : float
-        Of Adam (2e-4 and 0.5 in the paper).
+    learning_rate : float
+        Learning rate of Adam (2e-4 in the paper).
+    beta1 : float
+        Weight of the past in Adam's mean of gradients (0.5 in the paper).
     cycle_weight : float
         Weight of the cycle loss (10 in the paper).
     validation : float
-        Part of the training images that is kept from the training, see `lyapmap.models.cycle.subject.held_out`; sample
-        states are then of those, and test images are not looked at.
-    precision : str
-        One of `lyapmap.training.distributed.PRECISIONS`, for those who start the training.
+        Part of the training images that is kept from the training, to choose by; sample states are then of those, and
+        test images are not looked at.
+    precision : "32", "tf32" or "bf16-mixed"
+        Arithmetic of a training step.
     terms : ExtraTerms
         Beyond the paper's losses.
     """
@@ -110,10 +111,10 @@ _OWN = CycleSettings(
 RECIPES = {
     "paper": CycleSettings(),
     "steady": _OWN,
-    # The paper's losses with all else as in `steady`, and as many more epochs as their steps cost less.
-    "control": replace(_OWN, epochs=90, decay_epochs=30, terms=ExtraTerms(average=0.99)),
+    # The paper's losses with all else as in `steady`, and as many more epochs as their steps cost less (1.00, 1.37 s).
+    "control": replace(_OWN, epochs=82, decay_epochs=27, terms=ExtraTerms(average=0.99)),
 }
-"""Settings by name; those but `paper` are frozen: docs/studies/cycle.md reports what they give."""
+"""Settings by name; docs/studies/cycle.md tells how they were decided, and what they give."""
 
 
 def settings_by_name(name: str, **changes: Any) -> CycleSettings:
@@ -213,6 +214,7 @@ class CycleRecipe:
         self._record |= settings.to_dict() | {"seed": int(seed)}
         terms = settings.terms
         self._exponent: ExponentTerm | None = None
+        self._pull = 1.0
         if terms.exponent is not None:
             self._exponent = ExponentTerm(self._sample_states.to(device), terms.exponent)
         self._pool: ReplayPool | None = None
@@ -254,9 +256,11 @@ class CycleRecipe:
         self._record["start"] = {"sha256": saved.sha256, "epoch": int(state["epoch"])}
 
     def start_epoch(self, epoch: int) -> None:
+        rate = self.settings.rate(epoch)
+        self._pull = self.settings.learning_rate / rate if rate else 1.0
         for adam in (self._adam_generators, self._adam_discriminators):
             for group in adam.param_groups:
-                group["lr"] = self.settings.rate(epoch)
+                group["lr"] = rate
         rng = np.random.default_rng([self._seed, epoch])
         used = self.steps_per_epoch * self.rows_per_step
         self._order = [torch.from_numpy(rng.permutation(len(images))[:used]) for images in self._images]
@@ -306,16 +310,19 @@ class CycleRecipe:
         return {name: loss.item() for name, loss in losses.items()}
 
     def _hold_exponent(self, term: ExponentTerm) -> Tensor:
-        """Add the gradient of the squared error of the exponent of the network that is saved.
+        """Add the gradient of the squared error of the exponent of the network that is saved; the error.
 
-        A mean of the weights has a smaller exponent than the weights of the moment. So its own error is what counts;
-        the weights, which the mean follows, take its gradient.
+        A mean of weights has another exponent than the weights of the moment, mostly a smaller one. So its own error is
+        what counts, and the weights, which the mean follows, take its gradient. Where the learning rate falls, the
+        weight rises: the pull on the exponent stays as strong, and as slow beside the lag of the mean, while the
+        other losses lose theirs.
         """
         loss = term.loss(self.generator)
         gradients = torch.autograd.grad(loss, list(self.generator.parameters()))
+        weight = self.settings.terms.exponent_weight * self._pull
         for parameter, gradient in zip(self.model.G.parameters(), gradients, strict=True):
             assert parameter.grad is not None
-            parameter.grad.add_(gradient, alpha=self.settings.terms.exponent_weight)
+            parameter.grad.add_(gradient, alpha=weight)
         return loss.detach()
 
     @property

@@ -32,7 +32,7 @@ def spectrum(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 8."""
     sizes = bench.sizes
     exponents = sizes.exponents if sizes.exponents in ("auto", "all") else int(float(sizes.exponents))
-    found = lyapunov_spectrum(
+    result = lyapunov_spectrum(
         subject.map,
         subject.starts(sizes.trajectories),
         n_steps=sizes.steps,
@@ -41,30 +41,30 @@ def spectrum(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "spectrum")
+    bench.keep(result, "spectrum")
     bench.show(
-        found.plot(),
+        result.plot(),
         "spectrum",
         "Lyapunov spectrum (Fig. 8)",
         "Exponents above zero are directions in which neighbouring images part; where the partial sums cross zero is "
         "the Kaplan-Yorke dimension.",
     )
     return {
-        "largest": found.exponents[0],
-        "largest_stderr": found.stderr[0],
-        "exponents": found.exponents,
-        "stderr": found.stderr,
-        "n_positive": found.n_positive,
-        "kaplan_yorke": found.kaplan_yorke,
-        "kaplan_yorke_stderr": found.kaplan_yorke_stderr,
-        "kaplan_yorke_verdict": found.kaplan_yorke_verdict,
-        "entropy": found.entropy,
-        "entropy_stderr": found.entropy_stderr,
-        "attractor": found.attractor,
-        "n_attractors": max(len(found.groups), 1),
-        "status": str(found.status),
-        "trajectories": len(found.per_trajectory),
-        "steps": found.n_steps,
+        "largest": result.exponents[0],
+        "largest_stderr": result.stderr[0],
+        "exponents": result.exponents,
+        "stderr": result.stderr,
+        "n_positive": result.n_positive,
+        "kaplan_yorke": result.kaplan_yorke,
+        "kaplan_yorke_stderr": result.kaplan_yorke_stderr,
+        "kaplan_yorke_verdict": result.kaplan_yorke_verdict,
+        "entropy": result.entropy,
+        "entropy_stderr": result.entropy_stderr,
+        "attractor": result.attractor,
+        "n_attractors": max(len(result.groups), 1),
+        "status": str(result.status),
+        "trajectories": len(result.per_trajectory),
+        "steps": result.n_steps,
     }
 
 
@@ -72,7 +72,7 @@ def direct_divergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 9, and how its slope agrees with the largest exponent of the spectrum."""
     sizes = bench.sizes
     last = sizes.divergence_last
-    found = divergence(
+    result = divergence(
         subject.map,
         subject.settled(sizes.ensemble, sizes.transient),
         n_steps="auto" if sizes.divergence_steps is None else sizes.divergence_steps,
@@ -81,26 +81,26 @@ def direct_divergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "divergence")
+    bench.keep(result, "divergence")
     tangent = bench.numbers("spectrum")
     words = ""
     residual = math.nan
     if tangent:
-        error = math.hypot(found.stderr, tangent["largest_stderr"] or math.nan)
-        residual = (found.exponent - tangent["largest"]) / error
+        error = math.hypot(result.stderr, tangent["largest_stderr"] or math.nan)
+        residual = (result.exponent - tangent["largest"]) / error
         words = f" The spectrum's largest exponent is {tangent['largest']:.3f}."
     bench.show(
-        found.plot(),
+        result.plot(),
         "divergence",
         "Divergence of nearest neighbours (Fig. 9)",
-        f"Pairs of states on the attractor part at {found.exponent:.3f} nats per step, without any derivative.{words}",
+        f"Pairs of states on the attractor part at {result.exponent:.3f} nats per step, without any derivative.{words}",
     )
     return {
-        "exponent": found.exponent,
-        "stderr": found.stderr,
-        "window": found.window,
-        "size": found.size,
-        "pairs": len(found.per_trajectory),
+        "exponent": result.exponent,
+        "stderr": result.stderr,
+        "window": result.window,
+        "size": result.size,
+        "pairs": len(result.per_trajectory),
         "standard_errors_from_spectrum": residual,
     }
 
@@ -108,7 +108,7 @@ def direct_divergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 def histograms(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """S4."""
     sizes = bench.sizes
-    found = finite_time_exponents(
+    result = finite_time_exponents(
         subject.map,
         subject.starts(sizes.histogram_trajectories),
         n_steps=sizes.histogram_steps,
@@ -117,18 +117,18 @@ def histograms(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "histograms")
+    bench.keep(result, "histograms")
     bench.show(
-        found.plot(),
+        result.plot(),
         "histograms",
         "The first five exponents of each trajectory (S4)",
         "One peak each says that all trajectories lie on the same attractor, so that their mean has a meaning.",
     )
-    values = found.exponents[:, 0]
+    values = result.exponents[:, 0]
     return {
         "mean": values.mean(axis=0),
         "deviation": values.std(axis=0, ddof=1) if len(values) > 1 else [math.nan] * HISTOGRAMS,
-        "peaks": [found.modes(i) for i in range(HISTOGRAMS)],
+        "peaks": [result.modes(i) for i in range(HISTOGRAMS)],
         "trajectories": len(values),
     }
 
@@ -136,7 +136,7 @@ def histograms(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 def convergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """The first five exponents along long trajectories."""
     sizes = bench.sizes
-    found = lyapunov_spectrum(
+    result = lyapunov_spectrum(
         subject.map,
         subject.starts(sizes.convergence_trajectories),
         n_steps=sizes.convergence_steps,
@@ -145,21 +145,21 @@ def convergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "convergence")
+    bench.keep(result, "convergence")
     bench.show(
-        found.plot(kind="convergence"),
+        result.plot(kind="convergence"),
         "convergence",
-        f"Convergence of the first five exponents over {found.n_steps} steps",
+        f"Convergence of the first five exponents over {result.n_steps} steps",
         "Errors that fall with the square root of the steps, and trajectories that agree, say that the average is one "
         "over the whole attractor.",
     )
     return {
-        "exponents": found.exponents,
-        "stderr": found.stderr,
-        "steps": found.n_steps,
-        "trajectories": len(found.per_trajectory),
-        "effective_samples": found.effective_samples,
-        "status": str(found.status),
+        "exponents": result.exponents,
+        "stderr": result.stderr,
+        "steps": result.n_steps,
+        "trajectories": len(result.per_trajectory),
+        "effective_samples": result.effective_samples,
+        "status": str(result.status),
     }
 
 
@@ -173,7 +173,7 @@ def dimension(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     known = bench.numbers("spectrum")
     certain = known.get("kaplan_yorke")
     error = known.get("kaplan_yorke_stderr")
-    found = compare_dimensions(
+    result = compare_dimensions(
         {"training images": data[np.sort(rng.choice(len(data), most, replace=False))], "attractor": orbit},
         methods=DIMENSION_METHODS,
         kaplan_yorke=(math.nan if certain is None else certain, math.nan if error is None else error),
@@ -182,19 +182,19 @@ def dimension(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         # Real images often have no plateau over scales, which the message says; the numbers are there.
         throw=False,
     )
-    bench.keep(found, "dimension")
+    bench.keep(result, "dimension")
     bench.show(
-        found.plot(),
+        result.plot(),
         "dimension",
         "Dimension of the data and of the attractor",
         "Estimates from neighbour distances fall with the number of points where the dimension is high: compare data "
         "and attractor at the same number, and both with the Kaplan-Yorke dimension.",
     )
-    numbers: dict[str, Any] = {"points": most, "kaplan_yorke": certain, "message": found.message}
+    numbers: dict[str, Any] = {"points": most, "kaplan_yorke": certain, "message": result.message}
     for row, name in enumerate(("data", "attractor")):
-        for column, method in enumerate(found.methods):
-            numbers[f"{name}_{method}"] = found.dimension[row, column]
-            numbers[f"{name}_{method}_stderr"] = found.stderr[row, column]
+        for column, method in enumerate(result.methods):
+            numbers[f"{name}_{method}"] = result.dimension[row, column]
+            numbers[f"{name}_{method}_stderr"] = result.stderr[row, column]
     return numbers
 
 
@@ -208,7 +208,7 @@ def over_k(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     sizes = bench.sizes
     real = subject.test.images
     largest = min(sizes.largest_k, len(real) - 1)
-    found = manifold_along(
+    along = manifold_along(
         RealManifold(real, k=range(1, largest + 1), features=subject.features),
         subject.map,
         subject.starts(sizes.metric_trajectories),
@@ -219,21 +219,21 @@ def over_k(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "over-k")
+    bench.keep(along, "over-k")
     bench.show(
-        found.plot(),
+        along.plot(),
         "over-k",
         "Precision and recall of trajectories over k (Fig. 6)",
-        f"Mean and standard deviation over {len(found.at)} trajectories of {found.n_generated} images, against the "
+        f"Mean and standard deviation over {len(along.at)} trajectories of {along.n_generated} images, against the "
         f"test images in {subject.features_name}; dashed, as many training images in their place.",
     )
-    numbers: dict[str, Any] = {"k": found.k, "trajectories": len(found.at), "samples": found.n_real}
+    numbers: dict[str, Any] = {"k": along.k, "trajectories": len(along.at), "samples": along.n_real}
     for name in ("precision", "recall"):
-        values = getattr(found, name)
+        values = getattr(along, name)
         numbers |= {
             name: values.mean(axis=0),
             f"{name}_deviation": values.std(axis=0),
-            f"reference_{name}": getattr(found, f"reference_{name}")[0],
+            f"reference_{name}": getattr(along, f"reference_{name}")[0],
         }
     return numbers
 
@@ -241,7 +241,7 @@ def over_k(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 def over_steps(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 7: all test images after n steps against the test images."""
     sizes = bench.sizes
-    found = manifold_along(
+    along = manifold_along(
         subject.side(sizes.k),
         subject.map,
         subject.test.states,
@@ -250,15 +250,15 @@ def over_steps(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "over-steps")
+    bench.keep(along, "over-steps")
     bench.show(
-        found.plot(),
+        along.plot(),
         "over-steps",
-        f"Precision and recall over n, k = {found.k[0]} (Fig. 7)",
-        f"All {found.n_generated} test images, mapped n times, against the test images in {subject.features_name}; "
+        f"Precision and recall over n, k = {along.k[0]} (Fig. 7)",
+        f"All {along.n_generated} test images, mapped n times, against the test images in {subject.features_name}; "
         "dashed, training images in their place.",
     )
-    return _of_steps(found)
+    return _of_steps(along)
 
 
 def spaces(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
@@ -307,7 +307,7 @@ def augmented(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     count = min(len(starts), len(subject.train))
     starts = starts[np.sort(rng.choice(len(starts), count, replace=False))]
     real = subject.train.images[np.sort(rng.choice(len(subject.train), count, replace=False))]
-    found = manifold_along(
+    along = manifold_along(
         RealManifold(real, k=min(sizes.k, count - 1), features=subject.features),
         subject.map,
         starts,
@@ -315,15 +315,15 @@ def augmented(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         seed=subject.seed,
         progress=bench.progress,
     )
-    bench.keep(found, "augmented")
+    bench.keep(along, "augmented")
     bench.show(
-        found.plot(),
+        along.plot(),
         "augmented",
-        f"Precision and recall over n of augmented initial states, k = {found.k[0]}",
+        f"Precision and recall over n of augmented initial states, k = {along.k[0]}",
         f"{count} states: each test image {sizes.fold} times, moved along the difference to its nearest neighbour by "
         f"{sizes.noise:g} times a normal number; against as many training images.",
     )
-    return _of_steps(found)
+    return _of_steps(along)
 
 
 def augmented_states(subject: CycleSubject, fold: int, noise: float, most: int | None) -> NDArray[Any]:
@@ -346,22 +346,22 @@ def categories(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     orbit = trajectory(
         subject.map, subject.starts(sizes.category_trajectories), n_steps=sizes.category_steps, progress=bench.progress
     )
-    found = transitions(orbit, subject.classify, order=subject.classes, progress=bench.progress)
-    bench.keep(found, "categories")
+    result = transitions(orbit, subject.classify, order=subject.classes, progress=bench.progress)
+    bench.keep(result, "categories")
     bench.show(
-        found.plot(),
+        result.plot(),
         "categories",
         "Categories along trajectories",
-        f"{subject.classify.name} names the images: the order of the cycle holds in {found.accuracy:.1%} of the steps.",
+        f"{subject.classify.name} names the images: the order of the cycle holds in {result.accuracy:.1%} of steps.",
     )
     return {
-        "accuracy": found.accuracy,
-        "accuracy_interval": found.accuracy_interval,
-        "entropy_rate": found.entropy_rate,
-        "entropy_stderr": found.entropy_stderr,
-        "categories": found.categories,
-        "occupation": found.occupation,
-        "matrix": found.matrix,
+        "accuracy": result.accuracy,
+        "accuracy_interval": result.accuracy_interval,
+        "entropy_rate": result.entropy_rate,
+        "entropy_stderr": result.entropy_stderr,
+        "categories": result.categories,
+        "occupation": result.occupation,
+        "matrix": result.matrix,
         "classifier": subject.classify.name,
     }
 
@@ -370,26 +370,26 @@ def memorized(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Whether images on the attractor repeat training images, in pixels."""
     sizes = bench.sizes
     generated = _of_attractor(subject, bench, sizes.memorization_samples).reshape(-1, *subject.map.state_shape)
-    found = compare_with_training(
+    result = compare_with_training(
         generated, subject.train.images, held_out=subject.test.images, seed=subject.seed, progress=bench.progress
     )
-    bench.keep(found, "memorization")
+    bench.keep(result, "memorization")
     bench.show(
-        found.plot(),
+        result.plot(),
         "memorization",
         "Nearest training images",
-        f"{found.copies} of {len(generated)} generated images equal a training image; {found.closer:.1%} are nearer "
-        f"than {found.settings['quantile']:.0%} of the test images are.",
+        f"{result.copies} of {len(generated)} generated images equal a training image; {result.closer:.1%} are nearer "
+        f"than {result.settings['quantile']:.0%} of the test images are.",
     )
     return {
-        "copies": found.copies,
-        "closer": found.closer,
-        "closer_interval": found.closer_interval,
-        "quantile": found.settings["quantile"],
-        "preference": found.preference,
-        "p_value": found.p_value,
-        "median_distance": float(np.median(found.distance)),
-        "median_reference_distance": float(np.median(found.reference_distance)),
+        "copies": result.copies,
+        "closer": result.closer,
+        "closer_interval": result.closer_interval,
+        "quantile": result.settings["quantile"],
+        "preference": result.preference,
+        "p_value": result.p_value,
+        "median_distance": float(np.median(result.distance)),
+        "median_reference_distance": float(np.median(result.reference_distance)),
         "samples": len(generated),
     }
 
@@ -398,27 +398,25 @@ def _training_images(subject: CycleSubject) -> NDArray[Any]:
     """As many training images as there are test images, or as there are."""
     images: NDArray[Any] = subject.train.images
     count = min(len(subject.test), len(images))
-    chosen: NDArray[Any] = images[
-        np.sort(np.random.default_rng(subject.seed).choice(len(images), count, replace=False))
-    ]
-    return chosen
+    drawn: NDArray[Any] = images[np.sort(np.random.default_rng(subject.seed).choice(len(images), count, replace=False))]
+    return drawn
 
 
-def _of_steps(found: ManifoldAlong) -> dict[str, Any]:
-    numbers: dict[str, Any] = {"n": found.at, "k": int(found.k[0]), "samples": found.n_generated}
-    numbers["features"] = found.settings["features"] or "pixels"
+def _of_steps(along: ManifoldAlong) -> dict[str, Any]:
+    numbers: dict[str, Any] = {"n": along.at, "k": int(along.k[0]), "samples": along.n_generated}
+    numbers["features"] = along.settings["features"] or "pixels"
     for name in METRICS:
-        numbers[name] = getattr(found, name)[:, 0]
-        if len(found.reference_precision):
-            numbers[f"reference_{name}"] = getattr(found, f"reference_{name}")[0, 0]
+        numbers[name] = getattr(along, name)[:, 0]
+        if len(along.reference_precision):
+            numbers[f"reference_{name}"] = getattr(along, f"reference_{name}")[0, 0]
     for step in TOLD_STEPS:
         for name in ("precision", "recall"):
-            if step < len(found.at):
-                numbers[f"{name}_at_{step}"] = getattr(found, name)[step, 0]
-                numbers[f"{name}_at_{step}_interval"] = getattr(found, f"{name}_interval")[step, 0]
+            if step < len(along.at):
+                numbers[f"{name}_at_{step}"] = getattr(along, name)[step, 0]
+                numbers[f"{name}_at_{step}_interval"] = getattr(along, f"{name}_interval")[step, 0]
     later = slice(max(TOLD_STEPS), None)
-    numbers["least_precision_after"] = float(found.precision[1:, 0].min()) if len(found.at) > 1 else None
-    numbers["mean_recall_from_10"] = float(found.recall[later, 0].mean()) if len(found.at) > 10 else None
+    numbers["least_precision_after"] = float(along.precision[1:, 0].min()) if len(along.at) > 1 else None
+    numbers["mean_recall_from_10"] = float(along.recall[later, 0].mean()) if len(along.at) > 10 else None
     return numbers
 
 
@@ -432,15 +430,15 @@ def sequences(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 2 and 3."""
     from lyapmap.report.images import save_film_strip
 
-    found = trajectory(subject.map, subject.starts(ROWS), n_steps=bench.sizes.sequence_steps)
-    bench.keep(found, "sequences")
+    orbit = trajectory(subject.map, subject.starts(ROWS), n_steps=bench.sizes.sequence_steps)
+    bench.keep(orbit, "sequences")
     path = bench.picture_path(
         "sequences",
         "Sequences of images (Fig. 2, 3)",
         "Each row starts from a test image; every further image is the generator's answer to the one before.",
     )
-    save_film_strip(path, channels_first(found.images()), columns=bench.sizes.sequence_steps + 1)
-    return {"rows": len(found.states), "steps": bench.sizes.sequence_steps}
+    save_film_strip(path, channels_first(orbit.images()), columns=bench.sizes.sequence_steps + 1)
+    return {"rows": len(orbit.states), "steps": bench.sizes.sequence_steps}
 
 
 def layout(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
@@ -459,32 +457,34 @@ def layout(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     if any(name != str(number) for number, name in names.items()):
         labels = [names[number] for number in numbers.tolist()]
     neighbors = min(15, len(keep) - 1)
-    found = embed(images.states[keep], labels=labels, n_neighbors=neighbors, seed=subject.seed, progress=bench.progress)
-    bench.keep(found, "layout")
-    return {"points": len(keep), "neighbors": neighbors, "message": found.message}
+    embedding = embed(
+        images.states[keep], labels=labels, n_neighbors=neighbors, seed=subject.seed, progress=bench.progress
+    )
+    bench.keep(embedding, "layout")
+    return {"points": len(keep), "neighbors": neighbors, "message": embedding.message}
 
 
 def one_trajectory(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 4."""
     steps, among = bench.sizes.embedded_steps, _layout(bench)
-    found = among.place(trajectory(subject.map, subject.starts(1), n_steps=steps, progress=bench.progress))
-    bench.keep(found, "embedding-trajectory")
+    placed = among.place(trajectory(subject.map, subject.starts(1), n_steps=steps, progress=bench.progress))
+    bench.keep(placed, "embedding-trajectory")
     bench.show(
-        found.plot(),
+        placed.plot(),
         "embedding-trajectory",
         f"One trajectory of {steps} steps among the training images (Fig. 4)",
         "Training images in light colours, states of the trajectory over them from early (dark) to late (bright).",
     )
-    return {"steps": steps, "training_images": len(found.data)}
+    return {"steps": steps, "training_images": len(placed.data)}
 
 
 def over_time(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 5."""
     starts = subject.starts(bench.sizes.ensemble)
-    found = _layout(bench).along(subject.map, starts, at=bench.sizes.at, progress=bench.progress)
-    bench.keep(found, "embedding-over-n")
+    placed = _layout(bench).along(subject.map, starts, at=bench.sizes.at, progress=bench.progress)
+    bench.keep(placed, "embedding-over-n")
     bench.show(
-        found.plot(),
+        placed.plot(),
         "embedding-over-n",
         f"{len(starts)} states over n (Fig. 5)",
         "Test images of one category (n = 0) and where they are n steps later: the area they take shrinks onto the "
@@ -498,10 +498,10 @@ def augmented_over_time(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     sizes = bench.sizes
     starts = augmented_states(subject, sizes.fold, sizes.noise, sizes.augmented_images)
     at = [step for step in sizes.at if step <= max(sizes.augmented_steps, sizes.at[0])]
-    found = _layout(bench).along(subject.map, starts, at=at, progress=bench.progress)
-    bench.keep(found, "embedding-augmented")
+    placed = _layout(bench).along(subject.map, starts, at=at, progress=bench.progress)
+    bench.keep(placed, "embedding-augmented")
     bench.show(
-        found.plot(),
+        placed.plot(),
         "embedding-augmented",
         f"{len(starts)} augmented states over n",
         f"Each test image {sizes.fold} times, moved along the difference to its nearest neighbour by {sizes.noise:g} "
@@ -514,10 +514,10 @@ def bundle(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     """S3: trajectories from different images side by side, and whether their states mix."""
     from lyapmap.report.images import save_film_strip
 
-    found = _bundle(subject, bench)
-    mixing = mixing_of(found)
+    orbit = _bundle(subject, bench)
+    mixing = mixing_of(orbit)
     words = f" Mixing is {mixing:.2f}, 1 where all visit the same states alike." if mixing == mixing else ""
-    images = channels_first(found.images()[:, :BUNDLE_COLUMNS])
+    images = channels_first(orbit.images()[:, :BUNDLE_COLUMNS])
     path = bench.picture_path(
         "bundle",
         f"{len(images)} trajectories after {bench.sizes.transient} steps (S3)",

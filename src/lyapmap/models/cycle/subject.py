@@ -85,9 +85,9 @@ class CycleSubject(ImageSubject):
         images: NDArray[Any] = self.test.images
         if most is None or most >= len(images):
             return images
-        chosen = np.random.default_rng(self.seed).choice(len(images), most, replace=False)
-        some: NDArray[Any] = images[np.sort(chosen)]
-        return some
+        rows = np.random.default_rng(self.seed).choice(len(images), most, replace=False)
+        drawn: NDArray[Any] = images[np.sort(rows)]
+        return drawn
 
     def side(self, k: int, most: int | None = None) -> RealManifold:
         """The test images as one side of a comparison, made once for all that compare with them."""
@@ -157,14 +157,14 @@ def load_subject(
     LyapmapError
         If something cannot be loaded, or does not fit together.
     """
-    chosen = checked_classes(classes)
+    cycle = checked_classes(classes)
     loaded = load_model(model, device=device)
     shape = image_shape(tuple(loaded.map.state_shape))
     if shape is None or shape[1] != shape[2]:
         raise LyapmapError(
             f"model: states of {loaded.name} have shape {loaded.map.state_shape} and are no square images"
         )
-    train, test = (images_of(data, split, chosen, tuple(loaded.map.state_shape)) for split in ("train", "test"))
+    train, test = (images_of(data, split, cycle, tuple(loaded.map.state_shape)) for split in ("train", "test"))
     labels, without = category_labels(data, classifier, shape, device)
     more = (image_features(data, name, None, shape, device) for name in also)
     return CycleSubject(
@@ -172,7 +172,7 @@ def load_subject(
         model=loaded,
         train=train,
         test=test,
-        classes=chosen,
+        classes=cycle,
         features=image_features(data, features, weights, shape, device),
         classify=labels,
         without=without,
@@ -184,10 +184,10 @@ def load_subject(
 
 def checked_classes(classes: Sequence[int]) -> tuple[int, ...]:
     """Two or more different categories."""
-    chosen = tuple(int(c) for c in classes)
-    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-        raise LyapmapError(f"classes: expected two or more different ones, got {', '.join(map(str, chosen)) or 'none'}")
-    return chosen
+    cycle = tuple(int(c) for c in classes)
+    if len(cycle) < 2 or len(set(cycle)) < len(cycle):
+        raise LyapmapError(f"classes: expected two or more different ones, got {', '.join(map(str, cycle)) or 'none'}")
+    return cycle
 
 
 def images_of(data: str, split: str, classes: Sequence[int], state_shape: tuple[int, ...]) -> ImageSet:
@@ -196,11 +196,11 @@ def images_of(data: str, split: str, classes: Sequence[int], state_shape: tuple[
 
     shape = image_shape(state_shape)
     assert shape is not None
-    found = load(data, split=split, classes=classes, image_size=shape[1], channels=shape[0])
-    empty = [c for c in classes if c not in found.labels]
+    images = load(data, split=split, classes=classes, image_size=shape[1], channels=shape[0])
+    empty = [c for c in classes if c not in images.labels]
     if empty:
         raise LyapmapError(f"classes: {data} has no {split} image of class {empty[0]}")
-    return replace(found, images=laid_out(found.images, state_shape))
+    return replace(images, images=laid_out(images.images, state_shape))
 
 
 def held_out(images: ImageSet, part: float) -> tuple[ImageSet, ImageSet]:
@@ -250,9 +250,9 @@ def _run_of(model: str | Path) -> Path | None:
 
 def kept_epochs(folder: str | Path) -> dict[int, Path]:
     """Checkpoints `epoch-*.pt` of a training run, by their epoch."""
-    found = {}
+    epochs = {}
     for path in sorted(Path(folder).glob("epoch-*.pt")):
         number = path.stem.removeprefix("epoch-")
         if number.isdigit():
-            found[int(number)] = path
-    return dict(sorted(found.items()))
+            epochs[int(number)] = path
+    return dict(sorted(epochs.items()))

@@ -104,24 +104,28 @@ def flat(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         copies.get("median_reference_distance"),
     )
     kept |= {name: dimension.get(name) for name in ("data_gride", "attractor_gride", "data_twonn", "attractor_twonn")}
-    found = numbers.get("spaces", {})
-    kept["spaces"] = list(found.get("spaces", {}))
-    for space, values in found.get("spaces", {}).items():
+    compared = numbers.get("spaces", {})
+    kept["spaces"] = list(compared.get("spaces", {}))
+    for space, values in compared.get("spaces", {}).items():
         for metric in METRICS:
-            kept |= {f"{space} {metric} {at}": value for at, value in zip(found["at"], values[metric], strict=True)}
+            kept |= {f"{space} {metric} {at}": value for at, value in zip(compared["at"], values[metric], strict=True)}
             kept[f"{space} {metric} reference"] = values[f"reference_{metric}"]
     return {name: value for name, value in kept.items() if value is not None}
 
 
 def kind_of(folder: Path) -> str:
     """The name of the recipe whose settings a run has, or in words what they are."""
-    from lyapmap.models.cycle.recipe import RECIPES
+    from lyapmap.models.cycle.recipe import RECIPES, CycleSettings
 
     last = list(kept_epochs(folder).values())[-1]
     settings = load_model(last).training.get("settings", {})
     own = {key: value for key, value in settings.items() if key not in ("data", "classes", "seed")}
-    names = [name for name, recipe in RECIPES.items() if recipe.to_dict() == own]
-    return names[0] if names else settings_of(folder)
+    for name, recipe in RECIPES.items():
+        if recipe.to_dict() == own:
+            return name
+    usual = CycleSettings().to_dict()
+    others = {key: value for key, value in own.items() if key not in ("wishes", "start") and value != usual.get(key)}
+    return ", ".join([settings_of(folder), *(f"{key.replace('_', ' ')} {value:g}" for key, value in others.items())])
 
 
 def cycle_trials(

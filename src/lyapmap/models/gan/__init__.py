@@ -23,16 +23,16 @@ PAPER = Paper(
             from_noise=True,
         ),
     },
-    train={"dcgan": "commands.train_dcgan", "gran": "commands.train_gran"},
-    study={"gan": "commands.study"},
+    train={"dcgan": "commands:train_dcgan", "gran": "commands:train_gran"},
+    study={"gan": "commands:study_gan"},
     group="gan",
     group_help="Samples, Jacobians and canvas dynamics of adversarial networks.",
     group_commands={
-        "sample": "commands.sample",
-        "interpolate": "commands.interpolate",
-        "jacobian": "commands.jacobian",
-        "canvas": "commands.canvas",
-        "line": "commands.line",
+        "sample": "commands",
+        "interpolate": "commands",
+        "jacobian": "commands",
+        "canvas": "commands",
+        "line": "commands",
     },
     names={
         "training": {

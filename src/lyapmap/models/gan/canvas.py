@@ -26,7 +26,7 @@ from lyapmap.core.combinators import DrivenMap, driven
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 from lyapmap.core.run import Report
 from lyapmap.models.gan.dcgan import bounded
 from lyapmap.models.gan.gran import NOISES, Generator, GranConfig
@@ -204,24 +204,16 @@ class CanvasDynamics(Result):
     unit : str
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "exponents": ("noise", "exponent"),
-        "stderr": ("noise", "exponent"),
-        "update_size": ("noise", "step", "quantile"),
-        "update_change": ("noise", "change", "quantile"),
-        "image_change": ("noise", "change", "quantile"),
-        "saturated": ("noise", "step"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures.draw_canvas_dynamics"
 
     noises: tuple[str, ...]
     statuses: tuple[str, ...]
-    exponents: NDArray[np.float64]
-    stderr: NDArray[np.float64]
-    update_size: NDArray[np.float64]
-    update_change: NDArray[np.float64]
-    image_change: NDArray[np.float64]
-    saturated: NDArray[np.float64]
+    exponents: NDArray[np.float64] = dims("noise", "exponent")
+    stderr: NDArray[np.float64] = dims("noise", "exponent")
+    update_size: NDArray[np.float64] = dims("noise", "step", "quantile")
+    update_change: NDArray[np.float64] = dims("noise", "change", "quantile")
+    image_change: NDArray[np.float64] = dims("noise", "change", "quantile")
+    saturated: NDArray[np.float64] = dims("noise", "step")
     trained_steps: int
     unit: str = "per step"
 
@@ -247,9 +239,11 @@ def canvas_dynamics(
     model : Gan, str or path
         A GRAN of at least two steps.
     noises : sequence of "one" and "fresh"
-        With which to drive it, whatever it was trained with.
-    n_steps, transient : int
-        Steps to average exponents over, and before.
+        The same noise at each step, or a new one, whatever the model was trained with.
+    n_steps : int
+        Steps to average exponents over.
+    transient : int
+        Steps before.
     n_exponents : int
         How many, from the largest.
     trajectories : int
@@ -257,7 +251,7 @@ def canvas_dynamics(
     canvas_steps : int
         Updates over which the canvas is watched, at least 2.
     state : "update" or "code"
-        Of which map the exponents are taken; see `canvas_map`.
+        What the exponents are of: the last update, an image, or the code that it is read into; see `canvas_map`.
     seed : int
         Of noise and frames.
     progress : bool or callable

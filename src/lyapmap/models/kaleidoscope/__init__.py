@@ -8,17 +8,11 @@ from lyapmap.files.papers import Network, Paper
 
 PAPER = Paper(
     networks={"kaleidoscope": Network("network:Kaleidoscope", "network:KaleidoscopeConfig")},
-    train={"kaleidoscope": "commands.train"},
-    study={"kaleidoscope": "commands.study"},
+    train={"kaleidoscope": "commands:train_kaleidoscope"},
+    study={"kaleidoscope": "commands:study_kaleidoscope"},
     group="kaleidoscope",
     group_help="Sampling and experiments with kaleidoscopic networks.",
-    group_commands={
-        "sample": "commands.sample",
-        "line": "commands.line",
-        "plane": "commands.plane",
-        "corners": "commands.corners",
-        "depth": "commands.depth",
-    },
+    group_commands=dict.fromkeys(("sample", "line", "plane", "corners", "depth"), "commands"),
     names={
         "training": {
             "KaleidoscopeRecipe": "recipe",

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import rescaled
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig, manifold_loss
@@ -42,13 +43,13 @@ class KaleidoscopeRecipe:
     batch_size : int, optional
         Samples in a step; 100, or all where there are fewer.
     learning_rate : float
-        Of Adam (1e-3 in the paper).
+        Learning rate of Adam (1e-3 in the paper).
     decay_epochs : int
         Epochs over which the learning rate falls as a cosine to a hundredth; 0 keeps it constant, as
         in the paper.
     initial : "default", "he" or "xavier"
-        Distribution of the first weights: torch's own, or normal ones after K. He et al. (2015), or
-        uniform ones after X. Glorot and Y. Bengio (2010); the latter two with biases of zero.
+        Distribution of the first weights: torch's own, normal, or uniform. Normal ones after K. He et al. (2015),
+        uniform ones after X. Glorot and Y. Bengio (2010), both with biases of zero.
     seed : int
         Of the weights, the order of the samples, and the sample states.
     device : str
@@ -190,9 +191,7 @@ class KaleidoscopeRecipe:
         states = torch.stack(columns, dim=1).cpu().numpy()
         if states.ndim != 5 or states.shape[2] not in (1, 3):
             states = states.reshape(*states.shape[:2], 1, 1, -1)
-        low, high = self.model.config.value_range
-        grey: NDArray[np.float32] = (2 * (states - low) / (high - low) - 1).astype(np.float32)
-        return grey
+        return rescaled(states, self.model.config.value_range).astype(np.float32)
 
 
 def _states(config: KaleidoscopeConfig, train: ImageSet | NDArray[Any]) -> NDArray[np.float32]:

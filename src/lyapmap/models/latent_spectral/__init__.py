@@ -17,14 +17,14 @@ PAPER = Paper(
         ),
         "lsd": Network("network:LatentSpectral"),
     },
-    train={"lsd": "commands.train"},
-    study={"lsd": "commands.study"},
+    train={"lsd": "commands:train_lsd"},
+    study={"lsd": "commands:study_lsd"},
     group="lsd",
     group_help="Images in the basis of latent spectral decomposition: components, denoising, rotations.",
     group_commands={
-        "decompose": "commands.decompose",
-        "denoise": "commands.denoise",
-        "rotate": "commands.rotate",
+        "decompose": "commands",
+        "denoise": "commands",
+        "rotate": "commands",
     },
     names={
         "training": {

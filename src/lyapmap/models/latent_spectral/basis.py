@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
+from lyapmap.analysis.latent_triple import Floats, LatentTriple
 from lyapmap.analysis.proportions import wilson
-from lyapmap.core.latent import Floats, LatentTriple
 from lyapmap.models.latent_spectral.subject import LsdSubject
 from lyapmap.study.stages import Bench
 

@@ -14,7 +14,7 @@ from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import channels_first
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +39,13 @@ class LsdImages(Result):
         Of the images.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "images": ("image", "column", "channel", "height", "width"),
-        "seen": ("image", "column"),
-        "named": ("image",),
-        "largest": ("image", "rank"),
-        "coefficients": ("image", "rank"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.latent_spectral.pictures.draw_lsd_images"
 
-    images: NDArray[Any]
-    seen: NDArray[np.int64]
-    named: NDArray[np.int64]
-    largest: NDArray[np.int64]
-    coefficients: NDArray[np.float64]
+    images: NDArray[Any] = dims("image", "column", "channel", "height", "width")
+    seen: NDArray[np.int64] = dims("image", "column")
+    named: NDArray[np.int64] = dims("image")
+    largest: NDArray[np.int64] = dims("image", "rank")
+    coefficients: NDArray[np.float64] = dims("image", "rank")
     columns: tuple[str, ...]
     value_range: tuple[float, float]
 
@@ -74,8 +67,9 @@ def components_of_images(
     images : (b, ...)
         As the generator gives them.
     components : sequence of int
+        Numbers of components that images are decoded from.
     rescale : bool
-        See `LatentBasis.reconstruct`.
+        Give latent vectors of few components the length sqrt(M); see `LatentBasis.reconstruct`.
     value_range : (float, float)
         Values of black and of white.
 
@@ -121,7 +115,7 @@ def rotated_images(
     labels : sequence of int, optional
         In the order of the cycle; all by default.
     steps : int
-        From one label to the next.
+        Steps from one label to the next.
     round_trip : bool
         Decode and encode after each step.
     value_range : (float, float)

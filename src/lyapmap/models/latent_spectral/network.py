@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from lyapmap.analysis.latent_basis import LatentBasis
+from lyapmap.analysis.latent_triple import LatentTriple
 from lyapmap.backends.torch.copies import resolved_device
 from lyapmap.core.errors import CheckpointError, LyapmapError, ShapeError
-from lyapmap.core.latent import LatentTriple
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
 from lyapmap.files.checkpoint import build_module

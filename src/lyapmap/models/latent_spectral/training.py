@@ -52,18 +52,28 @@ class LsdPlan:
         Values of a latent vector, M; at least as many as there are classes.
     width : float
         Channels of the generator and the encoder, relative to the paper's. The classifier is always the paper's.
-    gan_epochs, classifier_epochs, encoder_epochs : int
+    gan_epochs : int
+        Epochs of the generator.
+    classifier_epochs : int
+        Epochs of the classifier.
+    encoder_epochs : int
+        Epochs of the encoder.
     batch_size : int
         Images in a step of every stage (25 in the paper).
-    gan, classifier : path or str, optional
-        A trained GAN (a DCGAN, or a GRAN with one piece of noise) and a trained classifier, in the place of their
-        stages.
+    gan : NAME|FILE, optional
+        A trained GAN: a DCGAN, or a GRAN with one piece of noise.
+    classifier : NAME|FILE, optional
+        A trained classifier.
     gan_options, classifier_options, encoder_options : dict
         Further options of `GanRecipe`, `PooledRecipe` and `EncoderRecipe`.
     n_vectors : int
         Latent vectors in each average of the basis; 0 leaves the basis out.
-    checkpoint_every, checkpoint_steps, keep_every : int
-        As `train` takes them.
+    checkpoint_every : int
+        Epochs between checkpoints and sample sheets of a stage; the last epoch always gets them.
+    checkpoint_steps : int
+        Steps between further checkpoints, within epochs as well; 0 for none.
+    keep_every : int
+        Epochs between checkpoints that are kept; 0 keeps none.
     seed : int
         Of everything that is random.
     """
