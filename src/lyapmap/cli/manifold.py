@@ -55,7 +55,7 @@ class Ranges(Numbers):
     names={"k": "--k"},
     shown={
         "n_steps": "10; over trajectories as many as samples",
-        "n_trajectories": "all over steps; 8 over trajectories",
+        "trajectories": "all over steps; 8 over trajectories",
         "features": "classifier if one is shipped, else pixels",
     },
     panels={SAMPLES: "real generated classes samples trajectories"},

@@ -107,7 +107,7 @@ def documented(docstring: str) -> dict[str, tuple[str, str]]:
 def summary(docstring: str) -> str:
     """What stands in a docstring before its sections, one line for each paragraph."""
     text = re.split(r"^\w+\n---", inspect.cleandoc(docstring), maxsplit=1, flags=re.MULTILINE)[0]
-    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().replace("`", "").split("\n\n"))
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -50,13 +50,20 @@ def _sizes(module: str, only: Callable[[str], bool]) -> list[Option]:
                     size.name,
                     (f"--{size.name.replace('_', '-')}",),
                     size.metadata["help"],
-                    shown="; ".join(f"{in_text(getattr(p, size.name))} ({name})" for name, p in presets.items()),
+                    shown=_shown({name: in_text(getattr(p, size.name)) for name, p in presets.items()}),
                     read=read,
                     metavar=getattr(read, "metavar", "NAME"),
                     panel=SIZES,
                 )
             )
     return options
+
+
+def _shown(values: Mapping[str, str]) -> str:
+    """Defaults of all protocols; one where they agree."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return "; ".join(f"{value} ({name})" for name, value in values.items())
 
 
 def _reader(annotation: str) -> Callable[[str], Any]:

@@ -146,9 +146,11 @@ def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()
 
     height = figure.get_figheight()
     top = 0.10  # inches from the upper edge
+    # Words that are wider than the figure go on below; formulas are not torn apart.
+    lines = textwrap.wrap(found, int(0.9 * _LETTERS_PER_INCH * figure.get_figwidth())) if "$" not in found else [found]
     for text, size, weight, colour in [
         (name, 13.0, "bold", INK),
-        (found, 10.5, "normal", INK),
+        *((line, 10.5, "normal", INK) for line in lines),
         *((note, LABEL, "normal", VERMILLION) for note in notes),
     ]:
         figure.text(
@@ -159,7 +161,7 @@ def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()
             fontweight=weight,
             color=colour,
             va="top",
-            parse_math=text is found,
+            parse_math=text in lines,
         )
         top += 1.5 * size / 72
     layout = figure.get_layout_engine()

@@ -47,7 +47,7 @@ CLEARLY = 0.9
 """Share of the usual order's time that another one takes at most, to be taken in its place."""
 REPEATED = 16
 """Dimension up to which states are repeated for every row of a Jacobian, in place of `torch.func`."""
-TIMINGS = 5
+TIMINGS = 3
 """Times that each order is tried: by turns, and the shortest time counts, since others may use the machine."""
 ORDER_VARIABLE = "LYAPMAP_TANGENT_ORDER"
 

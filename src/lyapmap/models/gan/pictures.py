@@ -109,6 +109,7 @@ def draw_canvas_dynamics(result: CanvasDynamics) -> Figure:
         axes.set_yscale("log")
         axes.axvline(result.trained_steps, color=style.GREY, linewidth=0.9, linestyle="--")
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         low, high = axes.get_ylim()
         axes.set_ylim(top=high * (high / low) ** 0.35)  # room for the legend
         axes.annotate(

@@ -316,7 +316,7 @@ def _draw_loss(axes: Axes, result: KaleidoscopeLine, i: int, name: str) -> None:
         axes.axvline(point, color=style.GREY, linewidth=0.7, linestyle=":")
     axes.set_ylim(lowest / 3, 3)
     axes.set_xlim(result.x[i, 0], result.x[i, -1])
-    style.dress(axes, title=name, x="x", y="loss  $(f(x) - x)^2$")
+    style.dress(axes, title=name.replace("}, ", "}\n"), x="x", y="loss  $(f(x) - x)^2$")
 
 
 def _draw_output(axes: Axes, result: KaleidoscopeLine, i: int) -> None:
@@ -477,16 +477,19 @@ def draw_kaleidoscope_corners(result: KaleidoscopeCorners) -> Figure:
     panels = figure.subplots(1, 3)
     _draw(panels[0], result, result.largest, "Largest loss over all corners")
     _draw(panels[1], result, result.mean, "Mean loss over all corners")
-    panels[2].set_yscale("log")
     _draw(panels[2], result, result.fit_loss, "Loss left at the points")
+    left = result.fit_loss[np.isfinite(result.fit_loss)]
+    panels[2].set_yscale("log")
+    panels[2].set_ylim(left.min() / 3, 3 * left.max())  # one value alone would span nothing
     for axes in panels[:2]:
         axes.set_ylim(0, max(1.05 * np.nanmax(np.append(result.largest, 0.25)), 0.3))
         # What the best constant output, the centre of the cube, would lose at every corner.
         axes.axhline(0.25, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
     panels[1].text(
-        result.n_points[-1],
+        1.0,
         0.255,
         "constant output 0.5",
+        transform=panels[1].get_yaxis_transform(),
         fontsize=style.SMALL,
         color=style.GREY,
         va="bottom",
@@ -537,7 +540,7 @@ WORDS = {
     "step_slope": ("Slope in the steps", "mean |slope|"),
     "steepest": ("Steepest slope", "log2 of |slope|"),
     "settled_after": ("Iterations to settle", "log2(1 + median)"),
-    "share_at_points": ("Starts that end at a point", "part"),
+    "share_at_points": ("Starts ending at points", "part"),
 }
 
 
@@ -562,7 +565,7 @@ def draw_kaleidoscope_depth(result: KaleidoscopeDepth) -> Figure:
     style.headline(
         figure,
         "Depth against width",
-        f"networks fitted to {{{points}}}, {seeds} {'seed' if seeds == 1 else 'seeds'};  bars: standard errors, "
+        f"networks fitted to {{{points}}}, {style.counted(seeds, 'seed')};  bars: standard errors, "
         "titles: change for each doubling of the depth, with its 95 % interval",
         notes=[result.message] if result.message else [],
     )
