@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 
@@ -436,3 +437,9 @@ def test_nowhere_to_keep_compiled_code_does_no_harm(tmp_path):
     file.write_text("not a folder")
     nowhere = {"NUMBA_CACHE_DIR": str(file / "below"), "NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
     assert run(USE_LOGISTIC, **nowhere)[0] == "0.75"
+
+
+def test_a_map_of_a_users_function_travels():
+    m = wrap_numba(user_henon, state_shape=(2,))
+    there = pickle.loads(pickle.dumps(m))
+    np.testing.assert_array_equal(there.apply(np.full((1, 2), 0.3)), m.apply(np.full((1, 2), 0.3)))

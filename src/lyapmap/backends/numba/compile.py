@@ -70,6 +70,10 @@ class LaneRule:
     step: Callable[..., Any]
     pattern: tuple[tuple[bool, ...], ...]
 
+    def __reduce__(self) -> Any:
+        # What was made from a user's function is made again in another process.
+        return vars(self.step).get("made_by") or (LaneRule, (self.step, self.pattern))
+
 
 @dataclass(frozen=True)
 class RowRule:
@@ -83,6 +87,9 @@ class RowRule:
 
     image: Callable[..., None]
     tangents: Callable[..., None]
+
+    def __reduce__(self) -> Any:
+        return vars(self.image).get("made_by") or (RowRule, (self.image, self.tangents))
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class NumbaMap(TangentMap):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled code stays behind when a map travels to another process.
-        return vars(self) | {"_kernels": {}}
+        return vars(self) | {"_kernels": {}, "own": self.rule}
 
     def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         x = self._states(x)

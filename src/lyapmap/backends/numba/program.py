@@ -174,17 +174,21 @@ def lane_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool
         return [*leaf[:n], *entries], [f"return ({image}), ({slopes})"]
 
     lines = [f"def step(p, {', '.join(f'x{i}' for i in range(n))}):", *_lines(code, ends, frozen, finish)]
-    return LaneRule(_function("\n".join(lines), "step", code, frozen), pattern)
+    step = _function("\n".join(lines), "step", code, frozen)
+    step.made_by = lane_rule, (operations, ends, n, frozen)
+    return LaneRule(step, pattern)
 
 
 @lru_cache(maxsize=64)
 def row_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool) -> RowRule:
     """The rule of a map of any size; as `lane_rule`."""
     code = _Code(Program(operations, ends, (), n))
-    return RowRule(
+    rule = RowRule(
         _function(_image_text(code, ends, n, frozen), "image", code, frozen),
         _function(_tangents_text(code, ends, n, frozen), "tangents", code, frozen),
     )
+    rule.image.made_by = row_rule, (operations, ends, n, frozen)  # type: ignore[attr-defined]
+    return rule
 
 
 def _image_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
