@@ -111,8 +111,10 @@ def _about_spectrum(result: LyapunovSpectrum) -> list[tuple[str, str]]:
 
 
 def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> tuple[str, Path]:
+    from lyapmap.report.style import save_figure
+
     path = out / "convergence.png"
-    result.plot(kind="convergence").savefig(path, dpi=150)
+    save_figure(result.plot(kind="convergence"), path)
     return "Whether to go on", path
 
 

@@ -111,12 +111,14 @@ def print_json(value: Any) -> None:
 
 def save(result: Result, out: Path, name: str) -> list[Path]:
     """Write NAME.nc, NAME.json and, where the result can be drawn, NAME.png; the pictures."""
+    from lyapmap.report.style import save_figure
+
     result.save(out / f"{name}.nc")
     result.save(out / f"{name}.json")
     if not result.DRAWN_BY:
         return []
     picture = out / f"{name}.png"
-    result.plot().savefig(picture, dpi=150)
+    save_figure(result.plot(), picture)
     return [picture]
 
 

@@ -118,7 +118,9 @@ def _resolved(options: MapOptions) -> MapOptions:
         return replace(options, subject=None, map_name=subject)
     if re.fullmatch(r"[\w.]+:[\w.]+", subject) and not Path(subject).exists():
         return replace(options, subject=None, function=subject)
-    if not Path(subject).suffix and not Path(subject).exists():
+    # A TensorFlow checkpoint is called by the beginning of its files' names, with no file of just that name.
+    path = Path(subject)
+    if not (path.suffix or path.exists() or path.parent.name or path.with_name(f"{path.name}.index").exists()):
         from lyapmap.files.zoo import shipped
 
         known = [*catalogue(), *shipped()]

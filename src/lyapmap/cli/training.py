@@ -110,9 +110,10 @@ def _loss(value: float, decimals: int) -> str:
 
 def draw(history: list[dict[str, object]], folder: Path) -> None:
     """Draw the losses to `training.png`."""
+    from lyapmap.report.style import save_figure
     from lyapmap.training.pictures import draw_training
 
-    draw_training(history).savefig(folder / "training.png", dpi=150)
+    save_figure(draw_training(history), folder / "training.png")
 
 
 @contextmanager

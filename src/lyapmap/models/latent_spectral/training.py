@@ -294,9 +294,9 @@ class _Stages:
 
 def _require_same(path: Path, recipe: Recipe) -> None:
     """Raise unless a finished stage was trained as it would be now."""
-    found, wanted = checkpoints.load(path), recipe.checkpoint()
-    theirs, ours = found.training.get("settings", {}), wanted.training["settings"]
-    if (found.model, found.config) != (wanted.model, wanted.config):
+    saved, wanted = checkpoints.load(path), recipe.checkpoint()
+    theirs, ours = saved.training.get("settings", {}), wanted.training["settings"]
+    if (saved.model, saved.config) != (wanted.model, wanted.config):
         raise LyapmapError(f"out: {path} holds a network of other sizes; choose another folder or delete that stage")
     differing = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if differing:
@@ -311,20 +311,20 @@ def _record(training: dict[str, Any]) -> dict[str, Any]:
 
 def _digest(module: nn.Module) -> str:
     """SHA256 of a network's weights."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()
 def accuracies(lsd: Lsd, images: ImageSet) -> dict[str, float]:
     """Parts of images whose label the classifier finds: in the images, and in what is drawn of their encoded means."""
-    chosen = images.only(lsd.classes)
+    known = images.only(lsd.classes)
     device = next(lsd.generator.parameters()).device
-    x = torch.from_numpy(chosen.images).to(device)
-    places = torch.tensor([lsd.classes.index(int(label)) for label in chosen.labels], device=device)
+    x = torch.from_numpy(known.images).to(device)
+    places = torch.tensor([lsd.classes.index(int(label)) for label in known.labels], device=device)
     drawn = torch.cat([lsd.generator(lsd.encoder(part)[0]) for part in x.split(500)])
 
     def share(of: Tensor) -> float:
