@@ -83,7 +83,7 @@ FRAMEWORKS = {
 """Files that may import a framework."""
 AT_THE_TOP = {
     "torch": ["backends/torch/*.py", "models/*/*.py", "training/*.py", "files/*.py"],
-    "jax": ["backends/jax_map.py"],
+    "jax": ["backends/jax_*.py"],
     "tensorflow": [],
     "keras": ["models/*/keras_*.py"],
     "numba": [],

@@ -119,6 +119,7 @@ def lyapunov_spectrum(
         "tangent_dtype": tangent_dtype,
         "n_trajectories": int(x.shape[0]),
     }
+    tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
     run = Run("spectrum", tangent_map, seed=seed, progress=progress)
     tangents = TangentRun(tangent_map, x, k, run.rng, settings)
     with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:
