@@ -15,7 +15,6 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 
 LONG = 15.0
-PACKAGES = {"clvlib": "clvlib", "scikit-dimension": "scikit-dimension"}
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
