@@ -13,6 +13,7 @@ from scipy.stats import norm
 import lyapmap as lm
 from lyapmap.analysis.battle import judged
 from lyapmap.core.errors import LyapmapError, ShapeError
+from picture_checks import check_picture, words
 
 
 def normal(mean):
@@ -133,7 +134,22 @@ def test_results_come_back_from_files(tmp_path):
         again = type(found).load(found.save(tmp_path / f"{number}.nc"))
         assert again.names == ("a", "b")
         np.testing.assert_array_equal(again.r_sample, found.r_sample)
-        again.plot().savefig(tmp_path / f"{number}.png")
+        check_picture(again.plot())
+
+
+def test_pictures_show_the_rates_the_ratios_and_who_won():
+    a, b = contender("a", 0.8), contender("b", -0.8)
+    result = lm.battle(a, b, TEST, seed=0)
+    errors, ratios = result.plot().axes
+    rates = [result.test_errors, result.sample_errors, result.own_errors]
+    heights = [[bar.get_height() for bar in bars] for bars in errors.containers]
+    np.testing.assert_allclose(np.transpose(heights), rates)
+    np.testing.assert_allclose([c.lines[0].get_ydata()[0] for c in ratios.containers], [result.r_test, result.r_sample])
+    table = lm.tournament([a, b, contender("c", 0.0)], TEST, seed=0)
+    figure = table.plot()
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), table.outcome)
+    check_picture(figure)
+    assert "   >   ".join(table.ranking) in words(figure)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import latent_triples
 import lyapmap as lm
 from lyapmap.analysis.latent_basis import cycle_phases, cycle_planes, gram_schmidt, quasi_eigenvectors, shift
 from lyapmap.core.errors import Interrupted, LyapmapError, ShapeError
+from picture_checks import check_picture
 
 M = 8
 
@@ -300,10 +301,14 @@ def test_ctrl_c():
 
 def test_drawn(basis, tmp_path):
     loaded = lm.LatentBasis.load(basis.save(tmp_path / "basis.nc"))
-    for one in (basis, loaded):
-        figure = one.plot()
+    for result in (basis, loaded):
+        figure = result.plot()
+        check_picture(figure)
         panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
         assert len(panels) == 3
         np.testing.assert_allclose(panels[1].images[0].get_array(), np.eye(M), atol=1e-12)
         assert "3 labels, 3 sets" in "".join(text.get_text() for text in figure.texts)
-    figure.savefig(tmp_path / "basis.png")
+        left = [line for line in panels[2].lines if str(line.get_label()).startswith("left")]
+        np.testing.assert_allclose(
+            np.sort(np.concatenate([line.get_ydata() for line in left])), np.sort(basis.remainder)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ import xarray
 import lyapmap as lm
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError
-from lyapmap.core.results import Cause, Result, Status, provenance
+from lyapmap.core.results import Cause, Result, Status, dims, provenance
 from sample_maps import Henon
 
 SETTINGS: dict[str, Any] = {
@@ -31,11 +31,9 @@ SETTINGS: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(Result):
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"values": ("row", "column"), "steps": ("row",), "none": ("nothing",)}
-
-    values: np.ndarray
-    steps: np.ndarray
-    none: np.ndarray
+    values: np.ndarray = dims("row", "column")
+    steps: np.ndarray = dims("row")
+    none: np.ndarray = dims("nothing")
     number: float = float("nan")
     shape: tuple[int, ...] = (1, 2)
     rule: dict[str, float] | None = None
@@ -115,6 +113,17 @@ def test_an_xarray_dataset_has_named_dimensions_and_says_what_it_holds(sample: S
     assert dataset["values"].dims == ("row", "column")
     assert dataset.attrs["kind"] == "Sample"
     assert json.loads(dataset.attrs["provenance"])["seed"] == 3
+
+
+def test_a_table_of_pandas_has_the_arrays_along_one_dimension(sample: Sample) -> None:
+    table = sample.to_pandas()
+    assert table.index.name == "row"
+    assert table.columns.tolist() == ["values_0", "values_1", "steps"]
+    assert table["steps"].tolist() == [1, 2**40]
+    assert table["values_0"].tolist() == [1.5, np.inf]
+    assert len(sample.to_pandas("nothing")) == 0
+    with pytest.raises(LyapmapError, match="dimension: expected one of row, nothing, got 'column'"):
+        sample.to_pandas("column")
 
 
 def test_a_file_of_another_result_is_refused(sample: Sample, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import positive, probability, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import real_array
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 PRIOR = 0.5
@@ -65,24 +65,17 @@ class BattleResult(Result):
         Why, in words.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "test_errors": ("model",),
-        "sample_errors": ("model",),
-        "own_errors": ("model",),
-        "r_test_interval": ("limit",),
-        "r_sample_interval": ("limit",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_battle"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "give more samples and test data"}
 
     names: tuple[str, ...]
-    test_errors: NDArray[np.float64]
-    sample_errors: NDArray[np.float64]
-    own_errors: NDArray[np.float64]
+    test_errors: NDArray[np.float64] = dims("model")
+    sample_errors: NDArray[np.float64] = dims("model")
+    own_errors: NDArray[np.float64] = dims("model")
     r_test: float
-    r_test_interval: NDArray[np.float64]
+    r_test_interval: NDArray[np.float64] = dims("limit")
     r_sample: float
-    r_sample_interval: NDArray[np.float64]
+    r_sample_interval: NDArray[np.float64] = dims("limit")
     winner: str
     reason: str
 
@@ -372,27 +365,17 @@ class Tournament(Result):
     wins, losses, ties : (m,)
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "test_errors": ("model",),
-        "sample_errors": ("judge", "generator"),
-        "r_test": ("model", "opponent"),
-        "r_sample": ("model", "opponent"),
-        "outcome": ("model", "opponent"),
-        "wins": ("model",),
-        "losses": ("model",),
-        "ties": ("model",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_tournament"
 
     names: tuple[str, ...]
-    test_errors: NDArray[np.float64]
-    sample_errors: NDArray[np.float64]
-    r_test: NDArray[np.float64]
-    r_sample: NDArray[np.float64]
-    outcome: NDArray[np.int64]
-    wins: NDArray[np.int64]
-    losses: NDArray[np.int64]
-    ties: NDArray[np.int64]
+    test_errors: NDArray[np.float64] = dims("model")
+    sample_errors: NDArray[np.float64] = dims("judge", "generator")
+    r_test: NDArray[np.float64] = dims("model", "opponent")
+    r_sample: NDArray[np.float64] = dims("model", "opponent")
+    outcome: NDArray[np.int64] = dims("model", "opponent")
+    wins: NDArray[np.int64] = dims("model")
+    losses: NDArray[np.int64] = dims("model")
+    ties: NDArray[np.int64] = dims("model")
 
     @property
     def ranking(self) -> list[str]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.latent_triple import Floats, LatentTriple, latent_of
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.results import Result
+from lyapmap.core.results import Result, dims
 from lyapmap.core.run import Report, Run
 from lyapmap.core.structure import as_numpy
 
@@ -263,33 +263,20 @@ class LatentBasis(Result):
         Largest |<xi_i|xi_j>| / M of two different vectors.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "eta": ("vector", "component"),
-        "xi": ("vector", "component"),
-        "label": ("vector",),
-        "set_number": ("vector",),
-        "count": ("vector",),
-        "remainder": ("vector",),
-        "noise": ("vector",),
-        "eta_label": ("vector",),
-        "xi_label": ("vector",),
-        "encoded_share": ("category",),
-        "random_share": ("category",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.pictures.draw_latent_basis"
     _triple: ClassVar[LatentTriple | None] = None
 
-    eta: Floats
-    xi: Floats
-    label: NDArray[np.int64]
-    set_number: NDArray[np.int64]
-    count: NDArray[np.int64]
-    remainder: Floats
-    noise: Floats
-    eta_label: NDArray[np.int64]
-    xi_label: NDArray[np.int64]
-    encoded_share: Floats
-    random_share: Floats
+    eta: Floats = dims("vector", "component")
+    xi: Floats = dims("vector", "component")
+    label: NDArray[np.int64] = dims("vector")
+    set_number: NDArray[np.int64] = dims("vector")
+    count: NDArray[np.int64] = dims("vector")
+    remainder: Floats = dims("vector")
+    noise: Floats = dims("vector")
+    eta_label: NDArray[np.int64] = dims("vector")
+    xi_label: NDArray[np.int64] = dims("vector")
+    encoded_share: Floats = dims("category")
+    random_share: Floats = dims("category")
     n_random: int
     orthogonality: float
 

@@ -18,16 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw_battle(result: BattleResult) -> Figure:
-    """Error rates of both discriminators, and the two ratios with their limits.
-
-    Parameters
-    ----------
-    result : BattleResult
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Error rates of both discriminators, and the two ratios with their limits."""
     figure = style.new_figure(11.0, 4.4)
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
     _draw_errors(left, result)
@@ -86,16 +77,7 @@ def _draw_ratios(axes: Axes, result: BattleResult) -> None:
 
 
 def draw_tournament(result: Tournament) -> Figure:
-    """Who beats whom: r_sample of every pair, coloured by the outcome, and wins, ties and losses.
-
-    Parameters
-    ----------
-    result : Tournament
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Who beats whom: r_sample of every pair, coloured by the outcome, and wins, ties and losses."""
     from matplotlib.colors import ListedColormap
 
     m = len(result.names)
@@ -128,16 +110,7 @@ def draw_tournament(result: Tournament) -> Figure:
 
 
 def draw_latent_basis(result: LatentBasis) -> Figure:
-    """Inner products of averages and of quasi-eigenvectors, and the lengths left of the averages.
-
-    Parameters
-    ----------
-    result : LatentBasis
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Inner products of averages and of quasi-eigenvectors, and the lengths left of the averages."""
     figure = style.new_figure(13.0, 4.7)
     first, second, third = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
     for axes, vectors, letter in ((first, result.eta, "η"), (second, result.xi, "ξ")):

@@ -1,7 +1,7 @@
 """What every result shares: status, settings, provenance, saving and loading.
 
-A result is a frozen dataclass of NumPy arrays and plain values. Its subclass names the dimensions
-of its arrays in `DIMS`; everything else (dict, JSON, xarray, files) follows from the fields.
+A result is a frozen dataclass of NumPy arrays and plain values. An array is a field made by `dims`, which names its
+dimensions; everything else (dict, JSON, pandas, xarray, files) follows from the fields.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, cast
 from zipfile import BadZipFile
 
 import numpy as np
@@ -115,6 +115,19 @@ def provenance(tangent_map: TangentMap | None, *, seed: int | None, seconds: flo
     }
 
 
+def dims(*names: str, **options: Any) -> Any:
+    """A field that holds an array with these dimensions; `options` are those of `dataclasses.field`."""
+    return field(metadata={"dims": names}, **options)
+
+
+class _Dimensions:
+    """The dimensions of a result's arrays by the names of its fields."""
+
+    def __get__(self, result: object, kind: Any) -> dict[str, tuple[str, ...]]:
+        known = getattr(kind, "__dataclass_fields__", {})  # not there yet while the class is being made
+        return {name: field_.metadata["dims"] for name, field_ in known.items() if "dims" in field_.metadata}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """Base of all results.
@@ -133,7 +146,7 @@ class Result:
         Versions, device, dtype, seed, source of the map, seconds.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {}
+    DIMS: ClassVar[dict[str, tuple[str, ...]]] = cast(Any, _Dimensions())
     DRAWN_BY: ClassVar[str] = ""
     REMEDIES: ClassVar[Mapping[Any, str]] = {}
     """What would help after a status or a cause, where that is not what the analyses have in common."""

@@ -127,7 +127,7 @@ class Run:
         """Where the numbers come from, up to now."""
         return provenance(self.tangent_map, seed=self.seed, seconds=self.seconds) | self.details
 
-    def ending(self, verdict: Verdict = Verdict(), *, done: str = "") -> dict[str, Any]:  # noqa: B008  # immutable
+    def ending(self, verdict: Verdict = Verdict(), *, done: str = "") -> dict[str, Any]:
         """The fields that every result shares: status, message, cause and provenance.
 
         Parameters

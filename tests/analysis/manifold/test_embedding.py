@@ -19,6 +19,7 @@ from lyapmap.analysis.manifold import embedding as module
 from lyapmap.analysis.manifold.umap_model import keeping_out, load_umap
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError, ShapeError
+from picture_checks import check_picture
 
 pytestmark = pytest.mark.skipif(find_spec("umap") is None, reason="the extra umap is not installed")
 
@@ -183,11 +184,11 @@ def test_pictures(fitted, tmp_path):
     shown = [a for a in panels.axes if a.get_visible()]
     assert [a.get_title(loc="left") for a in shown] == [f"$n = {n}$" for n in (0, 1, 2, 10, 29)]
     assert all(len(a.collections[3].get_offsets()) == 3 for a in shown)
-    assert len(time.plot(over="steps").axes) == 20  # of 30 steps
+    titles = [a.get_title(loc="left") for a in time.plot(over="steps").axes]
+    assert (len(titles), titles[0], titles[-1]) == (20, "$n = 0$", "$n = 29$")
     saved = lm.EmbeddedStates.load(time.save(tmp_path / "states.nc"))
-    saved.plot().savefig(tmp_path / "states.png")
-    fitted.plot().savefig(tmp_path / "data.png")
-    assert (tmp_path / "states.png").stat().st_size > 10_000
+    for picture in (saved.plot(), fitted.plot(), panels):
+        check_picture(picture)
     dataclasses.replace(time, labels=np.zeros(0, int), label_names=()).plot()
     with pytest.raises(LyapmapError, match="over: expected 'time' or 'steps'"):
         saved.plot(over="space")

@@ -17,7 +17,7 @@ from lyapmap.analysis.dimension.intrinsic import (
     point_rows,
 )
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 USUAL_METHODS = ("gride", "twonn", "mle")
@@ -42,16 +42,6 @@ class DimensionComparison(Result):
         Of the attractor; NaN where not given.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "dimension": ("set", "method"),
-        "stderr": ("set", "method"),
-        "scale": ("set", "method"),
-        "curve_scales": ("set", "scale_index"),
-        "curve_dimension": ("set", "scale_index"),
-        "curve_stderr": ("set", "scale_index"),
-        "duplicates": ("set",),
-        "n_points": ("set",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_dimension_comparison"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give more different points, or values that are not rounded"
@@ -59,14 +49,14 @@ class DimensionComparison(Result):
 
     names: tuple[str, ...]
     methods: tuple[str, ...]
-    dimension: NDArray[np.float64]
-    stderr: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    curve_scales: NDArray[np.float64]
-    curve_dimension: NDArray[np.float64]
-    curve_stderr: NDArray[np.float64]
-    duplicates: NDArray[np.int64]
-    n_points: NDArray[np.int64]
+    dimension: NDArray[np.float64] = dims("set", "method")
+    stderr: NDArray[np.float64] = dims("set", "method")
+    scale: NDArray[np.float64] = dims("set", "method")
+    curve_scales: NDArray[np.float64] = dims("set", "scale_index")
+    curve_dimension: NDArray[np.float64] = dims("set", "scale_index")
+    curve_stderr: NDArray[np.float64] = dims("set", "scale_index")
+    duplicates: NDArray[np.int64] = dims("set")
+    n_points: NDArray[np.int64] = dims("set")
     kaplan_yorke: float = math.nan
     kaplan_yorke_stderr: float = math.nan
 

@@ -16,7 +16,7 @@ from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Run
 
 Values = NDArray[np.float64]
@@ -199,21 +199,15 @@ class CorrelationDimension(Result):
     n_points : int
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "radii": ("radius",),
-        "correlation_sum": ("radius",),
-        "pairs": ("radius",),
-        "local_slope": ("radius",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_correlation_dimension"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float
     stderr: float
-    radii: NDArray[np.float64]
-    correlation_sum: NDArray[np.float64]
-    pairs: NDArray[np.int64]
-    local_slope: NDArray[np.float64]
+    radii: NDArray[np.float64] = dims("radius")
+    correlation_sum: NDArray[np.float64] = dims("radius")
+    pairs: NDArray[np.int64] = dims("radius")
+    local_slope: NDArray[np.float64] = dims("radius")
     window: tuple[float, float]
     theiler: int
     statistical: float

@@ -16,7 +16,7 @@ from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.core.arguments import given, one_of, positive, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, rounding
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
@@ -175,13 +175,6 @@ class DimensionEstimate(Result):
         Different points.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "local": ("point",),
-        "scales": ("scale",),
-        "dimension_by_scale": ("scale",),
-        "stderr_by_scale": ("scale",),
-        "neighbors_by_scale": ("scale",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_dimension"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give more different points, or values that are not rounded"
@@ -192,11 +185,11 @@ class DimensionEstimate(Result):
     scale: float
     drift: float
     neighbors: int
-    local: NDArray[np.float64]
-    scales: NDArray[np.float64]
-    dimension_by_scale: NDArray[np.float64]
-    stderr_by_scale: NDArray[np.float64]
-    neighbors_by_scale: NDArray[np.int64]
+    local: NDArray[np.float64] = dims("point")
+    scales: NDArray[np.float64] = dims("scale")
+    dimension_by_scale: NDArray[np.float64] = dims("scale")
+    stderr_by_scale: NDArray[np.float64] = dims("scale")
+    neighbors_by_scale: NDArray[np.int64] = dims("scale")
     plateau: tuple[float, float]
     method: str
     duplicates: int

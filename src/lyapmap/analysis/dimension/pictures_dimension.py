@@ -26,14 +26,6 @@ def draw_dimension(result: DimensionEstimate) -> Figure:
     """Draw a dimension over scales with its plateau, and the spread of local dimensions.
 
     Bars reach two standard errors to either side; the plateau is shaded.
-
-    Parameters
-    ----------
-    result : DimensionEstimate
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     local = np.asarray(result.local)
     local = local[np.isfinite(local)]
@@ -122,16 +114,7 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
 
 
 def draw_dimension_comparison(result: DimensionComparison) -> Figure:
-    """Draw dimensions of several sets side by side: over scales, and by method.
-
-    Parameters
-    ----------
-    result : DimensionComparison
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw dimensions of several sets side by side: over scales, and by method."""
     figure = style.new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)
     curve = NAMES["gride" if "gride" in result.methods else result.methods[0]]
@@ -179,14 +162,6 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
     """Draw the correlation sum and its local slope over the radius.
 
     The scaling region is shaded; the band beside the slope is two standard errors to either side.
-
-    Parameters
-    ----------
-    result : CorrelationDimension
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)

@@ -21,7 +21,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
@@ -66,25 +66,16 @@ class Alignment(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "log_gali": ("trajectory", "record"),
-        "log_sali": ("trajectory", "record"),
-        "log_stretch": ("trajectory", "record"),
-        "steps": ("record",),
-        "verdicts": ("trajectory",),
-        "decay_rate": ("trajectory",),
-        "decay_stderr": ("trajectory",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_alignment"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
 
-    log_gali: Values
-    log_sali: Values
-    log_stretch: Values
-    steps: NDArray[np.int64]
-    verdicts: NDArray[np.int64]
-    decay_rate: Values
-    decay_stderr: Values
+    log_gali: Values = dims("trajectory", "record")
+    log_sali: Values = dims("trajectory", "record")
+    log_stretch: Values = dims("trajectory", "record")
+    steps: NDArray[np.int64] = dims("record")
+    verdicts: NDArray[np.int64] = dims("trajectory")
+    decay_rate: Values = dims("trajectory")
+    decay_stderr: Values = dims("trajectory")
     k: int
     grid: dict[str, Any] = field(default_factory=dict)
     unit: str = "per step"

@@ -23,7 +23,7 @@ from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.map import Map, Recording, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
@@ -290,33 +290,22 @@ class CovariantVectors(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "exponents": ("exponent",),
-        "stderr": ("exponent",),
-        "per_trajectory": ("trajectory", "exponent"),
-        "qr_exponents": ("exponent",),
-        "vectors": ("trajectory", "sample", "component", "exponent"),
-        "states": ("trajectory", "sample", "component"),
-        "steps": ("sample",),
-        "angles": ("trajectory", "sample"),
-        "backward_residual": ("exponent",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
         Status.UNRESOLVED: "use float64, or ask for fewer vectors",
     }
 
-    exponents: Values
-    stderr: Values
-    per_trajectory: Values
-    qr_exponents: Values
-    vectors: Values
-    states: NDArray[Any]
-    steps: NDArray[np.int64]
-    angles: Values
+    exponents: Values = dims("exponent")
+    stderr: Values = dims("exponent")
+    per_trajectory: Values = dims("trajectory", "exponent")
+    qr_exponents: Values = dims("exponent")
+    vectors: Values = dims("trajectory", "sample", "component", "exponent")
+    states: NDArray[Any] = dims("trajectory", "sample", "component")
+    steps: NDArray[np.int64] = dims("sample")
+    angles: Values = dims("trajectory", "sample")
     split: int
-    backward_residual: Values
+    backward_residual: Values = dims("exponent")
     state_shape: tuple[int, ...]
     unit: str = "per step"
 

@@ -18,7 +18,7 @@ from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status
+from lyapmap.core.results import Cause, Result, Status, dims
 from lyapmap.core.run import Report, Run
 
 DIRECTIONS, METHODS = ("neighbour", "random", "tangent"), ("fit", "rescaled")
@@ -53,11 +53,6 @@ class Divergence(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "per_trajectory": ("trajectory",),
-        "log_distance": ("trajectory", "record"),
-        "steps": ("record",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_divergence"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {
         Cause.TOO_SHORT: "give more initial states, or more steps",
@@ -67,9 +62,9 @@ class Divergence(Result):
 
     exponent: float
     stderr: float
-    per_trajectory: NDArray[np.float64]
-    log_distance: NDArray[np.float64]
-    steps: NDArray[np.int64]
+    per_trajectory: NDArray[np.float64] = dims("trajectory")
+    log_distance: NDArray[np.float64] = dims("trajectory", "record")
+    steps: NDArray[np.int64] = dims("record")
     window: tuple[int, ...]
     method: str
     size: float

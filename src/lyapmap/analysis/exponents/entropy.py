@@ -18,7 +18,7 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 LARGEST = 64
@@ -115,11 +115,6 @@ class ExpansionEntropy(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "log_expansion": ("step",),
-        "log_expansion_stderr": ("step",),
-        "surviving": ("step",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_expansion_entropy"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "take more samples (n_samples) or fewer steps, or give a window",
@@ -128,9 +123,9 @@ class ExpansionEntropy(Result):
 
     entropy: float
     stderr: float
-    log_expansion: _Values
-    log_expansion_stderr: _Values
-    surviving: _Values
+    log_expansion: _Values = dims("step")
+    log_expansion_stderr: _Values = dims("step")
+    surviving: _Values = dims("step")
     window: tuple[int, int]
     unit: str = "per step"
 

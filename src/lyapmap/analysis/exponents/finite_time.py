@@ -22,7 +22,7 @@ from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import UNSEEDED, Report, Run
 
 Values = NDArray[np.float64]
@@ -163,17 +163,13 @@ class FiniteTimeExponents(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "exponents": ("trajectory", "window", "exponent"),
-        "window_starts": ("window",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_finite_time"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
     }
 
-    exponents: Values
-    window_starts: NDArray[np.int64]
+    exponents: Values = dims("trajectory", "window", "exponent")
+    window_starts: NDArray[np.int64] = dims("window")
     n_steps: int
     measure: str
     grid: dict[str, Any] = field(default_factory=dict)

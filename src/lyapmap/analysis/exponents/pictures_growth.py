@@ -23,16 +23,7 @@ MOST_LINES = 200
 
 
 def draw_divergence(result: Divergence) -> Figure:
-    """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread.
-
-    Parameters
-    ----------
-    result : Divergence
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread."""
     figure = style.new_figure(10.5, 4.6)
     left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2, 1]})
     _draw_curves(left, result)

@@ -286,14 +286,6 @@ def draw_convergence(result: LyapunovSpectrum) -> Figure:
     falls less steeply has not seen all of the attractor. Right, the trajectories' largest
     exponents one by one, with the error that each has by itself: trajectories on several
     attractors part.
-
-    Parameters
-    ----------
-    result : LyapunovSpectrum
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(13.0, 4.6)
     left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.1, 1.1, 1]})

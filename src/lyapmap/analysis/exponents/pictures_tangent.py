@@ -31,14 +31,6 @@ def draw_covariant(result: CovariantVectors) -> Figure:
     a pixel and blue where it darkens it (or the other way round: the sign is free). Else the first
     two components of the first and the last vector along the attractor. Below or beside: exponents
     of the vectors against those of the frames, and the angles between the two subspaces.
-
-    Parameters
-    ----------
-    result : CovariantVectors
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     if image_shape(tuple(result.state_shape)) is not None:
         figure = _with_images(result)
@@ -169,14 +161,6 @@ def draw_alignment(result: Alignment) -> Figure:
     """Draw GALI against the step, straight for chaos and against its logarithm for power laws.
 
     Over a grid: its logarithm at the end, and the verdict, as images.
-
-    Parameters
-    ----------
-    result : Alignment
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     if result.grid and len(result.grid["shape"]) == 2:
         figure = style.new_figure(11.4, 5.4)
@@ -234,16 +218,7 @@ MOST_PANELS = 5
 
 
 def draw_finite_time(result: FiniteTimeExponents) -> Figure:
-    """Draw a field over a grid as an image, else a histogram of each of the first five exponents.
-
-    Parameters
-    ----------
-    result : FiniteTimeExponents
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw a field over a grid as an image, else a histogram of each of the first five exponents."""
     b, windows, k = result.exponents.shape
     drawn = min(k, MOST_PANELS)
     if result.grid:

@@ -18,7 +18,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.function import TangentFunction, as_tangent_function, jacobian_of
 from lyapmap.core.map import as_rows, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 ALL_UP_TO = 128
@@ -59,24 +59,17 @@ class JacobianSpectrum(Result):
         Whether all min(m, n) values are there.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "singular_values": ("state", "value"),
-        "rank": ("state",),
-        "dimension": ("state",),
-        "participation": ("state",),
-        "residual": ("state",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_singular_values"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "ask for all values (n_values='all')",
         Status.ESCAPED: "look whether the function is differentiable there, and its weights are finite",
     }
 
-    singular_values: NDArray[np.float64]
-    rank: NDArray[np.int64]
-    dimension: NDArray[np.int64]
-    participation: NDArray[np.float64]
-    residual: NDArray[np.float64]
+    singular_values: NDArray[np.float64] = dims("state", "value")
+    rank: NDArray[np.int64] = dims("state")
+    dimension: NDArray[np.int64] = dims("state")
+    participation: NDArray[np.float64] = dims("state")
+    residual: NDArray[np.float64] = dims("state")
     threshold: float
     inputs: int
     outputs: int

@@ -30,7 +30,7 @@ from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Run
 
 AGREES = 4.0
@@ -512,30 +512,18 @@ class LyapunovSpectrum(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "exponents": ("exponent",),
-        "stderr": ("exponent",),
-        "per_trajectory": ("trajectory", "exponent"),
-        "history": ("record", "exponent"),
-        "history_steps": ("record",),
-        "error_history": ("error_record", "exponent"),
-        "error_steps": ("error_record",),
-        "effective_samples": ("exponent",),
-        "group": ("trajectory",),
-        "final_state": ("trajectory", "component"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_spectrum"
 
-    exponents: NDArray[np.float64]
-    stderr: NDArray[np.float64]
-    per_trajectory: NDArray[np.float64]
-    history: NDArray[np.float64]
-    history_steps: NDArray[np.int64]
-    error_history: NDArray[np.float64]
-    error_steps: NDArray[np.int64]
-    effective_samples: NDArray[np.float64]
-    group: NDArray[np.int64]
-    final_state: NDArray[Any]
+    exponents: NDArray[np.float64] = dims("exponent")
+    stderr: NDArray[np.float64] = dims("exponent")
+    per_trajectory: NDArray[np.float64] = dims("trajectory", "exponent")
+    history: NDArray[np.float64] = dims("record", "exponent")
+    history_steps: NDArray[np.int64] = dims("record")
+    error_history: NDArray[np.float64] = dims("error_record", "exponent")
+    error_steps: NDArray[np.int64] = dims("error_record")
+    effective_samples: NDArray[np.float64] = dims("exponent")
+    group: NDArray[np.int64] = dims("trajectory")
+    final_state: NDArray[Any] = dims("trajectory", "component")
     kaplan_yorke: float
     kaplan_yorke_stderr: float
     kaplan_yorke_verdict: str

@@ -17,7 +17,7 @@ from lyapmap.core.errors import LyapmapError, RunError
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 ALIGN = 100
@@ -191,24 +191,15 @@ class Sweep(Result):
         Of the exponents.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "values": ("value",),
-        "exponents": ("value", "exponent"),
-        "stderr": ("value", "exponent"),
-        "kaplan_yorke": ("value",),
-        "kaplan_yorke_stderr": ("value",),
-        "states": ("value", "sample", "component"),
-        "measured": ("value", "measure"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_sweep"
 
-    values: _Values
-    exponents: _Values
-    stderr: _Values
-    kaplan_yorke: _Values
-    kaplan_yorke_stderr: _Values
-    states: _Values
-    measured: _Values
+    values: _Values = dims("value")
+    exponents: _Values = dims("value", "exponent")
+    stderr: _Values = dims("value", "exponent")
+    kaplan_yorke: _Values = dims("value")
+    kaplan_yorke_stderr: _Values = dims("value")
+    states: _Values = dims("value", "sample", "component")
+    measured: _Values = dims("value", "measure")
     parameter: str
     statuses: tuple[str, ...]
     attractors: tuple[str, ...]

@@ -18,7 +18,7 @@ from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.points import real_array
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 
@@ -123,34 +123,25 @@ class ManifoldAlong(Result):
         Samples on each side of one comparison.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "at": ("place",),
-        "k": ("neighbors",),
-        **dict.fromkeys(METRICS, ("place", "neighbors")),
-        "probabilistic_precision": ("place", "neighbors"),
-        "probabilistic_recall": ("place", "neighbors"),
-        **{f"{name}_interval": ("place", "neighbors", "limit") for name in METRICS},
-        **{f"reference_{name}": ("reference", "neighbors") for name in METRICS},
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_manifold_along"
 
     over: str
-    at: NDArray[np.int64]
-    k: NDArray[np.int64]
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    density: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-    probabilistic_precision: NDArray[np.float64]
-    probabilistic_recall: NDArray[np.float64]
-    precision_interval: NDArray[np.float64]
-    recall_interval: NDArray[np.float64]
-    density_interval: NDArray[np.float64]
-    coverage_interval: NDArray[np.float64]
-    reference_precision: NDArray[np.float64]
-    reference_recall: NDArray[np.float64]
-    reference_density: NDArray[np.float64]
-    reference_coverage: NDArray[np.float64]
+    at: NDArray[np.int64] = dims("place")
+    k: NDArray[np.int64] = dims("neighbors")
+    precision: NDArray[np.float64] = dims("place", "neighbors")
+    recall: NDArray[np.float64] = dims("place", "neighbors")
+    density: NDArray[np.float64] = dims("place", "neighbors")
+    coverage: NDArray[np.float64] = dims("place", "neighbors")
+    probabilistic_precision: NDArray[np.float64] = dims("place", "neighbors")
+    probabilistic_recall: NDArray[np.float64] = dims("place", "neighbors")
+    precision_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    recall_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    density_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    coverage_interval: NDArray[np.float64] = dims("place", "neighbors", "limit")
+    reference_precision: NDArray[np.float64] = dims("reference", "neighbors")
+    reference_recall: NDArray[np.float64] = dims("reference", "neighbors")
+    reference_density: NDArray[np.float64] = dims("reference", "neighbors")
+    reference_coverage: NDArray[np.float64] = dims("reference", "neighbors")
     n_real: int
     n_generated: int
 

@@ -19,7 +19,7 @@ from lyapmap.core.errors import LyapmapError, RunError, ShapeError
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.points import as_points, real_array
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Verdict
+from lyapmap.core.results import Result, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 
@@ -102,20 +102,12 @@ class Embedding(Result):
     seed : int
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "data": ("point", "axis"),
-        "labels": ("label",),
-        "points": ("point", "component"),
-        "neighbor_distance": ("point", "neighbor"),
-        "neighbor_index": ("point", "neighbor"),
-    }
-
-    data: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    data: NDArray[np.float32] = dims("point", "axis")
+    labels: NDArray[np.int64] = dims("label")
     label_names: tuple[str, ...]
-    points: NDArray[Any]
-    neighbor_distance: NDArray[np.float64]
-    neighbor_index: NDArray[np.int64]
+    points: NDArray[Any] = dims("point", "component")
+    neighbor_distance: NDArray[np.float64] = dims("point", "neighbor")
+    neighbor_index: NDArray[np.int64] = dims("point", "neighbor")
     curve: tuple[float, float]
     sample_shape: tuple[int, ...]
     seed: int
@@ -464,16 +456,10 @@ class EmbeddedStates(Result):
         The steps.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "data": ("point", "axis"),
-        "labels": ("label",),
-        "coordinates": ("trajectory", "step", "axis"),
-        "at": ("step",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_embedding.draw_embedding"
 
-    data: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    data: NDArray[np.float32] = dims("point", "axis")
+    labels: NDArray[np.int64] = dims("label")
     label_names: tuple[str, ...]
-    coordinates: NDArray[np.float32]
-    at: NDArray[np.int64]
+    coordinates: NDArray[np.float32] = dims("trajectory", "step", "axis")
+    at: NDArray[np.int64] = dims("step")

@@ -16,7 +16,7 @@ from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import probability, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, same_samples
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Features = Callable[[Any], Any]
@@ -69,35 +69,26 @@ class Memorization(Result):
         Smallest and largest value of the training samples.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "nearest": ("generated",),
-        "distance": ("generated",),
-        "reference_distance": ("reference",),
-        "closer_interval": ("limit",),
-        "pair": ("pairs",),
-        "pair_generated": ("pairs", "component"),
-        "pair_training": ("pairs", "component"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_memorization"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "give more different generated samples, and held-out ones that are not in the training data"
     }
 
-    nearest: NDArray[np.int64]
-    distance: NDArray[np.float64]
-    reference_distance: NDArray[np.float64]
+    nearest: NDArray[np.int64] = dims("generated")
+    distance: NDArray[np.float64] = dims("generated")
+    reference_distance: NDArray[np.float64] = dims("reference")
     threshold: float
     closer: float
-    closer_interval: NDArray[np.float64]
+    closer_interval: NDArray[np.float64] = dims("limit")
     preference: float
     p_value: float
     p_value_ks: float
     copies: int
     reference_copies: int
     duplicates_generated: int
-    pair: NDArray[np.int64]
-    pair_generated: NDArray[np.float64]
-    pair_training: NDArray[np.float64]
+    pair: NDArray[np.int64] = dims("pairs")
+    pair_generated: NDArray[np.float64] = dims("pairs", "component")
+    pair_training: NDArray[np.float64] = dims("pairs", "component")
     sample_shape: tuple[int, ...]
     value_range: tuple[float, float]
 

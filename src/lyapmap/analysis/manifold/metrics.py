@@ -16,7 +16,7 @@ from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import one_of, positive, probability, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import same_samples
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run, reporting
 
 PROPORTIONS = ("precision", "recall", "coverage")
@@ -69,49 +69,29 @@ class ManifoldMetrics(Result):
         Pairs whose comparison rounding could have turned, measured again in float64.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "k": ("neighbors",),
-        "precision": ("neighbors",),
-        "recall": ("neighbors",),
-        "density": ("neighbors",),
-        "coverage": ("neighbors",),
-        "probabilistic_precision": ("neighbors",),
-        "probabilistic_recall": ("neighbors",),
-        "precision_interval": ("neighbors", "limit"),
-        "recall_interval": ("neighbors", "limit"),
-        "density_interval": ("neighbors", "limit"),
-        "coverage_interval": ("neighbors", "limit"),
-        "probabilistic_precision_interval": ("neighbors", "limit"),
-        "probabilistic_recall_interval": ("neighbors", "limit"),
-        "inside": ("neighbors", "generated"),
-        "reached": ("neighbors", "real"),
-        "covered": ("neighbors", "real"),
-        "spheres": ("neighbors", "generated"),
-        "realism": ("neighbors", "generated"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_manifold"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "drop repeated samples, or take k above the number of copies of each"
     }
 
-    k: NDArray[np.int64]
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    density: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-    probabilistic_precision: NDArray[np.float64]
-    probabilistic_recall: NDArray[np.float64]
-    precision_interval: NDArray[np.float64]
-    recall_interval: NDArray[np.float64]
-    density_interval: NDArray[np.float64]
-    coverage_interval: NDArray[np.float64]
-    probabilistic_precision_interval: NDArray[np.float64]
-    probabilistic_recall_interval: NDArray[np.float64]
-    inside: NDArray[np.bool_]
-    reached: NDArray[np.bool_]
-    covered: NDArray[np.bool_]
-    spheres: NDArray[np.float64]
-    realism: NDArray[np.float64]
+    k: NDArray[np.int64] = dims("neighbors")
+    precision: NDArray[np.float64] = dims("neighbors")
+    recall: NDArray[np.float64] = dims("neighbors")
+    density: NDArray[np.float64] = dims("neighbors")
+    coverage: NDArray[np.float64] = dims("neighbors")
+    probabilistic_precision: NDArray[np.float64] = dims("neighbors")
+    probabilistic_recall: NDArray[np.float64] = dims("neighbors")
+    precision_interval: NDArray[np.float64] = dims("neighbors", "limit")
+    recall_interval: NDArray[np.float64] = dims("neighbors", "limit")
+    density_interval: NDArray[np.float64] = dims("neighbors", "limit")
+    coverage_interval: NDArray[np.float64] = dims("neighbors", "limit")
+    probabilistic_precision_interval: NDArray[np.float64] = dims("neighbors", "limit")
+    probabilistic_recall_interval: NDArray[np.float64] = dims("neighbors", "limit")
+    inside: NDArray[np.bool_] = dims("neighbors", "generated")
+    reached: NDArray[np.bool_] = dims("neighbors", "real")
+    covered: NDArray[np.bool_] = dims("neighbors", "real")
+    spheres: NDArray[np.float64] = dims("neighbors", "generated")
+    realism: NDArray[np.float64] = dims("neighbors", "generated")
     n_real: int
     n_generated: int
     duplicates_real: int = 0

@@ -29,16 +29,7 @@ _Values = NDArray[np.float64]
 
 
 def draw_manifold(result: ManifoldMetrics) -> Figure:
-    """Metrics over the number of neighbours with their confidence limits, and how real the samples look.
-
-    Parameters
-    ----------
-    result : ManifoldMetrics
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Metrics over the number of neighbours with their confidence limits, and how real the samples look."""
     figure = style.new_figure(13.0, 4.6)
     axes = figure.subplots(1, 3)
     for panel, names in zip(axes[:2], PANELS, strict=True):
@@ -179,16 +170,7 @@ CELL, GAP = 56, 14
 
 
 def draw_memorization(result: Memorization) -> Figure:
-    """Distances of generated and held-out samples to the training data; of images, also the nearest pairs.
-
-    Parameters
-    ----------
-    result : Memorization
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Distances of generated and held-out samples to the training data; of images, also the nearest pairs."""
     pictures = len(result.pair) > 0 and image_shape(tuple(result.sample_shape)) is not None
     figure = style.new_figure(13.0 if pictures else 10.5, 4.9)
     if pictures:
@@ -279,16 +261,7 @@ STAYS = 8
 
 
 def draw_transitions(result: Transitions) -> Figure:
-    """Strip of categories over matrix, lengths of stays and runs, and entropy given the categories before.
-
-    Parameters
-    ----------
-    result : Transitions
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Strip of categories over matrix, lengths of stays and runs, and entropy given the categories before."""
     figure = style.new_figure(13.0, 6.6)
     rows = min(len(result.labels), ROWS)
     grid = figure.add_gridspec(2, 4, height_ratios=[0.5 + 0.06 * rows, 2.0])

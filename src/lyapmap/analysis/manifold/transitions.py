@@ -15,7 +15,7 @@ from lyapmap.analysis.proportions import variance_of_mean, wilson
 from lyapmap.core.arguments import probability, whole
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import real_array
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Labels = NDArray[np.int64]
@@ -206,46 +206,28 @@ class Transitions(Result):
         What was added to each to remove the bias.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "labels": ("trajectory", "step"),
-        "categories": ("category",),
-        "counts": ("category", "next"),
-        "matrix": ("category", "next"),
-        "matrix_stderr": ("category", "next"),
-        "matrix_interval": ("category", "next", "limit"),
-        "order": ("place",),
-        "accuracy_interval": ("limit",),
-        "runs": ("run",),
-        "runs_cut": ("run",),
-        "dwell_counts": ("category", "length"),
-        "dwell_mean": ("category",),
-        "occupation": ("category",),
-        "stationary": ("category",),
-        "memory_rates": ("memory",),
-        "memory_bias": ("memory",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_transitions"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "record more steps, or more trajectories"}
 
-    labels: NDArray[np.int64]
-    categories: NDArray[np.int64]
-    counts: NDArray[np.int64]
-    matrix: NDArray[np.float64]
-    matrix_stderr: NDArray[np.float64]
-    matrix_interval: NDArray[np.float64]
-    order: NDArray[np.int64]
+    labels: NDArray[np.int64] = dims("trajectory", "step")
+    categories: NDArray[np.int64] = dims("category")
+    counts: NDArray[np.int64] = dims("category", "next")
+    matrix: NDArray[np.float64] = dims("category", "next")
+    matrix_stderr: NDArray[np.float64] = dims("category", "next")
+    matrix_interval: NDArray[np.float64] = dims("category", "next", "limit")
+    order: NDArray[np.int64] = dims("place")
     accuracy: float
-    accuracy_interval: NDArray[np.float64]
-    runs: NDArray[np.int64]
-    runs_cut: NDArray[np.bool_]
-    dwell_counts: NDArray[np.int64]
-    dwell_mean: NDArray[np.float64]
-    occupation: NDArray[np.float64]
-    stationary: NDArray[np.float64]
+    accuracy_interval: NDArray[np.float64] = dims("limit")
+    runs: NDArray[np.int64] = dims("run")
+    runs_cut: NDArray[np.bool_] = dims("run")
+    dwell_counts: NDArray[np.int64] = dims("category", "length")
+    dwell_mean: NDArray[np.float64] = dims("category")
+    occupation: NDArray[np.float64] = dims("category")
+    stationary: NDArray[np.float64] = dims("category")
     entropy_rate: float
     entropy_stderr: float
-    memory_rates: NDArray[np.float64]
-    memory_bias: NDArray[np.float64]
+    memory_rates: NDArray[np.float64] = dims("memory")
+    memory_bias: NDArray[np.float64] = dims("memory")
     unit: str = "per step"
 
     @property

@@ -14,7 +14,7 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 FEWEST = 16
@@ -53,22 +53,16 @@ class BurnIn(Result):
         Quantiles of the bootstrap; infinite where resampled ensembles do not settle either.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "at": ("time",),
-        "distance": ("time",),
-        "stderr": ("time",),
-        "burn_in_interval": ("limit",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_burn_in"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "raise n_steps"}
 
-    at: NDArray[np.int64]
-    distance: _Values
-    stderr: _Values
+    at: NDArray[np.int64] = dims("time")
+    distance: _Values = dims("time")
+    stderr: _Values = dims("time")
     noise: float
     threshold: float
     burn_in: float
-    burn_in_interval: _Values
+    burn_in_interval: _Values = dims("limit")
 
 
 def burn_in(

@@ -14,7 +14,7 @@ from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, rate_unit, time_per_step
-from lyapmap.core.results import Cause, Result, Status, Verdict
+from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 FEWEST_GUESSES, MOST_GUESSES, WORK = 16, 1000, 4096
@@ -59,31 +59,20 @@ class PeriodicOrbits(Result):
         Of the exponents.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "orbits": ("cycle", "point", "component"),
-        "period": ("cycle",),
-        "residual": ("cycle",),
-        "multipliers_real": ("cycle", "multiplier"),
-        "multipliers_imag": ("cycle", "multiplier"),
-        "exponents": ("cycle", "multiplier"),
-        "n_unstable": ("cycle",),
-        "n_found": ("cycle",),
-        "visited": ("state", "component"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_periodic_orbits"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give more guesses (n_guesses), a region, or states near a cycle"
     }
 
-    orbits: NDArray[np.float64]
-    period: NDArray[np.int64]
-    residual: NDArray[np.float64]
-    multipliers_real: NDArray[np.float64]
-    multipliers_imag: NDArray[np.float64]
-    exponents: NDArray[np.float64]
-    n_unstable: NDArray[np.int64]
-    n_found: NDArray[np.int64]
-    visited: NDArray[np.float64]
+    orbits: NDArray[np.float64] = dims("cycle", "point", "component")
+    period: NDArray[np.int64] = dims("cycle")
+    residual: NDArray[np.float64] = dims("cycle")
+    multipliers_real: NDArray[np.float64] = dims("cycle", "multiplier")
+    multipliers_imag: NDArray[np.float64] = dims("cycle", "multiplier")
+    exponents: NDArray[np.float64] = dims("cycle", "multiplier")
+    n_unstable: NDArray[np.int64] = dims("cycle")
+    n_found: NDArray[np.int64] = dims("cycle")
+    visited: NDArray[np.float64] = dims("state", "component")
     state_shape: tuple[int, ...]
     stability: tuple[str, ...] = ()
     unit: str = "per step"

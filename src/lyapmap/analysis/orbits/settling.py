@@ -15,7 +15,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 
@@ -52,31 +52,20 @@ class Settling(Result):
     state_shape : tuple of int
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "step_size": ("step", "quantile"),
-        "settled_share": ("state",),
-        "settled_interval": ("state", "limit"),
-        "settled_at": ("trajectory",),
-        "attractor": ("trajectory",),
-        "points": ("end", "component"),
-        "period": ("end",),
-        "share": ("end",),
-        "share_interval": ("end", "limit"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_settling"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "raise n_steps or longest_period, or look with lyapunov_spectrum whether they wander"
     }
 
-    step_size: NDArray[np.float64]
-    settled_share: NDArray[np.float64]
-    settled_interval: NDArray[np.float64]
-    settled_at: NDArray[np.int64]
-    attractor: NDArray[np.int64]
-    points: NDArray[np.float64]
-    period: NDArray[np.int64]
-    share: NDArray[np.float64]
-    share_interval: NDArray[np.float64]
+    step_size: NDArray[np.float64] = dims("step", "quantile")
+    settled_share: NDArray[np.float64] = dims("state")
+    settled_interval: NDArray[np.float64] = dims("state", "limit")
+    settled_at: NDArray[np.int64] = dims("trajectory")
+    attractor: NDArray[np.int64] = dims("trajectory")
+    points: NDArray[np.float64] = dims("end", "component")
+    period: NDArray[np.int64] = dims("end")
+    share: NDArray[np.float64] = dims("end")
+    share_interval: NDArray[np.float64] = dims("end", "limit")
     unseen: float
     n_estimated: float
     state_shape: tuple[int, ...]

@@ -12,7 +12,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 from lyapmap.core.sampling import as_periods, within
 
@@ -35,10 +35,9 @@ class Trajectory(Result):
         Shape of one state.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("trajectory", "step", "component")}
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_trajectory"
 
-    states: NDArray[Any]
+    states: NDArray[Any] = dims("trajectory", "step", "component")
     state_shape: tuple[int, ...]
 
     def images(self) -> NDArray[Any]:

@@ -8,7 +8,7 @@ read where it is straight.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from lyapmap.analysis.series.delays import recordings
 from lyapmap.analysis.series.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfolding, followed, second
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
@@ -82,13 +82,6 @@ class SeriesExponent(Result):
         "per step" or "per unit time".
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "curve": ("record",),
-        "second_curve": ("record",),
-        "steps": ("record",),
-        "e1": ("dimensions",),
-        "e2": ("dimensions",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_series_exponent"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
@@ -96,17 +89,17 @@ class SeriesExponent(Result):
 
     exponent: float
     stderr: float
-    curve: NDArray[np.float64]
-    second_curve: NDArray[np.float64]
-    steps: NDArray[np.int64]
+    curve: NDArray[np.float64] = dims("record")
+    second_curve: NDArray[np.float64] = dims("record")
+    steps: NDArray[np.int64] = dims("record")
     window: tuple[float, float]
     statistical: float
     systematic: float
     delay: int
     dimension: int
     theiler: int
-    e1: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    e2: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    e1: NDArray[np.float64] = dims("dimensions", default_factory=lambda: np.empty(0))
+    e2: NDArray[np.float64] = dims("dimensions", default_factory=lambda: np.empty(0))
     n_pairs: int = 0
     noise: float = math.nan
     unit: str = "per step"

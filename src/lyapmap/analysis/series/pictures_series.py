@@ -20,14 +20,6 @@ def draw_series_exponent(result: SeriesExponent) -> Figure:
     """Draw the mean log distance of neighbours over time, and its local slope.
 
     The straight part is shaded; the band beside the slope is two standard errors to either side.
-
-    Parameters
-    ----------
-    result : SeriesExponent
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(9.6, 4.4)
     left, right = figure.subplots(1, 2)
@@ -77,14 +69,6 @@ def draw_zero_one(result: ZeroOneTest) -> Figure:
 
     Left the walk in the plane at one frequency: bounded for regular, diffuse for chaotic motion.
     In the middle its mean square displacement, right K of every frequency with the median.
-
-    Parameters
-    ----------
-    result : ZeroOneTest
-
-    Returns
-    -------
-    matplotlib.figure.Figure
     """
     figure = style.new_figure(12.0, 4.4)
     left, middle, right = figure.subplots(1, 3)

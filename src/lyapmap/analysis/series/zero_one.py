@@ -20,7 +20,7 @@ from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import resembles_map
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
 Values = NDArray[np.float64]
@@ -73,14 +73,6 @@ class ZeroOneTest(Result):
         Values used of each series.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "K_per_series": ("series",),
-        "K_per_frequency": ("series", "frequency"),
-        "frequencies": ("frequency",),
-        "displacement": ("lag",),
-        "lags": ("lag",),
-        "walk": ("step", "plane"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_zero_one"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
@@ -88,12 +80,12 @@ class ZeroOneTest(Result):
 
     K: float
     stderr: float
-    K_per_series: Values
-    K_per_frequency: Values
-    frequencies: Values
-    displacement: Values
-    lags: NDArray[np.int64]
-    walk: Values
+    K_per_series: Values = dims("series")
+    K_per_frequency: Values = dims("series", "frequency")
+    frequencies: Values = dims("frequency")
+    displacement: Values = dims("lag")
+    lags: NDArray[np.int64] = dims("lag")
+    walk: Values = dims("step", "plane")
     verdict: str
     every: int
     n_values: int
