@@ -70,6 +70,7 @@ from .backends.flow import flow as flow
 from .backends.function import wrap_function as wrap_function
 from .core.combinators import compose as compose
 from .core.combinators import driven as driven
+from .core.combinators import in_turn as in_turn
 from .core.combinators import iterate as iterate
 from .core.combinators import noisy as noisy
 from .core.combinators import random_inputs as random_inputs
@@ -78,5 +79,4 @@ from .core.conformance import check_map as check_map
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
 from .core.results import Status as Status
-from .core.sampling import in_turn as in_turn
 from .files.zoo import load_model as load_model

@@ -66,7 +66,7 @@ def test_keras_on_jax() -> None:
     command = [sys.executable, "-c", ON_JAX]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | settings)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("jax float32\ndtype: float64 is not to be had on jax")
+    assert done.stdout.startswith("jax float32\ndtype: Keras has no float64 on jax")
 
 
 def test_the_table_of_the_documentation_is_this_one() -> None:

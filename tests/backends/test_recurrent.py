@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 @pytest.mark.parametrize("layer", [nn.GRU, nn.LSTM, nn.RNN])
 def test_a_layer_over_sequences_is_no_map_of_its_state(layer: Any) -> None:
-    with pytest.raises(MapError, match=rf"{layer.__name__} goes over sequences .* wrap torch.nn.\w+Cell"):
+    with pytest.raises(MapError, match=rf"{layer.__name__} runs over sequences .* wrap torch.nn.\w+Cell"):
         lm.wrap(layer(6, 6).eval(), state_shape=6)
 
 
@@ -109,7 +109,7 @@ def test_cells_of_keras(name: str) -> None:
     wanted = np.concatenate([keras.ops.convert_to_numpy(a) for a in keras.tree.flatten(after)], 1)
     np.testing.assert_allclose(m.ops.to_numpy(m.apply(m.ops.from_numpy(x))), wanted, atol=1e-6)
     assert m.provenance["map"] == name
-    with pytest.raises(MapError, match="goes over sequences"):
+    with pytest.raises(MapError, match="runs over sequences"):
         lm.wrap(getattr(keras.layers, name.removesuffix("Cell"))(4))
 
 

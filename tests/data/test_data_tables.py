@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.sampling import regular_times, with_gaps
+from lyapmap.core.points import regular_times, with_gaps
 from lyapmap.data.tables import read_table
 from series_samples import logistic_series
 

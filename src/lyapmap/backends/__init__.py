@@ -20,7 +20,7 @@ from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, 
 from lyapmap.core.conformance import vouched
 from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
-from lyapmap.core.sampling import PeriodicStates
+from lyapmap.core.periodic import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
 
 
@@ -221,7 +221,7 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
     Raises
     ------
     MapError
-        For a recurrent layer, which goes over sequences.
+        For a recurrent layer, which runs over sequences.
     """
     kind = type(function)
     library = {base.__module__.partition(".")[0] for base in kind.__mro__}

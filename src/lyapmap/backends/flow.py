@@ -21,7 +21,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow import FlowMap, ForcedFlow, finite_time
 from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme
 from lyapmap.core.map import TangentMap, resembles_map, unchecked
-from lyapmap.core.sampling import PeriodicStates
+from lyapmap.core.periodic import PeriodicStates
 from lyapmap.core.stiff_flow import STATE_TOLERANCE, Automatic, Rodas4
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}
@@ -199,7 +199,7 @@ def _timed(
     library = library_for(rhs, order, shape, backend)
     if library == "numba":
         if options.get("jacobian") is not None:
-            raise LyapmapError("jacobian: a Numba field that takes the time goes without; leave it out")
+            raise LyapmapError("jacobian: a Numba field that takes the time cannot have one; leave it out")
         from lyapmap.backends.numba.flow import timed_numba
 
         compiled = timed_numba(rhs, order, field.n)

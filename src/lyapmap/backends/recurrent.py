@@ -84,6 +84,6 @@ class RecurrentCell:
 def over_sequences(name: str, cell: str) -> MapError:
     """The error for a recurrent layer."""
     return MapError(
-        f"function: {name} goes over sequences and is no map of its state; wrap {cell} for the recurrence of the "
+        f"function: {name} runs over sequences and is not a map of its state; wrap {cell} for the recurrence of the "
         "hidden state, or a function of one state that calls it"
     )

@@ -26,13 +26,13 @@ REMEMBERS = (
     "part of the state (state_example), switch dropout and noise off (lyapmap.noisy adds noise that can be repeated)"
 )
 WRITES = "it changes the states it is given; let it work on a copy"
-ROWS = "write it for rows, however many (in NumPy also for one state, with vectorized=False)"
+ROWS = "write it for any number of rows (or, in NumPy, for one state with vectorized=False)"
 MIXES_ROWS = (
     "the image of a state depends on the others of its batch (batch statistics, a sum, maximum or softmax over the "
     f"batch, attention or a recurrent layer without batch_first); {ROWS}"
 )
 KNOWS_PLACES = f"the image of a state depends on its place in the batch, or on the number of states; {ROWS}"
-KNOWS_NUMBERS = f"it takes some numbers of states only; {ROWS}"
+KNOWS_NUMBERS = f"it works for some numbers of states only; {ROWS}"
 OTHER_IMAGE = "the image that comes with the tangents is not that of apply"
 
 DIRECTIONS = 3

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.sampling import regular_times, with_gaps
+from lyapmap.core.points import regular_times, with_gaps
 
 TEXT = (".csv", ".tsv", ".txt", ".dat")
 SUFFIXES = (".npy", ".npz", *TEXT)

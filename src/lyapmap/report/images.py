@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,29 @@ def sheet(
     cells[:, :height, :, :width] = pixels.transpose(0, 3, 1, 4, 2)
     picture = cells.reshape(rows * (height + gap), columns * (width + gap), 3)
     return np.pad(picture, ((gap, 0), (gap, 0), (0, 0)), constant_values=255)
+
+
+def in_rows(images: NDArray[Any], columns: int = 0, empty: float | None = None) -> NDArray[Any]:
+    """Images (n, channels, height, width) in rows and columns, near a square by default.
+
+    Parameters
+    ----------
+    images : (n, channels, height, width)
+    columns : int
+        0 for as many as rows, about.
+    empty : float, optional
+        Value of the places that are left; the smallest of all by default.
+
+    Examples
+    --------
+    >>> in_rows(np.zeros((7, 1, 8, 8))).shape
+    (3, 3, 1, 8, 8)
+    """
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    rows = -(-len(images) // columns)
+    cells = np.full((rows * columns, *images.shape[1:]), images.min() if empty is None else empty, images.dtype)
+    cells[: len(images)] = images
+    return cells.reshape(rows, columns, *images.shape[1:])
 
 
 def save_sheet(

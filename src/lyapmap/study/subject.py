@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from lyapmap.analysis.manifold.metrics import ManifoldMetrics, RealManifold
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.files.zoo import shipped
 
@@ -62,6 +64,19 @@ def images_checksum(*sets: ImageSet, after: str = "") -> str:
     return digest.hexdigest()
 
 
+METRICS = ("precision", "recall", "density", "coverage")
+
+
+def quality(metrics: ManifoldMetrics, name: str = "{}", *, intervals: bool = True) -> dict[str, Any]:
+    """Precision, recall, density and coverage by name, such as "last_{}", and their intervals by NAME_interval."""
+    numbers: dict[str, Any] = {}
+    for metric in METRICS:
+        numbers[name.format(metric)] = float(getattr(metrics, metric)[0])
+        if intervals:
+            numbers[f"{name.format(metric)}_interval"] = getattr(metrics, f"{metric}_interval")[0]
+    return numbers
+
+
 @dataclass(kw_only=True)
 class ImageSubject:
     """Base of what a study is about: images, the features that compare them, a classifier, and networks.
@@ -83,6 +98,28 @@ class ImageSubject:
     classify: Labels | None
     without: str
     seed: int
+    _compared: dict[tuple[int, int | None], RealManifold] = field(default_factory=dict, init=False, repr=False)
+
+    def shown(self, images: Any) -> NDArray[Any]:
+        """Images of the data as (..., channels, height, width) with values in [-1, 1]."""
+        return np.asarray(images)
+
+    def real(self, images: ImageSet, most: int | None = None) -> NDArray[Any]:
+        """Images of the data as they are shown, as many as asked for, the same ones every time."""
+        some = images if most is None else images.some(min(most, len(images)), seed=self.seed)
+        return self.shown(some.images)
+
+    @property
+    def held_out(self) -> ImageSet:
+        """What generated images are compared with."""
+        return self.test
+
+    def side(self, k: int, most: int | None = None) -> RealManifold:
+        """Held-out images, at most so many, as one side of a comparison, made once for all that compare with them."""
+        if (k, most) not in self._compared:
+            real = self.real(self.held_out, most)
+            self._compared[k, most] = RealManifold(real, k=min(k, len(real) - 1), features=self.features)
+        return self._compared[k, most]
 
     @property
     def features_name(self) -> str:

@@ -250,7 +250,10 @@ COLUMNS = "write it for a batch of states (rows), or pass vectorized=False"
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda s: s if len(s) < 20 else s[:20], "it takes some numbers of states only; write it for rows"),
+        (
+            lambda s: s if len(s) < 20 else s[:20],
+            "it works for some numbers of states only; write it for any number of rows",
+        ),
         (lambda x: x.mean(axis=0) + 0 * x, "depends on the others of its batch"),
         (lambda x: np.multiply(x, 2, out=x), "function: it changes the states it is given"),
     ],
@@ -314,3 +317,16 @@ def test_nothing_is_cast_in_silence(x: Any, v: Any, error: type[LyapmapError], m
 
 def test_results_record_the_name_of_the_function() -> None:
     assert wrap_numpy(henon, state_shape=(2,), provenance={"a": 1.4}).provenance == {"map": "henon", "a": 1.4}
+
+
+def test_a_derivative_that_is_wrong_where_no_probe_was_is_taken_by_differences() -> None:
+    """What `wrap` sees at its own states counts for NumPy too, and the result says why."""
+
+    def lies_far_out(x: Any) -> Any:
+        slope = 2.0 if type(x) is np.ndarray else 3.0  # as a function that treats plain arrays apart
+        return np.where(np.abs(x) > 4, slope * x, x)
+
+    m = lm.wrap(lies_far_out, state_shape=1, backend="numpy")
+    assert m.derivative == "central differences (dual numbers is not what differences show)"
+    np.testing.assert_allclose(m.jacobian(np.array([[1.0], [9.0]])).ravel(), [1, 2], rtol=1e-6)
+    assert lm.wrap(lies_far_out, state_shape=1, backend="numpy", verify=False).derivative == "dual numbers"

@@ -123,7 +123,7 @@ def test_training_images_are_the_few_that_the_network_saw_in_the_range_of_its_ou
     assert set(found.test.labels.tolist()) == {3, 4}
     assert found.value_range == (0, 1)
     assert found.starts(9).min() >= 0
-    shown = found.real_images(found.train)
+    shown = found.real(found.train)
     assert (shown.min(), shown.max()) == (-1, 1)
     np.testing.assert_allclose(shown, 2 * few.images - 1, atol=1e-6)
 
@@ -144,7 +144,7 @@ def test_numbers_are_those_of_direct_calls(study, subject):
     assert seen["confidence"][-1] == pytest.approx(sure.max(axis=1).mean(), abs=1e-6)
     assert sum(seen["labels"]) == pytest.approx(1)
     quality = study.records["manifold"].numbers
-    direct = lm.manifold_metrics(subject.real_images(subject.test, 60), subject.images(last), k=3, seed=0)
+    direct = lm.manifold_metrics(subject.real(subject.test, 60), subject.images(last), k=3, seed=0)
     assert quality["last_recall"] == direct.recall[0]
     exponent = study.records["exponents"].numbers
     start = subject.settled(40, 20)[:3]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.map import Map, as_states
+from lyapmap.core.periodic import as_periods, within
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
-from lyapmap.core.sampling import as_periods, within
 
 REPORT_EVERY = 64
 """Steps between two reports of progress, which cost more than a step of a small map."""

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError, ShapeError
-from lyapmap.core.points import numbers_of, on_host
-from lyapmap.core.sampling import regular_times, with_gaps
+from lyapmap.core.points import numbers_of, on_host, regular_times, with_gaps
 
 Values = NDArray[np.float64]
 

@@ -267,7 +267,7 @@ def wrap_keras(
     described = {"map": type(model).__name__, "keras": module.__version__ + "", **(provenance or {})}
     backend = module.backend.backend()
     if backend == "jax" and wanted == "float64":
-        raise PrecisionError(f"dtype: float64 is not to be had on jax: {REDUCED}")
+        raise PrecisionError(f"dtype: Keras has no float64 on jax: {REDUCED}")
     copy = model if dtypes == {wanted} else in_dtype(model, wanted)
     require_no_memory(copy, shape, wanted)
     if backend == "tensorflow":

@@ -26,7 +26,7 @@ from lyapmap.core.combinators import DrivenMap, driven
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 from lyapmap.core.run import Report
 from lyapmap.models.gan.dcgan import bounded
 from lyapmap.models.gan.gran import NOISES, Generator, GranConfig
@@ -204,24 +204,16 @@ class CanvasDynamics(Result):
     unit : str
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "exponents": ("noise", "exponent"),
-        "stderr": ("noise", "exponent"),
-        "update_size": ("noise", "step", "quantile"),
-        "update_change": ("noise", "change", "quantile"),
-        "image_change": ("noise", "change", "quantile"),
-        "saturated": ("noise", "step"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures.draw_canvas_dynamics"
 
     noises: tuple[str, ...]
     statuses: tuple[str, ...]
-    exponents: NDArray[np.float64]
-    stderr: NDArray[np.float64]
-    update_size: NDArray[np.float64]
-    update_change: NDArray[np.float64]
-    image_change: NDArray[np.float64]
-    saturated: NDArray[np.float64]
+    exponents: NDArray[np.float64] = dims("noise", "exponent")
+    stderr: NDArray[np.float64] = dims("noise", "exponent")
+    update_size: NDArray[np.float64] = dims("noise", "step", "quantile")
+    update_change: NDArray[np.float64] = dims("noise", "change", "quantile")
+    image_change: NDArray[np.float64] = dims("noise", "change", "quantile")
+    saturated: NDArray[np.float64] = dims("noise", "step")
     trained_steps: int
     unit: str = "per step"
 

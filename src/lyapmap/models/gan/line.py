@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from lyapmap.core.arguments import seeded, whole
 from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 from lyapmap.core.run import Report, reporting
 
 DATA: dict[str, tuple[tuple[float, float, float], ...]] = {
@@ -66,30 +66,18 @@ class GanLine(Result):
         Jensen-Shannon divergence, in nats; 0 where p_g = p_data, log 2 where they do not meet.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "x": ("place",),
-        "p_data": ("place",),
-        "step": ("recorded",),
-        "p_g": ("recorded", "place"),
-        "discriminator": ("recorded", "place"),
-        "best": ("recorded", "place"),
-        "value": ("recorded",),
-        "best_value": ("recorded",),
-        "error": ("recorded",),
-        "divergence": ("recorded",),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures.draw_gan_line"
 
-    x: NDArray[np.float64]
-    p_data: NDArray[np.float64]
-    step: NDArray[np.int64]
-    p_g: NDArray[np.float64]
-    discriminator: NDArray[np.float64]
-    best: NDArray[np.float64]
-    value: NDArray[np.float64]
-    best_value: NDArray[np.float64]
-    error: NDArray[np.float64]
-    divergence: NDArray[np.float64]
+    x: NDArray[np.float64] = dims("place")
+    p_data: NDArray[np.float64] = dims("place")
+    step: NDArray[np.int64] = dims("recorded")
+    p_g: NDArray[np.float64] = dims("recorded", "place")
+    discriminator: NDArray[np.float64] = dims("recorded", "place")
+    best: NDArray[np.float64] = dims("recorded", "place")
+    value: NDArray[np.float64] = dims("recorded")
+    best_value: NDArray[np.float64] = dims("recorded")
+    error: NDArray[np.float64] = dims("recorded")
+    divergence: NDArray[np.float64] = dims("recorded")
 
 
 def gan_line(

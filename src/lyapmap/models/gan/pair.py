@@ -19,7 +19,7 @@ from lyapmap.backends.torch.function import TorchFunction, torch_function
 from lyapmap.backends.torch.ops import DTYPES
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, Interrupted, LyapmapError, PrecisionError, ShapeError
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 from lyapmap.core.run import Report, reporting
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
@@ -232,18 +232,14 @@ class GanSamples(Result):
         Images of one way from noise to noise; 0 for independent samples.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "canvases": ("sample", "step", "channel", "row", "column"),
-        "latents": ("sample", "component"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures.draw_gan_samples"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "run it again, or ask for fewer samples",
         Status.ESCAPED: "look whether the network's weights are finite",
     }
 
-    canvases: NDArray[np.float32]
-    latents: NDArray[np.float32]
+    canvases: NDArray[np.float32] = dims("sample", "step", "channel", "row", "column")
+    latents: NDArray[np.float32] = dims("sample", "component")
     value_range: tuple[float, float]
     trained_steps: int
     columns: int = 0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.report import style
-from lyapmap.report.images import film_strip, save_film_strip, save_frames, save_gif, save_sheet, sheet
+from lyapmap.report.images import film_strip, in_rows, save_film_strip, save_frames, save_gif, save_sheet, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def draw_gan_samples(result: GanSamples) -> Figure:
     n, steps = result.canvases.shape[:2]
     name = str(result.provenance.get("model") or "samples")
     if result.columns:
-        picture = _enlarged(_grid(result.images, result.columns), result.value_range)
+        picture = _enlarged(in_rows(result.images, result.columns), result.value_range)
         found = f"{n // result.columns} ways of {result.columns} images from noise to noise"
     elif steps > 1:
         picture = film_strip(
@@ -39,7 +39,7 @@ def draw_gan_samples(result: GanSamples) -> Figure:
         )
         found = f"{n} samples in {steps} steps; trained with {result.trained_steps}"
     else:
-        picture = _enlarged(_grid(result.images), result.value_range)
+        picture = _enlarged(in_rows(result.images), result.value_range)
         found = f"{n} samples"
     height, width = picture.shape[:2]
     figure = style.new_figure(max(width / 100, 4.0), height / 100 + 0.6)
@@ -54,9 +54,9 @@ def save_gan_samples(folder: str | Path, result: GanSamples) -> list[Path]:
     """Write grid.png and, of canvases in several steps, strip.png and canvas.gif; or interpolation.png; the files."""
     folder, bounds = Path(folder), result.value_range
     if result.columns:
-        images = _grid(result.images, result.columns)
+        images = in_rows(result.images, result.columns)
         return [save_sheet(images, folder / "interpolation.png", value_range=bounds)]
-    files = [save_sheet(_grid(result.images), folder / "grid.png", value_range=bounds)]
+    files = [save_sheet(in_rows(result.images), folder / "grid.png", value_range=bounds)]
     steps = result.canvases.shape[1]
     if steps > 1:
         numbers = range(1, steps + 1)
@@ -72,15 +72,6 @@ def save_gan_samples(folder: str | Path, result: GanSamples) -> list[Path]:
             ),
         ]
     return files
-
-
-def _grid(images: NDArray[Any], columns: int = 0) -> NDArray[Any]:
-    """Images (n, c, h, w) in rows and columns, near a square by default; empty places are black."""
-    columns = columns or math.ceil(math.sqrt(len(images)))
-    rows = -(-len(images) // columns)
-    cells = np.full((rows * columns, *images.shape[1:]), images.min(), images.dtype)
-    cells[: len(images)] = images
-    return cells.reshape(rows, columns, *images.shape[1:])
 
 
 def _enlarged(images: NDArray[Any], bounds: tuple[float, float]) -> NDArray[np.uint8]:

@@ -16,11 +16,13 @@ from torch.optim.swa_utils import AveragedModel
 
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import rescaled
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.models.gan.dcgan import Dcgan, DcganConfig, StepNorm
 from lyapmap.models.gan.gran import Gran, GranConfig
 from lyapmap.models.gan.pair import gan_latents
+from lyapmap.report.images import in_rows
 
 LOSSES = ("non-saturating", "minimax")
 SHEET = 8
@@ -229,9 +231,7 @@ class GanRecipe:
     def sample_sheet(self) -> NDArray[np.float32]:
         """Images of the same noise in every epoch."""
         images = self.generator(self._sample_states.to(self._device)).cpu().numpy()
-        low, high = self.model.config.value_range
-        grey: NDArray[np.float32] = 2 * (images - low) / (high - low) - 1
-        return grey.reshape(SHEET, SHEET, *images.shape[1:]).astype(np.float32)
+        return in_rows(rescaled(images, self.model.config.value_range).astype(np.float32), SHEET)
 
 
 def mean_of_weights(network: nn.Module, past: float) -> AveragedModel:

@@ -14,17 +14,17 @@ from lyapmap.analysis.battle import Tournament
 from lyapmap.analysis.battle import tournament as let_battle
 from lyapmap.analysis.exponents.singular_values import jacobian_spectrum
 from lyapmap.analysis.manifold.memorization import memorization
-from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.points import rescaled
 from lyapmap.models.gan.canvas import canvas_dynamics
 from lyapmap.models.gan.dcgan import DcganConfig
 from lyapmap.models.gan.gran import GranConfig
 from lyapmap.models.gan.pair import Gan, gan_function, gan_latents, load_gan, manifold_dimensions, sample_gan
 from lyapmap.study.stages import Bench, LeftOut
-from lyapmap.study.subject import ImageSubject, category_labels, image_features
+from lyapmap.study.subject import METRICS, ImageSubject, category_labels, image_features, quality
 
 if TYPE_CHECKING:
-    from lyapmap.data import ImageSet
+    pass
 
 
 @dataclass
@@ -42,7 +42,6 @@ class GanSubject(ImageSubject):
     gans: dict[str, Gan]
     kinds: dict[str, str]
     _drawn: dict[tuple[str, int], NDArray[np.float32]] = field(default_factory=dict)
-    _sides: dict[tuple[int, int], RealManifold] = field(default_factory=dict)
 
     def images(self, name: str, count: int) -> NDArray[np.float32]:
         """Samples of a model, values in [-1, 1]; the same whenever it is asked."""
@@ -52,17 +51,6 @@ class GanSubject(ImageSubject):
             gan = self.gans[name]
             self._drawn[key] = symmetric(gan, sample_gan(gan, count, seed=self.seed).images)
         return self._drawn[key]
-
-    def side(self, k: int, most: int) -> RealManifold:
-        """Test images as one side of a comparison."""
-        if (k, most) not in self._sides:
-            real = self.real(self.test, most)
-            self._sides[k, most] = RealManifold(real, k=min(k, len(real) - 1), features=self.features)
-        return self._sides[k, most]
-
-    def real(self, images: ImageSet, most: int) -> NDArray[np.float32]:
-        """Images of the data, as many as asked for, the same ones every time."""
-        return images.some(min(most, len(images)), seed=self.seed).images
 
     def trained_on(self, name: str) -> NDArray[np.float32]:
         """The images that a model was trained on, as far as its file tells."""
@@ -80,9 +68,7 @@ class GanSubject(ImageSubject):
 
 def symmetric(gan: Gan, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """Images of a generator with values in [-1, 1]."""
-    low, high = gan.config.value_range
-    scaled: NDArray[np.float32] = ((2 * images - low - high) / (high - low)).astype(np.float32)
-    return scaled
+    return rescaled(images, gan.config.value_range).astype(np.float32)
 
 
 def kind_of(config: DcganConfig) -> str:
@@ -182,7 +168,6 @@ def load_gans(
     )
 
 
-METRICS = ("precision", "recall", "density", "coverage")
 SHEET = 8
 """Rows and columns of a sheet of samples."""
 
@@ -194,17 +179,15 @@ class Quality:
     model: str
 
     def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
-        from lyapmap.report.images import save_sheet
+        from lyapmap.report.images import in_rows, save_sheet
 
         sizes = bench.sizes
         images = subject.images(self.model, sizes.samples)
         path = bench.picture_path(f"samples-{self.model}", f"Samples of {self.model}", "The first ones, none chosen.")
-        side = min(SHEET, int(len(images) ** 0.5))
-        save_sheet(images[: side * side].reshape(side, side, *images.shape[1:]), path)
+        save_sheet(in_rows(images[: SHEET**2]), path)
         found = subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed)
         bench.keep(found, f"manifold-{self.model}")
-        numbers: dict[str, Any] = {metric: float(getattr(found, metric)[0]) for metric in METRICS}
-        numbers |= {f"{metric}_interval": getattr(found, f"{metric}_interval")[0] for metric in METRICS}
+        numbers = quality(found)
         numbers["variance"] = self._variance(subject, images, sizes.real)
         numbers |= self._categories(subject, images)
         return numbers | self._nearest(subject, bench, images)
@@ -282,10 +265,9 @@ class Shape:
         for name in ("rank", "dimension", "participation"):
             numbers[name], numbers[f"{name}_stderr"] = found.mean(name)
         real = subject.real(subject.train, sizes.dimension_points)
-        low, high = gan.config.value_range
         beside = manifold_dimensions(
             gan,
-            low + (real + 1) * (high - low) / 2,
+            rescaled(real, (-1.0, 1.0), gan.config.value_range).astype(np.float32),
             n=sizes.dimension_points,
             seed=subject.seed,
             progress=bench.progress,
@@ -352,8 +334,7 @@ class Canvas:
         side = subject.side(sizes.k, sizes.real)
         for steps in more:
             images = symmetric(gan, sample_gan(gan, sizes.samples, canvas_steps=steps, seed=subject.seed).images)
-            quality = side.compare(images, seed=subject.seed)
-            numbers |= {f"{metric}_{steps}_steps": float(getattr(quality, metric)[0]) for metric in METRICS}
+            numbers |= quality(side.compare(images, seed=subject.seed), f"{{}}_{steps}_steps", intervals=False)
         return numbers
 
 
@@ -362,8 +343,8 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     if len(subject.gans) < 2:
         raise LeftOut("one model has nobody to battle against")
     sizes = bench.sizes
-    low, high = next(iter(subject.gans.values())).config.value_range
-    test = low + (subject.real(subject.test, sizes.real) + 1) * (high - low) / 2
+    bounds = next(iter(subject.gans.values())).config.value_range
+    test = rescaled(subject.real(subject.test, sizes.real), (-1.0, 1.0), bounds).astype(np.float32)
     found = let_battle(
         [gan.contender() for gan in subject.gans.values()],
         test,
@@ -397,8 +378,8 @@ def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     from lyapmap.analysis.proportions import wilson
     from lyapmap.models.gan.pictures import draw_kinds, draw_winners
 
-    quality = {name: bench.numbers(f"quality-{name}") for name in subject.gans}
-    known = {name: found for name, found in quality.items() if found}
+    measured = {name: bench.numbers(f"quality-{name}") for name in subject.gans}
+    known = {name: numbers for name, numbers in measured.items() if numbers}
     if not known:
         raise LyapmapError("no model could be measured")
     bench.show(

@@ -13,7 +13,7 @@ from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap
-from lyapmap.core.results import Result, Status
+from lyapmap.core.results import Result, Status, dims
 from lyapmap.core.run import Report, Run
 from lyapmap.models.kaleidoscope.experiment import (
     REMEDIES,
@@ -106,38 +106,25 @@ class KaleidoscopePlane(Result):
         Part of the grid's starts that end at each point.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        **dict.fromkeys(("fit_loss", "fit_steps", "tries", "settled", "n_ends"), ("setting",)),
-        "points": ("setting", "point", "coordinate"),
-        "axis": ("place",),
-        "loss": ("setting", "row", "column"),
-        "ends": ("setting", "row", "column", "coordinate"),
-        "basin": ("setting", "row", "column"),
-        "expansion": ("setting", "point"),
-        "sampled_after": ("time",),
-        "samples": ("setting", "time", "sample", "coordinate"),
-        "share_at_points": ("setting", "time"),
-        "share_by_point": ("setting", "point"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_plane"
     REMEDIES: ClassVar[dict[Status, str]] = REMEDIES
 
     names: list[str]
-    fit_loss: Values
-    fit_steps: Counts
-    tries: Counts
-    points: Values
-    axis: Values
-    loss: Values
-    ends: Values
-    basin: Counts
-    settled: Values
-    n_ends: Counts
-    expansion: Values
-    sampled_after: Counts
-    samples: Values
-    share_at_points: Values
-    share_by_point: Values
+    fit_loss: Values = dims("setting")
+    fit_steps: Counts = dims("setting")
+    tries: Counts = dims("setting")
+    points: Values = dims("setting", "point", "coordinate")
+    axis: Values = dims("place")
+    loss: Values = dims("setting", "row", "column")
+    ends: Values = dims("setting", "row", "column", "coordinate")
+    basin: Counts = dims("setting", "row", "column")
+    settled: Values = dims("setting")
+    n_ends: Counts = dims("setting")
+    expansion: Values = dims("setting", "point")
+    sampled_after: Counts = dims("time")
+    samples: Values = dims("setting", "time", "sample", "coordinate")
+    share_at_points: Values = dims("setting", "time")
+    share_by_point: Values = dims("setting", "point")
 
 
 def kaleidoscope_plane(
@@ -293,20 +280,15 @@ class KaleidoscopeCorners(Result):
         Steps of Adam.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "dimensions": ("dimension",),
-        "n_points": ("count",),
-        **dict.fromkeys(("largest", "mean", "fit_loss", "fit_steps"), ("dimension", "count", "seed")),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_corners"
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "run it to the end, or with fewer sizes"}
 
-    dimensions: Counts
-    n_points: Counts
-    largest: Values
-    mean: Values
-    fit_loss: Values
-    fit_steps: Values
+    dimensions: Counts = dims("dimension")
+    n_points: Counts = dims("count")
+    largest: Values = dims("dimension", "count", "seed")
+    mean: Values = dims("dimension", "count", "seed")
+    fit_loss: Values = dims("dimension", "count", "seed")
+    fit_steps: Values = dims("dimension", "count", "seed")
 
     @property
     def largest_mean(self) -> Values:

@@ -15,7 +15,7 @@ from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap
-from lyapmap.core.results import Result, Status, Verdict
+from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 from lyapmap.models.kaleidoscope.experiment import (
     REMEDIES,
@@ -120,37 +120,28 @@ class KaleidoscopeLine(Result):
         Part of the grid's starts that end within the tolerance of a point.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        **dict.fromkeys(("fit_loss", "fit_steps", "tries", "dead", "share_at_points"), ("setting",)),
-        "points": ("setting", "point"),
-        **dict.fromkeys(("x", "output", "slope", "loss", "ends", "settled_after"), ("setting", "place")),
-        **dict.fromkeys(("fixed_points", "multipliers", "basin_shares"), ("setting", "fixed_point")),
-        "flat_steps": ("setting", "step", "edge"),
-        "sampled_after": ("time",),
-        "samples": ("setting", "time", "sample"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_line"
     REMEDIES: ClassVar[dict[Status, str]] = REMEDIES
 
     names: list[str]
-    fit_loss: Values
-    fit_steps: Counts
-    tries: Counts
-    dead: Counts
-    points: Values
-    x: Values
-    output: Values
-    slope: Values
-    loss: Values
-    fixed_points: Values
-    multipliers: Values
-    basin_shares: Values
-    flat_steps: Values
-    ends: Values
-    settled_after: Counts
-    sampled_after: Counts
-    samples: Values
-    share_at_points: Values
+    fit_loss: Values = dims("setting")
+    fit_steps: Counts = dims("setting")
+    tries: Counts = dims("setting")
+    dead: Counts = dims("setting")
+    points: Values = dims("setting", "point")
+    x: Values = dims("setting", "place")
+    output: Values = dims("setting", "place")
+    slope: Values = dims("setting", "place")
+    loss: Values = dims("setting", "place")
+    fixed_points: Values = dims("setting", "fixed_point")
+    multipliers: Values = dims("setting", "fixed_point")
+    basin_shares: Values = dims("setting", "fixed_point")
+    flat_steps: Values = dims("setting", "step", "edge")
+    ends: Values = dims("setting", "place")
+    settled_after: Counts = dims("setting", "place")
+    sampled_after: Counts = dims("time")
+    samples: Values = dims("setting", "time", "sample")
+    share_at_points: Values = dims("setting")
 
 
 def kaleidoscope_line(
@@ -327,32 +318,24 @@ class KaleidoscopeDepth(Result):
         Of the first seed's networks.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        **{name: (name.rstrip("s"),) for name in ("points", "depths", "widths")},
-        "measured": ("measure", "depth", "width", "seed"),
-        **dict.fromkeys(("effect", "effect_stderr", "effect_reach"), ("measure", "of")),
-        **dict.fromkeys(("fit_loss", "tries", "dead"), ("depth", "width", "seed")),
-        "x": ("place",),
-        "output": ("depth", "width", "place"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_depth"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise the number of tries or steps of the fit, or the width"
     }
 
-    points: Values
-    depths: Counts
-    widths: Counts
+    points: Values = dims("point")
+    depths: Counts = dims("depth")
+    widths: Counts = dims("width")
     measures: list[str]
-    measured: Values
-    effect: Values
-    effect_stderr: Values
-    effect_reach: Values
-    fit_loss: Values
-    tries: Values
-    dead: Values
-    x: Values
-    output: Values
+    measured: Values = dims("measure", "depth", "width", "seed")
+    effect: Values = dims("measure", "of")
+    effect_stderr: Values = dims("measure", "of")
+    effect_reach: Values = dims("measure", "of")
+    fit_loss: Values = dims("depth", "width", "seed")
+    tries: Values = dims("depth", "width", "seed")
+    dead: Values = dims("depth", "width", "seed")
+    x: Values = dims("place")
+    output: Values = dims("depth", "width", "place")
 
     def verdict(self, measure: int, of: int) -> str:
         """ "rises", "falls" or "unclear" with depth (`of` 0) or width (1), at 95 % confidence."""

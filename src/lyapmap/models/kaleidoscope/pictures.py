@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import channels_first, image_shape
 from lyapmap.report import style
-from lyapmap.report.images import film_strip, save_film_strip, save_gif, save_sheet
+from lyapmap.report.images import film_strip, in_rows, save_film_strip, save_gif, save_sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,7 +122,7 @@ def save_kaleidoscope_samples(
         value_range=bounds,
         columns=len(result.steps),
     )
-    files = [strip, save_sheet(_grid(images[:, -1], bounds[1]), folder / "grid.png", value_range=bounds)]
+    files = [strip, save_sheet(in_rows(images[:, -1], empty=bounds[1]), folder / "grid.png", value_range=bounds)]
     if film is not None:
         frames = channels_first(film.images()[:FILM_SAMPLES])
         files.append(
@@ -136,15 +135,6 @@ def save_kaleidoscope_samples(
             )
         )
     return files
-
-
-def _grid(images: NDArray[Any], white: float) -> NDArray[Any]:
-    """Images (n, c, h, w) in rows and columns that are near a square."""
-    columns = math.ceil(math.sqrt(len(images)))
-    rows = -(-len(images) // columns)
-    cells = np.full((rows * columns, *images.shape[1:]), white, images.dtype)
-    cells[: len(images)] = images
-    return cells.reshape(rows, columns, *images.shape[1:])
 
 
 def draw_confidence(at: Sequence[int], sure: Mapping[str, Mapping[str, Any]], numbers: Mapping[str, Any]) -> Figure:

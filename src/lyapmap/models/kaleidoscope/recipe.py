@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.points import rescaled
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.models.kaleidoscope.network import Kaleidoscope, KaleidoscopeConfig, manifold_loss
@@ -190,9 +191,7 @@ class KaleidoscopeRecipe:
         states = torch.stack(columns, dim=1).cpu().numpy()
         if states.ndim != 5 or states.shape[2] not in (1, 3):
             states = states.reshape(*states.shape[:2], 1, 1, -1)
-        low, high = self.model.config.value_range
-        grey: NDArray[np.float32] = (2 * (states - low) / (high - low) - 1).astype(np.float32)
-        return grey
+        return rescaled(states, self.model.config.value_range).astype(np.float32)
 
 
 def _states(config: KaleidoscopeConfig, train: ImageSet | NDArray[Any]) -> NDArray[np.float32]:

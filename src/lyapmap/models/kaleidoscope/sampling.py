@@ -17,7 +17,7 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import Map, dimension
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 from lyapmap.core.run import Report, reporting
 from lyapmap.files.model import Model
 from lyapmap.files.zoo import load_model
@@ -48,15 +48,14 @@ class KaleidoscopeSamples(Result):
         Smallest and largest value of a component.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {"states": ("sample", "step", "component"), "steps": ("step",)}
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_samples"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "run it again, or with fewer steps",
         Status.ESCAPED: "look whether the network's weights are finite",
     }
 
-    states: NDArray[Any]
-    steps: NDArray[np.int64]
+    states: NDArray[Any] = dims("sample", "step", "component")
+    steps: NDArray[np.int64] = dims("step")
     state_shape: tuple[int, ...]
     value_range: tuple[float, float]
 

@@ -23,18 +23,18 @@ from lyapmap.analysis.orbits.periodic_orbits import periodic_orbits
 from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.analysis.orbits.trajectory import trajectory
 from lyapmap.core.map import TangentMap, as_states
-from lyapmap.core.propagate import step_states
+from lyapmap.core.propagate import states_at, step_states
 from lyapmap.files.model import Model
 from lyapmap.models.kaleidoscope.experiment import count_apart
 from lyapmap.models.kaleidoscope.subject import UNIFORM, KaleidoscopeSubject
 from lyapmap.study.stages import Bench, LeftOut, Stage
 from lyapmap.study.study import SHOWN, basins
+from lyapmap.study.subject import METRICS, quality
 
 ROWS = 8
 """Trajectories of the film strip, rows and columns of the grid."""
 RESTLESS, RESTLESS_STEPS = 8, 500
 """Trajectories that have not settled whose exponents are measured, and over how many steps."""
-METRICS = ("precision", "recall", "density", "coverage")
 QUIET, NOISY = "without noise", "with noise"
 SURE = 0.9
 """Confidence that is asked for."""
@@ -43,7 +43,7 @@ SURE = 0.9
 def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     """Film strip, grid, and how sure the classifier is of what it sees."""
     from lyapmap.models.kaleidoscope.pictures import draw_confidence
-    from lyapmap.report.images import save_film_strip, save_sheet
+    from lyapmap.report.images import in_rows, save_film_strip, save_sheet
 
     sizes = bench.sizes
     deviation = sizes.noise / UNIFORM
@@ -59,12 +59,10 @@ def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             f"Each row starts from uniform noise; step n is the network applied n times, {name}.",
         )
         save_film_strip(path, film, steps=sizes.at, columns=len(sizes.at))
-        last = subject.images(states[-1][: ROWS * ROWS])
-        side = int(len(last) ** 0.5)
         path = bench.picture_path(
             f"grid-{short}", f"Samples after {sizes.at[-1]} steps, {name}", "One sample of each start, none chosen."
         )
-        save_sheet(last[: side * side].reshape(side, side, *last.shape[1:]), path)
+        save_sheet(in_rows(subject.images(states[-1][: ROWS**2])), path)
         if subject.classify is not None:
             sure[name] = _confidence(subject, states)
     if sure:
@@ -74,7 +72,7 @@ def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         for name, found in sure.items():
             short = "" if name == QUIET else "_noisy"
             numbers |= {f"{key}{short}": value for key, value in found.items()}
-        numbers["real_confidence"] = float(_most(subject, subject.real_images(subject.test, sizes.samples)).mean())
+        numbers["real_confidence"] = float(_most(subject, subject.real(subject.test, sizes.samples)).mean())
         counts = np.bincount(subject.train.labels, minlength=max(subject.classify.classes) + 1)
         numbers["data_labels"] = counts[list(subject.classify.classes)] / len(subject.train)
         bench.show(
@@ -207,11 +205,9 @@ def manifold(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         curves[name] = {metric: [float(getattr(one, metric)[0]) for one in found] for metric in METRICS}
         short = "" if level == 0 else "_noisy"
         numbers |= {f"{metric}{short}": values for metric, values in curves[name].items()}
-        for metric in METRICS:
-            numbers[f"last_{metric}{short}"] = curves[name][metric][-1]
-            numbers[f"last_{metric}{short}_interval"] = getattr(found[-1], f"{metric}_interval")[0]
-    reference = side.compare(subject.real_images(subject.train, sizes.samples), seed=subject.seed)
-    numbers |= {f"reference_{metric}": float(getattr(reference, metric)[0]) for metric in METRICS}
+        numbers |= quality(found[-1], f"last_{{}}{short}")
+    reference = side.compare(subject.real(subject.train, sizes.samples), seed=subject.seed)
+    numbers |= quality(reference, "reference_{}", intervals=False)
     bench.show(
         draw_manifold_steps(sizes.at, curves, {metric: numbers[f"reference_{metric}"] for metric in METRICS}),
         "manifold",
@@ -233,8 +229,8 @@ def memorization(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             ends = subject.map.ops.to_numpy(subject.map.apply(subject.map.ops.from_numpy(ends)))
         found = compare_with_training(
             subject.images(ends),
-            subject.real_images(subject.train),
-            held_out=subject.real_images(subject.test, sizes.real),
+            subject.real(subject.train),
+            held_out=subject.real(subject.test, sizes.real),
             seed=subject.seed,
             progress=bench.progress,
         )
@@ -336,12 +332,8 @@ def _guesses(subject: KaleidoscopeSubject, rest: Settling, count: int) -> tuple[
     """States to start from, and where each comes from."""
     rng = np.random.default_rng(subject.seed)
     ends = rest.points[rest.period == 1][:count]
-    x = subject.map.ops.from_numpy(subject.starts(count))
-    early, done = [], 0
-    for i, step in enumerate(EARLY):
-        x = step_states(subject.map, x, n_steps=step - done)
-        done = step
-        early.append(np.asarray(subject.map.ops.to_numpy(x), np.float64)[i :: len(EARLY)])
+    states = states_at(subject.map, subject.map.ops.from_numpy(subject.starts(count)), EARLY)
+    early = [np.asarray(subject.map.ops.to_numpy(x), np.float64)[i :: len(EARLY)] for i, x in enumerate(states)]
     images = subject.train.states[rng.choice(len(subject.train), min(count, len(subject.train)), replace=False)]
     parts = {"ends": ends, "early iterates": np.concatenate(early), "training images": images.astype(np.float64)}
     origin = np.concatenate([np.full(len(part), name) for name, part in parts.items()])
@@ -602,7 +594,6 @@ def measure(subject: KaleidoscopeSubject, model: Model, bench: Bench) -> dict[st
     ops = model.map.ops
     ends = ops.to_numpy(step_states(model.map, ops.from_numpy(starts), n_steps=sizes.against_steps))
     images = subject.images(ends, model)
-    quality = subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed)
     spectrum = lyapunov_spectrum(
         model.map, ends[:MODEL_TRAJECTORIES], n_steps=MODEL_STEPS, n_exponents=2, seed=subject.seed, **options
     )
@@ -625,9 +616,7 @@ def measure(subject: KaleidoscopeSubject, model: Model, bench: Bench) -> dict[st
         "confidence": None,
         "confidence_stderr": None,
     }
-    for metric in METRICS:
-        numbers[metric] = float(getattr(quality, metric)[0])
-        numbers[f"{metric}_interval"] = getattr(quality, f"{metric}_interval")[0]
+    numbers |= quality(subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed))
     if subject.classify is not None:
         sure: NDArray[np.float64] = subject.classify.probabilities(images).max(axis=1)
         numbers["confidence"] = float(sure.mean())

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.combinators import NoisyMap, noisy
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap, dimension
-from lyapmap.core.points import channels_first, image_shape, laid_out
-from lyapmap.core.propagate import step_states
+from lyapmap.core.points import channels_first, image_shape, laid_out, rescaled
+from lyapmap.core.propagate import states_at
 from lyapmap.files.zoo import load_model
 from lyapmap.study.subject import ImageSubject, category_labels, image_features, model_mark
 
@@ -81,12 +80,9 @@ class KaleidoscopeSubject(ImageSubject):
         """States (count, n) of trajectories from `starts` at ascending steps, kept for the next stage that asks."""
         known = self._visited.setdefault((count, deviation), {})
         if not set(at) <= set(known):
-            tangent_map, done = self.noisy(deviation), 0
-            x = tangent_map.ops.from_numpy(self.starts(count))
-            for step in at:
-                x = step_states(tangent_map, x, n_steps=step - done, first_step=done)
-                done = step
-                known[step] = tangent_map.ops.to_numpy(x)
+            tangent_map = self.noisy(deviation)
+            states = states_at(tangent_map, tangent_map.ops.from_numpy(self.starts(count)), at)
+            known.update({step: tangent_map.ops.to_numpy(x) for step, x in zip(at, states, strict=True)})
         return [known[step] for step in at]
 
     def settled(self, count: int, n_steps: int, deviation: float = 0.0) -> NDArray[Any]:
@@ -95,22 +91,16 @@ class KaleidoscopeSubject(ImageSubject):
 
     def images(self, states: NDArray[Any], model: Model | None = None) -> NDArray[Any]:
         """States (..., n) as images (..., channels, height, width) with values in [-1, 1]."""
-        low, high = value_range(model or self.model)
         shaped = np.asarray(states).reshape(*np.shape(states)[:-1], *self.map.state_shape)
-        return channels_first((2 * shaped - low - high) / (high - low))
+        return channels_first(rescaled(shaped, value_range(model or self.model)))
 
-    def real_images(self, images: ImageSet, most: int | None = None) -> NDArray[Any]:
+    def real(self, images: ImageSet, most: int | None = None) -> NDArray[Any]:
         """Images of the data with values in [-1, 1], as many as asked for, the same ones every time."""
         states: NDArray[Any] = images.states
         if most is not None and most < len(states):
             rows = np.random.default_rng(self.seed).choice(len(states), most, replace=False)
             states = states[np.sort(rows)]
         return self.images(states)
-
-    def side(self, k: int, most: int) -> RealManifold:
-        """Held-out images as one side of a comparison."""
-        real = self.real_images(self.test, most)
-        return RealManifold(real, k=min(k, len(real) - 1), features=self.features)
 
     def _mark(self, name: str) -> str:
         if name == "model":

@@ -6,7 +6,7 @@ In image space, x -> G(R E(x)) stands beside cycle generators.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,16 +21,17 @@ from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits, periodic_orbits
 from lyapmap.analysis.orbits.settling import Settling, settling
 from lyapmap.analysis.orbits.trajectory import trajectory
+from lyapmap.core.combinators import MapsInTurn
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.points import channels_first, laid_out
-from lyapmap.core.propagate import step_states
-from lyapmap.core.sampling import MapsInTurn
+from lyapmap.core.propagate import states_at, step_states
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.maps import image_rotation_map, image_shift_map, rotation_map, round_trip_map
 from lyapmap.models.latent_spectral.subject import LsdSubject
 from lyapmap.study.stages import Bench, LeftOut, Stage
 from lyapmap.study.study import SHOWN, basins
+from lyapmap.study.subject import quality
 
 _NAMES = {
     "round-trip": "round trip",
@@ -277,23 +278,20 @@ def _labels_after(subject: LsdSubject, tangent_map: TangentMap, z: Floats, n_ste
 
 def _turns(turning: MapsInTurn, starts: NDArray[Any], turns: int) -> Floats:
     """Latent vectors (turns + 1, b, M) after whole turns."""
-    x, along = turning.ops.from_numpy(starts), [starts.astype(np.float64)]
-    for _ in range(turns):
-        x = step_states(turning, x, n_steps=turning.period)
-        along.append(turning.ops.to_numpy(x).astype(np.float64))
-    return np.array(along)
+    at = range(0, (turns + 1) * turning.period, turning.period)
+    return np.array([turning.ops.to_numpy(x).astype(np.float64) for x in _along(turning, starts, at)])
 
 
 def _labels_along(
     subject: LsdSubject, turning: MapsInTurn, starts: NDArray[Any], steps: int, count: int
 ) -> NDArray[np.int64]:
     """Labels (count, b) of the images at every arrival at a label, the start among them."""
-    x, seen = turning.ops.from_numpy(starts), []
-    for arrival in range(count):
-        if arrival:
-            x = step_states(turning, x, n_steps=steps, first_step=(arrival - 1) * steps)
-        seen.append(subject.triple.labels_of_latents(turning.ops.to_numpy(x)))
-    return np.array(seen)
+    arrivals = _along(turning, starts, range(0, count * steps, steps))
+    return np.array([subject.triple.labels_of_latents(turning.ops.to_numpy(x)) for x in arrivals])
+
+
+def _along(turning: MapsInTurn, starts: NDArray[Any], at: range) -> Iterator[Any]:
+    return states_at(turning, turning.ops.from_numpy(starts), at)
 
 
 def _plain_turns(basis: LatentBasis, starts: NDArray[Any], turns: int) -> Floats:
@@ -311,7 +309,6 @@ def _plain_turns(basis: LatentBasis, starts: NDArray[Any], turns: int) -> Floats
 
 SIZES = ("trajectories", "image_transient", "image_steps", "category_steps", "category_trajectories", "real", "k",
          "rows")  # fmt: skip
-METRICS = ("precision", "recall", "density", "coverage")
 STRIP_STEPS = 16
 
 Images = NDArray[Any]
@@ -488,15 +485,11 @@ def _accuracy(subject: LsdSubject, seen: NDArray[np.int64]) -> dict[str, Any]:
 def _quality(subject: LsdSubject, bench: Bench, end: Callable[[Images, int], Images]) -> dict[str, Any]:
     """Precision and recall of images from starts of all classes, each at its own phase, after the transient."""
     sizes, classes = bench.sizes, subject.cycle
-    side = subject.side(classes, sizes.k, sizes.real)
+    side = subject.side(sizes.k, sizes.real)
     each = -(-sizes.real // len(classes))
     made = [end(subject.shown(subject.test.of_class(c)[:each]), phase) for phase, c in enumerate(classes)]
     found = side.compare(np.concatenate(made), seed=subject.seed, progress=bench.progress, throw=False)
-    numbers: dict[str, Any] = {"k": int(found.k[0]), "samples": sum(len(part) for part in made)}
-    for metric in METRICS:
-        numbers[metric] = float(getattr(found, metric)[0])
-        numbers[f"{metric}_interval"] = getattr(found, f"{metric}_interval")[0]
-    return numbers
+    return {"k": int(found.k[0]), "samples": sum(len(part) for part in made), **quality(found)}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import channels_first
-from lyapmap.core.results import Result, Status, provenance
+from lyapmap.core.results import Result, Status, dims, provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +39,13 @@ class LsdImages(Result):
         Of the images.
     """
 
-    DIMS: ClassVar[dict[str, tuple[str, ...]]] = {
-        "images": ("image", "column", "channel", "height", "width"),
-        "seen": ("image", "column"),
-        "named": ("image",),
-        "largest": ("image", "rank"),
-        "coefficients": ("image", "rank"),
-    }
     DRAWN_BY: ClassVar[str] = "lyapmap.models.latent_spectral.pictures.draw_lsd_images"
 
-    images: NDArray[Any]
-    seen: NDArray[np.int64]
-    named: NDArray[np.int64]
-    largest: NDArray[np.int64]
-    coefficients: NDArray[np.float64]
+    images: NDArray[Any] = dims("image", "column", "channel", "height", "width")
+    seen: NDArray[np.int64] = dims("image", "column")
+    named: NDArray[np.int64] = dims("image")
+    largest: NDArray[np.int64] = dims("image", "rank")
+    coefficients: NDArray[np.float64] = dims("image", "rank")
     columns: tuple[str, ...]
     value_range: tuple[float, float]
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases, shift
 from lyapmap.analysis.latent_triple import LatentTriple, is_keras
 from lyapmap.backends import wrap
+from lyapmap.core.combinators import MapsInTurn, in_turn
 from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.map import TangentMap
-from lyapmap.core.sampling import MapsInTurn, in_turn
 
 if TYPE_CHECKING:
     import torch

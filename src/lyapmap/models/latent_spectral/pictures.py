@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.points import rescaled
 from lyapmap.report import style
 from lyapmap.report.images import sheet
 
@@ -188,8 +189,7 @@ def draw_lsd_images(result: LsdImages) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    low, high = result.value_range
-    shown = (2 * result.images - low - high) / (high - low)
+    shown = rescaled(result.images, result.value_range)
     return draw_columns({name: shown[:, i] for i, name in enumerate(result.columns)})
 
 

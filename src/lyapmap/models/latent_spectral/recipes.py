@@ -18,6 +18,7 @@ from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.models.gan.recipe import SETTLING_BATCH, SETTLING_BATCHES, mean_of_weights, settled
 from lyapmap.models.latent_spectral.network import Classifier, LatentSpectral, PooledConfig, sampled
+from lyapmap.report.images import in_rows
 
 
 class Batches:
@@ -187,9 +188,7 @@ class PooledRecipe:
         x = self._batches.images[: SHEET**2].cpu()
         rng = torch.Generator().manual_seed(0)
         noisy = (x + self._noise * torch.randn(x.shape, generator=rng)).clamp(-1, 1).numpy()
-        whole: NDArray[np.float32] = np.full((SHEET**2, *x.shape[1:]), -1, np.float32)
-        whole[: len(noisy)] = noisy
-        return whole.reshape(SHEET, SHEET, *x.shape[1:])
+        return in_rows(noisy, SHEET, empty=-1)
 
 
 RECONSTRUCTIONS = ("hinge", "squared")
@@ -340,10 +339,7 @@ class EncoderRecipe:
         """Images, each with what is drawn from the mean of its latent vector beside it."""
         x = self._batches.images[: SHEET_ROWS * SHEET_PAIRS]
         drawn = self.model.generator(self.encoder(x)[0])
-        pairs = torch.stack([x, drawn], 1).cpu().numpy()
-        whole = np.full((SHEET_ROWS * SHEET_PAIRS, *pairs.shape[1:]), -1, np.float32)
-        whole[: len(pairs)] = pairs
-        return whole.reshape(SHEET_ROWS, 2 * SHEET_PAIRS, *x.shape[1:])
+        return in_rows(torch.stack([x, drawn], 1).flatten(0, 1).cpu().numpy(), 2 * SHEET_PAIRS, empty=-1)
 
 
 def _difference(drawn: Tensor, x: Tensor, kind: str) -> Tensor:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.latent_basis import LatentBasis
 from lyapmap.analysis.latent_triple import LatentTriple
-from lyapmap.analysis.manifold.metrics import RealManifold
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap
-from lyapmap.core.points import channels_first, image_shape, laid_out
+from lyapmap.core.points import channels_first, image_shape, laid_out, rescaled
 from lyapmap.files.zoo import load_model
 from lyapmap.study.subject import ImageSubject, category_labels, image_features
 
@@ -61,7 +60,6 @@ class LsdSubject(ImageSubject):
     cycle: tuple[int, ...]
     sha256: str = ""
     _maps: dict[str, TangentMap] = field(default_factory=dict)
-    _sides: dict[tuple[Any, ...], RealManifold] = field(default_factory=dict)
 
     @property
     def judge_name(self) -> str:
@@ -95,13 +93,11 @@ class LsdSubject(ImageSubject):
 
     def shown(self, images: Any) -> NDArray[Any]:
         """Images of the networks as (..., channels, height, width) with values in [-1, 1]."""
-        low, high = self.value_range
-        return channels_first((2 * np.asarray(images) - low - high) / (high - low)).astype(np.float32)
+        return channels_first(rescaled(images, self.value_range)).astype(np.float32)
 
     def own(self, shown: NDArray[Any]) -> NDArray[Any]:
         """The inverse of `shown`."""
-        low, high = self.value_range
-        return laid_out((shown * (high - low) + low + high) / 2, self.state_shape).astype(np.float32)
+        return laid_out(rescaled(shown, (-1.0, 1.0), self.value_range), self.state_shape).astype(np.float32)
 
     def precise(self) -> TangentMap:
         """The round trip in float64 where the networks can be converted."""
@@ -114,14 +110,9 @@ class LsdSubject(ImageSubject):
                 self._maps["precise"] = round_trip_map(self.triple)
         return self._maps["precise"]
 
-    def side(self, classes: Sequence[int], k: int, most: int) -> RealManifold:
-        """Test images of some classes as one side of a comparison."""
-        key = (tuple(classes), k, most)
-        if key not in self._sides:
-            some = self.test.only(classes)
-            real = self.shown(some.some(min(most, len(some)), seed=self.seed).images)
-            self._sides[key] = RealManifold(real, k=min(k, len(real) - 1), features=self.features)
-        return self._sides[key]
+    @property
+    def held_out(self) -> ImageSet:
+        return self.test.only(self.cycle)
 
     def _mark(self, name: str) -> str:
         if name == "model":

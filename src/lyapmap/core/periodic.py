@@ -1,76 +1,18 @@
-"""When values were taken: the step of a clock, and where it left some out."""
+"""Coordinates that come round, such as angles: maps whose images are kept within their periods."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, whole
-from lyapmap.core.combinators import ComposedMap, compose
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Blocks, Map, Recording, SameTangents, StepMap, TangentMap, dimension
+from lyapmap.core.map import Blocks, Recording, SameTangents, TangentMap, dimension
 from lyapmap.core.ops import Array
-
-JITTER = 0.02
-"""How far a step may be from a whole number of the usual ones: clocks round and tremble."""
-
-
-def regular_times(
-    times: Any, name: str = "time", lines: Sequence[int] | None = None
-) -> tuple[float, NDArray[np.int64]]:
-    """Step of ascending times, and the number of steps from the first time to each.
-
-    Steps of two, three or more times the usual one are gaps: numbers are left out there.
-
-    `lines` are the lines of a file that the times are on, for the error.
-
-    Raises
-    ------
-    LyapmapError
-        If the times do not ascend, or their steps are no whole numbers of the usual one.
-
-    Examples
-    --------
-    >>> step, places = regular_times([0.0, 0.5, 1.0, 2.5])
-    >>> step, places.tolist()
-    (0.5, [0, 1, 2, 5])
-    """
-
-    def at(place: int) -> str:
-        return f"row {place}" if lines is None else f"line {lines[place]}"
-
-    clock = np.asarray(times, dtype=np.float64)
-    steps = np.diff(clock)
-    if len(clock) < 2 or not np.isfinite(clock).all() or not (steps > 0).all():
-        late = "" if len(clock) < 2 or (steps > 0).all() else f"; {at(int((steps <= 0).argmax()) + 1)} is no later"
-        raise LyapmapError(f"{name}: expected ascending times{late}")
-    step = float(np.median(steps))
-    counts = np.rint(steps / step)
-    off = np.abs(steps / step - counts) > JITTER
-    if off.any() or (counts < 1).any():
-        where = int((off | (counts < 1)).argmax())
-        raise LyapmapError(
-            f"{name}: the values were not taken at equal steps ({steps[where]:.4g} after {at(where)}, "
-            f"{step:.4g} as a rule); interpolate them to equal steps first"
-        )
-    total = counts.sum()
-    return float(f"{(clock[-1] - clock[0]) / total:.12g}"), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def with_gaps(values: NDArray[np.float64], places: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Rows at their places, with NaN where the clock left some out; long gaps are cut to one row of NaN."""
-    if len(places) == places[-1] + 1:
-        return values
-    steps = np.minimum(np.diff(places), 2)
-    kept = np.concatenate([[0], np.cumsum(steps)])
-    rows = np.full((kept[-1] + 1, *values.shape[1:]), np.nan)
-    rows[kept] = values
-    return rows
-
 
 MANY = 64
 """Coordinates that come round, beyond which they are moved together rather than one by one."""
@@ -232,80 +174,3 @@ def as_periods(periods: Any, n: int) -> NDArray[np.float64]:
             raise LyapmapError(f"periods: expected coordinates below {n}, got {coordinate}")
         out[i] = positive("periods", period)
     return out
-
-
-class MapsInTurn(StepMap):
-    """A map that depends on the step, with period p; `in_turn` makes it.
-
-    Attributes
-    ----------
-    parts : tuple of TangentMap
-        Those of steps 0 to p - 1.
-    """
-
-    def __init__(self, parts: tuple[TangentMap, ...]) -> None:
-        whole = ComposedMap(parts)  # refuses what does not fit together
-        self.parts = parts
-        self.state_shape, self.ops, self.structure = whole.state_shape, whole.ops, whole.structure
-        self.is_flow, self.time_per_step = whole.is_flow, whole.time_per_step
-        if self.is_flow:
-            self.time_per_step /= len(parts)
-        self.log_abs_det_is_independent = whole.log_abs_det_is_independent
-        self._all = whole
-
-    @property
-    def derivative(self) -> str:  # type: ignore[override]
-        return self._all.derivative
-
-    @property
-    def provenance(self) -> dict[str, Any]:  # type: ignore[override]
-        return self.parts[0].provenance | {"in_turn": len(self.parts)}
-
-    @property
-    def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
-        return self._all.log_abs_det_tolerance / len(self.parts)
-
-    @property
-    def period(self) -> int:
-        """p, after which the maps come again."""
-        return len(self.parts)
-
-    def at(self, step: int) -> TangentMap:
-        """The map of one step."""
-        return self.parts[step % len(self.parts)]
-
-    def whole_turn(self, first: int = 0) -> TangentMap:
-        """All maps once, from the one of step `first` on: an ordinary map, whose exponents are p times as large."""
-        return compose(*(self.at(first + i) for i in range(self.period)))
-
-
-def in_turn(*maps: Map) -> MapsInTurn:
-    """Maps of the same space that take turns: the first acts at step 0, and again after all others.
-
-    Parameters
-    ----------
-    *maps : Map
-        None may depend on the step itself.
-
-    Returns
-    -------
-    MapsInTurn
-        With `at(step)`, and `whole_turn()`, which has fixed points.
-
-    Raises
-    ------
-    LyapmapError
-        If there is none, or they do not fit together.
-
-    Examples
-    --------
-    >>> import lyapmap as lm
-    >>> turns = lm.in_turn(lm.systems.linear_map([0.1]), lm.systems.linear_map([-0.3]))
-    >>> lm.lyapunov_spectrum(turns, [1.0], n_steps=200, seed=0).exponents.round(3).tolist()
-    [-0.1]
-    """
-    if not maps:
-        raise LyapmapError("maps: expected at least one map")
-    parts = compose(*maps)
-    assert isinstance(parts, ComposedMap)
-    return MapsInTurn(parts.parts)
