@@ -197,7 +197,8 @@ def _number(text: str) -> Any:
 
 
 def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
-    from lyapmap.backends import tells_shape, wrap
+    from lyapmap.backends import wrap
+    from lyapmap.backends.frameworks import tells_shape
 
     text, shape, dtype = str(options.function), options.state_shape, options.dtype
     target = _imported(text)

@@ -7,13 +7,14 @@ import pytest
 
 import lyapmap as lm
 from lyapmap import data
+from lyapmap.data.image_set import held_out
 from lyapmap.files.zoo import load_model
 from lyapmap.models.cycle.epochs import load_runs
-from lyapmap.models.cycle.losses import ExtraTerms
+from lyapmap.models.cycle.extra_losses import ExtraTerms
 from lyapmap.models.cycle.network import CycleConfig
 from lyapmap.models.cycle.protocol import protocol
 from lyapmap.models.cycle.recipe import RECIPES, CycleRecipe, CycleSettings
-from lyapmap.models.cycle.subject import held_out, kept_epochs
+from lyapmap.models.cycle.subject import kept_epochs
 from lyapmap.models.cycle.trials import cycle_trials, differences, kind_of, median_run, tables
 from lyapmap.study.stages import DONE
 from lyapmap.training.loop import train

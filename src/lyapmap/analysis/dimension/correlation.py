@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.straight import Straight, local_slope, straight_part
-from lyapmap.analysis.neighbors.graph import METRICS, drop_duplicates, pairs_within
+from lyapmap.analysis.neighbors.duplicates import drop_duplicates
+from lyapmap.analysis.neighbors.graph import METRICS, pairs_within
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift
 from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole

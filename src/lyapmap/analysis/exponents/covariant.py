@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.exponents.attractor import ZERO, growth_rounding
 from lyapmap.analysis.exponents.backward import carried_back
-from lyapmap.analysis.exponents.endings import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map

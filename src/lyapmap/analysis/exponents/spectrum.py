@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lyapmap.analysis.exponents.endings import FULL_UP_TO
+from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
 from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import given, interval, one_of, positive, whole

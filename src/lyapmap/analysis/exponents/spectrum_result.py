@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import (
+from lyapmap.analysis.exponents.attractor import (
     CERTAIN,
     LIMIT_CYCLE,
     TORUS,

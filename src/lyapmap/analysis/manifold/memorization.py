@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.neighbors.graph import tell_apart
+from lyapmap.analysis.neighbors.duplicates import tell_apart
 from lyapmap.analysis.neighbors.search import Points, exact_search
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import probability, whole

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import neutral_within
+from lyapmap.analysis.exponents.attractor import neutral_within
 from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map

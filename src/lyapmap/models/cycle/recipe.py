@@ -17,10 +17,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.data import ImageSet
+from lyapmap.data.image_set import held_out
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.models.cycle.losses import ExponentTerm, ExtraTerms, ReplayPool, iterate_losses, unrolled
+from lyapmap.models.cycle.extra_losses import ExponentTerm, ExtraTerms, ReplayPool, iterate_losses, unrolled
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
-from lyapmap.models.cycle.subject import checked_classes, held_out
+from lyapmap.models.cycle.subject import checked_classes
 from lyapmap.training.distributed import OneProcess, Workers
 
 SAMPLE_STATES = 64
