@@ -19,7 +19,7 @@ from torch import nn
 
 from lyapmap.data import ImageSet
 from lyapmap.files.checkpoint import Checkpoint
-from lyapmap.models.cycle.losses import ExtraTerms
+from lyapmap.models.cycle.extra_losses import ExtraTerms
 from lyapmap.models.cycle.network import CycleConfig
 from lyapmap.models.cycle.recipe import CycleRecipe
 from lyapmap.training.distributed import OneProcess, Workers, launch

@@ -15,9 +15,9 @@ from .analysis.dimension.comparison import DimensionComparison as DimensionCompa
 from .analysis.dimension.comparison import compare_dimensions as compare_dimensions
 from .analysis.dimension.correlation import CorrelationDimension as CorrelationDimension
 from .analysis.dimension.correlation import correlation_dimension as correlation_dimension
-from .analysis.dimension.estimator import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
 from .analysis.dimension.intrinsic import DimensionEstimate as DimensionEstimate
 from .analysis.dimension.intrinsic import intrinsic_dimension as intrinsic_dimension
+from .analysis.dimension.scikit_learn import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
 from .analysis.exponents.alignment import Alignment as Alignment
 from .analysis.exponents.alignment import alignment as alignment
 from .analysis.exponents.covariant import CovariantVectors as CovariantVectors

@@ -54,7 +54,7 @@ MOVED = {
     "training.classify": "models.classifier.training",
     "training.conversion": "models.cycle.conversion",
     "training.cycle": "models.cycle.recipe",
-    "training.cycle_terms": "models.cycle.losses",
+    "training.cycle_terms": "models.cycle.extra_losses",
     "training.extractors": "files.features",
     "training.gan": "models.gan.recipe",
     "training.gan_files": "models.gan.pair",

@@ -85,7 +85,7 @@ def test_no_dimension_is_exit_code_1(files):
         (["--data", "nosuch"], "neither a folder nor one of"),
         (["--points", "none.npy"], "no file none.npy"),
         (["--points", "nan.npy"], "point 0 is not finite"),
-        (["--points", "plane.npy", "--method", "umap"], "--method: expected different ones"),
+        (["--points", "plane.npy", "--method", "umap"], "--method: expected gride, twonn, mle, pca or correlation"),
         (["--map", "nosuch"], "nosuch"),
     ],
 )

@@ -113,7 +113,7 @@ def test_points_of_a_reference_map(tmp_path):
         (("--generated", "FILE", "--k", "80"), "k: 80 neighbours need 81 real samples, got 80"),
         (("--generated", "FILE", "--classes", "0"), "--classes: only for a data set"),
         (("--generated", "FILE", "--features", "random-vgg"), "--features: random-vgg takes images"),
-        (("--generated", "FILE", "--compare", "=="), "compare: expected '<=' or '<'"),
+        (("--generated", "FILE", "--compare", "=="), "--compare: expected <= or <"),
         (("--map", "henon"), "--real: samples have 3 values, states of henon have 2"),
     ],
 )

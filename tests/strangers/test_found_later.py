@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.endings import LONGEST_PERIOD_OF_FLOW, find_recurrence
+from lyapmap.analysis.exponents.attractor import LONGEST_PERIOD_OF_FLOW, find_recurrence
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import NumpyOps
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import lyapmap as lm
-from lyapmap.analysis.neighbors.graph import drop_duplicates, neighbor_graph, pairs_within
+from lyapmap.analysis.neighbors.duplicates import drop_duplicates
+from lyapmap.analysis.neighbors.graph import neighbor_graph, pairs_within
 from lyapmap.core.errors import LyapmapError
 from series_samples import henon_points, logistic_series, lorenz_points
 

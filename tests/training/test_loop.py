@@ -429,7 +429,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
     [
         ({"epochs": 0}, "epochs: expected at least 1, got 0"),
         ({"epochs": 1, "checkpoint_every": 0}, "checkpoint_every: expected at least 1, got 0"),
-        ({"epochs": 1, "monitor_every": -1}, "monitor_every: expected at least 1, got -1"),
+        ({"epochs": 1, "monitor_every": -1}, "monitor_every: expected at least 0, got -1"),
         ({"epochs": 1, "keep_every": -1}, "keep_every: expected at least 0, got -1"),
     ],
 )

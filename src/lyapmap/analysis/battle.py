@@ -109,9 +109,9 @@ def battle(
         The ratio on the test data counts as close to 1 from 1 / (1 + tolerance) to 1 + tolerance. The
         paper names none, and accepts 0.79 to 1.29.
     level : float
-        Of the limits, which must not hold 1 for a winner.
+        Confidence of the limits, which must not hold 1 for a winner.
     n_boot : int
-        Draws for them.
+        Draws of the bootstrap for the limits.
     seed : int, optional
         Of the samples and of the draws.
     progress : bool or callable

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from lyapmap.backends.plugins import claimed, load, plugins_by_name
+from lyapmap.backends.frameworks import (
+    BY_ARRAY,
+    OURS,
+    READ_SHAPES,
+    builders,
+    detect,
+    is_keras,
+    is_module,
+    is_tensorflow,
+)
 from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.conformance import vouched
-from lyapmap.core.errors import LyapmapError, MapError, MissingExtraError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
 from lyapmap.core.periodic import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
@@ -125,7 +132,7 @@ def wrap(
         options["provenance"] = cell.described(inputs) | (options.get("provenance") or {})
     elif inputs is not None:
         raise LyapmapError("inputs: only a recurrent cell takes them; for other maps see lyapmap.driven")
-    if is_tangent_map(function) or (resembles_map(function) and not _is_module(function)):
+    if is_tangent_map(function) or (resembles_map(function) and not is_module(function)):
         if options or backend or state_example is not None:
             extra = next(iter(options), "backend" if backend else "state_example")
             raise LyapmapError(f"{extra}: {type(function).__name__} is a map already and takes no options")
@@ -135,7 +142,7 @@ def wrap(
         # Ours have been looked at where they were made, and noise differs from step to step.
         verify = verify and not made.depends_on_step and not type(function).__module__.startswith("lyapmap.")
     else:
-        if not callable(function) and not _is_tensorflow(function):  # a SavedModel may have signatures only
+        if not callable(function) and not is_tensorflow(function):  # a SavedModel may have signatures only
             raise MapError(f"function: expected a function, a module or a map, got {type(function).__name__}")
         if state_example is None:
             made = _unstructured(function, shape, backend, options)
@@ -159,11 +166,11 @@ def _unstructured(
     function: Any, shape: tuple[int, ...] | None, backend: str | None, options: dict[str, Any]
 ) -> TangentMap:
     """A map of states that are one array, not looked at yet."""
-    builders = _builders()
-    name = backend or _detect(function, shape, options)
-    builder = builders.get(name)
+    makers = builders()
+    name = backend or detect(function, shape, options)
+    builder = makers.get(name)
     if builder is None:
-        raise LyapmapError(f"backend: expected one of {', '.join(sorted(builders))}, got {name!r}")
+        raise LyapmapError(f"backend: expected one of {', '.join(sorted(makers))}, got {name!r}")
     if shape is None and name not in READ_SHAPES:
         raise LyapmapError("state_shape: expected the shape of one state, e.g. (2,) or (1, 28, 28), got None")
     try:
@@ -181,8 +188,8 @@ def _structured(function: Any, example: Any, backend: str | None, options: dict[
     one_array = first is example
     flat: Any = function if one_array else FlatFunction(function, structure)
     shape = structure.leaves[0].shape if one_array else (structure.n,)
-    network = "keras" if _is_keras(function) else "torch" if _is_module(function) else None
-    name = backend or network or _BY_ARRAY.get(library_of(first)) or _detect(flat, shape, options)
+    network = "keras" if is_keras(function) else "torch" if is_module(function) else None
+    name = backend or network or BY_ARRAY.get(library_of(first)) or detect(flat, shape, options)
     given = dict(options)
     if network is None and name in OURS:
         given = {"dtype": structure.dtype} | given
@@ -240,28 +247,6 @@ def recurrent_cell(function: Any) -> RecurrentCell | None:
     return None
 
 
-def _is_module(candidate: Any) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(candidate, torch.nn.Module)
-
-
-def _is_keras(candidate: Any) -> bool:
-    layer = getattr(sys.modules.get("keras"), "Layer", None)
-    return layer is not None and isinstance(candidate, layer)
-
-
-def tells_shape(candidate: Any) -> bool:
-    """Whether `wrap` can do without the shape of a state, because what it is given knows it."""
-    return _is_keras(candidate)
-
-
-def _is_tensorflow(candidate: Any) -> bool:
-    """Whether an object's class is TensorFlow's, or derived from one: modules, compiled functions, SavedModels."""
-    return "tensorflow" in sys.modules and any(
-        kind.__module__.partition(".")[0] == "tensorflow" for kind in type(candidate).__mro__
-    )
-
-
 def _shape(state_shape: Any) -> tuple[int, ...] | None:
     if state_shape is None:
         return None
@@ -272,122 +257,3 @@ def _shape(state_shape: Any) -> tuple[int, ...] | None:
     if not sizes or min(sizes) < 1:
         raise ShapeError(f"state_shape: expected positive sizes, got {state_shape!r}")
     return sizes
-
-
-def _numpy() -> Callable[..., Any]:
-    from lyapmap.backends.numpy.map import wrap_numpy
-
-    return wrap_numpy
-
-
-def _numba() -> Callable[..., Any]:
-    from lyapmap.backends.numba.map import wrap_numba
-
-    return wrap_numba
-
-
-def _torch() -> Callable[..., Any]:
-    try:
-        from lyapmap.backends.torch.map import wrap_torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingExtraError("torch", "torch", "wrapping a torch function") from None
-    return wrap_torch
-
-
-def _jax() -> Callable[..., Any]:
-    try:
-        from lyapmap.backends.jax_map import wrap_jax
-    except ModuleNotFoundError as error:
-        if error.name != "jax":
-            raise
-        raise MissingExtraError("jax", "jax", "wrapping a JAX function") from None
-    return wrap_jax
-
-
-def _tensorflow() -> Callable[..., Any]:
-    from lyapmap.backends.keras.functions import wrap_tensorflow
-
-    return wrap_tensorflow
-
-
-def _keras() -> Callable[..., Any]:
-    from lyapmap.backends.keras.map import wrap_keras
-
-    return wrap_keras
-
-
-OURS: dict[str, Callable[[], Callable[..., Any]]] = {
-    "numpy": _numpy,
-    "numba": _numba,
-    "torch": _torch,
-    "tensorflow": _tensorflow,
-    "keras": _keras,
-    "jax": _jax,
-}
-"""Functions that import a backend and return its `wrap_...`."""
-
-READ_SHAPES = ("keras", "tensorflow")
-"""Backends that can read the shape of a state from what they are given."""
-
-_BY_ARRAY = {"torch": "torch", "jax": "jax", "jaxlib": "jax", "tensorflow": "tensorflow"}
-"""Backends by the package that the type of their arrays comes from. NumPy's arrays serve all."""
-
-
-def _builders() -> dict[str, Callable[[], Callable[..., Any]]]:
-    """Ours, and those of other packages; ours win where names clash."""
-    return {name: partial(load, points) for name, points in plugins_by_name(OURS).items()} | OURS
-
-
-def _detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any]) -> str:
-    """Which backend a callable belongs to, without importing a framework."""
-    if _is_keras(function):  # on the torch backend of Keras a module as well
-        return "keras"
-    if _is_module(function):
-        return "torch"
-    numba = sys.modules.get("numba")
-    if numba is not None and isinstance(function, numba.core.dispatcher.Dispatcher):
-        return "numba"
-    if library_of(function) in ("jax", "jaxlib"):
-        return "jax"
-    if _is_tensorflow(function) or "xla" in options:
-        return "tensorflow"
-    claimant = claimed(function, plugins_by_name(OURS))
-    if claimant is not None:
-        return claimant
-    if shape is None or not _BY_ARRAY.keys() & sys.modules.keys():
-        return "numpy"
-    named = _BY_ARRAY.get(library_of(options.get("dtype")))
-    if named is not None:
-        return named
-    if {"jacobian", "vectorized"} & options.keys():
-        return "numpy"
-    library = _answers(function, shape)
-    # 1 - x is anybody's, but NumPy has no such options.
-    ours = library == "numpy" and "torch" in sys.modules and {"device", "memory_limit"} & options.keys()
-    return "torch" if ours else library
-
-
-def _answers(function: Callable[..., Any], shape: tuple[int, ...]) -> str:
-    """Which backend a plain function belongs to: one of torch raises when given NumPy, or returns tensors."""
-    unknown = "torch" if "torch" in sys.modules else "numpy"
-    try:
-        with np.errstate(all="ignore"):
-            answer = function(np.full((2, *shape), 0.5))
-    except (TypeError, AttributeError):  # of torch.tanh(x) and x.tanh()
-        return unknown
-    except Exception:  # its author will want to see this error, which the NumPy backend shows
-        return "tensorflow" if _takes_tensorflow(function, shape) else "numpy"
-    return "numpy" if isinstance(answer, np.ndarray) else _BY_ARRAY.get(library_of(answer), unknown)
-
-
-def _takes_tensorflow(function: Callable[..., Any], shape: tuple[int, ...]) -> bool:
-    """Whether a function that does not take NumPy's float64 takes TensorFlow's usual tensors."""
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None:
-        return False
-    try:
-        return bool(tensorflow.is_tensor(function(tensorflow.fill((2, *shape), 0.5))))
-    except Exception:  # whatever it is, the NumPy backend shows it to its author
-        return False

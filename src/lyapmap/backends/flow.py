@@ -160,7 +160,7 @@ def flow(
         if period is not None:
             period = positive("period", period, finite=True)
     scheme = _scheme(method, steps, rtol, atol, field.ops.dtype)
-    made: TangentMap = _compiled(field, tau, scheme) or FlowMap(field, tau, scheme)
+    made: TangentMap = _compiled(field, tau, scheme) or field.along(tau, scheme) or FlowMap(field, tau, scheme)
     if forced and shape is not None:
         if not np.isfinite(start):
             raise LyapmapError(f"start: expected a finite time, got {start!r}")
@@ -282,14 +282,15 @@ def _field(rhs: Any, state_shape: Any, backend: str | None, options: dict[str, A
 
 def _compiled(field: TangentMap, tau: float, scheme: Scheme) -> TangentMap | None:
     """The compiled flow where the field is a Numba function, else None."""
-    from lyapmap.backends.numba.compile import FlowRule
+    from lyapmap.backends.numba.compile import FlowRule, LaneRule
     from lyapmap.backends.numba.flow import CompiledFlow
     from lyapmap.backends.numba.map import NumbaMap
 
     if not isinstance(field, NumbaMap) or isinstance(field.rule, FlowRule) or isinstance(scheme, Rodas4):
         return None
+    in_lanes = isinstance(field.rule, LaneRule) and isinstance(scheme, RungeKutta4)
     return CompiledFlow(
-        field.rule,
+        field.rule if in_lanes or field.rows is None else field.rows,
         tau,
         scheme,
         state_shape=field.state_shape,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends import _detect, _shape, wrap
+from lyapmap.backends import _shape, wrap
+from lyapmap.backends.frameworks import detect
 from lyapmap.backends.structured import name_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.function import PaddedFunction, TangentFunction
@@ -70,7 +71,7 @@ def wrap_function(function: Any, *, input_shape: Any, backend: str | None = None
         raise LyapmapError("input_shape: expected the shape of one input, e.g. 100, got None")
     if not callable(function):
         raise MapError(f"function: expected a function or a torch module, got {type(function).__name__}")
-    name = backend or _detect(function, shape, options)
+    name = backend or detect(function, shape, options)
     if name not in BACKENDS:
         raise LyapmapError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
     options["provenance"] = {"map": name_of(function)} | (options.get("provenance") or {})

@@ -1,6 +1,6 @@
-"""Maps made of JAX functions, linearized once per step; also the model of a small backend.
+"""Maps made of JAX functions, linearized once per step; whole blocks of steps are compiled (`jax_blocks`).
 
-Requires jax >= 0.5. The only file that imports it.
+Requires jax >= 0.5.
 """
 
 from __future__ import annotations
@@ -13,10 +13,24 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.jax_blocks import (
+    MOST_TOGETHER,
+    SHORTEST_BATCH,
+    TOGETHER,
+    WRITTEN_OUT,
+    Product,
+    compiled_along,
+    compiled_blocks,
+    filled_up,
+    largest_batch,
+    times_determinant,
+)
 from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
+from lyapmap.core.flow_schemes import Scheme
+from lyapmap.core.map import JACOBIAN_CHUNK, Blocks, TangentMap, dimension
 from lyapmap.core.ops import ArrayLibrary, ArrayOps
+from lyapmap.core.stiff_flow import Rodas4
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback")
@@ -63,26 +77,40 @@ class JaxOps(ArrayOps):
         return jnp.swapaxes(a, -1, -2)
 
     def concatenate(self, arrays: list[jax.Array], axis: int) -> jax.Array:
+        if self._on_host(*arrays):
+            return self._moved(np.concatenate([np.asarray(array) for array in arrays], axis=axis))
         return jnp.concatenate(arrays, axis=axis)
 
     def take(self, array: jax.Array, rows: NDArray[np.int64]) -> jax.Array:
-        return array[rows]
+        return self._moved(np.asarray(array)[rows]) if self._on_host(array) else array[rows]
 
     def norm(self, array: jax.Array) -> NDArray[np.float64]:
         flat = np.asarray(array, np.float64).reshape(len(array), -1)
         return np.sqrt(np.einsum("bi,bi->b", flat, flat))
 
     def all_finite(self, array: jax.Array) -> NDArray[np.bool_]:
+        if self._on_host(array):
+            return np.array(np.isfinite(np.asarray(array)).reshape(len(array), -1).all(axis=1))
         return np.array(jnp.isfinite(array).reshape(len(array), -1).all(axis=1))
 
     def rows_equal(self, a: jax.Array, b: jax.Array) -> NDArray[np.bool_]:
+        if self._on_host(a, b):
+            return np.array((np.asarray(a) == np.asarray(b)).reshape(len(a), -1).all(axis=1))
         return np.array((a == b).reshape(len(a), -1).all(axis=1))
 
     def copy(self, array: jax.Array) -> jax.Array:
-        return jnp.copy(array)
+        return array  # nobody can write into it
 
     def clip(self, array: jax.Array, low: float, high: float) -> jax.Array:
         return jnp.clip(array, low, high)
+
+    def _on_host(self, *arrays: jax.Array) -> bool:
+        """Whether NumPy can look into arrays where they are: it moves rows faster, and compiles nothing."""
+        return self.device == "cpu" and not any(isinstance(array, jax.core.Tracer) for array in arrays)
+
+    def _moved(self, array: NDArray[Any]) -> jax.Array:
+        """A new array that nobody else looks into."""
+        return jax.device_put(array, self._device)
 
     def zeroed(self, array: jax.Array, where: jax.Array) -> jax.Array:
         return jnp.where(where, 0, array)
@@ -115,14 +143,20 @@ class JaxMap(TangentMap):
         self._n = dimension(state_shape)
         self._function = function
         self._reverse, self._jacobian_by_tangents = False, False
-        self._rows = self._rows_at_once(memory_limit)
-        self._apply = jax.jit(self._image)
-        self._jvp = jax.jit(self._carry)
+        self.rows_at_once = self._most_rows(memory_limit)
+        self._apply = jax.jit(self.image)
+        self._jvp = jax.jit(self.carry)
         self._jacobian = jax.jit(self._pull, static_argnums=2)
+        self._blocks = compiled_blocks(lambda x, v: (*self.carry(x, v), None))
+        self._volumes = compiled_along(
+            lambda x, volume: (self.image(x), times_determinant(volume, self.matrices(x))),
+            lambda x: Product.one((len(x),), x.dtype),
+        )
+        self.log_abs_det_in_blocks = self._n <= WRITTEN_OUT
 
     def apply(self, x: jax.Array) -> jax.Array:
         self._require(x, "x")
-        return _joined([self._apply(rows) for rows in _split(x, self._rows)], 0)
+        return _joined([self._apply(rows) for rows in _split(x, self.rows_at_once)], 0)
 
     def jvp(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
         self._require(x, "x")
@@ -132,14 +166,81 @@ class JaxMap(TangentMap):
             return self.apply(x), v
         if self._reverse:
             return self.apply(x), self._by_cotangents(x) @ v
-        directions = min(k, self._rows)
-        states = max(1, self._rows // directions)
+        directions = min(k, self.rows_at_once)
+        states = max(1, self.rows_at_once // directions)
         images, tangents = [], []
         for rows, moved in zip(_split(x, states), _split(v, states), strict=True):
             passes = [self._jvp(rows, part) for part in _split(moved, directions, axis=2)]
             images.append(passes[0][0])
             tangents.append(_joined([t for _, t in passes], 2))
         return _joined(images, 0), _joined(tangents, 0)
+
+    def propagate(
+        self,
+        x: jax.Array,
+        frame: jax.Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[jax.Array, jax.Array, NDArray[np.float64]]:
+        if not self._carries_blocks(frame, frame_dtype):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
+        self._require(x, "x")
+        self._require(frame, "v")
+        if self._together(frame) > 1:
+            (images, *_), (frames, *_), product, _ = self._blocks(x, frame, 1, n_steps, qr_every, TOGETHER)
+            return images, frames, product.log()[0]
+        states = max(1, self.rows_at_once // frame.shape[2])
+        parts = [
+            self._blocks(rows, vectors, 1, n_steps, qr_every, 1)
+            for rows, vectors in zip(_split(x, states), _split(frame, states), strict=True)
+        ]
+        images, frames, growths, _ = zip(*parts, strict=True)
+        growth = np.concatenate([growth.log()[0] for growth in growths])
+        return _joined([y for (y,) in images], 0), _joined([q for (q,) in frames], 0), growth
+
+    def propagate_blocks(
+        self,
+        x: jax.Array,
+        frame: jax.Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        if not 1 < n_blocks <= self._together(frame) or not self._carries_blocks(frame, frame_dtype):
+            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
+        self._require(x, "x")
+        self._require(frame, "v")
+        states, frames, growth, _ = self._blocks(x, frame, n_blocks, n_steps, qr_every, TOGETHER)
+        return states[:n_blocks], frames[:n_blocks], growth.log()[:n_blocks]
+
+    def _together(self, frame: jax.Array) -> int:
+        """Blocks to be done in one call: many where they are small."""
+        small = TOGETHER * frame.size <= MOST_TOGETHER and len(frame) * frame.shape[2] <= self.rows_at_once
+        return TOGETHER if small else 1
+
+    def _carries_blocks(self, frame: jax.Array, frame_dtype: str | None) -> bool:
+        most = min(self._n, self.rows_at_once)
+        return not self._reverse and self.carries(frame_dtype) and 0 < frame.shape[2] <= most
+
+    def log_abs_det(self, x: jax.Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
+        if not self.log_abs_det_in_blocks or self._jacobian_by_tangents or self.rows_at_once < SHORTEST_BATCH * self._n:
+            return super().log_abs_det(x, n_steps)
+        self._require(x, "x")
+        try:
+            sums = []
+            for rows in _split(x, largest_batch(self.rows_at_once // self._n)):
+                whole = self.ops.from_numpy(filled_up(np.asarray(rows)))
+                sums.append(self._volumes(whole, n_steps).log()[: len(rows)])
+            return np.concatenate(sums)
+        except (TypeError, ValueError, NotImplementedError):  # there is no reverse mode
+            self.jacobian(x)
+            return super().log_abs_det(x, n_steps)
 
     def jacobian(self, x: jax.Array) -> jax.Array:
         """By reverse mode, independent of `jvp`; by `jvp` where JAX has no reverse mode (loops of unknown length)."""
@@ -163,21 +264,44 @@ class JaxMap(TangentMap):
 
     def _by_cotangents(self, x: jax.Array) -> jax.Array:
         n, parts = self._n, []
-        for rows in _split(x, max(1, self._rows // min(n, JACOBIAN_CHUNK))):
+        for rows in _split(x, max(1, self.rows_at_once // min(n, JACOBIAN_CHUNK))):
             starts = range(0, n, JACOBIAN_CHUNK)
             parts.append(_joined([self._jacobian(rows, i, min(JACOBIAN_CHUNK, n - i)) for i in starts], 1))
         return _joined(parts, 0)
 
-    def _image(self, x: jax.Array) -> jax.Array:
+    def image(self, x: jax.Array) -> jax.Array:
+        """Images of states (b, n), for code that is being compiled."""
         return self._function(x.reshape(-1, *self.state_shape)).reshape(x.shape)
 
-    def _carry(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
-        image, linear = jax.linearize(self._image, x)
+    def carry(self, x: jax.Array, v: Any) -> tuple[jax.Array, Any]:
+        """Images and tangents (b, n, k), for code that is being compiled."""
+        if v is None:
+            return self.image(x), None
+        image, linear = jax.linearize(self.image, x)
         return image, jax.vmap(linear, in_axes=2, out_axes=2)(v)
+
+    def matrices(self, x: jax.Array) -> jax.Array:
+        """Jacobians (b, n, n), for code that is being compiled."""
+        if self._jacobian_by_tangents:
+            unit = jnp.broadcast_to(jnp.eye(self._n, dtype=x.dtype), (len(x), self._n, self._n))
+            return cast(jax.Array, self.carry(x, unit)[1])
+        return self._pull(x, 0, self._n)
+
+    def along(self, tau: float, scheme: Scheme) -> TangentMap | None:
+        if self._reverse or isinstance(scheme, Rodas4):
+            return None
+        from lyapmap.backends.jax_flow import JaxFlow  # which stands on this file
+
+        return JaxFlow(self, tau, scheme)
+
+    def required(self, array: Any, name: str) -> jax.Array:
+        """States, or tangents, that are what they must be."""
+        self._require(array, name)
+        return cast(jax.Array, array)
 
     def _pull(self, x: jax.Array, start: int, width: int) -> jax.Array:
         """Some rows of the Jacobians: states are independent, so one cotangent serves all of them."""
-        back = jax.vjp(self._image, x)[1]
+        back = jax.vjp(self.image, x)[1]
         rows = jax.nn.one_hot(start + jnp.arange(width), self._n, dtype=x.dtype)
         return jax.vmap(lambda u: back(jnp.broadcast_to(u, x.shape))[0], out_axes=1)(rows)
 
@@ -191,7 +315,7 @@ class JaxMap(TangentMap):
             shape = array.shape
             raise ShapeError(f"{name}: expected {self._n} values per row for {self.state_shape}, got shape {shape}")
 
-    def _rows_at_once(self, memory_limit: int) -> int:
+    def _most_rows(self, memory_limit: int) -> int:
         """Traces the function once, checks what comes back, and measures its largest array."""
         batch = (2, *self.state_shape)
         probe = jax.ShapeDtypeStruct(batch, self.ops.dtype)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_values import as_dual
+from lyapmap.backends.numpy.program import fitted, joined, symbols
 from lyapmap.backends.structured import array_library, library_named, library_of
 from lyapmap.core.errors import MapError
 from lyapmap.core.ops import ArrayLibrary
@@ -101,6 +102,15 @@ class TimedField:
             return fitted(z)
 
         return field
+
+    def of_symbols(self, graph: Any, z: Any) -> Any:
+        """One state (x, t), or x, as `lyapmap.backends.numpy.program` takes it."""
+        fit = copy.copy(self)
+        fit.rhs = fitted(graph, self.rhs)
+        shape = (1, *self.state_shape) if self.vectorized else self.state_shape
+        found = fit.value(z[self.n] if self.time is None else self.time, z[: self.n].reshape(shape))
+        values = list(symbols(graph, joined(found)).ravel())
+        return values if self.time is not None else [*values, 1.0]
 
     def value(self, t: Any, x: Any) -> Any:
         """The field as it was written."""

@@ -47,9 +47,9 @@ def battle(
         Two or more: checkpoints of a DCGAN or GRAN, shipped ones by name, or .npy files of a model's samples.
     data : NAME|FOLDER|FILE
         Data whose test images all judge.
-    samples : N
+    samples : N, at least 2
         Samples of each generator.
-    test_images : N
+    test_images : N, at least 2
         Test images, at most; all by default.
     """
     from lyapmap.cli.source import require_torch, with_notes

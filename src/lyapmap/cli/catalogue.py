@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lyapmap.cli import show
-from lyapmap.cli.command import BAD_STATUS, From, Run, command
+from lyapmap.cli.command import From, Run, command
 from lyapmap.core.errors import LyapmapError
 
 LISTED = 4
@@ -36,7 +36,7 @@ def check(run: Run) -> int:
     else:
         print(f"{source.name}: {len(source.x0)} states from {source.started_from}")
         print(report)
-    return 0 if report.ok else BAD_STATUS
+    return 0 if report.ok else show.BAD_STATUS
 
 
 @command(

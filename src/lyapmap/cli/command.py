@@ -16,13 +16,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
 
-BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
 KINDS = ("map", "callable", "model")
 """Kinds of sources, whose usual numbers of steps may differ."""
 SEVERAL = {
@@ -98,10 +98,13 @@ class Number:
     kind : type
         int or float.
     words : tuple of str
+    least : int, optional
+        The smallest number that is taken.
     """
 
     kind: type = int
     words: tuple[str, ...] = ()
+    least: int | None = None
 
     @property
     def metavar(self) -> str:
@@ -113,10 +116,13 @@ class Number:
         if text in self.words:
             return text
         try:
-            return self.kind(text)
+            number = self.kind(text)
         except ValueError:
             what = "a whole number" if self.kind is int else "a number"
             raise UsageError(f"expected {listed([what, *self.words])}, got {text!r}") from None
+        if self.least is not None and not number >= self.least:
+            raise UsageError(f"expected {self.least} or more, got {text}")
+        return number
 
 
 WHOLE = Numbers(int)
@@ -194,7 +200,7 @@ class Option:
             allow_leading_hyphen=isinstance(self.read, Number | Numbers),
             required=self.default is REQUIRED,
         )
-        kind = {
+        kind: Any = {
             "place": inspect.Parameter.POSITIONAL_ONLY,
             "either": inspect.Parameter.POSITIONAL_OR_KEYWORD,
             "name": inspect.Parameter.KEYWORD_ONLY,
@@ -365,7 +371,8 @@ class Command:
         elif parts == {"bool"}:
             read = None
         elif parts & {"int", "float"}:
-            read = Number(int if "int" in parts else float, words)
+            least = re.search(r"at least (\d+)", parameter.kind)
+            read = Number(int if "int" in parts else float, words, None if least is None else int(least[1]))
             metavar = metavar or read.metavar
             words = ()
         elif parts & SEVERAL:
@@ -493,10 +500,8 @@ class Run:
             return stopped.result
 
     def show(self, result: Any, title: str, facts: Sequence[tuple[str, str]], **details: Any) -> int:
-        """Write and print a result as `lyapmap.cli.show.finish` does; the exit code."""
-        from lyapmap.cli.show import finish
-
-        return finish(self, result, title, facts, **({"source": self.source} | details))
+        """Write and print a result as `lyapmap.cli.show.conclude` does; the exit code."""
+        return conclude(self, result, title, facts, **({"source": self.source} | details))
 
 
 def as_function(made: Command, groups: Mapping[str, Any]) -> Callable[..., int]:

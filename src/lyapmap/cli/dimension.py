@@ -54,11 +54,11 @@ def dimension(
     ----------
     points : FILE
         .csv, .tsv, .txt, .npy or .npz, one point per row.
-    limit : N
+    limit : N, at least 10
         At most so many points of a set, drawn at random; all by default.
-    n_steps : N
+    n_steps : N, at least 1
         Points of each trajectory.
-    transient : N
+    transient : N, at least 0
         Steps before.
     kaplan_yorke
         Compute the map's Kaplan-Yorke dimension too.
@@ -66,8 +66,6 @@ def dimension(
     source, data = run.source, run.values["data"]
     sets = _sets(run, points, n_steps, transient)
     if limit is not None:
-        if limit < 10:
-            raise LyapmapError(f"--limit: expected 10 or more, got {limit}")
         sets = {name: _drawn(rows, limit, run.seed) for name, rows in sets.items()}
     known = (math.nan, math.nan)
     if source is not None and kaplan_yorke:
@@ -175,9 +173,9 @@ def correlation_dimension(
         .csv, .tsv, .txt, .npy or .npz, one point per row.
     bundle
         --points holds trajectories (b, N, d) and no points of N x d values.
-    n_steps : N
+    n_steps : N, at least 1
         Points of each trajectory.
-    transient : N
+    transient : N, at least 0
         Steps before.
     """
     from lyapmap.cli.samples import iterated, one_of, read_numbers

@@ -111,8 +111,10 @@ def _about_spectrum(result: LyapunovSpectrum) -> list[tuple[str, str]]:
 
 
 def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> tuple[str, Path]:
+    from lyapmap.report.style import save_figure
+
     path = out / "convergence.png"
-    result.plot(kind="convergence").savefig(path, dpi=150)
+    save_figure(result.plot(kind="convergence"), path)
     return "Whether to go on", path
 
 
@@ -371,7 +373,7 @@ def sweep(
         Its first value.
     high : X
         Its last value; may be the smaller one.
-    values : N
+    values : N, at least 1
         How many, evenly spaced.
     only : "bifurcation" or "spectrum"
         One of both; both by default.
@@ -380,8 +382,6 @@ def sweep(
     """
     import numpy as np
 
-    if values < 1:
-        raise LyapmapError(f"--values: expected 1 or more, got {values}")
     result = run(
         _family(run.source, over),
         over,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli import show
-from lyapmap.cli.command import LAYOUT, SAMPLES, WHOLE, From, Run, UsageError, command
+from lyapmap.cli.command import LAYOUT, SAMPLES, WHOLE, From, Numbers, Run, UsageError, command
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
@@ -28,29 +29,33 @@ WITHOUT = ("x0", "data", "classes", "trajectories")
 """Options of a map's initial states, where those are samples of real data."""
 
 
-def neighbor_numbers(text: str) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class Ranges(Numbers):
     """Numbers as `--k 3`, `--k 3,5,10` and `--k 1-10` give them."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        try:
-            numbers += range(int(low), int(high) + 1) if dash else [int(low)]
-        except ValueError:
-            raise UsageError(f"expected numbers like 3,5,10 or 1-10, got {text!r}") from None
-    if not numbers:
-        raise UsageError(f"{text!r} holds no number")
-    return tuple(numbers)
+
+    def __call__(self, text: str) -> tuple[int, ...]:
+        """The numbers, of ranges all of them."""
+        numbers: list[int] = []
+        for part in text.split(","):
+            low, dash, high = part.strip().partition("-")
+            try:
+                numbers += range(int(low), int(high) + 1) if dash else [int(low)]
+            except ValueError:
+                raise UsageError(f"expected numbers like 3,5,10 or 1-10, got {text!r}") from None
+        if not numbers:
+            raise UsageError(f"{text!r} holds no number")
+        return tuple(numbers)
 
 
 @command(
     "lyapmap.analysis.manifold.along:manifold_along",
     group="measure",
     source=From(optional=True, without=WITHOUT),
-    reads={"k": neighbor_numbers},
+    reads={"k": Ranges(int, "K|K-K|K,K,...")},
     names={"k": "--k"},
     shown={
         "n_steps": "10; over trajectories as many as samples",
-        "n_trajectories": "all over steps; 8 over trajectories",
+        "trajectories": "all over steps; 8 over trajectories",
         "features": "classifier if one is shipped, else pixels",
     },
     panels={SAMPLES: "real generated classes samples trajectories"},
@@ -84,9 +89,9 @@ def manifold(
         Generated samples, instead of a map.
     classes : N[,N...]
         Only these classes of --real.
-    samples : N
+    samples : N, at least 2
         Real samples at most; all by default.
-    trajectories : N
+    trajectories : N, at least 1
         Started from real samples.
     features : NAME|FILE
         What samples are compared by: pixels, classifier, random-vgg, vgg16, or a trained classifier.
@@ -207,15 +212,15 @@ def memorization(
         Samples not trained on.
     generated : FILE
         Generated samples, instead of a map.
-    trajectories : N
+    trajectories : N, at least 1
         Started from held-out or training samples.
     features : NAME|FILE
         What samples are compared by: pixels, classifier, random-vgg, vgg16, or a trained classifier.
     weights : FILE
         File of weights for vgg16.
-    n_steps : N
+    n_steps : N, at least 0
         Steps to take states from.
-    transient : N
+    transient : N, at least 0
         Steps before.
     """
     from lyapmap.cli.samples import features_of, generated_samples, one_of, training_samples
@@ -292,11 +297,11 @@ def transitions(
         A shipped or trained classifier of images; the one shipped for the model's data by default.
     threshold : X[,X...]
         Categories are the intervals between these values.
-    component : N
+    component : N, at least 0
         Component of the state, for --threshold.
-    n_steps : N
+    n_steps : N, at least 1
         Steps to record.
-    transient : N
+    transient : N, at least 0
         Steps before that.
     """
     from lyapmap.analysis.orbits.trajectory import trajectory
@@ -411,21 +416,21 @@ def embed(
         Data set or file of samples to lay out.
     classes : N[,N...]
         Only these classes of --real.
-    samples : N
+    samples : N, at least 4
         Training images at most; all by default.
     fitted : FILE
         A layout made before, fitted.nc.
     generated : FILE
         Points in order, instead of a map.
-    trajectories : N
+    trajectories : N, at least 1
         Started from test images of --real.
     start : N[,N...]
         Start from these classes only.
-    n_steps : N
+    n_steps : N, at least 1
         One picture of so many steps.
     at : N,N,...
         Or a panel for each of these steps.
-    transient : N
+    transient : N, at least 0
         Steps before --steps.
     """
     from lyapmap.cli.samples import iterated, of_orbit, read_numbers

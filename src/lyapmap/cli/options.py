@@ -14,7 +14,8 @@ class MapOptions:
     Parameters
     ----------
     subject : MAP
-        A reference map, a shipped model, the file of a network, or PKG.MODULE:FUNCTION; or one of the next options.
+        A reference map, a shipped model, the file of a network, or PKG.MODULE:FUNCTION; or one of --model, --map and
+        --callable.
     model : NAME|FILE
         A shipped model, or a .pt, .safetensors, .keras, .h5 or TensorFlow file.
     part : NAME
@@ -37,13 +38,13 @@ class MapOptions:
         Only these classes of --data, e.g. 0 or 0,1,2.
     resize
         Give images the size and colour of the map's states.
-    trajectories : N
+    trajectories : N, at least 1
         Number of trajectories.
     dtype : "float32" or "float64"
         Precision; the map's own by default.
     device : NAME
         Where a torch map computes, e.g. cuda; the CPU by default.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
 
@@ -106,7 +107,7 @@ class SeriesFile:
         What separates columns; found out by default.
     decimal : SIGN
         Decimal sign, . or a comma; found out by default.
-    component : N
+    component : N, at least 0
         Component of a map's states.
     """
 
@@ -125,7 +126,7 @@ class Machine:
     ----------
     device : NAME
         Where torch computes, e.g. cuda; the CPU by default.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
 
@@ -169,13 +170,13 @@ class TrainingRun:
         A data set (digits, mnist, fashion_mnist, cifar10), a folder or an .npz file.
     out : DIR
         Folder of the run.
-    image_size : N
+    image_size : N, at least 1
         Resize images; as they are by default.
     device : NAME
         Where torch computes, e.g. cuda; the CPU by default.
-    threads : N
+    threads : N, at least 1
         Threads of torch; all cores by default.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
 
@@ -206,7 +207,7 @@ class StudyRun:
         File of weights for vgg16.
     device : NAME
         Where torch computes, e.g. cuda; the CPU by default.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
 

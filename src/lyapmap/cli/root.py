@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from lyapmap._version import __version__
 from lyapmap.cli.command import (
-    BAD_INPUT,
     PANELS,
     Command,
     Numbers,
@@ -20,12 +20,15 @@ from lyapmap.cli.command import (
     listed,
     nearest,
 )
+from lyapmap.cli.show import BAD_INPUT
 from lyapmap.cli.signature import REQUIRED
 from lyapmap.files.papers import papers, place
 
 if TYPE_CHECKING:
     from cyclopts import App
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of `mallopt`, in GNU's malloc.h."""
 COMMANDS = {
     "exponents": "spectrum divergence finite-time covariant alignment entropy sweep",
     "series": "series zero-one",
@@ -87,7 +90,21 @@ def main(tokens: Sequence[str] | None = None) -> None:
     tokens : sequence of str, optional
         What was typed; that of this program by default.
     """
+    keep_memory()
     raise SystemExit(run(sys.argv[1:] if tokens is None else [*tokens]))
+
+
+def keep_memory() -> None:
+    """Let the C library keep memory that arrays have given back, where it is GNU's.
+
+    By default it hands blocks of a few hundred kilobytes, as the tangents of a layer are, back to the
+    system and asks for them again at every operation: a sixth of the time of a run of the shipped networks.
+    """
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        if hasattr(library, "mallopt"):
+            for parameter in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+                library.mallopt(parameter, 2**30)
 
 
 app = main
@@ -143,19 +160,17 @@ def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | No
                 name=parent,
                 help=words[parent[0]],
                 group=headings[group],
-                usage=f"Usage: {_typed(parent)} COMMAND",
+                usage=f"Usage: {_typed(parent)} COMMAND [OPTIONS]",
+                help_epilogue=f"Options of a command: {_typed(parent)} COMMAND --help",
                 **common,
             )
             root.command(above[tuple(parent)])
-        made = getattr(function, "command", None)
-        if made is None:
-            sub = _of_typer(path, function, common)
-        else:
-            sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
-            if tokens is None or tuple(tokens[: len(path)]) == path:
-                sub.default(as_function(made, panels))
-                sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
-                called = made
+        made = function.command
+        sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
+        if tokens is None or tuple(tokens[: len(path)]) == path:
+            sub.default(as_function(made, panels))
+            sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
+            called = made
         sub.group = (headings[group] if not parent else under,)
         above[tuple(parent)].command(sub)
     return root, called
@@ -183,7 +198,7 @@ def _arguments(options: Sequence[Option]) -> str:
 
 def examples(lines: str) -> str:
     """The end of a help page; a line that is no command is a remark."""
-    parts = [line for line in lines.strip().splitlines() if line]
+    parts = [line for line in lines.strip().replace("`", "").splitlines() if line]
     typed = [line for line in parts if line.startswith(("lyapmap", "torchrun"))]
     remarks = [line for line in parts if line not in typed]
     shown = [_broken(line) for line in typed]
@@ -233,34 +248,15 @@ def in_words(error: Any) -> str:
         expected = f"expected {listed(choices)}" if choices else "expected no value"
         return f"{argument.name}: {expected}, got {value!r}{nearest(value, choices)}"
     if isinstance(error, kinds.MissingArgumentError) and argument is not None:
-        typed = any(name in (error.root_input_tokens or ()) for name in argument.names)
-        return f"{argument.name}: {'expected a value' if typed else 'needed, and not given'}"
+        if any(name in (error.root_input_tokens or ()) for name in argument.names):
+            return f"{argument.name}: expected a value"
+        unknown = next((token for token in error.unused_tokens or () if token.startswith("--")), None)
+        if unknown is not None:
+            return f"unknown option: {unknown}{nearest(unknown, argument.names)}"
+        return f"{argument.name}: needed, and not given"
     if isinstance(error, kinds.UnusedCliTokensError):
         return f"unexpected argument {(error.unused_tokens or [''])[0]!r}"
     if isinstance(error, kinds.RepeatArgumentError):
         return f"{error.token.keyword}: given more than once"
     text = " ".join(str(error).split()).partition(" Available commands")[0]
     return text[:1].lower() + text[1:]
-
-
-def _of_typer(path: Sequence[str], function: Any, common: Any) -> App:
-    """A command that is not yet read from signatures."""
-    from typing import Annotated
-
-    from cyclopts import App, Parameter
-
-    def call(*tokens: str) -> int:
-        import typer
-
-        one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-        one.command(path[-1], epilog=sys.modules[function.__module__].EPILOG)(function)
-        try:
-            one(args=[*tokens], prog_name=_typed(path))
-        except SystemExit as stopped:
-            return int(stopped.code or 0)
-        return 0
-
-    call.__annotations__["tokens"] = Annotated[str, Parameter(allow_leading_hyphen=True)]
-    sub = App(name=path[-1], help=(function.__doc__ or "").splitlines()[0], **common | {"help_flags": ()})
-    sub.default(call)
-    return sub

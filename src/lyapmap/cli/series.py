@@ -25,9 +25,9 @@ def series(run: Run, file: SeriesFile, *, steps: int = 5_000, transient: int = 1
 
     Parameters
     ----------
-    steps : N
+    steps : N, at least 1
         Values taken from a map.
-    transient : N
+    transient : N, at least 0
         Steps of a map before.
     """
     from lyapmap.analysis.series.zero_one import observed

@@ -8,10 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from lyapmap.cli import common
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -24,9 +20,11 @@ Facts = Sequence[tuple[str, str]]
 """Labels and what stands beside them; the texts may hold rich's markup."""
 
 _WIDTH = 18
+BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
+"""Exit codes; 0 where all is well."""
 
 
-def finish(
+def conclude(
     run: Run,
     result: Result,
     title: str,
@@ -84,7 +82,7 @@ def finish(
 
 def exit_code(run: Run, result: Result) -> int:
     """Of a command that measured something."""
-    return common.INTERRUPTED if run.interrupted else common.BAD_STATUS if result.failed else 0
+    return INTERRUPTED if run.interrupted else BAD_STATUS if result.failed else 0
 
 
 def files_written(run: Run, result: Result, words: str, files: Sequence[Path], *, without: Sequence[str]) -> int:
@@ -111,85 +109,17 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, allow_nan=False))
 
 
-def conclude(
-    result: Result,
-    *,
-    title: str,
-    facts: Facts,
-    name: str,
-    out: Path | None,
-    as_json: bool,
-    table: Table | None = None,
-    source: Source | None = None,
-    interrupted: bool = False,
-    pictures: Sequence[tuple[str, Path]] = (),
-) -> None:
-    """Write and print a result, and leave with the exit code that belongs to its status.
-
-    Parameters
-    ----------
-    result : Result
-    title : str
-        First line on the terminal.
-    facts : pairs of str
-        What is printed below; what every result has (run, status) follows by itself.
-    name : str
-        Of the files in `out`: NAME.nc, NAME.json, NAME.png, and report.html that shows them.
-    out : Path or None
-        An existing folder.
-    as_json : bool
-        Print the result as one JSON object instead.
-    table : rich table, optional
-        Printed between title and facts.
-    source : Source, optional
-        Where the result's map comes from.
-    interrupted : bool
-        Whether Ctrl-C cut the run short.
-    pictures : pairs of (caption, PNG file)
-        Shown on the report's page below that of the result.
-    """
-    facts = [*facts, *common_facts(result, source)]
-    if out is not None:
-        from lyapmap.report.page import save_report
-
-        own = save(result, out, name)
-        save_report(
-            out / "report.html",
-            title=title,
-            facts=[(label, without_markup(text)) for label, text in facts],
-            pictures=[*((title, file) for file in own), *pictures],
-            provenance=result.provenance,
-        )
-    if as_json:
-        typer.echo(result.to_json())
-    else:
-        console = make_console()
-        console.print(f"[bold]{title}[/bold]")
-        if table is not None:
-            console.print(table)
-        print_facts(console, facts)
-        if out is not None:
-            print_facts(console, [("written to", str(out))])
-    leave(result, interrupted)
-
-
 def save(result: Result, out: Path, name: str) -> list[Path]:
     """Write NAME.nc, NAME.json and, where the result can be drawn, NAME.png; the pictures."""
+    from lyapmap.report.style import save_figure
+
     result.save(out / f"{name}.nc")
     result.save(out / f"{name}.json")
     if not result.DRAWN_BY:
         return []
     picture = out / f"{name}.png"
-    result.plot().savefig(picture, dpi=150)
+    save_figure(result.plot(), picture)
     return [picture]
-
-
-def leave(result: Result, interrupted: bool) -> None:
-    """The exit code of a command that measured something."""
-    if interrupted:
-        raise typer.Exit(common.INTERRUPTED)
-    if result.failed:
-        raise typer.Exit(common.BAD_STATUS)
 
 
 NOT_USUAL = ("complex step", "dual numbers", "central differences", "reverse mode", "batch Jacobian")

@@ -54,11 +54,11 @@ class Parameter:
     @property
     def brief(self) -> str:
         """The first sentences of the help, without those about code."""
-        told = re.sub(r"[;,] see `[^`]+`| \(see `[^`]+`\)", "", self.help)
-        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"])", told)
+        told = re.sub(r"[;,] see `(?!lyapmap )[^`]+`| \((?:see|calls of) `(?!lyapmap )[^`]+`\)", "", self.help)
+        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"`(])", told)
         text = sentences[0]
         for sentence in sentences[1:]:
-            if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|\w\(|lm\.", sentence):
+            if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|^\(|\w\(|lm\.", sentence):
                 break
             text += f" {sentence}"
         return text.replace("`", "")
@@ -107,7 +107,7 @@ def documented(docstring: str) -> dict[str, tuple[str, str]]:
 def summary(docstring: str) -> str:
     """What stands in a docstring before its sections, one line for each paragraph."""
     text = re.split(r"^\w+\n---", inspect.cleandoc(docstring), maxsplit=1, flags=re.MULTILINE)[0]
-    return "\n\n".join(" ".join(part.split()) for part in text.strip().split("\n\n"))
+    return "\n\n".join(" ".join(part.split()) for part in text.strip().replace("`", "").split("\n\n"))
 
 
 @cache

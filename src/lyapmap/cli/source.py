@@ -80,9 +80,6 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError(f"{'--part' if options.part else '--trust'}: only together with --model")
     if options.state_shape and not function:
         raise LyapmapError("--state-shape: only --callable needs it")
-    for option, number, least in (("--trajectories", options.trajectories, 1), ("--seed", options.seed, 0)):
-        if number is not None and number < least:
-            raise LyapmapError(f"{option}: expected {least} or more, got {number}")
     kind = given[0].removeprefix("--")
     b = options.trajectories or TRAJECTORIES[kind]
     usual: Callable[[], _Start]  # where the states start that nobody gives
@@ -121,7 +118,9 @@ def _resolved(options: MapOptions) -> MapOptions:
         return replace(options, subject=None, map_name=subject)
     if re.fullmatch(r"[\w.]+:[\w.]+", subject) and not Path(subject).exists():
         return replace(options, subject=None, function=subject)
-    if not Path(subject).suffix and not Path(subject).exists():
+    # A TensorFlow checkpoint is called by the beginning of its files' names, with no file of just that name.
+    path = Path(subject)
+    if not (path.suffix or path.exists() or path.parent.name or path.with_name(f"{path.name}.index").exists()):
         from lyapmap.files.zoo import shipped
 
         known = [*catalogue(), *shipped()]
@@ -198,7 +197,8 @@ def _number(text: str) -> Any:
 
 
 def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
-    from lyapmap.backends import tells_shape, wrap
+    from lyapmap.backends import wrap
+    from lyapmap.backends.frameworks import tells_shape
 
     text, shape, dtype = str(options.function), options.state_shape, options.dtype
     target = _imported(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli import show
-from lyapmap.cli.command import BAD_STATUS, INTERRUPTED, REAL, SIZES, WHOLE, Number, Option, Run, in_text
+from lyapmap.cli.command import REAL, SIZES, WHOLE, Number, Option, Run, in_text
 from lyapmap.cli.options import StudyRun
+from lyapmap.cli.show import BAD_STATUS, INTERRUPTED
 
 if TYPE_CHECKING:
     from lyapmap.study.stages import Record, Stage
@@ -49,13 +50,20 @@ def _sizes(module: str, only: Callable[[str], bool]) -> list[Option]:
                     size.name,
                     (f"--{size.name.replace('_', '-')}",),
                     size.metadata["help"],
-                    shown="; ".join(f"{in_text(getattr(p, size.name))} ({name})" for name, p in presets.items()),
+                    shown=_shown({name: in_text(getattr(p, size.name)) for name, p in presets.items()}),
                     read=read,
                     metavar=getattr(read, "metavar", "NAME"),
                     panel=SIZES,
                 )
             )
     return options
+
+
+def _shown(values: Mapping[str, str]) -> str:
+    """Defaults of all protocols; one where they agree."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return "; ".join(f"{value} ({name})" for name, value in values.items())
 
 
 def _reader(annotation: str) -> Callable[[str], Any]:

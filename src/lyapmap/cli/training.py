@@ -38,8 +38,6 @@ def begin(run: Run, about: TrainingRun, **fixed: Any) -> Workers:
     given = run.options("launch") if LAUNCH in run.command.calls else {}
     workers = launch(device=about.device, **given | fixed)
     if about.threads is not None:
-        if about.threads < 1:
-            raise LyapmapError(f"--threads: expected 1 or more, got {about.threads}")
         torch.set_num_threads(about.threads)
     return workers
 
@@ -67,15 +65,13 @@ def train(run: Run, recipe: Recipe, workers: Workers, *, then: str = "spectrum",
     from lyapmap.training.loop import train
 
     options = run.options("train") | fixed
-    every = options.pop("monitor_every", 0)
-    monitor = exponent_monitor(device=workers.device, seed=run.seed) if every else None
+    monitor = exponent_monitor(device=workers.device, seed=run.seed) if options.get("monitor_every") else None
     with _silent(workers.rank > 0), progress(run.as_json or workers.rank > 0) as (on_step, on_epoch):
         last = train(
             recipe,
             run.folder,
             seed=run.seed,
             monitor=monitor,
-            monitor_every=every or 1,
             on_step=on_step,
             on_epoch=on_epoch,
             workers=workers,
@@ -114,9 +110,10 @@ def _loss(value: float, decimals: int) -> str:
 
 def draw(history: list[dict[str, object]], folder: Path) -> None:
     """Draw the losses to `training.png`."""
+    from lyapmap.report.style import save_figure
     from lyapmap.training.pictures import draw_training
 
-    draw_training(history).savefig(folder / "training.png", dpi=150)
+    save_figure(draw_training(history), folder / "training.png")
 
 
 @contextmanager

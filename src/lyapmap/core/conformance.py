@@ -176,7 +176,7 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
     Parameters
     ----------
     made : TangentMap
-        Of any backend. Optional members that are used: `other_derivative(reason)`, which turns to
+        Of any backend. Besides `apply` and `jvp` these members are used: `other_derivative(reason)`, which turns to
         another exact way, for a reason in words, and tells whether there was one; `pull(x, u)`, the
         transposed Jacobian applied to cotangents (b, n), on which `jacobian` stands, with
         `jacobian_by_tangents()`, which makes it stand on `jvp`; `in_float64()`, the same map in double
@@ -479,6 +479,7 @@ class OwnStates(Look):
         self.roundoff = max(self.eps, made.roundoff)
         self.agreement = AGREEMENT["float64" if self.roundoff < 1e-10 else "float32"]
         self.floor = 0.0  # states, and so images, are of several sizes
+        # Threads may add in another order, and other rows may send a product through another kernel.
         self.repeats_within, self.rows_within = max(1e3 * self.eps, 1e-9), max(1e4 * self.eps, 1e-6)
         self.example = None if example is None else np.asarray(example, np.float64).reshape(self.n)
         self.per_group = 4 if self.n <= 8 else 2 if self.n <= 128 else 1
@@ -547,6 +548,7 @@ class OwnStates(Look):
                 if not again.ok:
                     return again
             return finding
+        # `squeeze`, or a shape that is written out, shows with one row, as a run of one trajectory has it.
         first = int(np.flatnonzero(self.fine)[0])
         if self.apply(self.x[first : first + 1]) is None:
             return Finding(finding.name, False, np.inf, finding.tolerance, KNOWS_NUMBERS)
@@ -600,8 +602,10 @@ class OwnStates(Look):
         groups: NDArray[np.int64] = np.sum([part.reshape(-1, self.per_group).sum(axis=1) for part in wrong], axis=0)
         if self.given and groups[[i for i in CORE if i < len(groups)]].sum() < max(2, 0.75 * self.per_group):
             return fits  # what a user wrote may hold where the map lives only
+        # Single states may sit at a kink: half of one kind of them must be wrong, or three in ten of all.
         if rows.sum() < QUORUM or (groups.max() < max(QUORUM, 1.5 * self.per_group) and rows.mean() < 0.3):
             return fits
+        # Nothing but zeros: the framework has lost the state on the way, nobody has replaced a gradient.
         if zeros[rows].all() and zeros.mean() > 0.5:
             raise Absent("its tangents are zero where its image moves")
         way = str(self.map.derivative).partition(" (")[0]
@@ -638,7 +642,7 @@ class OwnStates(Look):
                 return
             ym = ym[: len(a)]
             low, mid, high = (values[rows, coordinate] for values in (ya, ym, yb))
-            # A way of many small steps looks smooth from afar.
+            # A staircase of many small steps looks smooth from afar: only the last halvings count.
             if turn > 0.55 * halvings:
                 between += moves & (((mid > low) & (mid < high)) | ((mid < low) & (mid > high)))
             first = np.abs(mid - low) >= np.abs(high - mid)

@@ -160,8 +160,8 @@ class RungeKutta4:
             for _ in range(self.steps):
                 slopes = [_velocity(field, (x, v))]
                 for part in (0.5, 0.5, 1.0):
-                    slopes.append(_velocity(field, _moved((x, v), (part * h, part * h), (1.0,), slopes[-1:])))
-                x, v = _moved((x, v), (h / 6, h / 6), (1.0, 2.0, 2.0, 1.0), slopes)
+                    slopes.append(_velocity(field, moved((x, v), (part * h, part * h), (1.0,), slopes[-1:])))
+                x, v = moved((x, v), (h / 6, h / 6), (1.0, 2.0, 2.0, 1.0), slopes)
         return Course(x, v)
 
     def tolerance(self, n: int, steps: int, rate: float) -> float:
@@ -301,10 +301,10 @@ class DormandPrince:
         h = ops.from_numpy(step[:, None]), ops.from_numpy(step[:, None, None])
         slopes, ahead = [slope], now
         for weights in STAGES:
-            ahead = _moved(now, h, weights, slopes)
+            ahead = moved(now, h, weights, slopes)
             slopes.append(_velocity(field, ahead))
         zero = 0.0 * now[0], None if now[1] is None else 0.0 * now[1]
-        errors = _moved(zero, h, ERRORS, slopes)
+        errors = moved(zero, h, ERRORS, slopes)
         error = ops.to_numpy(errors[0]).astype(np.float64)
         scale = np.maximum(np.abs(ops.to_numpy(now[0])), np.abs(ops.to_numpy(ahead[0]))).astype(np.float64)
         size = self._size(error, scale)
@@ -384,7 +384,7 @@ def _rate(ops: ArrayOps, v: Array, slope: Array) -> NDArray[np.float64]:
     return norms
 
 
-def _moved(start: Point, h: tuple[Any, Any], weights: tuple[float, ...], slopes: list[Point]) -> Point:
+def moved(start: Point, h: tuple[Any, Any], weights: tuple[float, ...], slopes: list[Point]) -> Point:
     """Start plus h times the weighted sum of slopes, for states and tangents."""
     moved: list[Array] = []
     for part, step in enumerate(h):

@@ -271,6 +271,14 @@ class TangentMap(abc.ABC):
                     x = now.apply(x)
         return total
 
+    def along(self, tau: float, scheme: Any) -> TangentMap | None:
+        """The compiled map of the flow along this map's images as velocities, where there is one; see `FlowMap`."""
+        return None
+
+    def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
+        """The same map for a run of k tangents over so many steps from states (b, n): compiled, where that pays."""
+        return self
+
     def carries(self, frame_dtype: str | None) -> bool:
         """Whether frames of this dtype, at whatever step, may be left to code that knows nothing of either."""
         return frame_dtype in (None, self.ops.dtype) and not self.depends_on_step
@@ -673,6 +681,14 @@ class SameTangents(WrappedMap):
     @property
     def log_abs_det_tolerance(self) -> float:
         return self.inner.log_abs_det_tolerance
+
+    def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
+        within = self.inner.for_run(x, k, n_steps)
+        if within is self.inner:
+            return self
+        now = copy.copy(self)
+        now.inner = within
+        return now
 
     @property
     def row_work(self) -> float:

@@ -167,7 +167,9 @@ def propagate_blocks(
     work = row_work * x.shape[0] * (frame.shape[2] + 1) * n_steps * n_blocks
     if len(parts) > 1 and ops.threads() > 1 and not may_run_together(completed, ops, probes):
         return _joined(ops, [side_by_side(ops, [call], work)[0] for call in calls])
-    return _joined(ops, side_by_side(ops, calls, work))
+    done = side_by_side(ops, calls, work)
+    # Even joining them would be shared out among threads that wait for each other.
+    return done[0] if len(done) == 1 else side_by_side(ops, [partial(_joined, ops, done)], work)[0]
 
 
 def _bits(ops: ArrayOps, call: Callable[[], list[Carried]]) -> list[bytes]:

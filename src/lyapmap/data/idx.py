@@ -107,10 +107,10 @@ def _content(name: str, file: str) -> bytes:
         content = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: not a complete gzip file ({error}); delete it to download it again") from None
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != source.md5[file]:
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != source.md5[file]:
         raise DataError(
-            f"{path}: the content has MD5 {found}, expected {source.md5[file]}; delete it to download it again"
+            f"{path}: the content has MD5 {digest}, expected {source.md5[file]}; delete it to download it again"
         )
     return content
 
@@ -142,9 +142,9 @@ def download(url: str, path: Path) -> None:
 
 
 def _parse(content: bytes, file: str, magic: int) -> NDArray[np.uint8]:
-    found, *_ = struct.unpack_from(">I", content) if len(content) >= 4 else (0,)
-    if found != magic:
-        raise DataError(f"{file}: not an idx file of this kind (magic number {found}, expected {magic})")
+    number, *_ = struct.unpack_from(">I", content) if len(content) >= 4 else (0,)
+    if number != magic:
+        raise DataError(f"{file}: not an idx file of this kind (magic number {number}, expected {magic})")
     axes = magic % 256
     start = 4 + 4 * axes
     shape = struct.unpack_from(f">{axes}I", content, 4) if len(content) >= start else None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.errors import DataError
+from lyapmap.core.errors import DataError, LyapmapError
 from lyapmap.data.idx import cache_folder, download, load_idx
 
 EVERY = 10
@@ -96,9 +96,9 @@ def load_cifar10(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 def _check(path: Path) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256:
-        raise DataError(f"{path}: has SHA-256 {found}, expected {SHA256}; delete it to download it again")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != SHA256:
+        raise DataError(f"{path}: has SHA-256 {digest}, expected {SHA256}; delete it to download it again")
 
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
@@ -302,8 +302,8 @@ def _load_folder(folder: Path, split: str, image_size: int | None, channels: int
     # Classes of all parts together, so that a label means the same in each.
     classes = sorted({p.name for r in roots for p in r.iterdir() if p.is_dir() and not p.name.startswith(".")})
     groups = [root / name for name in classes] or [root]
-    found = [(label, p) for label, group in enumerate(groups) for p in sorted(group.rglob("*"))]
-    files = [(label, p) for label, p in found if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+    listed = [(label, p) for label, group in enumerate(groups) for p in sorted(group.rglob("*"))]
+    files = [(label, p) for label, p in listed if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
     if not files:
         raise DataError(f"data: no image ({', '.join(sorted(SUFFIXES))}) below {root}")
     pixels, notes = _read_all([path for _, path in files], root, image_size, channels)
@@ -320,7 +320,7 @@ def _read_all(
     """
     grey: Path | None = None
     colour: Path | None = None
-    found: list[NDArray[np.uint8]] = []
+    images: list[NDArray[np.uint8]] = []
     counts = dict.fromkeys(("made grey", "given three equal channels", "cut to a square and resized", "turned"), 0)
     for path in paths:
         image, turned = _opened(path)
@@ -341,13 +341,13 @@ def _read_all(
         counts["turned"] += turned
         array = np.asarray(image)
         array = array[None] if wanted == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))
-        if found and array.shape != found[0].shape:
-            sizes = [" x ".join(map(str, each.shape[1:])) for each in (found[0], array)]
+        if images and array.shape != images[0].shape:
+            sizes = [" x ".join(map(str, each.shape[1:])) for each in (images[0], array)]
             raise DataError(
                 f"data: the images below {root} differ in size; give image_size (--image-size, or --resize with a map) "
                 f"to resize them, got {sizes[0]} ({paths[0].name}) and {sizes[1]} ({path.name})"
             )
-        found.append(array)
+        images.append(array)
     ends = {
         "cut to a square and resized": f" to {image_size} x {image_size} pixels",
         "turned": " as their EXIF orientation says",
@@ -355,7 +355,7 @@ def _read_all(
     notes = tuple(
         f"{count} of {len(paths)} images were {what}{ends.get(what, '')}" for what, count in counts.items() if count
     )
-    return np.stack(found), notes
+    return np.stack(images), notes
 
 
 def _opened(path: Path) -> tuple[Any, bool]:
@@ -420,3 +420,41 @@ def _converted(
         pixels = np.tensordot(pixels.astype(np.float32), np.array([0.299, 0.587, 0.114], np.float32), (1, 0))[:, None]
         notes.append("images were made grey")
     return pixels, tuple(notes)
+
+
+def held_out(images: ImageSet, part: float) -> tuple[ImageSet, ImageSet]:
+    """Images to train on, and those kept from the training, to choose by.
+
+    An image is kept if the SHA256 of its grey values, as bytes of 0 to 255, says so: which ones are depends on nothing
+    else, neither on order and number of the images nor on the categories chosen, and copies of an image lie on
+    one side.
+
+    Parameters
+    ----------
+    images : ImageSet
+    part : float
+        That is kept, in the mean; in (0, 1).
+
+    Raises
+    ------
+    LyapmapError
+        If a category is left without images on one side.
+
+    Examples
+    --------
+    >>> from lyapmap import data
+    >>> digits = data.load("digits")
+    >>> train, validation = held_out(digits, 0.1)
+    >>> len(train), len(validation)
+    (1313, 187)
+    """
+    low, high = images.value_range
+    grey = np.round((images.images - low) / (high - low) * 255).astype(np.uint8)
+    first = [hashlib.sha256(image.tobytes()).digest()[:4] for image in grey]
+    kept = np.array([int.from_bytes(number, "big") for number in first]) < part * 2**32
+    sides = tuple(replace(images, images=images.images[rows], labels=images.labels[rows]) for rows in (~kept, kept))
+    for side in sides:
+        lost = sorted(set(images.labels.tolist()) - set(side.labels.tolist()))
+        if lost:
+            raise LyapmapError(f"validation: too few images of class {lost[0]} to keep a part of {part:g} of them")
+    return sides[0], sides[1]

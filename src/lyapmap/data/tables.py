@@ -153,8 +153,8 @@ def _text(path: Path, column: str | int | None, separator: str | None, decimal: 
     if above < top:
         names = tuple(cell.strip() for cell in rows[above])
     elif heading is not None:
-        told = [cell.strip() for cell in _split([heading], separator)[0]]
-        names = tuple(told) if len(told) == width and all(_is_word(cell) for cell in told) else ()
+        headings = [cell.strip() for cell in _split([heading], separator)[0]]
+        names = tuple(headings) if len(headings) == width and all(_is_word(cell) for cell in headings) else ()
     rows, numbers = rows[top:], numbers[top:]
     blank = [not row or not any(cell.strip() for cell in row) for row in rows]
     kept = [i for i, empty in enumerate(blank) if not empty]

@@ -74,8 +74,8 @@ class Checkpoint:
         >>> Checkpoint("lsd", {}, {}, torch.zeros(1, 1, 8, 8), training).record
         {'epoch': 3, 'basis': {'n_sets': 2}}
         """
-        told: dict[str, Any] = _plain_part({k: v for k, v in self.training.items() if k != "state"})
-        return told
+        record: dict[str, Any] = _plain_part({k: v for k, v in self.training.items() if k != "state"})
+        return record
 
 
 def _plain_part(value: Any) -> Any:
@@ -185,8 +185,8 @@ def load(path: str | Path) -> Checkpoint:
     kinds = {"model": str, "config": dict, "state_dict": dict, "sample_states": Tensor, "training": dict}
     for key, kind in kinds.items():
         if not isinstance(content[key], kind):
-            found = type(content[key]).__name__
-            raise CheckpointError(f"{path}: {key!r} is of type {found}, expected {kind.__name__}")
+            kind_found = type(content[key]).__name__
+            raise CheckpointError(f"{path}: {key!r} is of type {kind_found}, expected {kind.__name__}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     weights = {name: _widened(t) if isinstance(t, Tensor) else t for name, t in content["state_dict"].items()}
     widened = {**content, "state_dict": weights, "sample_states": _widened(content["sample_states"])}
@@ -205,12 +205,12 @@ def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | 
     for name, tensor in wanted.items():
         if name not in checkpoint.state_dict:
             raise CheckpointError(f"{source}: the state dict has no {name!r}")
-        found = checkpoint.state_dict[name]
-        if not isinstance(found, Tensor) or found.shape != tensor.shape:
-            shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        weight = checkpoint.state_dict[name]
+        if not isinstance(weight, Tensor) or weight.shape != tensor.shape:
+            shape = tuple(weight.shape) if isinstance(weight, Tensor) else type(weight).__name__
             raise CheckpointError(f"{source}: {name!r} has shape {shape}, the config asks for {tuple(tensor.shape)}")
-        if found.dtype != tensor.dtype:
-            raise CheckpointError(f"{source}: {name!r} is {found.dtype}, the model has {tensor.dtype}")
+        if weight.dtype != tensor.dtype:
+            raise CheckpointError(f"{source}: {name!r} is {weight.dtype}, the model has {tensor.dtype}")
     unknown = [name for name in checkpoint.state_dict if name not in wanted]
     if unknown:
         raise CheckpointError(f"{source}: the state dict holds {unknown[0]!r}, which the model does not have")

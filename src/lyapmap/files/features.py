@@ -55,8 +55,8 @@ class Features:
     def __call__(self, images: Any) -> NDArray[np.float32]:
         batches = self._images(images).split(self._batch_size)
         with torch.no_grad():
-            found = [self._embed(batch.to(self._device)).flatten(1).float().cpu().numpy() for batch in batches]
-        return np.concatenate(found)
+            rows = [self._embed(batch.to(self._device)).flatten(1).float().cpu().numpy() for batch in batches]
+        return np.concatenate(rows)
 
     def cached(self, images: Any) -> NDArray[np.float32]:
         """The same, kept on disk under a hash of the images and the network."""
@@ -70,14 +70,14 @@ class Features:
                 return kept
         except (OSError, ValueError, EOFError):
             pass  # not there, or damaged: made anew
-        found = self(images)
+        rows = self(images)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with written_whole(path) as beside:
-                np.save(beside, found)
+                np.save(beside, rows)
         except OSError:
             pass  # a cache that cannot be written is no error
-        return found
+        return rows
 
     def _images(self, images: Any) -> Tensor:
         given = images.detach().cpu() if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
@@ -153,9 +153,9 @@ def features(
         net = random_vgg(seed).to(device)
         return Features("random-vgg", net.embed, fingerprint=f"random-vgg {_digest(net)}", **options)
     if text == "vgg16":
-        found = _vgg16_file() if weights is None else Path(weights)
-        net = load_vgg(found, checksum=checksum).to(device)
-        mark = f"vgg16 {found.name} {found.stat().st_size} {checksum or 'published'}"
+        path = _vgg16_file() if weights is None else Path(weights)
+        net = load_vgg(path, checksum=checksum).to(device)
+        mark = f"vgg16 {path.name} {path.stat().st_size} {checksum or 'published'}"
         return Features("vgg16", net.embed, fingerprint=mark, batch_size=32, **options)
     return _classifier(text, data, options)
 
@@ -271,9 +271,9 @@ def probabilities(classifier: nn.Module, images: Tensor, *, batch_size: int = 50
 def _logits(classifier: nn.Module, images: Tensor, batch_size: int) -> list[Tensor]:
     was_training = classifier.training
     classifier.eval()
-    found = [classifier(batch) for batch in images.split(batch_size)]
+    logits = [classifier(batch) for batch in images.split(batch_size)]
     classifier.train(was_training)
-    return found
+    return logits
 
 
 def classifier(name: str | Path, *, device: str = "cpu") -> Labels:
@@ -328,9 +328,9 @@ def usual_classifier(model: str) -> str:
     'classifier-mnist'
     """
     data = str(zoo.record(model).get("settings", {}).get("data", "unknown data"))
-    found = f"classifier-{data.replace('_', '-')}"
-    if found not in zoo.shipped():
+    name = f"classifier-{data.replace('_', '-')}"
+    if name not in zoo.shipped():
         raise LyapmapError(
             f"classifier: none is shipped for {data}; train one with `lyapmap train classifier` and give its file"
         )
-    return found
+    return name

@@ -113,5 +113,5 @@ def public_names(package: str) -> dict[str, str]:
 
 def reader_of(kind: str) -> str:
     """The module that reads a kind of file which only a paper knows; empty where none does."""
-    found = (place(paper, own.readers[kind]) for paper, own in papers().items() if kind in own.readers)
-    return next(found, "")
+    readers = (place(paper, own.readers[kind]) for paper, own in papers().items() if kind in own.readers)
+    return next(readers, "")

@@ -190,9 +190,9 @@ def load_vgg(path: str | Path, *, config: VGGConfig | None = None, checksum: str
     wanted = checksum or (published if config is None else None)
     if wanted is not None:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, kind).hexdigest()
-        if found != wanted.lower():
-            raise CheckpointError(f"{path}: its {kind} is {found}, expected {wanted}; fetch the file again")
+            digest = hashlib.file_digest(file, kind).hexdigest()
+        if digest != wanted.lower():
+            raise CheckpointError(f"{path}: its {kind} is {digest}, expected {wanted}; fetch the file again")
     preprocess = "torchvision" if path.suffix == ".pth" else "keras"
     with torch.device("meta"):  # random weights of 138 million would take seconds
         net = VGG(replace(config or VGGConfig(), preprocess=preprocess))
@@ -208,12 +208,12 @@ def load_vgg(path: str | Path, *, config: VGGConfig | None = None, checksum: str
 
 def _torchvision(path: Path) -> Mapping[str, Any]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged, or holds more than tensors ({type(error).__name__})") from None
-    if not isinstance(found, Mapping):
-        raise CheckpointError(f"{path}: holds a {type(found).__name__}, expected a state dict")
-    return found
+    if not isinstance(weights, Mapping):
+        raise CheckpointError(f"{path}: holds a {type(weights).__name__}, expected a state dict")
+    return weights
 
 
 def _keras(path: Path, net: VGG) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ def save_report(
     page = _PAGE.substitute(
         title=escape(title),
         facts=rows,
-        tables="".join(_table(*one) for one in tables),
+        tables="".join(_table(*table) for table in tables),
         pictures=shown,
         provenance=origin,
     )

@@ -137,7 +137,7 @@ def caption(figure: Figure, result: Result, otherwise: str, parts: Sequence[str]
     headline(figure, name, "   ·   ".join(words), notes=notes)
 
 
-def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()) -> None:
+def headline(figure: Figure, name: str, summary: str, *, notes: Sequence[str] = ()) -> None:
     """Lines over a figure: a name in bold, what was found, and notes; the axes make room for them.
 
     `found` may hold mathematical text between dollar signs; the others are drawn as they are.
@@ -146,9 +146,15 @@ def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()
 
     height = figure.get_figheight()
     top = 0.10  # inches from the upper edge
+    # Words that are wider than the figure go on below; formulas are not torn apart.
+    lines = (
+        textwrap.wrap(summary, int(0.9 * _LETTERS_PER_INCH * figure.get_figwidth()))
+        if "$" not in summary
+        else [summary]
+    )
     for text, size, weight, colour in [
         (name, 13.0, "bold", INK),
-        (found, 10.5, "normal", INK),
+        *((line, 10.5, "normal", INK) for line in lines),
         *((note, LABEL, "normal", VERMILLION) for note in notes),
     ]:
         figure.text(
@@ -159,7 +165,7 @@ def headline(figure: Figure, name: str, found: str, *, notes: Sequence[str] = ()
             fontweight=weight,
             color=colour,
             va="top",
-            parse_math=text is found,
+            parse_math=text in lines,
         )
         top += 1.5 * size / 72
     layout = figure.get_layout_engine()

@@ -96,8 +96,10 @@ def draw_fixed_points(
         colour = style.VERMILLION if multiplier[i] > 1 else style.INK
         upper.set_title(f"{share[i]:.1%}\n|μ| {multiplier[i]:.3f}", fontsize=style.SMALL, color=colour)
         lower.set_title(f"↓ {distance[i]:.1f}", fontsize=style.SMALL, color=style.GREY)
-    found = f"{total} found, {unstable} of them unstable (red); below each, the nearest training image and its distance"
-    style.headline(figure, "Fixed points", found)
+    summary = (
+        f"{total} found, {unstable} of them unstable (red); below each, the nearest training image and its distance"
+    )
+    style.headline(figure, "Fixed points", summary)
     return figure
 
 
@@ -184,7 +186,7 @@ def save_study(
 
 def _words(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {one}" for name, one in value.items())
+        return "; ".join(f"{name}: {item}" for name, item in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -223,7 +223,7 @@ def run_stages(
         On Ctrl-C, which costs the current stage only.
     """
     folder = Path(folder)
-    chosen = _chosen(stages, only)
+    due = _chosen(stages, only)
     records: dict[str, Record] = {}
     try:
         for stage in stages:
@@ -231,7 +231,7 @@ def run_stages(
             kept = _kept(folder, stage, wanted)
             if kept is not None:
                 records[stage.name] = kept
-            if stage.name not in chosen:
+            if stage.name not in due:
                 continue
             if kept is not None and kept.status == DONE:
                 _tell(told, "kept", stage, kept)
@@ -270,13 +270,13 @@ def _chosen(stages: Sequence[Stage], only: Sequence[str]) -> set[str]:
     unknown = [name for name in only if name not in by_name]
     if unknown:
         raise LyapmapError(f"only: there is no stage {unknown[0]!r}; expected some of {', '.join(by_name)}")
-    wanted, chosen = list(only or by_name), set()
+    wanted, names = list(only or by_name), set()
     while wanted:
         name = wanted.pop()
-        if name not in chosen:
-            chosen.add(name)
+        if name not in names:
+            names.add(name)
             wanted += by_name[name].needs
-    return chosen
+    return names
 
 
 def _run(
@@ -321,9 +321,9 @@ def _run(
 def _kept(folder: Path, stage: Stage, wanted: str) -> Record | None:
     """The record of a stage that ran under the same conditions and whose files are all there."""
     try:
-        found = json.loads(_record_path(folder, stage.name).read_text(encoding="utf-8"))
-        pictures = tuple(Picture(**picture) for picture in found.pop("pictures"))
-        record = Record(pictures=pictures, files=tuple(found.pop("files")), **found)
+        stored = json.loads(_record_path(folder, stage.name).read_text(encoding="utf-8"))
+        pictures = tuple(Picture(**picture) for picture in stored.pop("pictures"))
+        record = Record(pictures=pictures, files=tuple(stored.pop("files")), **stored)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # not there, or damaged: the stage runs again
     if record.fingerprint != wanted or not all((folder / name).is_file() for name in record.files):

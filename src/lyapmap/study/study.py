@@ -1,4 +1,4 @@
-"""What the protocols of all studies share: sizes with their help, presets by name, single sizes over a preset."""
+"""A study: stages over one subject, run in their order and resumed, and the page and numbers that they leave."""
 
 from __future__ import annotations
 

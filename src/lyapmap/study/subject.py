@@ -48,12 +48,12 @@ def category_labels(
         if name not in shipped():
             train = f"`lyapmap train classifier --data {data}` makes one"
             return None, f"no classifier is shipped for {data}; {train}, which --classifier takes"
-    found = classifier(name, device=device or "cpu")
-    if found.state_shape != shape:
+    judge = classifier(name, device=device or "cpu")
+    if judge.state_shape != shape:
         raise CheckpointError(
-            f"classifier: {found.name} takes images {found.state_shape}, those of the model are {shape}"
+            f"classifier: {judge.name} takes images {judge.state_shape}, those of the model are {shape}"
         )
-    return found, ""
+    return judge, ""
 
 
 def images_checksum(*sets: ImageSet, after: str = "") -> str:

@@ -336,8 +336,8 @@ def launch(*, device: str | None = "cpu", devices: int | None = None, precision:
         "cpu", "cuda", "cuda:1", "mps", ...
     devices : int, optional
         Processes on this host, each with its own device; by default those that `torchrun` started, else 1.
-    precision : str
-        One of `PRECISIONS`.
+    precision : "32", "tf32" or "bf16-mixed"
+        Arithmetic of a training step.
 
     Returns
     -------

@@ -366,7 +366,7 @@ def train(
         Takes the current `Checkpoint`, returns values for the log under "monitor". One that raises
         a `LyapmapError` does not end the training; the log holds {"error": message} instead.
     monitor_every : int
-        Epochs between calls of `monitor`.
+        Epochs between measurements of the exponents (calls of `monitor`); 0 for none.
     on_step : callable, optional
         Takes a `Progress` after every step.
     on_epoch : callable, optional
@@ -376,7 +376,7 @@ def train(
     workers : Workers, optional
         The processes that train together, from `launch`; by default this one alone.
     resume : bool
-        False refuses to touch a folder that already holds a run.
+        Go on where an earlier run in the folder stopped; else refuse a folder that holds one.
 
     Returns
     -------
@@ -391,8 +391,8 @@ def train(
     MissingExtraError
         If event files are asked for and tensorboard is not installed.
     """
-    _check(epochs=(epochs, 1), checkpoint_every=(checkpoint_every, 1), monitor_every=(monitor_every, 1))
-    _check(keep_every=(keep_every, 0), checkpoint_steps=(checkpoint_steps, 0))
+    _check(epochs=(epochs, 1), checkpoint_every=(checkpoint_every, 1))
+    _check(keep_every=(keep_every, 0), checkpoint_steps=(checkpoint_steps, 0), monitor_every=(monitor_every, 0))
     team: Workers = workers or OneProcess()
     _share(recipe, team)
     out = Path(out)
@@ -420,7 +420,7 @@ def train(
             while run.epoch < epochs:
                 run.one_epoch(after_step)
                 last = run.epoch == epochs
-                due = last or run.epoch % monitor_every == 0
+                due = monitor_every and (last or run.epoch % monitor_every == 0)
                 entry = run.end_epoch(monitor if due else None)
                 if on_epoch is not None and leads:
                     on_epoch(entry)

@@ -90,7 +90,7 @@ def test_the_estimator_gives_what_the_function_gives():
 
 def test_the_estimator_is_made_late():
     code = (
-        "import sys, lyapmap.analysis.dimension.estimator as m; assert 'sklearn' not in sys.modules;"
+        "import sys, lyapmap.analysis.dimension.scikit_learn as m; assert 'sklearn' not in sys.modules;"
         "m.IntrinsicDimensionEstimator; assert 'sklearn' in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -16,7 +16,8 @@ from scipy.stats import beta
 import lyapmap as lm
 from lyapmap.analysis.dimension import intrinsic
 from lyapmap.analysis.dimension.estimators import gride, mle_dimension, most_likely, overlap_error, two_nn
-from lyapmap.analysis.neighbors.graph import drop_duplicates, neighbor_graph, tell_apart
+from lyapmap.analysis.neighbors.duplicates import drop_duplicates, tell_apart
+from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.results import Status
 from series_samples import henon_points

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from lyapmap.analysis.neighbors.graph import first_appearances, neighbor_graph, tell_apart
+from lyapmap.analysis.neighbors.duplicates import first_appearances, tell_apart
+from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.neighbors.nearest import groups_of, nearest_of
 from lyapmap.analysis.neighbors.search import _blocks, _tree, exact_search
 

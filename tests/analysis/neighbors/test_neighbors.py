@@ -10,7 +10,8 @@ from scipy.spatial.distance import cdist
 
 from lyapmap.analysis.neighbors import graph as neighbors
 from lyapmap.analysis.neighbors import search as neighbor_search
-from lyapmap.analysis.neighbors.graph import drop_duplicates, neighbor_graph, pairs_within
+from lyapmap.analysis.neighbors.duplicates import drop_duplicates
+from lyapmap.analysis.neighbors.graph import neighbor_graph, pairs_within
 from lyapmap.core.errors import LyapmapError, ShapeError
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 from lyapmap import data
 from lyapmap.core.errors import LyapmapError
+from lyapmap.data.image_set import held_out
 from lyapmap.files.checkpoint import Checkpoint, load, load_weights
-from lyapmap.models.cycle.losses import ExtraTerms
+from lyapmap.models.cycle.extra_losses import ExtraTerms
 from lyapmap.models.cycle.network import CycleConfig, Generator
 from lyapmap.models.cycle.recipe import RECIPES, CycleRecipe, CycleSettings, settings_by_name
-from lyapmap.models.cycle.subject import held_out
 from lyapmap.training.loop import Progress, train
 
 CLASSES = (0, 1, 2)
@@ -306,7 +306,7 @@ def test_settings_that_cannot_be(changes: dict[str, Any], said: str) -> None:
 
 
 def test_wishes_is_an_older_name_of_terms() -> None:
-    from lyapmap.models.cycle import losses
+    from lyapmap.models.cycle import extra_losses as losses
 
     with pytest.warns(DeprecationWarning, match="Wishes is now ExtraTerms"):
         older = losses.Wishes

@@ -9,7 +9,7 @@ from torch import nn
 from lyapmap import data
 from lyapmap.core.errors import LyapmapError
 from lyapmap.files import checkpoint
-from lyapmap.models.cycle.losses import ExtraTerms, ReplayPool
+from lyapmap.models.cycle.extra_losses import ExtraTerms, ReplayPool
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
 from lyapmap.models.cycle.recipe import POOL_BATCHES, CycleRecipe
 from lyapmap.training.distributed import launch

@@ -13,7 +13,7 @@ from torch import nn
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
-from lyapmap.models.cycle.losses import ExponentTerm, ExtraTerms, energy_distance, iterate_losses, unrolled
+from lyapmap.models.cycle.extra_losses import ExponentTerm, ExtraTerms, energy_distance, iterate_losses, unrolled
 from lyapmap.models.cycle.network import CycleConfig, CycleModel
 
 

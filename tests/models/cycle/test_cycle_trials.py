@@ -7,13 +7,14 @@ import pytest
 
 import lyapmap as lm
 from lyapmap import data
+from lyapmap.data.image_set import held_out
 from lyapmap.files.zoo import load_model
 from lyapmap.models.cycle.epochs import load_runs
-from lyapmap.models.cycle.losses import ExtraTerms
+from lyapmap.models.cycle.extra_losses import ExtraTerms
 from lyapmap.models.cycle.network import CycleConfig
 from lyapmap.models.cycle.protocol import protocol
 from lyapmap.models.cycle.recipe import RECIPES, CycleRecipe, CycleSettings
-from lyapmap.models.cycle.subject import held_out, kept_epochs
+from lyapmap.models.cycle.subject import kept_epochs
 from lyapmap.models.cycle.trials import cycle_trials, differences, kind_of, median_run, tables
 from lyapmap.study.stages import DONE
 from lyapmap.training.loop import train
@@ -122,6 +123,11 @@ def test_a_run_by_a_recipe_is_called_so(tmp_path):
     recipe = CycleRecipe(CycleConfig(image_size=8, width=2), TRAIN, TEST, classes=CLASSES, settings=settings)
     train(recipe, tmp_path, epochs=1, keep_every=1)
     assert kind_of(tmp_path) == "control"
+
+
+def test_other_settings_are_told_in_words(trials):
+    assert kind_of(trials[1]["own-1"]) == "average 0.5, batch size 40, epochs 3, decay epochs 1, validation 0.1"
+    assert kind_of(trials[1]["plain-1"]) == "the paper's losses, batch size 40"
 
 
 def test_the_median_is_neither_the_best_nor_the_worst():

@@ -77,8 +77,8 @@ def compare_dimensions(
     ----------
     sets : mapping of str to points
         Such as ``{"data": images, "attractor": states}``; each as `intrinsic_dimension` takes them.
-    methods : sequence of str
-        Names as `intrinsic_dimension` takes them; the first gives the headline.
+    methods : sequence of "gride", "twonn", "mle", "pca" and "correlation"
+        Estimators; the first gives the headline. See `intrinsic_dimension`.
     kaplan_yorke : (float, float)
         Kaplan-Yorke dimension of the attractor and its error, to stand beside.
     approximate : bool

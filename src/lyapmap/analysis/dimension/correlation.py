@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.straight import Straight, local_slope, straight_part
-from lyapmap.analysis.neighbors.graph import METRICS, drop_duplicates, pairs_within
+from lyapmap.analysis.neighbors.duplicates import drop_duplicates
+from lyapmap.analysis.neighbors.graph import METRICS, pairs_within
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift
 from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole
@@ -248,7 +249,7 @@ def correlation_dimension(
     max_pairs : int
         About how many pairs to look at, the closest ones; 4 million take some 200 MB.
     metric : "euclidean", "chebyshev" or "cityblock"
-        The dimension does not depend on it.
+        How distances are measured; the dimension does not depend on it.
     seed : int, optional
         Of the sample of distances by which the largest radius is chosen.
     throw : bool

@@ -1,4 +1,7 @@
-"""What a curve of dimension over scales says: the number at its scale, its error, and when there is none."""
+"""`intrinsic_dimension`: the dimension of points by several estimators, read at the scale where it holds.
+
+What a curve of dimension over scales says: the number at its scale, its error, and when there is none.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.dimension.estimators import LEAST_K, MEASURES, THRESHOLDS, USUAL_K, Options, Seen, usual_scales
-from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph, tell_apart
+from lyapmap.analysis.neighbors.duplicates import tell_apart
+from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph
 from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.core.arguments import given, one_of, positive, whole
 from lyapmap.core.errors import LyapmapError, ShapeError

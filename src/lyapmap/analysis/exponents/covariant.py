@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.analysis.exponents.attractor import ZERO, growth_rounding
 from lyapmap.analysis.exponents.backward import carried_back
-from lyapmap.analysis.exponents.endings import ZERO, growth_rounding
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
@@ -345,7 +345,7 @@ def covariant_vectors(
     x0 : (n,), (b, n), state_shape or (b, *state_shape)
         One initial state or a batch.
     n_steps : int
-        Steps along which the vectors are computed; `vectors` holds those before every
+        Steps along which the vectors are computed. `vectors` holds those before every
         `sample_every`-th of them.
     n_vectors : int, optional
         How many, k; all up to n = 64, 8 above.

@@ -122,6 +122,7 @@ def divergence(
         Steps that the line is fitted to, both included. "auto" ends it e^2 below saturation (or
         above rounding) and starts it where the slope has settled.
     method : "fit" or "rescaled"
+        A line fitted to the growing distance, or twins that are set back again and again.
     renormalize_every : int
         Steps between rescalings; "rescaled" only. Its first 50 rescalings align the twins and
         are not counted.

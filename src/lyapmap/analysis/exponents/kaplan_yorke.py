@@ -1,4 +1,4 @@
-"""The Kaplan-Yorke (Lyapunov) dimension of a spectrum, with its standard error.
+"""The Kaplan-Yorke (Lyapunov) dimension of a spectrum, with its standard error, and how many exponents it needs.
 
 J. Kaplan and J. Yorke (1979): D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|, where j is the
 largest number of leading exponents whose sum is not negative.
@@ -168,3 +168,63 @@ def _sorted(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Descending, NaN last."""
     finite = np.sort(values[~np.isnan(values)])[::-1]
     return np.concatenate([finite, np.full(len(values) - len(finite), np.nan)])
+
+
+FORETOLD = 4.0
+"""Standard errors below zero that a sum should have at the end, as foretold; 3 will be asked for."""
+
+
+def exponents_needed(mean: ArrayLike, covariance: ArrayLike, part: float, n: int) -> int:
+    """How many exponents have a sum that is negative for certain, judged from a look at their growth.
+
+    This is what `n_exponents="auto"` goes by. The error of the sums after the whole run is foretold from that
+    of the look.
+
+    Parameters
+    ----------
+    mean, covariance : (k,), (k, k)
+        Growth of the look, and the covariance of its means; not finite where the look was too short.
+    part : float
+        Length of the look, as a part of the run.
+    n : int
+        Dimension of the states: no more than these.
+
+    Returns
+    -------
+    int
+        At most k where k are enough.
+    """
+    growth, covariances = np.asarray(mean, float), np.asarray(covariance, float)
+    k = len(growth)
+    order = np.argsort(-growth, kind="stable")
+    growth = growth[order]
+    sums = np.cumsum(growth)
+    variances = np.diagonal(covariances[np.ix_(order, order)].cumsum(axis=0).cumsum(axis=1))
+    errors = np.sqrt(np.maximum(variances, 0.0) * part)
+    # A look too short for errors still shows about where the sum turns negative.
+    errors = np.where(np.isfinite(errors), errors, 0.05 * np.abs(growth).cumsum())
+    certain = np.flatnonzero(-sums > FORETOLD * errors)
+    if certain.size:
+        return min(k, int(certain[0]) + 2)
+    return min(n, max(half_as_many_again(k), _extrapolated(growth, sums, errors)))
+
+
+def half_as_many_again(k: int) -> int:
+    """How many exponents are tried next where k were too few, and nothing tells how many are missing."""
+    return max(k + 4, k * 3 // 2)
+
+
+def _extrapolated(growth: NDArray[np.float64], sums: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
+    """Where the sum would turn negative for certain if the exponents went on falling evenly.
+
+    At most three times as many as there are: a guess to be looked at again, which spares looks.
+    """
+    k = len(growth)
+    middle = k // 2
+    fall = (growth[middle] - growth[-1]) / max(k - 1 - middle, 1)
+    if not fall > 0:
+        return 0
+    more = np.arange(1, 2 * k + 1)
+    guessed = sums[-1] + np.cumsum(growth[-1] - fall * more)
+    certain = np.flatnonzero(-guessed > FORETOLD * errors[-1] * (k + more) / k)
+    return k + int(certain[0]) + 2 if certain.size else 3 * k

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import RepeatWatch, starts_on_cycle
+from lyapmap.analysis.exponents.attractor import RepeatWatch, starts_on_cycle
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.straight import LEAST_STEPS, find_line, line_through, slope_error, usable_end
 from lyapmap.core.errors import LyapmapError

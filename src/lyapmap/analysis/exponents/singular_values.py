@@ -101,11 +101,11 @@ def jacobian_spectrum(
     z : (m,), (b, m), input_shape or (b, *input_shape)
         Inputs at which the Jacobian is taken.
     n_values : int, "all" or None
-        How many, from the largest. None means all up to 128 inputs, else 32. All of them take m
+        How many, from the largest; by default all up to 128 inputs, else 32. All of them take m
         tangents; fewer, of more than 128 inputs, come from a block iteration with J and its transpose, which never
         makes the matrix and needs `vjp`.
     threshold : float
-        Share of the largest variance below which a direction does not count in `dimension`.
+        Share of the largest variance below which a direction does not count in the local dimension.
     seed : int, optional
         Of the block iteration.
     progress : bool or callable

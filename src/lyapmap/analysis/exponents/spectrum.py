@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lyapmap.analysis.exponents.endings import FULL_UP_TO
+from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
 from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
@@ -52,9 +52,9 @@ def lyapunov_spectrum(
     transient : int
         Steps before, for states to reach the attractor and frames to align.
     n_exponents : int, "auto", "all" or None
-        How many, counted from the largest. "auto" takes as many as certify the Kaplan-Yorke
-        dimension: until the partial sum is negative by more than 3 standard errors. None means
-        all up to n = 64, "auto" above.
+        How many, counted from the largest; by default all up to n = 64, "auto" above. "auto" takes as
+        many as certify the Kaplan-Yorke dimension: until the partial sum is negative by more than
+        3 standard errors.
     qr_every : int or "auto"
         Steps between re-orthonormalizations. "auto" makes as many as rounding allows, judged from
         how differently the directions grow; `settings["qr_every_used"]` says how many.
@@ -66,7 +66,7 @@ def lyapunov_spectrum(
         Of the initial frames. Without it they are drawn from the operating system, and the seed
         that stands for them is recorded.
     frame_dtype : "float32" or "float64", optional
-        In which frames are kept and orthonormalized; the map's by default.
+        Precision in which frames are kept and orthonormalized; the map's by default.
     tangent_dtype : "auto", "float64", "float32", "bfloat16" or "float16"
         In which the layers of a network multiply tangents; they add up in float32, and states and
         frames stay as they are. "auto" takes bfloat16 where the machine is fast at it, the states are
@@ -119,6 +119,7 @@ def lyapunov_spectrum(
         "tangent_dtype": tangent_dtype,
         "n_trajectories": int(x.shape[0]),
     }
+    tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
     run = Run("spectrum", tangent_map, seed=seed, progress=progress)
     tangents = TangentRun(tangent_map, x, k, run.rng, settings)
     with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:

@@ -1,4 +1,7 @@
-"""Cross-checks of a spectrum: what must agree, by how much it does, in standard errors."""
+"""From a run of tangents to a spectrum: exponents with their errors, the dimension, cross-checks, and the verdict.
+
+One file, as all of it reads the same few arrays and is read from top to bottom: `Check`, `Summary`, `LyapunovSpectrum`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import (
+from lyapmap.analysis.exponents.attractor import (
     CERTAIN,
     LIMIT_CYCLE,
     TORUS,
@@ -32,6 +35,8 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Run
+
+Values = NDArray[np.float64]
 
 AGREES = 4.0
 """Standard errors within which two numbers agree. The worst of many is shown: of 1000 exponents the largest
@@ -105,7 +110,7 @@ def rounding(dtype: str, n: int, size: float) -> float:
     return float(16 * np.finfo(dtype).eps * n * max(1.0, size))
 
 
-def homogeneity(per_trajectory: NDArray[np.float64], within: NDArray[np.float64]) -> Check | None:
+def homogeneity(per_trajectory: Values, within: Values) -> Check | None:
     """Do trajectories differ by more than their variation in time explains? Chi square of the largest exponent."""
     values, errors = per_trajectory[:, 0], within[:, 0]
     freedom = len(values) - 1
@@ -122,6 +127,31 @@ def homogeneity(per_trajectory: NDArray[np.float64], within: NDArray[np.float64]
 FLOOR_MARGIN = 8.0
 """Roundings, in units of sqrt(n), that the noise in a tangent's image amounts to. Measured with known exponents
 (`docs/calibration.md`, what can be resolved)."""
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """Growth per step of k directions, largest first, and how sure it is.
+
+    Attributes
+    ----------
+    order : (k,)
+        Number of the direction in the run.
+    mean, stderr : (k,)
+    covariance : (k, k)
+    per_trajectory, within : (b, k)
+        Of each trajectory, and its error from variation in time.
+    grows : (k,)
+        Whether growth is exponential.
+    """
+
+    order: NDArray[np.int64]
+    mean: Values
+    stderr: Values
+    covariance: Values
+    per_trajectory: Values
+    within: Values
+    grows: NDArray[np.bool_]
 
 
 class Summary:
@@ -151,88 +181,64 @@ class Summary:
 
     def result(self, settings: dict[str, Any], run: Run) -> LyapunovSpectrum:
         """Everything that the run gathered."""
-        lost = self.run.lost()
-        statistics = self.run.statistics
-        per_trajectory = statistics.per_trajectory()
-        stderr, covariance, within = statistics.stderr(), statistics.covariance(), statistics.within()
-        # Rounding is the same at every step, so that no scatter shows it.
-        stderr = np.where(stderr > 0, np.fmax(stderr, self.rounding), stderr)
-        endings = find_endings(self.run, per_trajectory, within, stderr, rounding=self.rounding, zero=self.zero)
-        folds = statistics.folds()
-        grows = endings.exponential.any() & ((folds > np.log(2)) | (stderr <= self.rounding))
-        whole = lost is None and endings.period.all() and not run.interrupted
-        exact = on_cycles(self.run, endings.period) if whole else None
-        if exact is not None and not np.isnan(exact[:, 0]).any():
-            per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
-            # Identical cycles leave nothing uncertain; different ones differ by what they are.
-            alike = (per_trajectory == per_trajectory[:1]).all(axis=0)
-            with np.errstate(invalid="ignore"):
-                spread = np.std(per_trajectory, axis=0, ddof=min(self.run.b - 1, 1)) / np.sqrt(self.run.b)
-            stderr = np.where(alike, 0.0, spread)
-            covariance, within = np.diag(stderr**2), np.zeros((self.run.b, self.k))
-            grows = np.ones(self.k, bool)
-        elif not endings.exponential.any():
-            # What a power of time contributes to the mean rate is no smaller than the rate itself.
-            biased = (np.abs(folds) < FEWEST_FOLDS) & (stderr > self.rounding)
-            wider = np.where(biased, np.fmax(stderr, np.abs(statistics.mean())), stderr)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                ratio = np.where((stderr > 0) & np.isfinite(stderr), wider / stderr, 1.0)
-            covariance, stderr = covariance * np.outer(ratio, ratio), wider
-        with np.errstate(invalid="ignore"):
-            mean = per_trajectory.mean(axis=0)
-        order = np.argsort(-mean, kind="stable")
-        mean, stderr, per_trajectory, within = mean[order], stderr[order], per_trajectory[:, order], within[:, order]
-        covariance, grows = covariance[np.ix_(order, order)], grows[order]
-        under = np.zeros(self.k, bool)
-        under[1:] = mean[1:] < self._floor(float(mean[0]))
-        collapsed = self.run.autonomous and self._collapsed(endings.unstable)
-        rate = 1 / time_per_step(self.run.map)
-        sum_rule = self._sum_rule(np.where(under, np.nan, mean), rate) if lost is None else None
-        known = np.where(under, np.nan, stderr) * rate
-        checks = self._checks(
-            np.where(under, np.nan, mean) * rate, known, per_trajectory, within, order, sum_rule, lost
+        lost, statistics, b = self.run.lost(), self.run.statistics, self.run.b
+        endings = find_endings(
+            self.run,
+            statistics.per_trajectory(),
+            statistics.within(),
+            self._never_below_rounding(statistics.stderr()),
+            rounding=self.rounding,
+            zero=self.zero,
         )
-        verdict = self._verdict(lost, collapsed, under, stderr, checks)
+        rates = self._rates(endings, complete=lost is None and not run.interrupted)
+        under = np.zeros(self.k, bool)
+        under[1:] = rates.mean[1:] < self._floor(float(rates.mean[0]))
+        mean, stderr = np.where(under, np.nan, rates.mean), np.where(under, np.nan, rates.stderr)
+        per_time = 1 / time_per_step(self.run.map)
+        sum_rule = self._sum_rule(mean, per_time) if lost is None else None
+        checks = self._checks(mean * per_time, stderr * per_time, rates, sum_rule) if lost is None else ()
+        collapsed = self.run.autonomous and self._collapsed(endings.unstable)
+        verdict = self._verdict(lost, collapsed, under, rates.stderr, checks)
         ending = run.ending(verdict, done=f"{statistics.steps} of {self.run.n_steps} steps")
-        status = ending["status"]
-        mean, stderr = np.where(under, np.nan, mean), np.where(under, np.nan, stderr)
-        attractor = endings.in_words()
+        status, attractor = ending["status"], endings.in_words()
         if status in (Status.ESCAPED, Status.COLLAPSED) or self.run.overflowed:
             mean, stderr = np.full(self.k, np.nan), np.full(self.k, np.nan)
             attractor = UNDETERMINED if status is Status.UNRESOLVED else str(status)
-        group = np.zeros(self.run.b, np.int64)
+        group = np.zeros(b, np.int64)
         if status is not Status.ESCAPED and statistics.steps:
-            group = group_trajectories(per_trajectory, within, endings.period)
-        groups = self._groups(group, per_trajectory, within, endings, under) if group.any() else ()
+            group = group_trajectories(rates.per_trajectory, rates.within, endings.period)
+        groups = self._groups(group, rates, endings, under) if group.any() else ()
         if groups and not ending["message"]:
             ending["message"] = (
                 f"the trajectories lie on {len(groups)} attractors, see groups: the means belong to none of them"
             )
-        dimension_ = self._dimension(mean, stderr, covariance, attractor)
+        dimension_ = self._dimension(mean, stderr, rates.covariance, attractor)
         too_short = bool(np.isposinf(stderr).any())
-        positive = grows & (mean > np.maximum(CERTAIN * stderr, self.zero)) & (not too_short)
-        entropy = self._entropy(mean, stderr, covariance, positive, attractor) if not too_short else (np.nan, np.nan)
+        positive = rates.grows & (mean > np.maximum(CERTAIN * stderr, self.zero)) & (not too_short)
+        entropy = (np.nan, np.nan)
+        if not too_short:
+            entropy = self._entropy(mean, stderr, rates.covariance, positive, attractor)
         nothing = np.zeros(0, np.int64), np.zeros((0, self.k))
         steps, history = statistics.history() if statistics.steps else nothing
         error_steps, errors = statistics.error_history() if statistics.steps else nothing
         return LyapunovSpectrum(
             **ending,
             settings=settings | {"qr_every_used": self.run.qr_every},
-            exponents=mean * rate,
-            stderr=stderr * rate,
-            per_trajectory=np.where(under, np.nan, per_trajectory) * rate,
-            history=np.where(under, np.nan, history[:, order]) * rate,
+            exponents=mean * per_time,
+            stderr=stderr * per_time,
+            per_trajectory=np.where(under, np.nan, rates.per_trajectory) * per_time,
+            history=np.where(under, np.nan, history[:, rates.order]) * per_time,
             history_steps=steps,
-            error_history=np.where(under, np.nan, errors[:, order]) * rate,
+            error_history=np.where(under, np.nan, errors[:, rates.order]) * per_time,
             error_steps=error_steps,
-            effective_samples=np.where(under, np.nan, statistics.effective_samples()[order]),
+            effective_samples=np.where(under, np.nan, statistics.effective_samples()[rates.order]),
             group=group,
             final_state=self.run.ops.to_numpy(self.run.x),
             kaplan_yorke=dimension_.dimension,
             kaplan_yorke_stderr=dimension_.stderr,
             kaplan_yorke_verdict=dimension_.verdict,
-            entropy=entropy[0] * rate,
-            entropy_stderr=entropy[1] * rate,
+            entropy=entropy[0] * per_time,
+            entropy_stderr=entropy[1] * per_time,
             n_positive=int(positive.sum()),
             attractor=attractor,
             n_steps=statistics.steps,
@@ -244,13 +250,48 @@ class Summary:
             checks=checks,
         )
 
+    def _never_below_rounding(self, stderr: Values) -> Values:
+        """Rounding is the same at every step, so that no scatter shows it."""
+        return np.where(stderr > 0, np.fmax(stderr, self.rounding), stderr)
+
+    def _rates(self, endings: Endings, *, complete: bool) -> _Rates:
+        """Growth per step and its errors: of cycles from their multipliers, else from the statistics of the run."""
+        statistics, b = self.run.statistics, self.run.b
+        per_trajectory, within = statistics.per_trajectory(), statistics.within()
+        stderr, covariance = self._never_below_rounding(statistics.stderr()), statistics.covariance()
+        folds = statistics.folds()
+        grows = endings.exponential.any() & ((folds > np.log(2)) | (stderr <= self.rounding))
+        exact = on_cycles(self.run, endings.period) if complete and endings.period.all() else None
+        if exact is not None and not np.isnan(exact[:, 0]).any():
+            per_trajectory = np.where(np.isnan(exact), per_trajectory, exact)
+            # Identical cycles leave nothing uncertain; different ones differ by what they are.
+            alike = (per_trajectory == per_trajectory[:1]).all(axis=0)
+            with np.errstate(invalid="ignore"):
+                spread = np.std(per_trajectory, axis=0, ddof=min(b - 1, 1)) / np.sqrt(b)
+            stderr = np.where(alike, 0.0, spread)
+            covariance, within, grows = np.diag(stderr**2), np.zeros((b, self.k)), np.ones(self.k, bool)
+        elif not endings.exponential.any():
+            # What a power of time contributes to the mean rate is no smaller than the rate itself.
+            biased = (np.abs(folds) < FEWEST_FOLDS) & (stderr > self.rounding)
+            wider = np.where(biased, np.fmax(stderr, np.abs(statistics.mean())), stderr)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = np.where((stderr > 0) & np.isfinite(stderr), wider / stderr, 1.0)
+            covariance, stderr = covariance * np.outer(ratio, ratio), wider
+        with np.errstate(invalid="ignore"):
+            mean = per_trajectory.mean(axis=0)
+        order = np.argsort(-mean, kind="stable")
+        return _Rates(
+            order,
+            mean[order],
+            stderr[order],
+            covariance[np.ix_(order, order)],
+            per_trajectory[:, order],
+            within[:, order],
+            grows[order],
+        )
+
     def _entropy(
-        self,
-        mean: NDArray[np.float64],
-        stderr: NDArray[np.float64],
-        covariance: NDArray[np.float64],
-        positive: NDArray[np.bool_],
-        attractor: str,
+        self, mean: Values, stderr: Values, covariance: Values, positive: NDArray[np.bool_], attractor: str
     ) -> tuple[float, float]:
         """Sum of the positive exponents and its error; NaN where it is not known whether there are any."""
         if positive.any():
@@ -260,22 +301,17 @@ class Summary:
         return (0.0, 0.0) if none and not np.isnan(mean[0]) else (np.nan, np.nan)
 
     def _groups(
-        self,
-        group: NDArray[np.int64],
-        per_trajectory: NDArray[np.float64],
-        within: NDArray[np.float64],
-        endings: Endings,
-        under: NDArray[np.bool_],
+        self, group: NDArray[np.int64], rates: _Rates, endings: Endings, under: NDArray[np.bool_]
     ) -> tuple[dict[str, Any], ...]:
         """What each attractor is like, where there are several."""
         groups = []
         statistics = self.run.statistics
-        rate = 1 / time_per_step(self.run.map)
+        per_time = 1 / time_per_step(self.run.map)
         for number in range(int(group.max()) + 1):
             rows = group == number
             count = int(rows.sum())
-            mean = np.where(under, np.nan, per_trajectory[rows].mean(axis=0))
-            error = np.where(under, np.nan, np.sqrt((within[rows] ** 2).mean(axis=0) / count))
+            mean = np.where(under, np.nan, rates.per_trajectory[rows].mean(axis=0))
+            error = np.where(under, np.nan, np.sqrt((rates.within[rows] ** 2).mean(axis=0) / count))
             names = [name for name, member in zip(endings.names, rows, strict=True) if member]
             if not endings.exponential[rows].any() and not endings.period[rows].all():
                 # As of all trajectories: growth like a power of time is no more certain than its size.
@@ -288,26 +324,19 @@ class Summary:
                 {
                     "attractor": counted(names),
                     "trajectories": count,
-                    "exponents": [float(v) for v in mean * rate],
-                    "stderr": [float(v) for v in error * rate],
+                    "exponents": [float(v) for v in mean * per_time],
+                    "stderr": [float(v) for v in error * per_time],
                     "kaplan_yorke": dimension_.dimension,
                 }
             )
         return tuple(groups)
 
     def _checks(
-        self,
-        mean: NDArray[np.float64],
-        stderr: NDArray[np.float64],
-        per_trajectory: NDArray[np.float64],
-        within: NDArray[np.float64],
-        order: NDArray[np.int64],
-        sum_rule: dict[str, float] | None,
-        lost: str | None,
+        self, mean: Values, stderr: Values, rates: _Rates, sum_rule: dict[str, float] | None
     ) -> tuple[dict[str, Any], ...]:
         """What can be held against something else; see `LyapunovSpectrum.check`."""
-        statistics = self.run.statistics
-        if lost is not None or statistics.steps == 0:
+        statistics, order = self.run.statistics, rates.order
+        if statistics.steps == 0:
             return ()
         rate = 1 / time_per_step(self.run.map)
         checks: list[Check | None] = []
@@ -330,7 +359,7 @@ class Summary:
             correlation, error = statistics.mixing()
             words = "exponent {i}, correlation of neighbouring 32nds of the run, which should be none"
             checks.append(worst("mixing", np.where(moving, np.fmax(correlation[order], 0), np.nan), 0.0, error, words))
-        checks.append(homogeneity(per_trajectory, within))
+        checks.append(homogeneity(rates.per_trajectory, rates.within))
         if self.k > 1 and moving.all():
             falls = statistics.mean() * rate
             before = np.maximum.accumulate(falls[::-1])[::-1]  # the largest from here on
@@ -367,9 +396,7 @@ class Summary:
             noise = np.fmax(error * FLOOR_MARGIN * np.sqrt(self.run.n), self.run.tangents.noise) * np.exp(apart)
         return float(np.fmin(noise, 1.0).sum() / self.run.qr_every)
 
-    def _dimension(
-        self, mean: NDArray[np.float64], stderr: NDArray[np.float64], covariance: NDArray[np.float64], attractor: str
-    ) -> KaplanYorke:
+    def _dimension(self, mean: Values, stderr: Values, covariance: Values, attractor: str) -> KaplanYorke:
         """Kaplan-Yorke dimension; on a torus, exponents that are zero within their error are zero.
 
         The dimension jumps from 0 to 1 where the largest exponent goes through zero: rounding would
@@ -391,7 +418,7 @@ class Summary:
         lost: str | None,
         collapsed: NDArray[np.bool_] | bool,
         under: NDArray[np.bool_],
-        stderr: NDArray[np.float64],
+        stderr: Values,
         checks: tuple[dict[str, Any], ...],
     ) -> Verdict:
         steps, b = self.run.statistics.steps, self.run.b
@@ -428,7 +455,7 @@ class Summary:
             return Verdict(Status.UNRESOLVED, f"{many} under the floor that {dtype} can resolve")
         return Verdict()
 
-    def _sum_rule(self, exponents: NDArray[np.float64], rate: float) -> dict[str, float] | None:
+    def _sum_rule(self, exponents: Values, rate: float) -> dict[str, float] | None:
         if self.k != self.run.n or not np.isfinite(exponents).all():
             return None
         total = float(exponents.sum()) * rate
@@ -514,14 +541,14 @@ class LyapunovSpectrum(Result):
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_spectrum"
 
-    exponents: NDArray[np.float64] = dims("exponent")
-    stderr: NDArray[np.float64] = dims("exponent")
-    per_trajectory: NDArray[np.float64] = dims("trajectory", "exponent")
-    history: NDArray[np.float64] = dims("record", "exponent")
+    exponents: Values = dims("exponent")
+    stderr: Values = dims("exponent")
+    per_trajectory: Values = dims("trajectory", "exponent")
+    history: Values = dims("record", "exponent")
     history_steps: NDArray[np.int64] = dims("record")
-    error_history: NDArray[np.float64] = dims("error_record", "exponent")
+    error_history: Values = dims("error_record", "exponent")
     error_steps: NDArray[np.int64] = dims("error_record")
-    effective_samples: NDArray[np.float64] = dims("exponent")
+    effective_samples: Values = dims("exponent")
     group: NDArray[np.int64] = dims("trajectory")
     final_state: NDArray[Any] = dims("trajectory", "component")
     kaplan_yorke: float

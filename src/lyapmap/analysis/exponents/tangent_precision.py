@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate
+from lyapmap.core.propagate import divided, propagate
 
 TANGENT_DTYPES = ("auto", "float64", "float32", "bfloat16", "float16")
 
@@ -94,7 +94,8 @@ def noise_of(whole: TangentMap, low: TangentMap, x: Array, frame: Array) -> floa
     The direction in which it is largest counts.
     """
     ops = whole.ops
-    given = ops.cast(frame, ops.dtype)
+    rows = divided(int(x.shape[0]), whole.row_work)[0]  # as many as are carried together
+    x, given = x[rows], ops.cast(frame[rows], ops.dtype)
     exact, off = (ops.to_numpy(one.jvp(x, given)[1]).astype(np.float64) for one in (whole, low))
     growth = np.linalg.norm(exact, axis=1).max(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

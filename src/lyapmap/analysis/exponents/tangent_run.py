@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import FULL_UP_TO, RepeatWatch
+from lyapmap.analysis.exponents.attractor import FULL_UP_TO, RepeatWatch
 from lyapmap.analysis.exponents.growth import GrowthStatistics
-from lyapmap.analysis.exponents.kaplan_yorke import NEEDS_MORE, UNCERTAIN, KaplanYorke, kaplan_yorke_with_error
+from lyapmap.analysis.exponents.kaplan_yorke import (
+    NEEDS_MORE,
+    UNCERTAIN,
+    KaplanYorke,
+    exponents_needed,
+    half_as_many_again,
+    kaplan_yorke_with_error,
+)
 from lyapmap.analysis.exponents.tangent_precision import Tangents
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
@@ -35,8 +42,6 @@ TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
 LATE_PERIOD = 16
 """Longest period that is looked for at the end of a run."""
-FORETOLD = 4.0
-"""Standard errors below zero that a sum should have at the end, as foretold; 3 will be asked for."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ class TangentRun:
         """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
         self._advance(self.n_steps, self.statistics)
         while auto and self.k < self.n and self._wants_more():
-            self._resize(min(self.n, self._half_as_many_again()))
+            self._resize(min(self.n, half_as_many_again(self.k)))
             self.tangents.reopen()
             align = max(self.transient_steps // 2, self.n_steps // 4)
             self.planned += align + self.n_steps
@@ -154,47 +159,12 @@ class TangentRun:
         while steps > 0 and self.lost() is None:
             look = GrowthStatistics(self.b, self.k)
             self._advance(steps, look)
-            needed = self._needed(look)
+            needed = exponents_needed(look.mean(), look.covariance(), look.steps / self.n_steps, self.n)
             if needed <= self.k:
                 self._resize(needed)
                 return
             self._resize(needed)
             self.planned += steps
-
-    def _needed(self, look: GrowthStatistics) -> int:
-        """Exponents whose sum will be negative for certain, judged from a look at the growth.
-
-        The error of the sums after the whole run is foretold from that of the look.
-        """
-        order = np.argsort(-look.mean(), kind="stable")
-        sums = np.cumsum(look.mean()[order])
-        covariance = look.covariance()[np.ix_(order, order)].cumsum(axis=0).cumsum(axis=1)
-        shrink = np.sqrt(look.steps / self.n_steps)
-        errors = np.sqrt(np.maximum(np.diagonal(covariance), 0.0)) * shrink
-        # A look too short for errors still shows about where the sum turns negative.
-        errors = np.where(np.isfinite(errors), errors, 0.05 * np.abs(look.mean()[order]).cumsum())
-        certain = np.flatnonzero(-sums > FORETOLD * errors)
-        if certain.size:
-            return min(self.k, int(certain[0]) + 2)
-        guess = self._extrapolated(look.mean()[order], sums, errors)
-        return min(self.n, max(self._half_as_many_again(), guess))
-
-    def _half_as_many_again(self) -> int:
-        return max(self.k + 4, self.k * 3 // 2)
-
-    def _extrapolated(self, growth: NDArray[np.float64], sums: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
-        """Where the sum would turn negative for certain if the exponents went on falling evenly.
-
-        At most three times as many as there are: a guess to be looked at again, which spares looks.
-        """
-        middle = self.k // 2
-        fall = (growth[middle] - growth[-1]) / max(self.k - 1 - middle, 1)
-        if not fall > 0:
-            return 0
-        more = np.arange(1, 2 * self.k + 1)
-        guessed = sums[-1] + np.cumsum(growth[-1] - fall * more)
-        certain = np.flatnonzero(-guessed > FORETOLD * errors[-1] * (self.k + more) / self.k)
-        return self.k + int(certain[0]) + 2 if certain.size else 3 * self.k
 
     def _resize(self, k: int) -> None:
         """Keep the first k directions of every frame, or add random ones."""

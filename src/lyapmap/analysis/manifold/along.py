@@ -183,7 +183,7 @@ def manifold_along(
     x0 : (b, n) or (b, *state_shape)
         Initial states; none for a `Trajectory`.
     n_steps : int
-        Steps; none for a `Trajectory`.
+        Steps along the map. None for a `Trajectory`.
     transient : int
         Steps before.
     over : "steps" or "trajectories"

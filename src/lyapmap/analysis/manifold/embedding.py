@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.manifold.umap_model import FoundNeighbors, fitted, load_umap, parts_of, quiet
-from lyapmap.analysis.neighbors.graph import neighbor_graph, tell_apart
+from lyapmap.analysis.neighbors.duplicates import tell_apart
+from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.neighbors.search import METRICS, ApproximateSearch, Graph, Points, Search, exact_search
 from lyapmap.core.arguments import one_of, whole
 from lyapmap.core.conformance import as_tangent_map

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.neighbors.graph import tell_apart
+from lyapmap.analysis.neighbors.duplicates import tell_apart
 from lyapmap.analysis.neighbors.search import Points, exact_search
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import probability, whole
@@ -119,9 +119,9 @@ def memorization(
         Applied to all first, e.g. ``lyapmap.training.features("classifier-mnist")``. Copies are
         counted among the samples themselves.
     quantile : float
-        Of the held-out distances, below which a generated sample is counted as close.
+        Quantile of the held-out distances below which a generated sample is counted as close.
     level : float
-        Of the confidence limits.
+        Confidence of the limits.
     n_pairs : int
         Nearest pairs to keep for the picture.
     seed : int, optional

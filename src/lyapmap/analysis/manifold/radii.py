@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.neighbors.graph import first_appearances
+from lyapmap.analysis.neighbors.duplicates import first_appearances
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.ops import SMALLEST, Array, TileOps
 

@@ -256,12 +256,12 @@ def transitions(
         Takes states (m, *state_shape), returns a category for each, e.g.
         ``lyapmap.training.classifier("classifier-mnist")``.
     order : sequence of int, optional
-        The cycle that should hold, e.g. (0, 1, 2) for 0 -> 1 -> 2 -> 0. By default the commonest
+        The cycle that should hold, e.g. 0,1,2 for 0 -> 1 -> 2 -> 0; the commonest by default. That
         one is taken, if there is one, whose accuracy is then a little too good: it was chosen by the same data.
     categories : sequence of int, optional
         Categories that shall have a row even if they never occur.
     level : float
-        Of the confidence limits.
+        Confidence of the limits.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (states done, states in all).
     throw : bool

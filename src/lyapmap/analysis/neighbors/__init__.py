@@ -5,5 +5,9 @@ from __future__ import annotations
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"graph": ["as_points", "drop_duplicates", "neighbor_graph", "pairs_within", "tell_apart"]}
+    __name__,
+    submod_attrs={
+        "duplicates": ["drop_duplicates", "tell_apart"],
+        "graph": ["as_points", "neighbor_graph", "pairs_within"],
+    },
 )

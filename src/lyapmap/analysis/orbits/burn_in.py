@@ -93,7 +93,7 @@ def burn_in(
     x0 : (b, n) or (b, *state_shape)
         Independent initial states, 16 at least. With more of them, smaller changes are told.
     n_steps : int
-        Should be twice the burn-in at least.
+        Steps, twice the burn-in at least.
     every : int
         Look at every so many-th step.
     features : callable, optional
@@ -102,9 +102,9 @@ def burn_in(
         Distance, relative to the first one, that does not matter: what ends the burn-in where all
         trajectories end on the same point, and chance plays no part.
     n_resamples : int
-        Of the bootstrap, and pairs of halves.
+        Resamples of the bootstrap, and pairs of halves.
     level : float
-        Of the interval.
+        Confidence of the interval.
     seed : int, optional
         Of both. Without it drawn from the operating system and recorded.
     progress : bool or callable

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import neutral_within
+from lyapmap.analysis.exponents.attractor import neutral_within
 from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
@@ -117,19 +117,19 @@ def periodic_orbits(
         orbits, half of them where the orbit comes closest to closing after p steps, half evenly.
         Without x0 and region, the map's own `initial_states`.
     period : int
-        p, the number of points.
+        Points of a cycle, p; 1 for fixed points.
     divisors : bool
-        Also report cycles whose least period divides p.
+        Also report cycles whose least period divides that.
     region : (low, high), optional
         Draw half of the guesses (all without x0) evenly from this box, to find cycles that no
         orbit comes near.
     n_guesses : int, optional
-        4096 / n by default, at most 1000 and at least 16.
+        Places to start from; 4096 / n by default, at most 1000 and at least 16.
     tolerance : float, optional
         Largest defect |f(x_i) - x_{i+1}| of a cycle, relative to max(1, |x|): 1e-10 in float64,
         1e-5 in float32.
     max_iterations : int
-        Newton steps.
+        Most steps of Newton's method.
     seed : int, optional
         Of everything that is random. Without it drawn from the operating system and recorded.
     progress : bool or callable

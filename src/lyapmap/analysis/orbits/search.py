@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.endings import ROUNDINGS
+from lyapmap.analysis.exponents.attractor import ROUNDINGS
 from lyapmap.core.arguments import box
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import TangentMap, as_states, dimension

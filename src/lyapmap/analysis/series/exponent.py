@@ -132,11 +132,12 @@ def from_series(
         The mean of the logarithm of each pair's distance, or the logarithm of the mean distance of
         all neighbours of a point.
     delay : int or "auto"
-        "auto": 1 if the series decorrelates within a step, as maps do; else the first minimum of
-        the mutual information.
+        Steps between the components of a delay vector. "auto": 1 if the series decorrelates within
+        a step, as maps do; else the first minimum of the mutual information.
     dimension : int or "auto"
-        "auto": the smallest whose neighbours predict the next value nearly as well as any, up to
-        that where Cao's E1 reaches 0.93. Noise raises the latter, and does less to the former.
+        Components of a delay vector. "auto": the smallest whose neighbours predict the next value
+        nearly as well as any, up to that where Cao's E1 reaches 0.93. Noise raises the latter, and
+        does less to the former.
     theiler : int or "auto"
         Neighbours are more than so many steps away in time; "auto" takes three times the time in
         which the autocorrelation falls to 1/e.
@@ -146,7 +147,7 @@ def from_series(
     dt : float, optional
         Time between two values; the exponent is then per unit of time.
     n_neighbors : int, optional
-        Of each point: 1 for Rosenstein, 8 for Kantz.
+        Neighbours of each point; 1 for rosenstein, 8 for kantz by default.
     radius : float, optional
         Neighbours further away do not count.
     n_steps : int, optional

@@ -113,8 +113,10 @@ def zero_one_test(
         shortest; a gap (NaN, a masked value) is an error.
     x0 : (n,), (b, n), state_shape or (b, *state_shape), optional
         Initial states of a map.
-    n_steps, transient : int
-        Steps of a map that are used, and steps before; of a map only, 5000 by default.
+    n_steps : int, optional
+        Steps of a map that are used; 5000 by default.
+    transient : int
+        Steps of a map before.
     observable : int or callable
         Of a map or trajectory: the component looked at, or a function of states (m, n) -> (m,).
     n_frequencies : int

@@ -61,14 +61,14 @@ def forward(image: Image) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     def carry(x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         lost: list[bool] = []
 
-        def one(u: Tensor) -> Tensor:
+        def along(u: Tensor) -> Tensor:
             with tf.autodiff.ForwardAccumulator(x, u) as accumulator:
                 y = image(x)
             tangent = accumulator.jvp(y)
             lost.append(tangent is None)
             return y if tangent is None else tangent
 
-        tangents = tf.vectorized_map(one, tf.transpose(v, (2, 0, 1)))
+        tangents = tf.vectorized_map(along, tf.transpose(v, (2, 0, 1)))
         if any(lost):
             raise NoTangents
         return image(x), tf.transpose(tangents, (1, 2, 0))
@@ -90,13 +90,13 @@ def pullbacks(image: Image, *, looped: bool) -> Callable[[Tensor, Tensor], Tenso
             y = image(x)
         lost: list[bool] = []
 
-        def one(u: Tensor) -> Tensor:
+        def back_from(u: Tensor) -> Tensor:
             # Rows are independent, so one cotangent serves all states of the batch.
             pulled = tape.gradient(y, x, output_gradients=tf.broadcast_to(u, tf.shape(y)))
             lost.append(pulled is None)
             return y if pulled is None else tf.convert_to_tensor(pulled)
 
-        rows = (tf.map_fn if looped else tf.vectorized_map)(one, cotangents)
+        rows = (tf.map_fn if looped else tf.vectorized_map)(back_from, cotangents)
         if any(lost):
             raise NoTangents
         return tf.transpose(rows, (1, 0, 2))

@@ -28,7 +28,7 @@ class NumbaRows(TangentMap):
         self.state_shape: tuple[int, ...] = made.state_shape
         self.ops: ArrayOps = made.ops
         self.derivative: str = made.derivative
-        self._rule: FunctionRule = made.rule
+        self._rule: FunctionRule = made.own
         self._n = dimension(self.state_shape)
 
     def apply(self, x: NDArray[Any]) -> NDArray[Any]:
@@ -70,6 +70,10 @@ class LaneRule:
     step: Callable[..., Any]
     pattern: tuple[tuple[bool, ...], ...]
 
+    def __reduce__(self) -> Any:
+        # What was made from a user's function is made again in another process.
+        return vars(self.step).get("made_by") or (LaneRule, (self.step, self.pattern))
+
 
 @dataclass(frozen=True)
 class RowRule:
@@ -84,15 +88,22 @@ class RowRule:
     image: Callable[..., None]
     tangents: Callable[..., None]
 
+    def __reduce__(self) -> Any:
+        return vars(self.image).get("made_by") or (RowRule, (self.image, self.tangents))
+
 
 @dataclass(frozen=True)
 class FunctionRule:
-    """A user's compiled function of one state, its Jacobian if there is one, and which take a float."""
+    """A user's compiled function of one state, its Jacobian if there is one, and which take a float.
+
+    Differences are taken along directions, rather than of every coordinate, with `along`.
+    """
 
     function: Callable[..., Any]
     jacobian: Callable[..., Any] | None
     scalar: bool
     scalar_jacobian: bool
+    along: bool = False
 
 
 @dataclass(frozen=True)
@@ -279,6 +290,8 @@ def _image_of(function: Any) -> Callable[..., None]:
 
 
 def _tangents_of(function: Any, rule: FunctionRule) -> Callable[..., None]:
+    if rule.along:
+        return _differences_along(function)
     matrix = _differences_of(function) if rule.jacobian is None else rule.jacobian
     if rule.scalar_jacobian:
 
@@ -364,3 +377,78 @@ def _differences_of(function: Any) -> Any:
         return jacobian
 
     return _jit(differences)
+
+
+def _differences_along(function: Any) -> Callable[..., None]:
+    """The same along each direction at once, which is as long as the sizes of the coordinates let it be."""
+    tried = tuple(lengths(np.float64))
+    eps = float(np.finfo(np.float64).eps)
+
+    def slopes(x: Any, v: Any, moved: Any, part: float, image: Any, out: Any) -> Any:
+        square, length = 0.0, 0.0
+        for i in range(x.shape[0]):
+            moved[i] = x[i] + part * v[i]
+            # The length as rounding left it, not as it was meant.
+            length += (moved[i] - x[i]) * v[i]
+            square += v[i] * v[i]
+        length /= square
+        y = function(moved)
+        for i in range(x.shape[0]):
+            out[i] = (y[i] - image[i]) / length
+        return length
+
+    slopes = _jit(slopes)
+
+    def tangents(p: Any, x: Any, v: Any, u: Any) -> None:
+        n = x.shape[0]
+        moved, image = np.empty(n), np.empty(n)
+        a, b, c = np.empty(n), np.empty(n), np.empty(n)
+        found = function(x)
+        for i in range(n):
+            image[i] = found[i]
+        for j in range(v.shape[0]):
+            steep = 0.0
+            for i in range(n):
+                u[j, i] = 0.0 if v[j, i] == 0.0 else np.nan
+                steep = max(steep, abs(v[j, i]) / max(SMALLEST_SIZE, abs(x[i])))
+            if steep == 0.0:
+                for i in range(n):
+                    u[j, i] = 0.0
+                continue
+            calmest = np.inf
+            for attempt in range(3 * len(tried)):
+                h, side = tried[attempt // 3], attempt % 3
+                # To both sides, then ahead alone, then behind alone.
+                first = h if side < 2 else -h
+                second = -h if side == 0 else INNER * first
+                third = INNER * first if side == 0 else second / SHORTER
+                ta = slopes(x, v[j], moved, first / steep, image, a) * steep
+                tb = slopes(x, v[j], moved, second / steep, image, b) * steep
+                tc = slopes(x, v[j], moved, third / steep, image, c) * steep
+                largest = 0.0
+                for i in range(n):
+                    largest = max(largest, abs(a[i]), abs(b[i]), abs(c[i]))
+                largest /= steep
+                shortest = abs(tc)
+                tolerance = min(max(NOISE * eps / shortest, AGREEMENT), COARSEST)
+                misfit = 0.0
+                for i in range(n):
+                    ai, bi, ci = a[i] / steep, b[i] / steep, c[i] / steep
+                    noise = 30 * eps * abs(image[i]) / shortest
+                    if attempt > 2 and noise > (COARSEST * largest if largest > 0.0 else FLAT * abs(image[i])):
+                        misfit = np.inf
+                    tilt = (ai - bi) / (ta - tb)
+                    off = abs(bi + tilt * (tc - tb) - ci)
+                    scale = max(abs(ai), abs(bi), abs(ci), 1e-3 * largest)
+                    if off > 0.0:
+                        misfit = max(misfit, off / (tolerance * scale + noise))
+                    elif off != 0.0:
+                        misfit = np.inf
+                if misfit <= 1.0 or (misfit < np.inf and largest < calmest):
+                    calmest = largest
+                    for i in range(n):
+                        u[j, i] = b[i] - (a[i] - b[i]) / (ta - tb) * tb
+                if misfit <= 1.0:
+                    break
+
+    return tangents

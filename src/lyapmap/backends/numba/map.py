@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.numba.compile import MATRIX, FlowRule, FunctionRule, LaneRule, RowRule, Rule, basis, compiled
 from lyapmap.backends.numba.lane_kernels import LANES
+from lyapmap.backends.numba.program import exact_rules
 from lyapmap.backends.numba.threads import in_parts
-from lyapmap.core.differences import CENTRAL_DIFFERENCES, slopes_along
+from lyapmap.core.differences import CENTRAL_DIFFERENCES, COLUMNS, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import Blocks, Recording, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
 ANALYTIC = "analytic"
 GIVEN = "jacobian given"
+DUAL_NUMBERS = "dual numbers"
 
 WRITTEN_OUT = 4
 """Largest dimension in which compiled code spells out a determinant."""
@@ -77,6 +79,10 @@ class NumbaMap(TangentMap):
         self.derivative = derivative
         self.provenance: dict[str, Any] = {"numba": _numba_version()} | (provenance or {})
         self.rule = rule
+        self.own = rule
+        """A user's functions, as they were given."""
+        self.rows: RowRule | None = None
+        """The same map as a rule for any number of tangents, where `rule` is for lanes."""
         self.parameters: Any = (
             np.ascontiguousarray(parameters, np.float64)
             if isinstance(parameters, np.ndarray)
@@ -93,7 +99,7 @@ class NumbaMap(TangentMap):
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled code stays behind when a map travels to another process.
-        return vars(self) | {"_kernels": {}}
+        return vars(self) | {"_kernels": {}, "own": self.rule}
 
     def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         x = self._states(x)
@@ -268,9 +274,11 @@ def wrap_numba(
     state_shape : tuple of int
         Shape of one state; n is the product.
     jacobian : Numba function, optional
-        Takes the same and returns the (n, n) derivative. Without it columns are taken by
-        differences, good to about 1e-9, central ones except beside a jump, where they stay on
-        the side that the state belongs to; at the cost of 3 n calls for each step.
+        Takes the same and returns the (n, n) derivative. Without it tangents are exact, by compiled
+        dual numbers, where the function's source can be followed (see docs/frameworks.md); else
+        they are taken by differences, good to about 1e-9, central ones except beside a jump, where
+        they stay on the side that the state belongs to, at the cost of 3 calls for each coordinate
+        or, from 64 on, each direction.
     provenance : dict, optional
         Plain values that results will record.
 
@@ -294,7 +302,7 @@ def wrap_numba(
     array([[0.75],
            [1.  ]])
     >>> m.derivative
-    'central differences'
+    'dual numbers'
     """
     shape = tuple(int(s) for s in state_shape)
     if not shape or min(shape) < 1:
@@ -304,14 +312,19 @@ def wrap_numba(
     scalar_jacobian = jacobian is not None and _takes_float(jacobian, "jacobian", (n, n))
     described = {"map": getattr(function, "__name__", type(function).__name__)} | (provenance or {})
     derivative = CENTRAL_DIFFERENCES if jacobian is None else GIVEN
-    if jacobian is None:
+    own = FunctionRule(function, jacobian, scalar, scalar_jacobian, along=jacobian is None and n > COLUMNS)
+    rule: Rule = own
+    rows: RowRule | None = None
+    exact = exact_rules(own, n)
+    if exact is not None:
+        rule, rows, matrix = exact
+        if jacobian is None:
+            own, derivative = FunctionRule(function, matrix, scalar, False), DUAL_NUMBERS
+    elif jacobian is None:
         _require_slopes(function, n, scalar)
-    return NumbaMap(
-        FunctionRule(function, jacobian, scalar, scalar_jacobian),
-        state_shape=shape,
-        derivative=derivative,
-        provenance=described,
-    )
+    made = NumbaMap(rule, state_shape=shape, derivative=derivative, provenance=described)
+    made.own, made.rows = own, rows
+    return made
 
 
 def _require_slopes(function: Any, n: int, scalar: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.numpy.compiled import CompiledRun, Twin, call_of, own_function
 from lyapmap.backends.numpy.dual import ANALYTIC, DualArray, noting, tangents_of
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_modules import fit_for
@@ -22,6 +23,7 @@ from lyapmap.core.differences import (
     tangents_by_differences,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.flow_schemes import RungeKutta4
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
 
@@ -48,7 +50,9 @@ class NumpyMap(TangentMap):
         jacobian: Function | None,
         dtype: str,
         provenance: dict[str, Any],
+        twin: Twin,
     ) -> None:
+        self.twin = twin
         self.state_shape = state_shape
         self.ops: ArrayOps = NumpyOps(dtype)
         self.provenance = provenance
@@ -94,6 +98,22 @@ class NumpyMap(TangentMap):
             return super().jacobian(x)
         matrices = np.asarray(self._jacobian(x.reshape(-1, *self.state_shape)))
         return matrices.reshape(len(x), self._n, self._n)
+
+    def along(self, tau: float, scheme: Any) -> TangentMap | None:
+        if not isinstance(scheme, RungeKutta4) or self.twin.wanted is False or self.ops.dtype != "float64":
+            return None
+        from lyapmap.backends.numpy.flow import NumpyFlow  # which stands on this file
+
+        return NumpyFlow(self, self.twin, tau, scheme)
+
+    def for_run(self, x: NDArray[Any], k: int, n_steps: int) -> TangentMap:
+        if self.ops.dtype != "float64" or not self.twin.pays(n_steps):
+            return self
+        made = self.twin.now(x, k, self._call, lambda states, v: self.jvp(states, v)[1])
+        if made is not None:
+            return CompiledRun(self, made)
+        self.provenance["compiled"] = f"no: {self.twin.reason}"
+        return self
 
     def other_derivative(self, reason: str) -> bool:
         if self.derivative not in (COMPLEX_STEP, DUAL_NUMBERS):
@@ -243,6 +263,7 @@ def wrap_numpy(
     dtype: str = "float64",
     vectorized: bool = True,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> NumpyMap:
     """Make a map of a NumPy function.
 
@@ -262,6 +283,10 @@ def wrap_numpy(
     vectorized : bool
         Whether the functions take a batch.
     provenance : dict, optional
+    compile : bool, optional
+        Whether long runs are carried by a compiled twin of the function, where it has one (see
+        docs/frameworks.md): by default where they are long enough to pay for the compilation,
+        never with False, always with True.
 
     Returns
     -------
@@ -281,10 +306,17 @@ def wrap_numpy(
     if not callable(function):
         raise MapError(f"function: expected a function, got {type(function).__name__}")
     described = {"map": getattr(function, "__name__", type(function).__name__)} | (provenance or {})
+    twin = Twin(
+        own_function(function),
+        call_of(function, shape, vectorized=vectorized),
+        dimension(shape),
+        branches=not vectorized,
+        wanted=compile,
+    )
     if not vectorized:
         function = _over_rows(function)
         jacobian = None if jacobian is None else _over_rows(jacobian)
-    return NumpyMap(function, shape, jacobian, dtype, described)
+    return NumpyMap(function, shape, jacobian, dtype, described, twin)
 
 
 def _over_rows(function: Function) -> Function:

@@ -107,6 +107,6 @@ def torch_function(function: Any, input_shape: tuple[int, ...], **options: Any) 
     n = dimension(output_shape)
     size = max(dimension(input_shape), n)
     padded = Padded(function, input_shape, n)
-    chosen = padded if isinstance(function, nn.Module) else padded.forward
-    made = wrap(chosen, state_shape=size, backend="torch", **options)
+    same_space = padded if isinstance(function, nn.Module) else padded.forward
+    made = wrap(same_space, state_shape=size, backend="torch", **options)
     return TorchFunction(cast(TorchMap, made), input_shape, output_shape)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any, cast
 
 import torch
@@ -29,6 +29,7 @@ from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
+from lyapmap.core.propagate import HANDED_OVER, side_by_side
 from lyapmap.core.structure import Structure
 
 CPU_LAYER_BYTES = 10 * 2**20
@@ -47,7 +48,7 @@ CLEARLY = 0.9
 """Share of the usual order's time that another one takes at most, to be taken in its place."""
 REPEATED = 16
 """Dimension up to which states are repeated for every row of a Jacobian, in place of `torch.func`."""
-TIMINGS = 5
+TIMINGS = 3
 """Times that each order is tried: by turns, and the shortest time counts, since others may use the machine."""
 ORDER_VARIABLE = "LYAPMAP_TANGENT_ORDER"
 
@@ -89,28 +90,40 @@ class TorchMap(TangentMap):
         self._function = function
         self._n = dimension(state_shape)
         self._dtype, self._device = dtype, device
-        self._rows = self._rows_at_once(memory_limit)
+        self._rows = side_by_side(self.ops, [partial(self._rows_at_once, memory_limit)], HANDED_OVER)[0]
         self._ways = iter((RULES, REVERSE))
         self._way, self._first_reason = FORWARD, ""
         self._jacobian_by_tangents = False
-        self._has_rules = self._rules_agree()
+        self._has_rules = side_by_side(self.ops, [self._rules_agree], HANDED_OVER)[0]
         self._orders: dict[bool, str] = {}
         self._choosing = threading.Lock()
 
+    def _alone(self, call: Callable[..., Any], evaluations: int, *arguments: Tensor) -> Any:
+        """A call in one thread that computes alone; many that share every layer wait for each other."""
+        return side_by_side(self.ops, [partial(call, *arguments)], self.row_work * evaluations)[0]
+
     def apply(self, x: Tensor) -> Tensor:
+        images: Tensor = self._alone(self._applied, len(x), x)
+        return images
+
+    def jvp(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        carried: tuple[Tensor, Tensor] = self._alone(self._carried, len(x) * (1 + v.shape[-1]), x, v)
+        return carried
+
+    def _applied(self, x: Tensor) -> Tensor:
         self._require(x, "x")
         with torch.no_grad():
             parts = [self._image(rows) for rows in x.split(self._rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def jvp(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def _carried(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         self._require(x, "x")
         self._require(v, "v")
         b, _, k = v.shape
         if k == 0:
-            return self.apply(x), v
+            return self._applied(x), v
         if self._way == REVERSE:
-            return self.apply(x), torch.bmm(self._jacobian_by_cotangents(x), v)
+            return self._applied(x), torch.bmm(self._jacobian_by_cotangents(x), v)
         directions = min(k, self._rows)
         states = max(1, self._rows // directions)
         images, tangents = [], []

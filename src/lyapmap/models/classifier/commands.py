@@ -26,7 +26,7 @@ def classifier(run: Run, about: TrainingRun, *, classes: tuple[int, ...] | None 
     ----------
     classes : N,N[,N...]
         Categories; all by default.
-    width : N
+    width : N, at least 1
         Channels of the first stage.
     """
     training.begin(run, about)

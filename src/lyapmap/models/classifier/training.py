@@ -50,10 +50,14 @@ def train_classifier(
         Images with values in (-1, 1).
     classes : sequence of int, optional
         Labels in the order of the logits; all that the set has names for by default.
-    epochs, batch_size : int
-    learning_rate, weight_decay : float
-        Of AdamW (I. Loshchilov and F. Hutter 2019); the rate rises for a fifth of the steps and
-        then falls as a cosine.
+    epochs : int
+        Epochs of the training.
+    batch_size : int
+        Images in a step.
+    learning_rate : float
+        Largest learning rate; it rises for a fifth of the steps and then falls as a cosine.
+    weight_decay : float
+        Weight decay of AdamW (I. Loshchilov and F. Hutter 2019).
     seed : int
         Of weights, dropout, and the order of the images.
     device : str
@@ -79,10 +83,10 @@ def train_classifier(
     >>> trained.training["accuracy"] > 0.5
     True
     """
-    chosen = sorted(train.class_names) if classes is None else [int(c) for c in classes]
-    _fit(config, train, test, chosen, epochs, batch_size)
-    x, y = _tensors(train, chosen, device)
-    test_x, test_y = _tensors(test, chosen, device)
+    labels = sorted(train.class_names) if classes is None else [int(c) for c in classes]
+    _fit(config, train, test, labels, epochs, batch_size)
+    x, y = _tensors(train, labels, device)
+    test_x, test_y = _tensors(test, labels, device)
     steps = len(x) // batch_size
     history: list[dict[str, Any]] = []
     begin = time.perf_counter()
@@ -112,7 +116,7 @@ def train_classifier(
                 on_epoch(history[-1])
     settings = {
         "data": train.name,
-        "classes": chosen,
+        "classes": labels,
         "epochs": int(epochs),
         "batch_size": int(batch_size),
         "learning_rate": float(learning_rate),
@@ -125,29 +129,29 @@ def train_classifier(
 
 
 def _fit(
-    config: ClassifierConfig, train: ImageSet, test: ImageSet, chosen: list[int], epochs: int, batch_size: int
+    config: ClassifierConfig, train: ImageSet, test: ImageSet, labels: list[int], epochs: int, batch_size: int
 ) -> None:
     if epochs < 1:
         raise LyapmapError(f"epochs: expected at least 1, got {epochs}")
-    if len(set(chosen)) != len(chosen) or len(chosen) != config.categories:
-        raise LyapmapError(f"classes: expected {config.categories} different ones, got {chosen}")
+    if len(set(labels)) != len(labels) or len(labels) != config.categories:
+        raise LyapmapError(f"classes: expected {config.categories} different ones, got {labels}")
     for name, given in {"train": train, "test": test}.items():
         if given.state_shape != config.state_shape:
             raise LyapmapError(f"{name}: images have shape {given.state_shape}, the model takes {config.state_shape}")
         if given.value_range != (-1.0, 1.0):
             raise LyapmapError(f"{name}: values in {given.value_range}, the model works in (-1.0, 1.0)")
-        empty = [c for c in chosen if c not in given.labels]
+        empty = [c for c in labels if c not in given.labels]
         if empty:
             raise LyapmapError(f"{name}: there is no image of class {empty[0]}")
-    known = sum(int((train.labels == c).sum()) for c in chosen)
+    known = sum(int((train.labels == c).sum()) for c in labels)
     if not 2 <= batch_size <= known:
         raise LyapmapError(f"batch_size: expected 2 to {known} (the images at hand), got {batch_size}")
 
 
-def _tensors(images: ImageSet, chosen: list[int], device: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(images: ImageSet, labels: list[int], device: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Images of the chosen classes, and the place of each one's class among them."""
-    keep = [i for i, label in enumerate(images.labels.tolist()) if label in chosen]
-    places = [chosen.index(int(images.labels[i])) for i in keep]
+    keep = [i for i, label in enumerate(images.labels.tolist()) if label in labels]
+    places = [labels.index(int(images.labels[i])) for i in keep]
     return torch.from_numpy(images.images[keep]).to(device), torch.tensor(places, device=device)
 
 

@@ -59,7 +59,7 @@ def train_cycle(
         Settings by name; other options replace single ones, and show the paper's as defaults.
     start : FILE
         Begin with the networks of another run: its last.pt.
-    width : N
+    width : N, at least 1
         Channels of the first stage.
     """
     from lyapmap.cli.source import require_torch
@@ -129,9 +129,9 @@ def study_cycle(
         Data set that the generator was trained on.
     classes : N,N[,N...]
         Its categories in the order of the cycle.
-    train_epochs : N
+    train_epochs : N, at least 1
         Epochs of the training.
-    width : N
+    width : N, at least 1
         Channels of its first stage.
     """
     from lyapmap.models.cycle.subject import load_subject
@@ -257,7 +257,7 @@ def convert(run: Run, source: str, target: Path, /, *, seed: int = 0) -> int:
         A shipped model, or a .pt, .safetensors or .keras file, ...
     target : TARGET
         A file that ends in .keras, .pt or .safetensors.
-    seed : N
+    seed : N, at least 0
         Of the images that are compared.
     """
     from lyapmap.cli.source import require_torch

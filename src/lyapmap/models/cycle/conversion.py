@@ -64,9 +64,9 @@ def convert(
     target : path
         `.keras`, `.pt` or `.safetensors`.
     part : str, optional
-        Of a TensorFlow checkpoint.
+        Which network of a TensorFlow checkpoint.
     replace : bool
-        Whether `target` may be there already.
+        Write over a target that is there already.
     seed : int
         Of the random images.
 

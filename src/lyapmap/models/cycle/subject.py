@@ -203,44 +203,6 @@ def images_of(data: str, split: str, classes: Sequence[int], state_shape: tuple[
     return replace(images, images=laid_out(images.images, state_shape))
 
 
-def held_out(images: ImageSet, part: float) -> tuple[ImageSet, ImageSet]:
-    """Images to train on, and those kept from the training, to choose by.
-
-    An image is kept if the SHA256 of its grey values, as bytes of 0 to 255, says so: which ones are depends on nothing
-    else, neither on order and number of the images nor on the categories chosen, and copies of an image lie on
-    one side.
-
-    Parameters
-    ----------
-    images : ImageSet
-    part : float
-        That is kept, in the mean; in (0, 1).
-
-    Raises
-    ------
-    LyapmapError
-        If a category is left without images on one side.
-
-    Examples
-    --------
-    >>> from lyapmap import data
-    >>> digits = data.load("digits")
-    >>> train, validation = held_out(digits, 0.1)
-    >>> len(train), len(validation)
-    (1345, 155)
-    """
-    low, high = images.value_range
-    grey = np.round((images.images - low) / (high - low) * 255).astype(np.uint8)
-    first = [hashlib.sha256(image.tobytes()).digest()[:4] for image in grey]
-    kept = np.array([int.from_bytes(number, "big") for number in first]) < part * 2**32
-    sides = tuple(replace(images, images=images.images[rows], labels=images.labels[rows]) for rows in (~kept, kept))
-    for side in sides:
-        lost = sorted(set(images.labels.tolist()) - set(side.labels.tolist()))
-        if lost:
-            raise LyapmapError(f"validation: too few images of class {lost[0]} to keep a part of {part:g} of them")
-    return sides[0], sides[1]
-
-
 def _run_of(model: str | Path) -> Path | None:
     if str(model) in shipped():
         return None

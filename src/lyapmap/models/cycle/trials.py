@@ -115,13 +115,17 @@ def flat(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def kind_of(folder: Path) -> str:
     """The name of the recipe whose settings a run has, or in words what they are."""
-    from lyapmap.models.cycle.recipe import RECIPES
+    from lyapmap.models.cycle.recipe import RECIPES, CycleSettings
 
     last = list(kept_epochs(folder).values())[-1]
     settings = load_model(last).training.get("settings", {})
     own = {key: value for key, value in settings.items() if key not in ("data", "classes", "seed")}
-    names = [name for name, recipe in RECIPES.items() if recipe.to_dict() == own]
-    return names[0] if names else settings_of(folder)
+    for name, recipe in RECIPES.items():
+        if recipe.to_dict() == own:
+            return name
+    usual = CycleSettings().to_dict()
+    others = {key: value for key, value in own.items() if key not in ("wishes", "start") and value != usual.get(key)}
+    return ", ".join([settings_of(folder), *(f"{key.replace('_', ' ')} {value:g}" for key, value in others.items())])
 
 
 def cycle_trials(

@@ -152,8 +152,8 @@ def canvas_states(
     assert isinstance(gan.generator, Generator)
     z = gan_latents((gan.config.latent,), whole("n", n, 1), seed=seed)
     update = gan.generator.first(torch.from_numpy(z).to(gan.device, gan.dtype))
-    found = update.flatten(1) if state == "update" else gan.generator.read(update, 1)
-    return found.cpu().numpy()
+    states = update.flatten(1) if state == "update" else gan.generator.read(update, 1)
+    return states.cpu().numpy()
 
 
 def _recurrent(model: Gan | str | Path, noise: str | None, state: str) -> tuple[Gan, str]:
@@ -164,12 +164,12 @@ def _recurrent(model: Gan | str | Path, noise: str | None, state: str) -> tuple[
         )
     if gan.config.steps == 1:
         raise LyapmapError(f"model: {gan.name} draws in one step; the canvas of a GRAN of two or more has dynamics")
-    chosen = gan.config.noise if noise is None else noise
-    if chosen not in NOISES:
+    kind = gan.config.noise if noise is None else noise
+    if kind not in NOISES:
         raise LyapmapError(f"noise: expected one of {', '.join(NOISES)}, got {noise!r}")
     if state not in STATES:
         raise LyapmapError(f"state: expected one of {', '.join(STATES)}, got {state!r}")
-    return gan, chosen
+    return gan, kind
 
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -239,9 +239,11 @@ def canvas_dynamics(
     model : Gan, str or path
         A GRAN of at least two steps.
     noises : sequence of "one" and "fresh"
-        With which to drive it, whatever it was trained with.
-    n_steps, transient : int
-        Steps to average exponents over, and before.
+        The same noise at each step, or a new one, whatever the model was trained with.
+    n_steps : int
+        Steps to average exponents over.
+    transient : int
+        Steps before.
     n_exponents : int
         How many, from the largest.
     trajectories : int
@@ -249,7 +251,7 @@ def canvas_dynamics(
     canvas_steps : int
         Updates over which the canvas is watched, at least 2.
     state : "update" or "code"
-        Of which map the exponents are taken; see `canvas_map`.
+        What the exponents are of: the last update, an image, or the code that it is read into; see `canvas_map`.
     seed : int
         Of noise and frames.
     progress : bool or callable
@@ -358,5 +360,5 @@ def _watched(gan: Gan, canvas: DrivenMap, start: NDArray[Any], steps: int) -> di
 
 def _quantiles(rows: torch.Tensor) -> NDArray[np.float64]:
     lengths = rows.double().square().mean(1).sqrt().cpu().numpy()
-    found: NDArray[np.float64] = np.quantile(lengths, QUANTILES)
-    return found
+    quantiles: NDArray[np.float64] = np.quantile(lengths, QUANTILES)
+    return quantiles

@@ -35,7 +35,7 @@ class ImageChoice:
     ----------
     classes : N[,N...]
         Categories; all by default.
-    limit : N
+    limit : N, at least 2
         Only so many images, at random; all by default.
     channels : N
         1 (grey) or 3 (colour); as they are by default.
@@ -49,11 +49,7 @@ class ImageChoice:
 def images_of(about: TrainingRun, choice: ImageChoice, **size: Any) -> ImageSet:
     """Training images, square and with values in [-1, 1]."""
     images = training.images_of(about, square=True, classes=choice.classes, **{"channels": choice.channels} | size)
-    if choice.limit is None:
-        return images
-    if choice.limit < 2:
-        raise LyapmapError(f"--limit: expected 2 or more, got {choice.limit}")
-    return images.some(choice.limit, seed=about.seed)
+    return images if choice.limit is None else images.some(choice.limit, seed=about.seed)
 
 
 def _train(run: Run, about: TrainingRun, config: DcganConfig, images: ImageSet, workers: Workers) -> int:
@@ -86,7 +82,7 @@ def train_dcgan(run: Run, about: TrainingRun, choice: ImageChoice, *, width: int
 
     Parameters
     ----------
-    width : N
+    width : N, at least 1
         Channels of the largest maps; twice as many at each halving.
     """
     workers = training.begin(run, about)
@@ -124,7 +120,7 @@ def train_gran(run: Run, about: TrainingRun, choice: ImageChoice, *, preset: str
     ----------
     preset : "mnist", "cifar10" or "lsun"
         Sizes of the paper's Table 5; none by default.
-    width : N
+    width : N, at least 1
         Channels of the largest maps; twice as many at each halving.
     """
     from lyapmap.cli.source import require_torch
@@ -204,7 +200,7 @@ def sample(run: Run, machine: Machine, model: str, *, samples: int = 64) -> int:
     ----------
     model : NAME|FILE
         A shipped DCGAN or GRAN, or a checkpoint.
-    samples : N
+    samples : N, at least 1
         How many.
     """
     gan = _loaded(model, machine, "sampling")
@@ -232,7 +228,7 @@ def interpolate(run: Run, machine: Machine, model: str, *, pairs: int = 8) -> in
     ----------
     model : NAME|FILE
         A shipped DCGAN or GRAN, or a checkpoint.
-    pairs : N
+    pairs : N, at least 1
         Ways, one in each row.
     """
     gan = _loaded(model, machine, "sampling")
@@ -283,13 +279,13 @@ def jacobian(
     ----------
     model : NAME|FILE
         A shipped DCGAN or GRAN, or a checkpoint.
-    samples : N
+    samples : N, at least 1
         Pieces of noise to take it at.
     data : NAME|FOLDER
         Compare with the intrinsic dimension of these images.
     classes : N[,N...]
         Only these classes of --data.
-    points : N
+    points : N, at least 10
         Images, generated and of --data, to compare by.
     dtype : "float32" or "float64"
         Precision.
@@ -418,7 +414,7 @@ def line(run: Run, *, data: str = "one", seed: int = 0) -> int:
     ----------
     data : "one" or "two"
         Distribution to learn: a normal one, or two side by side.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
     from lyapmap.cli.source import require_torch

@@ -41,7 +41,7 @@ class DcganConfig:
         doubles the size, so that the first map has image_size / 2**len(kernels) pixels. The
         discriminator has the same the other way round.
     kernel_size : int
-        3, 4 or 5 pixels.
+        Width of the convolutions: 3, 4 or 5 pixels.
     latent : int
         Values of the noise z.
     output : "tanh" or "sigmoid"

@@ -8,7 +8,6 @@ falls to -log 4.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from lyapmap.core.arguments import seeded, whole
-from lyapmap.core.errors import Interrupted, LyapmapError
-from lyapmap.core.results import Result, Status, dims, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.arguments import whole
+from lyapmap.core.errors import LyapmapError
+from lyapmap.core.results import Result, dims
+from lyapmap.core.run import Report, Run
 
 DATA: dict[str, tuple[tuple[float, float, float], ...]] = {
     "one": ((1.0, 1.0, 0.5),),
@@ -101,7 +100,7 @@ def gan_line(
     loss : "non-saturating" or "minimax"
         The generator minimises -E log D(G(z)) (thesis, Eq. 3.4) or E log(1 - D(G(z))) (Eq. 3.3).
     steps : int
-        Of the generator.
+        Steps of the generator.
     n_discriminator : int
         Steps of the discriminator for each of them: many keep it near its best.
     frames : int
@@ -140,36 +139,32 @@ def gan_line(
         raise LyapmapError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
     steps, frames = whole("steps", steps, 1), whole("frames", frames, 2)
     n_discriminator, width = whole("n_discriminator", n_discriminator, 1), whole("width", width, 1)
-    seed, _ = seeded(seed)
-    begin = time.perf_counter()
+    run = Run("steps", seed=seed, progress=progress)
     due = sorted({round(steps * (i / (frames - 1)) ** 1.5) for i in range(frames)})
     records: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     edges = np.linspace(-REACH, REACH, BINS + 1)
     x = (edges[1:] + edges[:-1]) / 2
     p_data = density(data, x)
-    game = _Game(data, loss, width, seed)
-    with reporting(progress, "steps") as report, torch.random.fork_rng(devices=[]), _one_thread():
-        torch.manual_seed(seed)
-        try:
-            # The discriminator learns first: the untrained one says nothing about theory.
-            for _ in range(20 * n_discriminator):
+    game = _Game(data, loss, width, run.seed)
+    with run.steps() as report, torch.random.fork_rng(devices=[]), _one_thread():
+        torch.manual_seed(run.seed)
+        # The discriminator learns first: the untrained one says nothing about theory.
+        for _ in range(20 * n_discriminator):
+            game.judge()
+        for step in range(steps + 1):
+            if step in due:
+                records.append((_pushed(game.generator, edges), game.says(x)))
+            for _ in range(n_discriminator):
                 game.judge()
-            for step in range(steps + 1):
-                if step in due:
-                    records.append((_pushed(game.generator, edges), game.says(x)))
-                for _ in range(n_discriminator):
-                    game.judge()
-                game.make()
-                report(step, steps)
-        except KeyboardInterrupt:
-            raise Interrupted(None) from None
+            game.make()
+            report(step, steps)
     p_g, said = (np.array(part) for part in zip(*records, strict=True))
     if not (np.isfinite(p_g).all() and np.isfinite(said).all()):
         raise LyapmapError("gan_line: the training diverged; take another seed or more steps of the discriminator")
     best = p_data / (p_data + p_g)
     h = edges[1] - edges[0]
-    return GanLine(
-        status=Status.OK,
+    result = GanLine(
+        **run.ending(),
         settings={
             "data": data,
             "loss": loss,
@@ -177,7 +172,6 @@ def gan_line(
             "n_discriminator": n_discriminator,
             "width": width,
         },
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin),
         x=x,
         p_data=p_data,
         step=np.array(due),
@@ -188,7 +182,8 @@ def gan_line(
         best_value=value_of(best, p_data, p_g, h),
         error=h * (0.5 * (p_data + p_g) * np.abs(said - best)).sum(axis=1),
         divergence=0.5 * (value_of(best, p_data, p_g, h) + math.log(4)),
-    ).checked(throw)
+    )
+    return run.finish(result, throw)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,9 +17,9 @@ from lyapmap.backends.torch.copies import resolved_device
 from lyapmap.backends.torch.function import TorchFunction, torch_function
 from lyapmap.backends.torch.ops import DTYPES
 from lyapmap.core.arguments import whole
-from lyapmap.core.errors import CheckpointError, Interrupted, LyapmapError, PrecisionError, ShapeError
-from lyapmap.core.results import Result, Status, dims, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.errors import CheckpointError, LyapmapError, PrecisionError, ShapeError
+from lyapmap.core.results import Result, Status, Verdict, dims
+from lyapmap.core.run import Report, Run
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files import zoo
 from lyapmap.files.checkpoint import build_module
@@ -121,8 +120,8 @@ def load_gan(name: str | Path, *, dtype: str | None = None, device: str | None =
     assert isinstance(pair, Dcgan | Gran)
     shape = pair.config.latent_shape
     if tuple(saved.sample_states.shape[1:]) != shape:
-        found = tuple(saved.sample_states.shape)
-        raise CheckpointError(f"{path}: sample_states have shape {found}, expected noise of shape (m, *{shape})")
+        held = tuple(saved.sample_states.shape)
+        raise CheckpointError(f"{path}: sample_states have shape {held}, expected noise of shape (m, *{shape})")
     pair.to(resolved_device(device or "cpu"), DTYPES[dtype] if dtype else None).requires_grad_(False)
     return Gan(
         label,
@@ -234,7 +233,6 @@ class GanSamples(Result):
 
     DRAWN_BY: ClassVar[str] = "lyapmap.models.gan.pictures.draw_gan_samples"
     REMEDIES: ClassVar[dict[Status, str]] = {
-        Status.NOT_CONVERGED: "run it again, or ask for fewer samples",
         Status.ESCAPED: "look whether the network's weights are finite",
     }
 
@@ -378,45 +376,35 @@ def _drawn(
     throw: bool,
     columns: int = 0,
 ) -> GanSamples:
-    begin = time.perf_counter()
-    n, done, parts = len(latents), 0, []
-    with reporting(progress, "sampling") as report:
-        try:
-            while done < n:
-                z = torch.from_numpy(latents[done : done + BATCH]).to(gan.device, gan.dtype)
-                if isinstance(gan.generator, GranGenerator):
-                    drawn = gan.generator.canvases(z, steps)
-                else:
-                    drawn = gan.generator(z)[:, None]
-                parts.append(drawn.float().cpu().numpy())
-                done += len(z)
-                report(done, n)
-        except KeyboardInterrupt:
-            if not parts:
-                raise Interrupted(None) from None
+    run = Run("sampling", seed=seed, progress=progress)
+    n, done = len(latents), 0
+    parts: list[NDArray[np.float32]] = []
+    with run.steps(keep=lambda: parts) as report:
+        while done < n:
+            z = torch.from_numpy(latents[done : done + BATCH]).to(gan.device, gan.dtype)
+            if isinstance(gan.generator, GranGenerator):
+                drawn = gan.generator.canvases(z, steps)
+            else:
+                drawn = gan.generator(z)[:, None]
+            parts.append(drawn.float().cpu().numpy())
+            done += len(z)
+            report(done, n)
     canvases = np.concatenate(parts)
     bad = int((~np.isfinite(canvases).reshape(len(canvases), -1).all(axis=1)).sum())
-    status, message = Status.OK, ""
-    if bad:
-        status, message = Status.ESCAPED, f"{bad} of {len(canvases)} images are not finite"
-    elif len(canvases) < n:
-        status, message = Status.NOT_CONVERGED, f"interrupted after {len(canvases)} of {n} images"
+    words = f"{bad} of {len(canvases)} images are not finite"
+    ending = run.ending(Verdict(Status.ESCAPED, words) if bad else Verdict(), done=f"{len(canvases)} of {n} images")
     dtype = str(gan.dtype).removeprefix("torch.")
     origin = gan.origin | {"library": f"torch {torch.__version__}", "device": str(gan.device), "dtype": dtype}
     result = GanSamples(
-        status=status,
-        message=message,
+        **ending | {"provenance": ending["provenance"] | origin},
         settings=settings,
-        provenance=provenance(None, seed=seed, seconds=time.perf_counter() - begin) | origin,
         canvases=canvases,
         latents=latents[: len(canvases)].reshape(len(canvases), -1),
         value_range=gan.config.value_range,
         trained_steps=int(getattr(gan.config, "steps", 1)),
         columns=columns,
     )
-    if len(canvases) < n and not bad:
-        raise Interrupted(result)
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
 def gan_function(model: Gan | str | Path, *, dtype: str | None = None, device: str | None = None) -> TorchFunction:

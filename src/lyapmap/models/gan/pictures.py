@@ -32,21 +32,21 @@ def draw_gan_samples(result: GanSamples) -> Figure:
     name = str(result.provenance.get("model") or "samples")
     if result.columns:
         picture = _enlarged(in_rows(result.images, result.columns), result.value_range)
-        found = f"{n // result.columns} ways of {result.columns} images from noise to noise"
+        summary = f"{n // result.columns} ways of {result.columns} images from noise to noise"
     elif steps > 1:
         picture = film_strip(
             result.canvases[:STRIP_ROWS], steps=range(1, steps + 1), value_range=result.value_range, columns=steps
         )
-        found = f"{n} samples in {steps} steps; trained with {result.trained_steps}"
+        summary = f"{n} samples in {steps} steps; trained with {result.trained_steps}"
     else:
         picture = _enlarged(in_rows(result.images), result.value_range)
-        found = f"{n} samples"
+        summary = f"{n} samples"
     height, width = picture.shape[:2]
     figure = style.new_figure(max(width / 100, 4.0), height / 100 + 0.6)
     axes = figure.subplots()
     axes.imshow(picture, interpolation="nearest")
     axes.set_axis_off()
-    style.headline(figure, name, found)
+    style.headline(figure, name, summary)
     return figure
 
 
@@ -109,6 +109,7 @@ def draw_canvas_dynamics(result: CanvasDynamics) -> Figure:
         axes.set_yscale("log")
         axes.axvline(result.trained_steps, color=style.GREY, linewidth=0.9, linestyle="--")
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
         low, high = axes.get_ylim()
         axes.set_ylim(top=high * (high / low) ** 0.35)  # room for the legend
         axes.annotate(
@@ -123,8 +124,8 @@ def draw_canvas_dynamics(result: CanvasDynamics) -> Figure:
         for i, noise in enumerate(result.noises)
     ]
     name = str(result.provenance.get("map") or "canvas")
-    found = f"largest exponent: {', '.join(leading)} nats per step"
-    style.headline(figure, name, found, notes=[result.message] if result.message else [])
+    summary = f"largest exponent: {', '.join(leading)} nats per step"
+    style.headline(figure, name, summary, notes=[result.message] if result.message else [])
     return figure
 
 
@@ -165,11 +166,11 @@ def draw_gan_line(result: GanLine) -> Figure:
     style.dress(error, title="Mean distance of the discriminator to its best", x="step", y="")
     error.plot(result.step, result.error, color=style.GREEN)
     error.set_ylim(bottom=0)
-    found = (
+    summary = (
         f"{result.settings.get('loss', '')} loss   ·   at the end the value is {result.value[-1]:.3f}, "
         f"the bound -log 4 = {-math.log(4):.3f}   ·   divergence {result.divergence[-1]:.3g} nats"
     )
-    style.headline(figure, "A GAN on a line", found)
+    style.headline(figure, "A GAN on a line", summary)
     return figure
 
 
@@ -285,13 +286,13 @@ def draw_winners(table: Tournament, quality: Mapping[str, Mapping[str, Any]]) ->
     for axes, key in zip(figure.subplots(1, 2), ("coverage", "precision"), strict=True):
         decided: list[tuple[float, float]] = []
         tied: list[tuple[float, float]] = []
-        for i, one in enumerate(table.names):
+        for i, first in enumerate(table.names):
             for j in range(i + 1, len(table.names)):
-                other = table.names[j]
-                if one not in quality or other not in quality or not math.isfinite(table.r_sample[i, j]):
+                second = table.names[j]
+                if first not in quality or second not in quality or not math.isfinite(table.r_sample[i, j]):
                     continue
                 # As seen by the first: a ratio of its inverse above 1 is a success.
-                point = (1 / float(table.r_sample[i, j]), quality[one][key] - quality[other][key])
+                point = (1 / float(table.r_sample[i, j]), quality[first][key] - quality[second][key])
                 (decided if table.outcome[i, j] else tied).append(point)
         for points, colour, words in ((tied, style.GREY, "ties"), (decided, style.VERMILLION, "decided")):
             if points:

@@ -47,13 +47,15 @@ class GanRecipe:
     train : ImageSet
         Images of the config's shape, with values in the range of its output.
     loss : "non-saturating" or "minimax"
-        Of the generator: -log D(G(z)), or log(1 - D(G(z))).
+        Loss of the generator: -log D(G(z)), or log(1 - D(G(z))).
     batch_size : int
         Images in a step, at least 2 (100 in the GRAN paper).
-    learning_rate_g, learning_rate_d : float
-        Of Adam, for the generator and for the discriminator.
+    learning_rate_g : float
+        Learning rate of the generator.
+    learning_rate_d : float
+        Learning rate of the discriminator.
     beta1 : float
-        Of Adam.
+        Memory of the mean gradient, of Adam.
     r1 : float
         Weight of the squared gradient of the discriminator at real images, halved (L. Mescheder et al. 2018);
         0 for none.

@@ -54,10 +54,10 @@ class GanSubject(ImageSubject):
 
     def trained_on(self, name: str) -> NDArray[np.float32]:
         """The images that a model was trained on, as far as its file tells."""
-        told = self.gans[name].training.get("settings", {})
-        limit = told.get("images", len(self.train))
-        chosen = self.train.only(told["classes"]) if told.get("classes") else self.train
-        return chosen.some(limit, seed=told["seed"]).images if limit < len(chosen) else chosen.images
+        settings = self.gans[name].training.get("settings", {})
+        limit = settings.get("images", len(self.train))
+        images = self.train.only(settings["classes"]) if settings.get("classes") else self.train
+        return images.some(limit, seed=settings["seed"]).images if limit < len(images) else images.images
 
     def _mark(self, name: str) -> str:
         if name.startswith("gan:"):
@@ -149,9 +149,9 @@ def load_gans(
                 f"MODEL: pixels of {gan.name} lie in {gan.config.value_range}, "
                 f"those of {first.name} in {first.config.value_range}"
             )
-    told = first.training.get("settings", {})
-    if classes is None and told.get("data") == data:
-        classes = told.get("classes") or None
+    settings = first.training.get("settings", {})
+    if classes is None and settings.get("data") == data:
+        classes = settings.get("classes") or None
     train, test = (
         load(data, split=split, classes=classes, image_size=shape[1], channels=shape[0]) for split in ("train", "test")
     )
@@ -185,9 +185,9 @@ class Quality:
         images = subject.images(self.model, sizes.samples)
         path = bench.picture_path(f"samples-{self.model}", f"Samples of {self.model}", "The first ones, none chosen.")
         save_sheet(in_rows(images[: SHEET**2]), path)
-        found = subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed)
-        bench.keep(found, f"manifold-{self.model}")
-        numbers = quality(found)
+        metrics = subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed)
+        bench.keep(metrics, f"manifold-{self.model}")
+        numbers = quality(metrics)
         numbers["variance"] = self._variance(subject, images, sizes.real)
         numbers |= self._categories(subject, images)
         return numbers | self._nearest(subject, bench, images)
@@ -215,26 +215,26 @@ class Quality:
         }
 
     def _nearest(self, subject: GanSubject, bench: Bench, images: NDArray[np.float32]) -> dict[str, Any]:
-        found = memorization(
+        nearest = memorization(
             images,
             subject.trained_on(self.model),
             held_out=subject.real(subject.test, bench.sizes.real),
             seed=subject.seed,
             progress=bench.progress,
         )
-        bench.keep(found, f"memorization-{self.model}")
+        bench.keep(nearest, f"memorization-{self.model}")
         bench.show(
-            found.plot(),
+            nearest.plot(),
             f"memorization-{self.model}",
             f"Nearest training images of {self.model}",
-            f"{found.closer:.1%} of the samples are nearer to a training image than "
-            f"{found.settings['quantile']:.0%} of the test images are.",
+            f"{nearest.closer:.1%} of the samples are nearer to a training image than "
+            f"{nearest.settings['quantile']:.0%} of the test images are.",
         )
         return {
-            "closer": found.closer,
-            "closer_interval": found.closer_interval,
-            "preference": found.preference,
-            "copies": found.copies,
+            "closer": nearest.closer,
+            "closer_interval": nearest.closer_interval,
+            "preference": nearest.preference,
+            "copies": nearest.copies,
         }
 
 
@@ -247,23 +247,23 @@ class Shape:
     def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
         sizes, gan = bench.sizes, subject.gans[self.model]
         noise = gan_latents(gan.config.latent_shape, sizes.jacobians, seed=subject.seed)
-        found = jacobian_spectrum(
+        spectrum = jacobian_spectrum(
             gan_function(gan, dtype="float64"),
             noise,
             threshold=sizes.threshold,
             seed=subject.seed,
             progress=bench.progress,
         )
-        bench.keep(found, f"jacobian-{self.model}")
+        bench.keep(spectrum, f"jacobian-{self.model}")
         bench.show(
-            found.plot(),
+            spectrum.plot(),
             f"jacobian-{self.model}",
             f"Jacobian of {self.model}",
             "How far the image moves for a small step of the noise, by direction.",
         )
-        numbers: dict[str, Any] = {"inputs": found.inputs, "largest": float(found.singular_values[:, 0].mean())}
+        numbers: dict[str, Any] = {"inputs": spectrum.inputs, "largest": float(spectrum.singular_values[:, 0].mean())}
         for name in ("rank", "dimension", "participation"):
-            numbers[name], numbers[f"{name}_stderr"] = found.mean(name)
+            numbers[name], numbers[f"{name}_stderr"] = spectrum.mean(name)
         real = subject.real(subject.train, sizes.dimension_points)
         beside = manifold_dimensions(
             gan,
@@ -293,7 +293,7 @@ class Canvas:
         config = gan.config
         if not isinstance(config, GranConfig) or config.steps < 2:
             raise LeftOut(f"{self.model} draws in one step")
-        found = canvas_dynamics(
+        dynamics = canvas_dynamics(
             gan,
             n_steps=sizes.canvas_exponent_steps,
             transient=sizes.canvas_transient,
@@ -303,24 +303,24 @@ class Canvas:
             progress=bench.progress,
             throw=False,
         )
-        bench.keep(found, f"canvas-{self.model}")
+        bench.keep(dynamics, f"canvas-{self.model}")
         bench.show(
-            found.plot(),
+            dynamics.plot(),
             f"canvas-{self.model}",
             f"The canvas of {self.model} drawn on and on",
             "Left: exponents with the noise held to what it was. Middle: does an update equal the last? "
             "Right: does the image still change?",
         )
-        numbers: dict[str, Any] = {"trained_steps": found.trained_steps, "message": found.message}
-        for i, noise in enumerate(found.noises):
+        numbers: dict[str, Any] = {"trained_steps": dynamics.trained_steps, "message": dynamics.message}
+        for i, noise in enumerate(dynamics.noises):
             numbers |= {
-                f"exponent_{noise}": found.exponents[i, 0],
-                f"exponent_{noise}_stderr": found.stderr[i, 0],
-                f"status_{noise}": found.statuses[i],
-                f"last_update_{noise}": found.update_size[i, -1, 1],
-                f"last_update_change_{noise}": found.update_change[i, -1, 1],
-                f"last_image_change_{noise}": found.image_change[i, -1, 1],
-                f"last_saturated_{noise}": found.saturated[i, -1],
+                f"exponent_{noise}": dynamics.exponents[i, 0],
+                f"exponent_{noise}_stderr": dynamics.stderr[i, 0],
+                f"status_{noise}": dynamics.statuses[i],
+                f"last_update_{noise}": dynamics.update_size[i, -1, 1],
+                f"last_update_change_{noise}": dynamics.update_change[i, -1, 1],
+                f"last_image_change_{noise}": dynamics.image_change[i, -1, 1],
+                f"last_saturated_{noise}": dynamics.saturated[i, -1],
             }
         more = [steps for steps in sizes.canvas_more if steps > config.steps]
         shown = max([config.steps, *more])
@@ -345,7 +345,7 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     sizes = bench.sizes
     bounds = next(iter(subject.gans.values())).config.value_range
     test = rescaled(subject.real(subject.test, sizes.real), (-1.0, 1.0), bounds).astype(np.float32)
-    found = let_battle(
+    table = let_battle(
         [gan.contender() for gan in subject.gans.values()],
         test,
         sizes.battle_samples,
@@ -354,22 +354,22 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
         progress=bench.progress,
         throw=False,
     )
-    bench.keep(found, "tournament")
+    bench.keep(table, "tournament")
     bench.show(
-        found.plot(),
+        table.plot(),
         "tournament",
         "All battles",
         "A ratio below 1: the row's discriminator is fooled less by the column's samples than the other way round.",
     )
     return {
-        "names": found.names,
-        "test_errors": found.test_errors,
-        "sample_errors": found.sample_errors,
-        "r_test": found.r_test,
-        "r_sample": found.r_sample,
-        "outcome": found.outcome,
-        "ranking": found.ranking,
-        "message": found.message,
+        "names": table.names,
+        "test_errors": table.test_errors,
+        "sample_errors": table.sample_errors,
+        "r_test": table.r_test,
+        "r_sample": table.r_sample,
+        "outcome": table.outcome,
+        "ranking": table.ranking,
+        "message": table.message,
     }
 
 

@@ -93,11 +93,11 @@ def stages_of(subject: GanSubject, _: GanProtocol) -> list[Stage]:
 
 def _trained(subject: GanSubject, name: str) -> str:
     gan = subject.gans[name]
-    told = gan.training.get("settings", {})
+    settings = gan.training.get("settings", {})
     words = [subject.kinds[name]]
     if gan.training.get("epoch"):
-        words.append(f"{gan.training['epoch']} epochs of {told.get('images', '?')} images")
-    words += [f"{key} {told[key]}" for key in ("loss", "seed") if key in told]
+        words.append(f"{gan.training['epoch']} epochs of {settings.get('images', '?')} images")
+    words += [f"{key} {settings[key]}" for key in ("loss", "seed") if key in settings]
     return ", ".join(words)
 
 

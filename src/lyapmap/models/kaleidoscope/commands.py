@@ -53,13 +53,13 @@ def train_kaleidoscope(
     ----------
     classes : N,N[,N...]
         Categories.
-    limit : N
+    limit : N, at least 1
         Only so many images, at random.
     architecture : "mlp", "conv" or "unet"
         A perceptron, the paper's, or a convolutional network.
-    depth : N
+    depth : N, at least 1
         Hidden layers; of conv and unet those at a quarter of the size.
-    width : N
+    width : N, at least 1
         Units of a hidden layer; of conv and unet channels at full size.
     output : "tanh" or "sigmoid"
         What bounds the output, to [-1, 1] or [0, 1].
@@ -127,11 +127,11 @@ def study_kaleidoscope(
         A further network to set beside it; repeatable.
     classes : N,N[,N...]
         Categories.
-    train_epochs : N
+    train_epochs : N, at least 1
         Epochs of the training.
-    depth : N
+    depth : N, at least 1
         Its hidden layers.
-    width : N
+    width : N, at least 1
         Units of each.
     """
     from lyapmap.models.kaleidoscope.subject import load_subject
@@ -174,7 +174,7 @@ def sample(run: Run, machine: Machine, model: str, *, samples: int = 64, gif: bo
     ----------
     model : NAME|FILE
         A shipped model, or a checkpoint.
-    samples : N
+    samples : N, at least 1
         How many.
     gif
         Write a film over the steps.
@@ -233,13 +233,13 @@ def line(
     ----------
     points : X,X[,X...]
         To learn.
-    depth : N
+    depth : N, at least 1
         Hidden layers, with --points.
-    width : N
+    width : N, at least 1
         Units of each, with --points.
     output : "sigmoid" or "tanh"
         For points in [0, 1] or in [-1, 1].
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
     from lyapmap.cli.source import require_torch
@@ -323,11 +323,11 @@ def plane(run: Run, *, points: Any = None, depth: int | None = None, width: int 
     ----------
     points
         To learn.
-    depth : N
+    depth : N, at least 1
         Hidden layers, with --points.
-    width : N
+    width : N, at least 1
         Units of each, with --points.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
     from lyapmap.cli.source import require_torch
@@ -397,7 +397,7 @@ def corners(
         Of the cube.
     n_points : N[,N...]
         Points learned.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
     from lyapmap.cli.source import require_torch
@@ -441,7 +441,7 @@ def depth(run: Run, *, points: tuple[float, ...] = (-0.8, -0.2, 0.2, 0.8), seed:
     ----------
     points : X,X[,X...]
         To learn.
-    seed : N
+    seed : N, at least 0
         Of everything that is random.
     """
     from lyapmap.cli.source import require_torch

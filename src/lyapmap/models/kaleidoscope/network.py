@@ -93,8 +93,8 @@ def body(architecture: str, state_shape: tuple[int, ...], depth: int, width: int
             f"state_shape: the {architecture} architecture takes images whose height and width are multiples of 4, "
             f"got {state_shape}"
         )
-    chosen: type[ConvAutoencoder] | type[UNet] = ConvAutoencoder if architecture == "conv" else UNet
-    return chosen(state_shape[0], depth, width)
+    kind: type[ConvAutoencoder] | type[UNet] = ConvAutoencoder if architecture == "conv" else UNet
+    return kind(state_shape[0], depth, width)
 
 
 class ConvAutoencoder(nn.Module):
@@ -141,12 +141,12 @@ class UNet(nn.Module):
 
 def _normed(layers: list[nn.Module]) -> nn.Sequential:
     """The layers, with a norm over all values of an image after each convolution."""
-    found: list[nn.Module] = []
+    normed: list[nn.Module] = []
     for layer in layers:
-        found.append(layer)
+        normed.append(layer)
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            found.append(nn.GroupNorm(1, layer.out_channels))
-    return nn.Sequential(*found)
+            normed.append(nn.GroupNorm(1, layer.out_channels))
+    return nn.Sequential(*normed)
 
 
 def _halved(c: int) -> list[nn.Module]:

@@ -67,7 +67,7 @@ def draw_kaleidoscope_samples(result: Samples) -> Figure:
     name = str(result.provenance.get("model") or result.provenance.get("map") or "samples")
     eps, noise = result.settings.get("eps", 0.0), result.settings.get("noise", "")
     shaken = f"{noise} noise of {eps:g} at each step" if eps else "no noise after the start"
-    found = f"{n} samples over {int(result.steps[-1])} steps, {shaken}"
+    summary = f"{n} samples over {int(result.steps[-1])} steps, {shaken}"
     if image_shape(tuple(result.state_shape)) is None:
         figure = style.new_figure(8.0, 4.4)
         axes = figure.subplots()
@@ -85,7 +85,7 @@ def draw_kaleidoscope_samples(result: Samples) -> Figure:
         axes = figure.subplots()
         axes.imshow(strip, interpolation="nearest")
         axes.set_axis_off()
-    style.headline(figure, name, found)
+    style.headline(figure, name, summary)
     return figure
 
 
@@ -151,9 +151,9 @@ def draw_confidence(at: Sequence[int], sure: Mapping[str, Mapping[str, Any]], nu
     """
     figure = style.new_figure(11.0, 4.4)
     curve, bars = figure.subplots(1, 2)
-    for colour, (name, found) in zip(style.SEQUENCE, sure.items(), strict=False):
+    for colour, (name, measured) in zip(style.SEQUENCE, sure.items(), strict=False):
         curve.errorbar(
-            at, found["confidence"], yerr=found["confidence_stderr"], color=colour, marker="o", markersize=3.5,
+            at, measured["confidence"], yerr=measured["confidence_stderr"], color=colour, marker="o", markersize=3.5,
             linewidth=1.2, capsize=2, label=name,
         )  # fmt: skip
     curve.axhline(numbers["real_confidence"], color=style.INK, linestyle="--", linewidth=0.9, label="held-out images")
@@ -165,7 +165,8 @@ def draw_confidence(at: Sequence[int], sure: Mapping[str, Mapping[str, Any]], nu
     width = 0.8 / (len(sure) + 1)
     sets: list[tuple[str, Any, str]] = [("training images", numbers["data_labels"], style.PALE)]
     sets += [
-        (name, found["labels"], colour) for colour, (name, found) in zip(style.SEQUENCE, sure.items(), strict=False)
+        (name, measured["labels"], colour)
+        for colour, (name, measured) in zip(style.SEQUENCE, sure.items(), strict=False)
     ]
     for i, (name, shares, colour) in enumerate(sets):
         bars.bar(categories + (i - len(sure) / 2) * width, shares, width, color=colour, label=name)
@@ -187,8 +188,8 @@ def draw_manifold_steps(
     metrics = list(reference)
     figure = style.new_figure(3.1 * len(metrics), 3.6)
     for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
-        for colour, (name, found) in zip(style.SEQUENCE, curves.items(), strict=False):
-            axes.plot(at, found[metric], color=colour, marker="o", markersize=3.5, linewidth=1.2, label=name)
+        for colour, (name, curve) in zip(style.SEQUENCE, curves.items(), strict=False):
+            axes.plot(at, curve[metric], color=colour, marker="o", markersize=3.5, linewidth=1.2, label=name)
         axes.axhline(reference[metric], color=style.INK, linestyle="--", linewidth=0.9, label="training images")
         _steps(axes, at)
         axes.set_ylim(-0.02, 1.35 * axes.get_ylim()[1] if metric == metrics[0] else None)
@@ -197,22 +198,22 @@ def draw_manifold_steps(
             axes.legend(fontsize=style.SMALL, frameon=False, loc="upper right")
     last = dict(curves)
     words = "   ·   ".join(
-        f"{name}: precision {found['precision'][-1]:.2f}, recall {found['recall'][-1]:.2f}"
-        for name, found in last.items()
+        f"{name}: precision {curve['precision'][-1]:.2f}, recall {curve['recall'][-1]:.2f}"
+        for name, curve in last.items()
     )
     style.headline(figure, f"Samples after {at[-1]} steps", words)
     return figure
 
 
-def draw_noise(found: Mapping[str, Sweep], numbers: Mapping[str, Any]) -> Figure:
+def draw_noise(sweeps: Mapping[str, Sweep], numbers: Mapping[str, Any]) -> Figure:
     """Largest exponent, rate at which basins are left, and basins visited, against the level of noise."""
     figure = style.new_figure(12.5, 4.2)
     exponent, leave, visited = figure.subplots(1, 3)
-    for colour, (kind, one) in zip(style.SEQUENCE, found.items(), strict=False):
+    for colour, (kind, swept) in zip(style.SEQUENCE, sweeps.items(), strict=False):
         options: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 3.5, "linewidth": 1.2, "label": kind}
-        exponent.errorbar(one.values, one.exponents[:, 0], yerr=2 * one.stderr[:, 0], capsize=2, **options)
-        leave.errorbar(one.values, one.measured[:, 0], yerr=2 * one.measured[:, 1], capsize=2, **options)
-        visited.plot(one.values, one.measured[:, 2], **options)
+        exponent.errorbar(swept.values, swept.exponents[:, 0], yerr=2 * swept.stderr[:, 0], capsize=2, **options)
+        leave.errorbar(swept.values, swept.measured[:, 0], yerr=2 * swept.measured[:, 1], capsize=2, **options)
+        visited.plot(swept.values, swept.measured[:, 2], **options)
     style.zero_line(exponent)
     x = "standard deviation of the noise"
     style.dress(exponent, title="Largest exponent", x=x, y="nats per step")
@@ -222,7 +223,7 @@ def draw_noise(found: Mapping[str, Sweep], numbers: Mapping[str, Any]) -> Figure
     leave.set_ylim(bottom=-0.02)
     visited.set_ylim(bottom=0)
     leave.legend(fontsize=style.SMALL, frameon=False, title="noise", title_fontsize=style.SMALL, loc="upper left")
-    name = str(next(iter(found.values())).provenance.get("model") or "Noise")
+    name = str(next(iter(sweeps.values())).provenance.get("model") or "Noise")
     style.headline(figure, name, str(numbers["verdict"]))
     return figure
 
@@ -316,7 +317,7 @@ def _draw_loss(axes: Axes, result: KaleidoscopeLine, i: int, name: str) -> None:
         axes.axvline(point, color=style.GREY, linewidth=0.7, linestyle=":")
     axes.set_ylim(lowest / 3, 3)
     axes.set_xlim(result.x[i, 0], result.x[i, -1])
-    style.dress(axes, title=name, x="x", y="loss  $(f(x) - x)^2$")
+    style.dress(axes, title=name.replace("}, ", "}\n"), x="x", y="loss  $(f(x) - x)^2$")
 
 
 def _draw_output(axes: Axes, result: KaleidoscopeLine, i: int) -> None:
@@ -477,16 +478,19 @@ def draw_kaleidoscope_corners(result: KaleidoscopeCorners) -> Figure:
     panels = figure.subplots(1, 3)
     _draw(panels[0], result, result.largest, "Largest loss over all corners")
     _draw(panels[1], result, result.mean, "Mean loss over all corners")
-    panels[2].set_yscale("log")
     _draw(panels[2], result, result.fit_loss, "Loss left at the points")
+    left = result.fit_loss[np.isfinite(result.fit_loss)]
+    panels[2].set_yscale("log")
+    panels[2].set_ylim(left.min() / 3, 3 * left.max())  # one value alone would span nothing
     for axes in panels[:2]:
         axes.set_ylim(0, max(1.05 * np.nanmax(np.append(result.largest, 0.25)), 0.3))
         # What the best constant output, the centre of the cube, would lose at every corner.
         axes.axhline(0.25, color=style.GREY, linewidth=0.8, linestyle="--", zorder=1)
     panels[1].text(
-        result.n_points[-1],
+        1.0,
         0.255,
         "constant output 0.5",
+        transform=panels[1].get_yaxis_transform(),
         fontsize=style.SMALL,
         color=style.GREY,
         va="bottom",
@@ -537,7 +541,7 @@ WORDS = {
     "step_slope": ("Slope in the steps", "mean |slope|"),
     "steepest": ("Steepest slope", "log2 of |slope|"),
     "settled_after": ("Iterations to settle", "log2(1 + median)"),
-    "share_at_points": ("Starts that end at a point", "part"),
+    "share_at_points": ("Starts ending at points", "part"),
 }
 
 
@@ -562,7 +566,7 @@ def draw_kaleidoscope_depth(result: KaleidoscopeDepth) -> Figure:
     style.headline(
         figure,
         "Depth against width",
-        f"networks fitted to {{{points}}}, {seeds} {'seed' if seeds == 1 else 'seeds'};  bars: standard errors, "
+        f"networks fitted to {{{points}}}, {style.counted(seeds, 'seed')};  bars: standard errors, "
         "titles: change for each doubling of the depth, with its 95 % interval",
         notes=[result.message] if result.message else [],
     )

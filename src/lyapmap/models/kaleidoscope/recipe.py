@@ -43,7 +43,7 @@ class KaleidoscopeRecipe:
     batch_size : int, optional
         Samples in a step; 100, or all where there are fewer.
     learning_rate : float
-        Of Adam (1e-3 in the paper).
+        Learning rate of Adam (1e-3 in the paper).
     decay_epochs : int
         Epochs over which the learning rate falls as a cosine to a hundredth; 0 keeps it constant, as
         in the paper.

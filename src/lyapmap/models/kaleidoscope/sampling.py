@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import interval, whole
 from lyapmap.core.combinators import noisy
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.errors import Interrupted, LyapmapError
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, dimension
 from lyapmap.core.propagate import step_states
-from lyapmap.core.results import Result, Status, dims, provenance
-from lyapmap.core.run import Report, reporting
+from lyapmap.core.results import Result, Status, Verdict, dims
+from lyapmap.core.run import Report, Run
 from lyapmap.files.model import Model
 from lyapmap.files.zoo import load_model
 from lyapmap.models.kaleidoscope.network import RANGES
@@ -50,7 +49,6 @@ class KaleidoscopeSamples(Result):
 
     DRAWN_BY: ClassVar[str] = "lyapmap.models.kaleidoscope.pictures.draw_kaleidoscope_samples"
     REMEDIES: ClassVar[dict[Status, str]] = {
-        Status.NOT_CONVERGED: "run it again, or with fewer steps",
         Status.ESCAPED: "look whether the network's weights are finite",
     }
 
@@ -195,45 +193,34 @@ def sample(
     inner = as_tangent_map(loaded.map if isinstance(loaded, Model) else loaded)
     shaken = noisy(inner, scale=eps, kind=noise, seed=seed, first_trajectory=first, clamp=bounds)
     starts = noise_states(tuple(inner.state_shape), n, value_range=bounds, kind=start, seed=seed, first=first)
+    run = Run("sampling", shaken, seed=seed, progress=progress)
     ops = inner.ops
     x = ops.from_numpy(starts)
-    begin = time.perf_counter()
     taken: list[NDArray[Any]] = []
     done = 0
-    with reporting(progress, "sampling") as report:
-        try:
-            for target in kept:
-                while done < target:
-                    block = min(BLOCK, target - done)
-                    x = step_states(shaken, x, n_steps=block, first_step=done)
-                    done += block
-                    report(done, steps)
-                taken.append(ops.to_numpy(x).copy())
-        except KeyboardInterrupt:
-            if not taken:
-                raise Interrupted(None) from None
+    with run.steps(keep=lambda: taken) as report:
+        for target in kept:
+            while done < target:
+                block = min(BLOCK, target - done)
+                x = step_states(shaken, x, n_steps=block, first_step=done)
+                done += block
+                report(done, steps)
+            taken.append(ops.to_numpy(x).copy())
     states = np.stack(taken, axis=1)
     lost = np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
     states[lost] = np.nan
-    status, message = Status.OK, ""
-    if lost.any():
-        status, message = Status.ESCAPED, f"{int(lost.any(axis=1).sum())} of {n} samples are no longer finite"
-    elif len(taken) < len(kept):
-        status, message = Status.NOT_CONVERGED, f"interrupted after {done} of {steps} steps"
+    words = f"{int(lost.any(axis=1).sum())} of {n} samples are no longer finite"
+    verdict = Verdict(Status.ESCAPED, words) if lost.any() else Verdict()
     settings = {"n": n, "steps": steps, "eps": float(eps), "noise": noise, "start": start, "first": first}
     result = KaleidoscopeSamples(
-        status=status,
-        message=message,
+        **run.ending(verdict, done=f"{done} of {steps} steps"),
         settings=settings,
-        provenance=provenance(shaken, seed=seed, seconds=time.perf_counter() - begin),
         states=states,
         steps=np.array(kept[: len(taken)], np.int64),
         state_shape=tuple(inner.state_shape),
         value_range=bounds,
     )
-    if len(taken) < len(kept):
-        raise Interrupted(result)
-    return result.checked(throw)
+    return run.finish(result, throw)
 
 
 def usual_steps(steps: int) -> list[int]:

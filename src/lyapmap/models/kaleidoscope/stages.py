@@ -69,9 +69,9 @@ def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         assert subject.classify is not None
         numbers["classifier"] = subject.classify.name
         numbers["categories"] = subject.classify.classes
-        for name, found in sure.items():
+        for name, measured in sure.items():
             short = "" if name == QUIET else "_noisy"
-            numbers |= {f"{key}{short}": value for key, value in found.items()}
+            numbers |= {f"{key}{short}": value for key, value in measured.items()}
         numbers["real_confidence"] = float(_most(subject, subject.real(subject.test, sizes.samples)).mean())
         counts = np.bincount(subject.train.labels, minlength=max(subject.classify.classes) + 1)
         numbers["data_labels"] = counts[list(subject.classify.classes)] / len(subject.train)
@@ -142,7 +142,7 @@ def burn_in(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     ):
         if short == "features" and subject.features is None:
             continue
-        found = measure_burn_in(
+        mixing = measure_burn_in(
             subject.noisy(level),
             subject.starts(count),
             n_steps=sizes.burn_in_steps,
@@ -152,19 +152,19 @@ def burn_in(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             progress=bench.progress,
             throw=False,
         )
-        bench.keep(found, f"burn-in-{short}")
+        bench.keep(mixing, f"burn-in-{short}")
         what = {"pixels": "pixels", "features": f"{subject.features_name} features", "noisy": "pixels, with noise"}
         bench.show(
-            found.plot(),
+            mixing.plot(),
             f"burn-in-{short}",
             f"Burn-in in {what[short]}",
             "Energy distance of the samples after n steps to those after the last; within the dashed line they "
             "could not be told from a further sample of the late ones.",
         )
         numbers |= {
-            f"burn_in_{short}": found.burn_in,
-            f"burn_in_{short}_interval": found.burn_in_interval,
-            f"burn_in_{short}_message": found.message,
+            f"burn_in_{short}": mixing.burn_in,
+            f"burn_in_{short}_interval": mixing.burn_in_interval,
+            f"burn_in_{short}_message": mixing.message,
         }
     return numbers
 
@@ -176,16 +176,16 @@ def _restless(subject: KaleidoscopeSubject, rest: Settling) -> dict[str, Any]:
         return {"restless": 0}
     start = subject.map.ops.from_numpy(subject.starts(len(rest.attractor))[rows])
     late = subject.map.ops.to_numpy(step_states(subject.map, start, n_steps=rest.settings["n_steps"]))
-    found = lyapunov_spectrum(
+    spectrum = lyapunov_spectrum(
         subject.map, late, n_steps=RESTLESS_STEPS, transient=100, n_exponents=2, seed=subject.seed, throw=False
     )
     return {
         "restless": int((rest.attractor < 0).sum()),
         "restless_looked_at": len(rows),
-        "restless_exponents": found.per_trajectory[:, 0],
-        "restless_largest": found.exponents[0],
-        "restless_stderr": found.stderr[0],
-        "restless_attractor": found.attractor,
+        "restless_exponents": spectrum.per_trajectory[:, 0],
+        "restless_largest": spectrum.exponents[0],
+        "restless_stderr": spectrum.stderr[0],
+        "restless_attractor": spectrum.attractor,
     }
 
 
@@ -198,14 +198,14 @@ def manifold(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     numbers: dict[str, Any] = {"at": sizes.at, "k": sizes.k, "features": subject.features_name}
     curves: dict[str, dict[str, list[float]]] = {}
     for name, level in ((QUIET, 0.0), (NOISY, sizes.noise / UNIFORM)):
-        found = [
+        comparisons = [
             side.compare(subject.images(x), seed=subject.seed) for x in subject.along(sizes.samples, sizes.at, level)
         ]
-        bench.keep(found[-1], f"manifold-{'quiet' if level == 0 else 'noisy'}")
-        curves[name] = {metric: [float(getattr(one, metric)[0]) for one in found] for metric in METRICS}
+        bench.keep(comparisons[-1], f"manifold-{'quiet' if level == 0 else 'noisy'}")
+        curves[name] = {metric: [float(getattr(metrics, metric)[0]) for metrics in comparisons] for metric in METRICS}
         short = "" if level == 0 else "_noisy"
         numbers |= {f"{metric}{short}": values for metric, values in curves[name].items()}
-        numbers |= quality(found[-1], f"last_{{}}{short}")
+        numbers |= quality(comparisons[-1], f"last_{{}}{short}")
     reference = side.compare(subject.real(subject.train, sizes.samples), seed=subject.seed)
     numbers |= quality(reference, "reference_{}", intervals=False)
     bench.show(
@@ -227,32 +227,32 @@ def memorization(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         if level:
             # The image of a noisy state: what the network draws, without the noise added last.
             ends = subject.map.ops.to_numpy(subject.map.apply(subject.map.ops.from_numpy(ends)))
-        found = compare_with_training(
+        nearest = compare_with_training(
             subject.images(ends),
             subject.real(subject.train),
             held_out=subject.real(subject.test, sizes.real),
             seed=subject.seed,
             progress=bench.progress,
         )
-        bench.keep(found, f"memorization{short.replace('_', '-')}")
+        bench.keep(nearest, f"memorization{short.replace('_', '-')}")
         name = QUIET if level == 0 else NOISY
         bench.show(
-            found.plot(),
+            nearest.plot(),
             f"memorization{short.replace('_', '-')}",
             f"Nearest training images, {name}",
-            f"{found.closer:.1%} of the samples are nearer to a training image than "
-            f"{found.settings['quantile']:.0%} of the held-out images are; {found.copies} are equal to one.",
+            f"{nearest.closer:.1%} of the samples are nearer to a training image than "
+            f"{nearest.settings['quantile']:.0%} of the held-out images are; {nearest.copies} are equal to one.",
         )
         numbers |= {
-            f"copies{short}": found.copies,
-            f"closer{short}": found.closer,
-            f"closer{short}_interval": found.closer_interval,
-            f"preference{short}": found.preference,
-            f"p_value{short}": found.p_value,
-            f"median_distance{short}": float(np.median(found.distance)),
-            f"message{short}": found.message,
+            f"copies{short}": nearest.copies,
+            f"closer{short}": nearest.closer,
+            f"closer{short}_interval": nearest.closer_interval,
+            f"preference{short}": nearest.preference,
+            f"p_value{short}": nearest.p_value,
+            f"median_distance{short}": float(np.median(nearest.distance)),
+            f"message{short}": nearest.message,
         }
-        numbers["median_reference_distance"] = float(np.median(found.reference_distance))
+        numbers["median_reference_distance"] = float(np.median(nearest.reference_distance))
     return numbers
 
 
@@ -266,7 +266,7 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
 
     rest = Settling.load(bench.result_of("burn-in", "settling"))
     guesses, origin = _guesses(subject, rest, bench.sizes.guesses)
-    found = periodic_orbits(
+    search = periodic_orbits(
         subject.precise,
         guesses,
         n_guesses=len(guesses),
@@ -274,20 +274,20 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         progress=bench.progress,
         throw=False,
     )
-    bench.keep(found, "fixed-points")
-    points = found.orbits[:, 0]  # all within the range of the output, as images of themselves
-    share, interval, confirmed = basins(rest, points, found.multipliers)
-    stable = np.array([name == "stable" for name in found.stability], bool)
+    bench.keep(search, "fixed-points")
+    points = search.orbits[:, 0]  # all within the range of the output, as images of themselves
+    share, interval, confirmed = basins(rest, points, search.multipliers)
+    stable = np.array([name == "stable" for name in search.stability], bool)
     order = np.argsort(-share, kind="stable")
     numbers: dict[str, Any] = {
         "fixed_points": len(points),
         "stable": int(stable.sum()),
         "unstable": int((~stable).sum()),
         "guesses": {name: int((origin == name).sum()) for name in dict.fromkeys(origin.tolist())},
-        "guesses_converged": int(found.n_found.sum()),
-        "largest_residual": float(found.residual.max()) if len(found.residual) else None,
-        "n_unstable": found.n_unstable[order],
-        "largest_multiplier": np.abs(found.multipliers[order, 0]) if len(points) else [],
+        "guesses_converged": int(search.n_found.sum()),
+        "largest_residual": float(search.residual.max()) if len(search.residual) else None,
+        "n_unstable": search.n_unstable[order],
+        "largest_multiplier": np.abs(search.multipliers[order, 0]) if len(points) else [],
         "share": share[order],
         "share_interval": interval[order],
         "reached": int((share > 0).sum()),
@@ -308,7 +308,7 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             subject.images(points[shown]),
             subject.images(training[nearest[: len(shown), 0]]),
             share[shown],
-            np.abs(found.multipliers[shown, 0]),
+            np.abs(search.multipliers[shown, 0]),
             distance[: len(shown), 0],
             total=len(points),
             unstable=int((~stable).sum()),
@@ -320,7 +320,7 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         "modulus of the leading multiplier.",
     )
     bench.show(
-        found.plot(),
+        search.plot(),
         "multipliers",
         "Multipliers of the fixed points",
         "Those outside the unit circle are directions in which a fixed point repels.",
@@ -354,10 +354,10 @@ def exponents(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
 
     sizes = bench.sizes
     numbers: dict[str, Any] = {"levels": sizes.noise_levels, "wander_steps": sizes.wander_steps}
-    found: dict[str, Sweep] = {}
+    sweeps: dict[str, Sweep] = {}
     start = subject.settled(sizes.samples, sizes.sample_steps)[: sizes.exponent_trajectories]
     for kind in KINDS:
-        one = sweep(
+        swept = sweep(
             lambda deviation, kind=kind: subject.noisy(deviation, kind),
             "deviation",
             sizes.noise_levels,
@@ -370,26 +370,26 @@ def exponents(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             progress=bench.progress,
             throw=False,
         )
-        bench.keep(one, f"noise-{kind}")
-        found[kind] = one
-        rate, error, visited = one.measured[:, 0], one.measured[:, 1], one.measured[:, 2]
+        bench.keep(swept, f"noise-{kind}")
+        sweeps[kind] = swept
+        rate, error, visited = swept.measured[:, 0], swept.measured[:, 1], swept.measured[:, 2]
         with np.errstate(divide="ignore"):
             dwell = np.where(rate > 0, 1 / rate, np.inf)
         numbers |= {
-            f"{kind}_exponent": one.exponents[:, 0],
-            f"{kind}_stderr": one.stderr[:, 0],
-            f"{kind}_attractors": one.attractors,
-            f"{kind}_statuses": one.statuses,
+            f"{kind}_exponent": swept.exponents[:, 0],
+            f"{kind}_stderr": swept.stderr[:, 0],
+            f"{kind}_attractors": swept.attractors,
+            f"{kind}_statuses": swept.statuses,
             f"{kind}_leave_rate": rate,
             f"{kind}_leave_rate_stderr": error,
             f"{kind}_dwell": [float(d) if math.isfinite(d) else None for d in dwell],
             f"{kind}_visited": visited,
-            f"{kind}_wanders_from": first_sure(one.values, rate, error),
-            f"{kind}_positive_from": first_sure(one.values, one.exponents[:, 0], one.stderr[:, 0]),
+            f"{kind}_wanders_from": first_sure(swept.values, rate, error),
+            f"{kind}_positive_from": first_sure(swept.values, swept.exponents[:, 0], swept.stderr[:, 0]),
         }
     numbers["verdict"] = verdict(numbers)
     bench.show(
-        draw_noise(found, numbers),
+        draw_noise(sweeps, numbers),
         "noise",
         "From settling to wandering",
         f"{numbers['verdict']} A state leaves its basin where, without further noise, it would come to rest elsewhere.",
@@ -430,8 +430,8 @@ def verdict(numbers: dict[str, Any]) -> str:
     """Where the kaleidoscope turns from settling to wandering, in words."""
 
     def levels(what: str) -> str:
-        found = {kind: numbers[f"{kind}_{what}_from"] for kind in KINDS}
-        return " and ".join(f"{level:g} ({kind} noise)" for kind, level in found.items() if level is not None)
+        first = {kind: numbers[f"{kind}_{what}_from"] for kind in KINDS}
+        return " and ".join(f"{level:g} ({kind} noise)" for kind, level in first.items() if level is not None)
 
     leaves, parts = levels("wanders"), levels("positive")
     text = f"It leaves its basins from a deviation of {leaves}" if leaves else "It never surely leaves its basins"
@@ -445,13 +445,13 @@ def verdict(numbers: dict[str, Any]) -> str:
 
 def _carried(numbers: dict[str, Any]) -> bool:
     """Whether the largest exponent is surely negative where basins begin to be left."""
-    found = []
+    contracting = []
     for kind in KINDS:
         level = numbers[f"{kind}_wanders_from"]
         if level is not None:
             place = list(numbers["levels"]).index(level)
-            found.append(numbers[f"{kind}_exponent"][place] < -CERTAIN * numbers[f"{kind}_stderr"][place])
-    return bool(found) and all(found)
+            contracting.append(numbers[f"{kind}_exponent"][place] < -CERTAIN * numbers[f"{kind}_stderr"][place])
+    return bool(contracting) and all(contracting)
 
 
 def categories(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
@@ -469,12 +469,12 @@ def categories(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             assert subject.classify is not None
             return subject.classify(subject.images(states.reshape(len(states), -1)))
 
-        found = transitions(orbit, named, categories=subject.classify.classes, progress=bench.progress)
+        followed = transitions(orbit, named, categories=subject.classify.classes, progress=bench.progress)
         name = f"{level:g}".replace(".", "_")
-        bench.keep(found, f"categories-{name}")
-        stay = float(np.trace(found.counts) / max(found.counts.sum(), 1))
+        bench.keep(followed, f"categories-{name}")
+        stay = float(np.trace(followed.counts) / max(followed.counts.sum(), 1))
         bench.show(
-            found.plot(),
+            followed.plot(),
             f"categories-{name}",
             f"Categories under noise of standard deviation {level:g}",
             f"{subject.classify.name} names the states: the category stays in {stay:.1%} of the steps.",
@@ -482,12 +482,12 @@ def categories(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         rows.append(
             {
                 "stays": stay,
-                "dwell_mean": found.dwell_mean,
-                "occupation": found.occupation,
-                "matrix": found.matrix,
-                "entropy_rate": found.entropy_rate,
-                "entropy_stderr": found.entropy_stderr,
-                "message": found.message,
+                "dwell_mean": followed.dwell_mean,
+                "occupation": followed.occupation,
+                "matrix": followed.matrix,
+                "entropy_rate": followed.entropy_rate,
+                "entropy_stderr": followed.entropy_stderr,
+                "message": followed.message,
             }
         )
     return numbers | {key: [row[key] for row in rows] for key in rows[0]}
@@ -520,21 +520,23 @@ def dimension(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     sets[f"noise {sizes.dimension_noise:g}"] = subject.map.ops.to_numpy(
         subject.map.apply(subject.map.ops.from_numpy(flat))
     )
-    found = compare_dimensions(sets, methods=DIMENSION_METHODS, seed=subject.seed, progress=bench.progress, throw=False)
-    bench.keep(found, "dimension")
+    comparison = compare_dimensions(
+        sets, methods=DIMENSION_METHODS, seed=subject.seed, progress=bench.progress, throw=False
+    )
+    bench.keep(comparison, "dimension")
     bench.show(
-        found.plot(),
+        comparison.plot(),
         "dimension",
         "Dimension of the data and of what the network draws",
         "Images of states under noise, before noise is added to them. Estimates fall with the number of points "
         "where the dimension is high: compare sets of equal numbers.",
     )
-    numbers["message"] = found.message
-    for row, name in enumerate(found.names):
-        for column, method in enumerate(found.methods):
-            numbers[f"{name}: {method}"] = found.dimension[row, column]
-            numbers[f"{name}: {method} stderr"] = found.stderr[row, column]
-        numbers[f"{name}: points"] = int(found.n_points[row])
+    numbers["message"] = comparison.message
+    for row, name in enumerate(comparison.names):
+        for column, method in enumerate(comparison.methods):
+            numbers[f"{name}: {method}"] = comparison.dimension[row, column]
+            numbers[f"{name}: {method} stderr"] = comparison.stderr[row, column]
+        numbers[f"{name}: points"] = int(comparison.n_points[row])
     return numbers
 
 
@@ -637,23 +639,25 @@ class _Beside:
     compare: Callable[[list[dict[str, Any]], Bench], dict[str, Any]]
 
     def __call__(self, _: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
-        found = [bench.numbers(name) for name in self.names]
-        found = [one for one in found if one]
-        if len(found) < 2:
+        networks = [bench.numbers(name) for name in self.names]
+        networks = [numbers for numbers in networks if numbers]
+        if len(networks) < 2:
             raise LeftOut("fewer than two networks could be measured")
-        return self.compare(found, bench)
+        return self.compare(networks, bench)
 
 
-def depth(found: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
+def depth(networks: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
     """Burn-in of perceptrons against their depth."""
     from lyapmap.models.kaleidoscope.pictures import draw_depth
 
-    perceptrons = sorted((one for one in found if one["architecture"] == "mlp"), key=lambda one: one["depth"])
-    if len({one["depth"] for one in perceptrons}) < 2:
+    perceptrons = sorted(
+        (network for network in networks if network["architecture"] == "mlp"), key=lambda network: network["depth"]
+    )
+    if len({network["depth"] for network in perceptrons}) < 2:
         raise LeftOut("the perceptrons given are all of one depth")
     names = ("name", "depth", "width", "burn_in", "burn_in_interval", "settled_share", "settled_interval",
              "median_settled_at", "ends")  # fmt: skip
-    numbers = {name: [one[name] for one in perceptrons] for name in names}
+    numbers = {name: [network[name] for network in perceptrons] for name in names}
     bench.show(
         draw_depth(numbers),
         "depth",
@@ -664,9 +668,9 @@ def depth(found: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
     return numbers
 
 
-def variants(found: list[dict[str, Any]], _: Bench) -> dict[str, Any]:
+def variants(networks: list[dict[str, Any]], _: Bench) -> dict[str, Any]:
     """All networks, number by number."""
-    return {name: [one[name] for one in found] for name in found[0]}
+    return {name: [network[name] for network in networks] for name in networks[0]}
 
 
 def _nothing_beside(_: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:

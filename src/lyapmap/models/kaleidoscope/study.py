@@ -79,9 +79,9 @@ def summary(records: Mapping[str, Record]) -> list[tuple[str, str]]:
 
 def side_by_side(records: Mapping[str, Record]) -> list[Sequence[str]]:
     """One column for each network; the heading alone where there is one network."""
-    found = records["variants"].numbers if "variants" in records else {}
-    rows: list[Sequence[str]] = [("what", *map(str, found.get("name", [])))]
-    if not found:
+    networks = records["variants"].numbers if "variants" in records else {}
+    rows: list[Sequence[str]] = [("what", *map(str, networks.get("name", [])))]
+    if not networks:
         return rows
     for name, words, decimals in (
         ("architecture", "architecture", None),
@@ -100,7 +100,7 @@ def side_by_side(records: Mapping[str, Record]) -> list[Sequence[str]]:
         ("recall", "recall", 3),
         ("coverage", "coverage", 3),
     ):
-        values = found[name]
+        values = networks[name]
         rows.append((words, *(str(v) if decimals is None else number(v, decimals) for v in values)))
     return rows
 
@@ -113,19 +113,19 @@ def _exponent(noise: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, number(value, 4) + (f" ± {error:.4f}" if error is not None else ""))]
 
 
-def _dwells(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _dwells(categories: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
-    for level, stays in zip(found.get("levels", []), found.get("stays", []), strict=True):
+    for level, stays in zip(categories.get("levels", []), categories.get("stays", []), strict=True):
         rows.append((f"category stays in the next step, noise {level:g}", number(stays, 4)))
     return rows
 
 
-def _dimensions(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _dimensions(dimensions: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = []
-    for key, value in found.items():
+    for key, value in dimensions.items():
         name, _, method = key.partition(": ")
         if method == "gride":
-            error, count = found.get(f"{key} stderr"), found.get(f"{name}: points")
+            error, count = dimensions.get(f"{key} stderr"), dimensions.get(f"{name}: points")
             text = number(value, 1) + (f" ± {error:.1f}" if error is not None else "")
             rows.append((f"dimension (Gride) of {name}, {count} points", text))
     return rows

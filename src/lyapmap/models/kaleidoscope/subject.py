@@ -112,8 +112,8 @@ class KaleidoscopeSubject(ImageSubject):
 
 def value_range(model: Model) -> tuple[float, float]:
     """Smallest and largest value of a model's states; those of images in [-1, 1] where it does not say."""
-    found = getattr(getattr(model.module, "config", None), "value_range", (-1.0, 1.0))
-    return float(found[0]), float(found[1])
+    bounds = getattr(getattr(model.module, "config", None), "value_range", (-1.0, 1.0))
+    return float(bounds[0]), float(bounds[1])
 
 
 def load_subject(
@@ -159,7 +159,7 @@ def load_subject(
     shape = image_shape(state_shape)
     if shape is None or shape[1] != shape[2]:
         raise LyapmapError(f"model: states of {loaded.name} have shape {state_shape} and are no square images")
-    others = tuple(load_model(one, device=device) for one in against)
+    others = tuple(load_model(other, device=device) for other in against)
     for other in others:
         if tuple(other.map.state_shape) != state_shape:
             raise LyapmapError(
@@ -194,13 +194,13 @@ def _images(data: str, classes: Sequence[int] | None, model: Model) -> tuple[Ima
 
     shape = image_shape(tuple(model.map.state_shape))
     assert shape is not None
-    told = model.training.get("settings", {})
-    same = told.get("data") == data
+    settings = model.training.get("settings", {})
+    same = settings.get("data") == data
     if classes is None and same:
-        classes = told.get("classes")
+        classes = settings.get("classes")
     sets = []
     for split in ("train", "test"):
-        found = load(
+        images = load(
             data,
             split=split,
             classes=classes,
@@ -208,7 +208,7 @@ def _images(data: str, classes: Sequence[int] | None, model: Model) -> tuple[Ima
             channels=shape[0],
             value_range=value_range(model),
         )
-        if split == "train" and same and told.get("samples", len(found)) < len(found):
-            found = found.some(told["samples"], seed=told["seed"])
-        sets.append(replace(found, images=laid_out(found.images, tuple(model.map.state_shape))))
+        if split == "train" and same and settings.get("samples", len(images)) < len(images):
+            images = images.some(settings["samples"], seed=settings["seed"])
+        sets.append(replace(images, images=laid_out(images.images, tuple(model.map.state_shape))))
     return sets[0], sets[1]

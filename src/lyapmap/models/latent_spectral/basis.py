@@ -32,26 +32,26 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 3 and 4: averages, quasi-eigenvectors, inner products, and the values of latent vectors."""
     from lyapmap.models.latent_spectral.pictures import draw_latents, draw_vectors
 
-    found = subject.given
-    if found is None:
-        found = LatentBasis.build(
+    built = subject.given
+    if built is None:
+        built = LatentBasis.build(
             subject.triple,
             data=subject.train,
             n_vectors=bench.sizes.vectors,
             seed=subject.seed,
             progress=bench.progress,
         )
-    bench.keep(found, "basis")
+    bench.keep(built, "basis")
     triple = subject.triple
     kept = {}
     for name, letter, vectors, seen in (
-        ("averages", "η", found.eta, found.eta_label),
-        ("vectors", "ξ", found.xi, found.xi_label),
+        ("averages", "η", built.eta, built.eta_label),
+        ("vectors", "ξ", built.xi, built.xi_label),
     ):
-        kept[name] = int((seen == found.label).sum())
+        kept[name] = int((seen == built.label).sum())
         bench.show(
             draw_vectors(
-                subject.shown(triple.images(vectors)), found.label, found.set_number, seen == found.label,
+                subject.shown(triple.images(vectors)), built.label, built.set_number, seen == built.label,
                 subject.classes, letter,
             ),
             name,
@@ -59,13 +59,13 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
             f"One row for each label, one column for each set; set 1 is that of encoded images. {kept[name]} of "
             f"{len(vectors)} are classified as their label (framed where not).",
         )  # fmt: skip
-    resolved = int(found.resolved.sum())
+    resolved = int(built.resolved.sum())
     bench.show(
-        found.plot(),
+        built.plot(),
         "inner-products",
         "Inner products (Fig. 4), and what is left of each average",
         f"What Gram-Schmidt leaves of an average says something where it is longer than the chance of the average: "
-        f"{resolved} of {len(found.xi)} vectors. The other averages of a label repeat those before.",
+        f"{resolved} of {len(built.xi)} vectors. The other averages of a label repeat those before.",
     )
     rng = np.random.default_rng(subject.seed)
     images, _ = subject.test_sample(SAMPLE)
@@ -80,18 +80,18 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     )
     return {
         "given": subject.given is not None,
-        "vectors": len(found.xi),
-        "latent": found.latent,
-        "orthogonality": found.orthogonality,
+        "vectors": len(built.xi),
+        "latent": built.latent,
+        "orthogonality": built.orthogonality,
         "averages_with_their_label": kept["averages"],
         "vectors_with_their_label": kept["vectors"],
-        "vectors_with_their_label_in_set_1": int(((found.xi_label == found.label) & (found.set_number == 1)).sum()),
+        "vectors_with_their_label_in_set_1": int(((built.xi_label == built.label) & (built.set_number == 1)).sum()),
         "resolved": resolved,
-        "remainder": found.remainder,
-        "noise": found.noise,
-        "count": found.count,
-        "encoded_share": found.encoded_share,
-        "random_share": found.random_share,
+        "remainder": built.remainder,
+        "noise": built.noise,
+        "count": built.count,
+        "encoded_share": built.encoded_share,
+        "random_share": built.random_share,
         "encoded_mean": float(encoded.mean()),
         "encoded_deviation": float(encoded.std()),
         "length_of_mean_encoded": float(np.linalg.norm(encoded.mean(axis=0))),
@@ -102,29 +102,29 @@ def classification(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 5: accuracies over draws of the encoder, and where the true label stands among the amplitudes."""
     from lyapmap.models.latent_spectral.pictures import draw_accuracy
 
-    found, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
+    basis, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
     images, labels = subject.test_sample(sizes.test_images)
     rng = np.random.default_rng(subject.seed)
     sure = float((triple.labels(images) == labels).mean())
     names = ("decoded", "lsd", "lsd_set_1", "lsd_signed")
     accuracy: dict[str, list[float]] = {name: [] for name in names}
-    cumulative = np.zeros((2, len(found.xi)))
+    cumulative = np.zeros((2, len(basis.xi)))
     leading_in_first = []
     for trial in range(sizes.trials):
         z = triple.latents(images, rng)
-        for name, value in zip(names, _accuracies(found, z, triple.labels_of_latents(z), labels), strict=True):
+        for name, value in zip(names, _accuracies(basis, z, triple.labels_of_latents(z), labels), strict=True):
             accuracy[name].append(value)
-        leading_in_first.append(float((found.set_number[found.leading(z)] == 1).mean()))
+        leading_in_first.append(float((basis.set_number[basis.leading(z)] == 1).mean()))
         for row, sets in enumerate((None, 1)):
-            ranks = found.ranks(z, labels, sets=sets)
-            cumulative[row] += np.bincount(ranks - 1, minlength=len(found.xi)).cumsum() / len(ranks) / sizes.trials
+            ranks = basis.ranks(z, labels, sets=sets)
+            cumulative[row] += np.bincount(ranks - 1, minlength=len(basis.xi)).cumsum() / len(ranks) / sizes.trials
         if callable(bench.progress):
             bench.progress(trial + 1, sizes.trials)
     mean = triple.latents(images)
     batch = np.arange(min(25, len(images)))
     bench.show(
         draw_accuracy(
-            labels[batch], found.classify(mean[batch]), sure, accuracy["decoded"], accuracy["lsd"],
+            labels[batch], basis.classify(mean[batch]), sure, accuracy["decoded"], accuracy["lsd"],
             cumulative[0], cumulative[1], subject.classes,
         ),
         "accuracy",
@@ -138,12 +138,12 @@ def classification(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         numbers[name] = float(np.mean(values))
         numbers[f"{name}_deviation"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
         numbers[f"{name}_interval"] = wilson(numbers[name], len(images), LEVEL)
-    of_means = _accuracies(found, mean, triple.labels_of_latents(mean), labels)
+    of_means = _accuracies(basis, mean, triple.labels_of_latents(mean), labels)
     numbers |= {f"{name}_of_means": value for name, value in zip(names, of_means, strict=True)}
     numbers["within"] = cumulative[0]
     numbers["within_set_1"] = cumulative[1]
     for n in (2, 3, 4):
-        if n <= len(found.xi):
+        if n <= len(basis.xi):
             numbers[f"within_{n}"] = cumulative[0, n - 1]
             numbers[f"within_{n}_set_1"] = cumulative[1, n - 1]
     numbers["largest_in_set_1"] = float(np.mean(leading_in_first))
@@ -151,13 +151,13 @@ def classification(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
 
 
 def _accuracies(
-    found: LatentBasis, z: Floats, decoded: NDArray[np.int64], labels: NDArray[np.int64]
+    basis: LatentBasis, z: Floats, decoded: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> tuple[float, float, float, float]:
     """Of decoded images, of the largest |c|, of that in set 1, and of the largest c."""
-    leading = found.leading(z)
-    right = found.label[leading] == labels
-    signed = found.label[found.decompose(z).argmax(axis=1)] == labels
-    in_first = right & (found.set_number[leading] == 1)
+    leading = basis.leading(z)
+    right = basis.label[leading] == labels
+    signed = basis.label[basis.decompose(z).argmax(axis=1)] == labels
+    in_first = right & (basis.set_number[leading] == 1)
     return float((decoded == labels).mean()), float(right.mean()), float(in_first.mean()), float(signed.mean())
 
 
@@ -165,11 +165,11 @@ def amplitudes(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 6: sorted amplitudes where the true label stands first, second and third."""
     from lyapmap.models.latent_spectral.pictures import draw_amplitudes
 
-    found = basis_of(subject, bench)
+    basis = basis_of(subject, bench)
     images, labels = subject.test_sample(bench.sizes.test_images)
     z = subject.triple.latents(images, np.random.default_rng(subject.seed))
-    ranks = found.ranks(z, labels)
-    falling = found.amplitudes(z)[:, :SHOWN_RANKS]
+    ranks = basis.ranks(z, labels)
+    falling = basis.amplitudes(z)[:, :SHOWN_RANKS]
     groups = {rank: falling[ranks == rank] for rank in RANKS}
     bench.show(
         draw_amplitudes(groups),
@@ -189,23 +189,23 @@ def components(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     """Fig. 7: test images made of their largest components."""
     from lyapmap.models.latent_spectral.pictures import draw_columns
 
-    found, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
-    counts = [n for n in sizes.components if n < len(found.xi)]
+    basis, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
+    counts = [n for n in sizes.components if n < len(basis.xi)]
     images, labels = subject.test_sample(sizes.noisy_images)
     z = triple.latents(images)
-    numbers: dict[str, Any] = {"images": len(images), "components": [*counts, len(found.xi)]}
+    numbers: dict[str, Any] = {"images": len(images), "components": [*counts, len(basis.xi)]}
     columns = {"image": images}
     for rescale in (False, True):
         right, likeness = [], []
         for n in numbers["components"]:
-            made = triple.images(found.reconstruct(z, n, rescale=rescale))
+            made = triple.images(basis.reconstruct(z, n, rescale=rescale))
             right.append(float((triple.labels(made) == labels).mean()))
             likeness.append(psnr(subject.shown(images), subject.shown(made)))
             if not rescale:
                 columns[f"n = {n}"] = made
         end = "_rescaled" if rescale else ""
         numbers |= {f"right{end}": right, f"psnr{end}": likeness}
-    order = ["image", f"n = {len(found.xi)}", *(f"n = {n}" for n in counts)]
+    order = ["image", f"n = {len(basis.xi)}", *(f"n = {n}" for n in counts)]
     bench.show(
         draw_columns({name: subject.shown(columns[name][: sizes.rows]) for name in order}),
         "components",
@@ -247,11 +247,11 @@ def denoising(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     """Likeness to the clean image, and whether its label is kept, by kind and strength of noise."""
     from lyapmap.models.latent_spectral.pictures import draw_columns, draw_denoising
 
-    found, sizes = basis_of(subject, bench), bench.sizes
+    basis, sizes = basis_of(subject, bench), bench.sizes
     images, labels = subject.test_sample(sizes.noisy_images)
     clean = subject.shown(images)
     rng = np.random.default_rng(subject.seed)
-    counts = sorted({n for n in (*sizes.components, MORE_COMPONENTS) if n < len(found.xi)} | {len(found.xi)})
+    counts = sorted({n for n in (*sizes.components, MORE_COMPONENTS) if n < len(basis.xi)} | {len(basis.xi)})
     components = _principal(subject, counts[-1])
     numbers: dict[str, Any] = {
         "images": len(images),
@@ -264,7 +264,7 @@ def denoising(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         shown: dict[str, NDArray[Any]] = {}
         for strength in strengths:
             noisy = with_noise(clean, kind, strength, rng)
-            for method, made in _methods(subject, found, noisy, counts, components):
+            for method, made in _methods(subject, basis, noisy, counts, components):
                 row = table.setdefault(method, {"psnr": [], "right": [], "kept": []})
                 seen = subject.triple.labels(subject.own(made))
                 row["psnr"].append(psnr(clean, made))
@@ -292,7 +292,7 @@ def denoising(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
 
 
 def _methods(
-    subject: LsdSubject, found: LatentBasis, noisy: NDArray[Any], counts: list[int], components: Any
+    subject: LsdSubject, basis: LatentBasis, noisy: NDArray[Any], counts: list[int], components: Any
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """What each method makes of noisy images, values in [-1, 1]."""
     from scipy.ndimage import median_filter
@@ -301,9 +301,9 @@ def _methods(
     z = subject.triple.latents(subject.own(noisy))
     yield "encode-decode", subject.shown(subject.triple.images(z))
     for n in counts:
-        if n < found.latent:  # all components are the encoded image again
-            yield f"LSD {n}", subject.shown(subject.triple.images(found.reconstruct(z, n)))
-            yield f"LSD {n} rescaled", subject.shown(subject.triple.images(found.reconstruct(z, n, rescale=True)))
+        if n < basis.latent:  # all components are the encoded image again
+            yield f"LSD {n}", subject.shown(subject.triple.images(basis.reconstruct(z, n)))
+            yield f"LSD {n} rescaled", subject.shown(subject.triple.images(basis.reconstruct(z, n, rescale=True)))
     flat = noisy.reshape(len(noisy), -1)
     projected = components.transform(flat)
     for n in counts:
@@ -347,16 +347,16 @@ def rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     from lyapmap.models.latent_spectral.pictures import draw_rotation
     from lyapmap.report.images import save_film_strip
 
-    found, steps, triple = basis_of(subject, bench), bench.sizes.rotation_steps, subject.triple
+    basis, steps, triple = basis_of(subject, bench), bench.sizes.rotation_steps, subject.triple
     z = triple.latents(subject.of_label(0, bench.sizes.rotated))
-    targets = [*range(1, found.categories), 0]
+    targets = [*range(1, basis.categories), 0]
     numbers: dict[str, Any] = {
         "images": len(z),
-        "steps": steps * found.categories,
+        "steps": steps * basis.categories,
         "targets": [subject.classes[t] for t in targets],
     }
     for way, sentence in WAYS.items():
-        path = rotated(triple, found, z, steps, way)
+        path = rotated(triple, basis, z, steps, way)
         reached = [
             float((triple.labels_of_latents(path[steps * (i + 1)]) == target).mean())
             for i, target in enumerate(targets)
@@ -365,10 +365,10 @@ def rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         key = way.replace(" ", "_")
         numbers[f"{key}_reached"] = reached
         numbers[f"{key}_mean_reached"] = float(np.mean(reached))
-        numbers[f"{key}_spread"] = spread / math.sqrt(found.latent)
+        numbers[f"{key}_spread"] = spread / math.sqrt(basis.latent)
         numbers[f"{key}_cosine_after_turn"] = float(_cosine(path[-1], path[0]).mean())
         some = path[:, :STRIP_ROWS]
-        shown = subject.shown(triple.images(some.reshape(-1, found.latent)))
+        shown = subject.shown(triple.images(some.reshape(-1, basis.latent)))
         save_film_strip(
             bench.picture_path(f"rotation-{key}", f"Rotation{_TITLES[way]} through the labels (Fig. 8)", sentence),
             shown.reshape(*some.shape[:2], *shown.shape[1:]).swapaxes(0, 1),
@@ -406,5 +406,5 @@ def rotated(triple: LatentTriple, basis: LatentBasis, z: Floats, steps: int, way
 
 
 def _cosine(a: Floats, b: Floats) -> Floats:
-    found: Floats = (a * b).sum(axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
-    return found
+    cosine: Floats = (a * b).sum(axis=-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+    return cosine

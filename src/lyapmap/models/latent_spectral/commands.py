@@ -155,7 +155,7 @@ def study_lsd(
 
 @command(
     f"{PAPER}.images:components_of_images",
-    hides=("value_range",),
+    hides=("value_range", "Machine.seed"),
     examples="lyapmap lsd decompose runs/lsd/last.pt --data mnist --samples 20 --out components",
 )
 def decompose(run: Run, machine: Machine, model: str, *, data: str, samples: int = 10) -> int:
@@ -167,7 +167,7 @@ def decompose(run: Run, machine: Machine, model: str, *, data: str, samples: int
         Networks of train lsd, with their basis.
     data : NAME|FOLDER|FILE
         Images: the test images of a data set, a folder, or one image.
-    samples : N
+    samples : N, at least 1
         Images, the first ones.
     """
     lsd, images = _loaded(model, data, samples, machine)
@@ -194,16 +194,14 @@ def denoise(run: Run, machine: Machine, model: str, *, data: str, noise: float =
         Networks of train lsd, with their basis.
     data : NAME|FOLDER|FILE
         Images: the test images of a data set, a folder, or one image.
-    noise : X
+    noise : X, at least 0
         Standard deviation of normal noise to add, for pixels in [-1, 1].
-    samples : N
+    samples : N, at least 1
         Images, the first ones.
     """
     lsd, images = _loaded(model, data, samples, machine)
     from lyapmap.models.latent_spectral.images import with_noise
 
-    if not noise >= 0:
-        raise LyapmapError(f"--noise: expected 0 or more, got {noise}")
     noisy = replace(images, images=with_noise(images.images, noise, images.value_range, seed=run.seed))
     result = run(lsd.basis, noisy.images, value_range=images.value_range)
     return _shown(run, result, lsd, images, f"{lsd.name}: {len(images)} images, noise {noise:g}", "denoised")
@@ -211,7 +209,7 @@ def denoise(run: Run, machine: Machine, model: str, *, data: str, noise: float =
 
 @command(
     f"{PAPER}.images:rotated_images",
-    hides=("value_range", "labels"),
+    hides=("value_range", "labels", "Machine.seed"),
     shown={"cycle": "all"},
     examples="""
 lyapmap lsd rotate runs/lsd/last.pt --data mnist --out rotated
@@ -231,7 +229,7 @@ def rotate(
         Images: the test images of a data set, a folder, or one image.
     cycle : N,N[,N...]
         Categories to go through.
-    samples : N
+    samples : N, at least 1
         Images, the first ones.
     """
     lsd, images = _loaded(model, data, 10**9, machine)
@@ -252,8 +250,6 @@ def _loaded(model: str, data: str, count: int, machine: Machine) -> tuple[Lsd, I
     from lyapmap.cli.source import require_torch, with_notes
 
     require_torch("latent spectral decomposition")
-    if count < 1:
-        raise LyapmapError(f"--samples: expected 1 or more, got {count}")
     from lyapmap.data import load
     from lyapmap.models.latent_spectral.network import load_lsd
 

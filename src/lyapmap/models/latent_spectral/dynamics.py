@@ -76,12 +76,12 @@ def round_trip(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         f"come to rest on {numbers['ends']} fixed points and cycles.",
     )
     guesses = np.concatenate([rest.points[rest.period == 1], ends, encoded])[: sizes.guesses]
-    found = periodic_orbits(
+    orbits = periodic_orbits(
         subject.precise(), _in(subject.precise(), guesses), n_guesses=len(guesses), max_iterations=ITERATIONS,
         seed=subject.seed, progress=bench.progress, throw=False,
     )  # fmt: skip
-    bench.keep(found, "round-trip-fixed-points")
-    return numbers | _fixed_points(subject, bench, rest, found)
+    bench.keep(orbits, "round-trip-fixed-points")
+    return numbers | _fixed_points(subject, bench, rest, orbits)
 
 
 @dataclass(frozen=True)
@@ -157,25 +157,26 @@ def verdict(numbers: dict[str, Any]) -> str:
     """What became of the cycle, in words."""
     largest, error = numbers["largest"], numbers["largest_stderr"] or 0.0
     if numbers["settled_share"] > 0.5:
-        one = numbers["ends"] == 1
+        single = numbers["ends"] == 1
         turns = max(int(period) for period in numbers["periods"])
         after = f"after {turns} turns" if turns > 1 else "in one turn"
-        return f"contracts to {'one cycle' if one else str(numbers['ends']) + ' cycles'} that close{'s' * one} {after}"
+        cycles = "one cycle that closes" if single else f"{numbers['ends']} cycles that close"
+        return f"contracts to {cycles} {after}"
     if largest is not None and math.isfinite(largest) and abs(largest) > 3 * error:
         return "wanders chaotically" if largest > 0 else "contracts, and has not closed yet"
     return "wanders without parting neighbours"
 
 
-def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, found: PeriodicOrbits) -> dict[str, Any]:
+def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, orbits: PeriodicOrbits) -> dict[str, Any]:
     """Numbers and the picture of the fixed points of the round trip."""
     from lyapmap.study.page import draw_fixed_points
 
-    points = found.orbits[:, 0]
-    stable = np.array([name == "stable" for name in found.stability], bool)
+    points = orbits.orbits[:, 0]
+    stable = np.array([name == "stable" for name in orbits.stability], bool)
     numbers: dict[str, Any] = {"fixed_points": len(points), "stable": int(stable.sum())}
     if not len(points):
         return numbers
-    share, _, confirmed = basins(rest, points, found.multipliers)
+    share, _, confirmed = basins(rest, points, orbits.multipliers)
     order = np.argsort(-share, kind="stable")[:SHOWN]
     images = subject.triple.images(points)
     distance, nearest = neighbor_graph(
@@ -184,14 +185,14 @@ def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, found: Peri
     )  # fmt: skip
     numbers |= {
         "ends_confirmed": confirmed,
-        "largest_multiplier": np.abs(found.multipliers[:, 0]),
+        "largest_multiplier": np.abs(orbits.multipliers[:, 0]),
         "fixed_point_labels": [subject.classes[label] for label in subject.triple.labels(images)],
         "fixed_point_shares": share,
     }
     bench.show(
         draw_fixed_points(
             subject.shown(images[order]), subject.shown(subject.train.images[nearest[:, 0]]), share[order],
-            np.abs(found.multipliers[order, 0]), distance[:, 0], total=len(points), unstable=int((~stable).sum()),
+            np.abs(orbits.multipliers[order, 0]), distance[:, 0], total=len(points), unstable=int((~stable).sum()),
         ),
         "round-trip-fixed-points",
         "Fixed points of the round trip, decoded, and their nearest training images",
@@ -212,7 +213,7 @@ def _cycles(
     guesses = rest.points[rest.period == 1][:TURN_GUESSES]
     if not len(guesses):
         return {"closed_cycles": 0}
-    found = periodic_orbits(
+    cycles = periodic_orbits(
         turning.whole_turn(),
         _in(turning, guesses),
         n_guesses=len(guesses),
@@ -220,11 +221,11 @@ def _cycles(
         seed=subject.seed,
         throw=False,
     )
-    bench.keep(found, f"{key}-cycles")
+    bench.keep(cycles, f"{key}-cycles")
     return {
-        "closed_cycles": len(found.orbits),
-        "closed_cycles_stable": sum(name == "stable" for name in found.stability),
-        "closed_cycles_multiplier": np.abs(found.multipliers[:, 0]) if len(found.orbits) else [],
+        "closed_cycles": len(cycles.orbits),
+        "closed_cycles_stable": sum(name == "stable" for name in cycles.stability),
+        "closed_cycles_multiplier": np.abs(cycles.multipliers[:, 0]) if len(cycles.orbits) else [],
     }
 
 
@@ -244,31 +245,31 @@ def _exponents(
 ) -> dict[str, Any]:
     """Exponents in latent space, kept and drawn."""
     sizes = bench.sizes
-    found = lyapunov_spectrum(
+    spectrum = lyapunov_spectrum(
         tangent_map, starts[: sizes.trajectories], n_steps=sizes.steps, transient=sizes.transient,
         n_exponents=min(EXPONENTS, subject.triple.latent), seed=subject.seed, progress=bench.progress, throw=False,
     )  # fmt: skip
-    bench.keep(found, f"{name}-spectrum")
+    bench.keep(spectrum, f"{name}-spectrum")
     bench.show(
-        found.plot(),
+        spectrum.plot(),
         f"{name}-spectrum",
         f"Exponents of the {_NAMES[name]}",
-        f"The {len(found.exponents)} largest of {subject.triple.latent}.",
+        f"The {len(spectrum.exponents)} largest of {subject.triple.latent}.",
     )
     return {
-        "largest": found.exponents[0],
-        "largest_stderr": found.stderr[0],
-        "exponents": found.exponents,
-        "exponents_stderr": found.stderr,
-        "attractor": found.attractor,
-        "status": str(found.status),
+        "largest": spectrum.exponents[0],
+        "largest_stderr": spectrum.stderr[0],
+        "exponents": spectrum.exponents,
+        "exponents_stderr": spectrum.stderr,
+        "attractor": spectrum.attractor,
+        "status": str(spectrum.status),
     }
 
 
 def _in(tangent_map: TangentMap, z: Any) -> NDArray[Any]:
     """Latent vectors in a map's precision."""
-    found: NDArray[Any] = np.asarray(z).astype(tangent_map.ops.dtype)
-    return found
+    converted: NDArray[Any] = np.asarray(z).astype(tangent_map.ops.dtype)
+    return converted
 
 
 def _labels_after(subject: LsdSubject, tangent_map: TangentMap, z: Floats, n_steps: int) -> NDArray[np.int64]:
@@ -472,11 +473,11 @@ def measure(subject: LsdSubject, bench: Bench, generator: Cyclic) -> dict[str, A
 
 def _accuracy(subject: LsdSubject, seen: NDArray[np.int64]) -> dict[str, Any]:
     """How often classes (b, steps + 1) follow each other in the order of the cycle, and stand where they should."""
-    found = transitions(seen, order=subject.cycle, throw=False)
+    followed = transitions(seen, order=subject.cycle, throw=False)
     wanted = np.array([subject.cycle[at % len(subject.cycle)] for at in range(seen.shape[1])])
     return {
-        "accuracy": found.accuracy,
-        "accuracy_interval": found.accuracy_interval,
+        "accuracy": followed.accuracy,
+        "accuracy_interval": followed.accuracy_interval,
         "in_place": float((seen == wanted)[:, 1:].mean()),
         "judge": subject.judge_name,
     }
@@ -488,8 +489,8 @@ def _quality(subject: LsdSubject, bench: Bench, end: Callable[[Images, int], Ima
     side = subject.side(sizes.k, sizes.real)
     each = -(-sizes.real // len(classes))
     made = [end(subject.shown(subject.test.of_class(c)[:each]), phase) for phase, c in enumerate(classes)]
-    found = side.compare(np.concatenate(made), seed=subject.seed, progress=bench.progress, throw=False)
-    return {"k": int(found.k[0]), "samples": sum(len(part) for part in made), **quality(found)}
+    metrics = side.compare(np.concatenate(made), seed=subject.seed, progress=bench.progress, throw=False)
+    return {"k": int(metrics.k[0]), "samples": sum(len(part) for part in made), **quality(metrics)}
 
 
 @dataclass(frozen=True)
@@ -499,8 +500,8 @@ class _Beside:
     names: tuple[str, ...]
 
     def __call__(self, _: LsdSubject, bench: Bench) -> dict[str, Any]:
-        found = [one for one in (bench.numbers(name) for name in self.names) if one]
-        if len(found) < 2:
+        measured = [numbers for numbers in (bench.numbers(name) for name in self.names) if numbers]
+        if len(measured) < 2:
             raise LeftOut("fewer than two generators could be measured")
-        keys = dict.fromkeys(key for one in found for key in one)
-        return {key: [one.get(key) for one in found] for key in keys if not key.startswith("exponents")}
+        keys = dict.fromkeys(key for numbers in measured for key in numbers)
+        return {key: [numbers.get(key) for numbers in measured] for key in keys if not key.startswith("exponents")}

@@ -67,8 +67,9 @@ def components_of_images(
     images : (b, ...)
         As the generator gives them.
     components : sequence of int
+        Numbers of components that images are decoded from.
     rescale : bool
-        See `LatentBasis.reconstruct`.
+        Give latent vectors of few components the length sqrt(M); see `LatentBasis.reconstruct`.
     value_range : (float, float)
         Values of black and of white.
 
@@ -114,7 +115,7 @@ def rotated_images(
     labels : sequence of int, optional
         In the order of the cycle; all by default.
     steps : int
-        From one label to the next.
+        Steps from one label to the next.
     round_trip : bool
         Decode and encode after each step.
     value_range : (float, float)

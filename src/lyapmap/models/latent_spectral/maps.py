@@ -148,7 +148,7 @@ def _turns(
     basis: LatentBasis,
     labels: Sequence[int] | None,
     steps: int,
-    one: Callable[[Step], Step],
+    step: Callable[[Step], Step],
     shape: tuple[int, ...],
     name: str,
 ) -> MapsInTurn:
@@ -156,7 +156,7 @@ def _turns(
     made: dict[tuple[int, int, float], TangentMap] = {}
     for phase in phases:
         if phase not in made:
-            made[phase] = networks.wrapped(one(networks.rotation(basis.rotation(*phase))), shape, name)
+            made[phase] = networks.wrapped(step(networks.rotation(basis.rotation(*phase))), shape, name)
     return in_turn(*(made[phase] for phase in phases))
 
 
@@ -167,7 +167,7 @@ class _Networks:
         if triple.networks is None:
             raise MapError("triple: does not hold its networks; LatentTriple.of(generator, encoder, ...) keeps them")
         generator, encoder, _ = triple.networks
-        kinds = {_kind(one) for one in (generator, encoder)}
+        kinds = {_kind(network) for network in (generator, encoder)}
         if len(kinds) > 1:
             raise MapError(f"triple: generator and encoder are of different frameworks, {' and '.join(sorted(kinds))}")
         self.backend = kinds.pop()
@@ -177,7 +177,7 @@ class _Networks:
 
             held = next(iter(generator.parameters()), torch.zeros(()))
             wanted = getattr(torch, dtype) if dtype else held.dtype
-            generator, encoder = (_converted(one, wanted, device) for one in (generator, encoder))
+            generator, encoder = (_converted(network, wanted, device) for network in (generator, encoder))
             place = next(iter(generator.parameters()), torch.zeros(())).device
             self.options = {"dtype": wanted, "device": place}
             self.constant: Callable[[NDArray[Any]], Any] = lambda array: torch.as_tensor(

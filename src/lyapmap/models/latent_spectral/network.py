@@ -224,9 +224,9 @@ class LatentSpectral(nn.Module):
         self.generator = _built(GENERATORS, config["generator"])
         self.classifier = _built(CLASSIFIERS, config["classifier"])
         self.encoder = Encoder(EncoderConfig(**config["encoder"]))
-        latent, found = self.encoder.config.latent, self.generator.config.latent_shape
-        if found != (latent,):
-            raise ShapeError(f"generator: takes noise of shape {found}, the encoder gives {(latent,)}")
+        latent, noise_shape = self.encoder.config.latent, self.generator.config.latent_shape
+        if noise_shape != (latent,):
+            raise ShapeError(f"generator: takes noise of shape {noise_shape}, the encoder gives {(latent,)}")
         for name in ("encoder", "classifier"):
             shape = getattr(self, name).config.state_shape
             if shape != self.state_shape:

@@ -68,8 +68,8 @@ def draw_vectors(
     axes.tick_params(length=0, labelsize=style.LABEL, colors=style.INK)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    found = f"{int(right.sum())} of {len(right)} show their label; the others are framed"
-    style.headline(figure, f"Images of {letter}: labels by sets", found)
+    summary = f"{int(right.sum())} of {len(right)} show their label; the others are framed"
+    style.headline(figure, f"Images of {letter}: labels by sets", summary)
     return figure
 
 
@@ -80,11 +80,11 @@ def draw_latents(kinds: Mapping[str, Any], labels: Mapping[str, Any], classes: S
     middle = (edges[1:] + edges[:-1]) / 2
     normal = np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)
     for axes, (name, z) in zip(figure.subplots(1, len(kinds), sharey=True), kinds.items(), strict=True):
-        for place, one in enumerate(classes):
+        for place, label in enumerate(classes):
             mine = z[labels[name] == place]
             if len(mine):
                 density = np.histogram(np.clip(mine, -5, 5), edges, density=True)[0]
-                axes.plot(middle, density, color=_colour(place), linewidth=1.1, label=str(one))
+                axes.plot(middle, density, color=_colour(place), linewidth=1.1, label=str(label))
         axes.plot(middle, normal, color=style.INK, linestyle="--", linewidth=1.2, label="normal")
         style.dress(axes, title=f"{name.capitalize()} latent vectors", x="component", y="density")
         axes.legend(fontsize=style.SMALL, frameon=False, ncols=2, loc="upper right")
@@ -94,7 +94,7 @@ def draw_latents(kinds: Mapping[str, Any], labels: Mapping[str, Any], classes: S
 
 def draw_accuracy(
     labels: NDArray[np.int64],
-    found: NDArray[np.int64],
+    named: NDArray[np.int64],
     classifier: float,
     decoded: Sequence[float],
     largest: Sequence[float],
@@ -106,10 +106,10 @@ def draw_accuracy(
     figure = style.new_figure(13.0, 4.4)
     batch, trials, places = figure.subplots(1, 3)
     x = np.arange(1, len(labels) + 1)
-    right = labels == found
+    right = labels == named
     batch.plot(x, labels, "o", color=style.SKY, markersize=10, label="true label")
-    batch.plot(x[right], found[right], "o", color=style.GREEN, markersize=4.5, label="LSD, right")
-    batch.plot(x[~right], found[~right], "o", color=style.VERMILLION, markersize=4.5, label="LSD, wrong")
+    batch.plot(x[right], named[right], "o", color=style.GREEN, markersize=4.5, label="LSD, right")
+    batch.plot(x[~right], named[~right], "o", color=style.VERMILLION, markersize=4.5, label="LSD, wrong")
     batch.set_yticks(range(len(classes)), [str(c) for c in classes])
     batch.set_ylim(-0.6, len(classes) + 1.4)
     style.dress(batch, title="A batch", x="image", y="label")
@@ -275,8 +275,8 @@ def _colour(place: int) -> str:
 def _picked(table: Mapping[str, Any]) -> list[str]:
     """Numbers of components that are drawn: few, some, many."""
     counts = sorted({int(name.split()[1]) for name in table if name.startswith("PCA")})
-    chosen = {counts[0], counts[-1], *(n for n in counts if n in (4, 10))}
-    return [str(n) for n in chosen]
+    picked = {counts[0], counts[-1], *(n for n in counts if n in (4, 10))}
+    return [str(n) for n in picked]
 
 
 def _look(name: str) -> dict[str, Any]:

@@ -127,12 +127,12 @@ class PooledRecipe:
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
-        chosen = sorted(train.class_names) if classes is None else [int(c) for c in classes]
-        if len(set(chosen)) != len(chosen) or len(chosen) != config.categories:
-            raise LyapmapError(f"classes: expected {config.categories} different ones, got {chosen}")
+        labels = sorted(train.class_names) if classes is None else [int(c) for c in classes]
+        if len(set(labels)) != len(labels) or len(labels) != config.categories:
+            raise LyapmapError(f"classes: expected {config.categories} different ones, got {labels}")
         learning_rate = positive("learning_rate", learning_rate, finite=True)
         require_weights(noise=noise)
-        self._batches = Batches(train, chosen, config.state_shape, batch_size=batch_size, seed=seed, device=device)
+        self._batches = Batches(train, labels, config.state_shape, batch_size=batch_size, seed=seed, device=device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.model = Classifier(config).to(device)
@@ -142,7 +142,7 @@ class PooledRecipe:
         self.steps_per_epoch, self.images_per_step = self._batches.steps, batch_size
         self._settings: dict[str, Any] = {
             "data": train.name,
-            "classes": chosen,
+            "classes": labels,
             "images": len(train),
             "noise": float(noise),
             "batch_size": int(batch_size),
@@ -217,13 +217,17 @@ class EncoderRecipe:
     origin : dict
         Plain values that tell which generator and classifier these are: a run goes on only with the same ones.
     kind : "hinge" or "squared"
-        What R is.
-    reconstruction, kl, label : float
-        Weights of the three terms.
+        What the encoder's images are compared by, R.
+    reconstruction : float
+        Weight of that, a mean over pixels.
+    kl : float
+        Weight of the divergence of the encoder from normal noise.
+    label : float
+        Weight of the label of what the encoder's vectors draw.
     batch_size : int
         25 in the paper.
     learning_rate : float
-        Of Adam.
+        Learning rate of the encoder.
     average : float
         Weight of the past in the exponential mean of the weights, which is saved.
     seed : int

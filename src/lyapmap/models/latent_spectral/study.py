@@ -73,26 +73,26 @@ def summary(records: Mapping[str, Record]) -> Rows:
     ]
 
 
-def _turning(how: str, found: Mapping[str, Any]) -> Rows:
+def _turning(how: str, numbers: Mapping[str, Any]) -> Rows:
     name = f"rotation with round trips, {how}"
     return [
-        (f"{name}: largest exponent per step", "", with_error(found, "largest", 4)),
-        (f"{name}: distance after one turn, at first", "", _cell(found, "back_after_first_turn", 3)),
-        (f"{name}: the same in the end", "", _cell(found, "back_after_last_turn", 5)),
-        (f"{name}: the same without round trips", "", _cell(found, "back_without_round_trip", 3)),
-        (f"{name}: labels right in the last turn", "", _cell(found, "labels_in_last_turn", 3)),
-        (f"{name}: the cycle", "", str(found.get("verdict", NONE))),
+        (f"{name}: largest exponent per step", "", with_error(numbers, "largest", 4)),
+        (f"{name}: distance after one turn, at first", "", _cell(numbers, "back_after_first_turn", 3)),
+        (f"{name}: the same in the end", "", _cell(numbers, "back_after_last_turn", 5)),
+        (f"{name}: the same without round trips", "", _cell(numbers, "back_without_round_trip", 3)),
+        (f"{name}: labels right in the last turn", "", _cell(numbers, "labels_in_last_turn", 3)),
+        (f"{name}: the cycle", "", str(numbers.get("verdict", NONE))),
     ]
 
 
 def denoising_tables(records: Mapping[str, Record]) -> list[tuple[str, Rows]]:
     """One table for each kind of noise: likeness in dB and the part classified right, one column for each strength."""
-    found = records["denoising"].numbers if "denoising" in records else {}
+    numbers = records["denoising"].numbers if "denoising" in records else {}
     tables = []
     for key in ("gaussian", "salt_and_pepper"):
-        if key not in found:
+        if key not in numbers:
             continue
-        table = dict(found[key])
+        table = dict(numbers[key])
         strengths = table.pop("strengths")
         rows: Rows = [("method", *(f"{strength:g}" for strength in strengths))]
         for method, row in table.items():
@@ -104,8 +104,8 @@ def denoising_tables(records: Mapping[str, Record]) -> list[tuple[str, Rows]]:
 
 def side_by_side(records: Mapping[str, Record]) -> Rows:
     """One column for each cyclic generator; the heading alone where there is nothing."""
-    found = records["side-by-side"].numbers if "side-by-side" in records else {}
-    rows: Rows = [("what", *map(str, found.get("name", [])))]
+    numbers = records["side-by-side"].numbers if "side-by-side" in records else {}
+    rows: Rows = [("what", *map(str, numbers.get("name", [])))]
     for key, words, decimals in (
         ("accuracy", "category accuracy", 4),
         ("in_place", "images of the class that is due", 4),
@@ -118,8 +118,8 @@ def side_by_side(records: Mapping[str, Record]) -> Rows:
         ("density", "density", 3),
         ("coverage", "coverage", 3),
     ):
-        if key in found:
-            cells = (str(v or NONE) if decimals is None else number(v, decimals) for v in found[key])
+        if key in numbers:
+            cells = (str(v or NONE) if decimals is None else number(v, decimals) for v in numbers[key])
             rows.append((words, *cells))
     return rows
 

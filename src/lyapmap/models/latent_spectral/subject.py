@@ -84,8 +84,8 @@ class LsdSubject(ImageSubject):
 
     def test_sample(self, most: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Test images and their labels, the same ones every time."""
-        chosen = self.test.some(min(most, len(self.test)), seed=self.seed)
-        return chosen.images, self.places(chosen)
+        some = self.test.some(min(most, len(self.test)), seed=self.seed)
+        return some.images, self.places(some)
 
     def of_label(self, place: int, most: int) -> NDArray[Any]:
         """Test images of one label, in their order."""
@@ -118,8 +118,8 @@ class LsdSubject(ImageSubject):
         if name == "model":
             return f"{self.name} {self.sha256} {'' if self.given is None else _digest(self.given.eta)}"
         if name == "against":
-            told = [f"{m.name} {m.map.provenance.get('sha256', '')}" for m in self.against]
-            return " ".join([*told, *map(str, self.cycle)])
+            marks = [f"{m.name} {m.map.provenance.get('sha256', '')}" for m in self.against]
+            return " ".join([*marks, *map(str, self.cycle)])
         return super()._mark(name)
 
 
@@ -175,34 +175,34 @@ def subject_of(
         raise LyapmapError(f"triple: images of {name} have shape {shape} and are no square images")
     options: dict[str, Any] = {"image_size": sizes[1], "channels": sizes[0], "value_range": value_range}
     sets = [load(data, split=split, classes=classes, **options) for split in ("train", "test")]
-    chosen = tuple(int(c) for c in (classes if classes is not None else sorted(sets[0].class_names)))
-    if len(chosen) != triple.categories:
-        raise LyapmapError(f"classes: expected {triple.categories}, one for each label of {name}, got {len(chosen)}")
-    train, test = (replace(one, images=laid_out(one.images, shape)) for one in sets)
-    turned = tuple(int(c) for c in (cycle if cycle is not None else [c for c in chosen if c < 3] or chosen[:3]))
-    turned = turned if cycle is not None or len(turned) > 1 else chosen[:3]
-    if len(set(turned)) < max(len(turned), 2) or not set(turned) <= set(chosen):
-        raise LyapmapError(f"cycle: expected two or more different ones of {', '.join(map(str, chosen))}, got {turned}")
+    labels = tuple(int(c) for c in (classes if classes is not None else sorted(sets[0].class_names)))
+    if len(labels) != triple.categories:
+        raise LyapmapError(f"classes: expected {triple.categories}, one for each label of {name}, got {len(labels)}")
+    train, test = (replace(images, images=laid_out(images.images, shape)) for images in sets)
+    turned = tuple(int(c) for c in (cycle if cycle is not None else [c for c in labels if c < 3] or labels[:3]))
+    turned = turned if cycle is not None or len(turned) > 1 else labels[:3]
+    if len(set(turned)) < max(len(turned), 2) or not set(turned) <= set(labels):
+        raise LyapmapError(f"cycle: expected two or more different ones of {', '.join(map(str, labels))}, got {turned}")
     named = against if against is not None else [CYCLE] * (data == "mnist" and turned == (0, 1, 2) and sizes[1] == 28)
-    others = tuple(load_model(one, device=device) for one in named)
+    others = tuple(load_model(images, device=device) for images in named)
     for other in others:
         if image_shape(tuple(other.map.state_shape)) != sizes:
             raise LyapmapError(
                 f"against: states of {other.name} have shape {tuple(other.map.state_shape)}, expected {shape}"
             )
-    labels, without = category_labels(data, classifier, sizes, device)
-    if labels is not None and not set(chosen) <= set(labels.classes):
-        raise LyapmapError(f"classifier: {labels.name} knows {labels.classes}, and not all of {chosen}")
+    judge, without = category_labels(data, classifier, sizes, device)
+    if judge is not None and not set(labels) <= set(judge.classes):
+        raise LyapmapError(f"classifier: {judge.name} knows {judge.classes}, and not all of {labels}")
     return LsdSubject(
         name=name,
         triple=triple,
-        classes=chosen,
+        classes=labels,
         train=train,
         test=test,
         value_range=value_range,
         given=basis,
         features=image_features(data, features, weights, sizes, device),
-        classify=labels,
+        classify=judge,
         without=without,
         against=others,
         cycle=turned,

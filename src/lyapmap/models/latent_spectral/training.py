@@ -52,18 +52,28 @@ class LsdPlan:
         Values of a latent vector, M; at least as many as there are classes.
     width : float
         Channels of the generator and the encoder, relative to the paper's. The classifier is always the paper's.
-    gan_epochs, classifier_epochs, encoder_epochs : int
+    gan_epochs : int
+        Epochs of the generator.
+    classifier_epochs : int
+        Epochs of the classifier.
+    encoder_epochs : int
+        Epochs of the encoder.
     batch_size : int
         Images in a step of every stage (25 in the paper).
-    gan, classifier : path or str, optional
-        A trained GAN (a DCGAN, or a GRAN with one piece of noise) and a trained classifier, in the place of their
-        stages.
+    gan : NAME|FILE, optional
+        A trained GAN: a DCGAN, or a GRAN with one piece of noise.
+    classifier : NAME|FILE, optional
+        A trained classifier.
     gan_options, classifier_options, encoder_options : dict
         Further options of `GanRecipe`, `PooledRecipe` and `EncoderRecipe`.
     n_vectors : int
         Latent vectors in each average of the basis; 0 leaves the basis out.
-    checkpoint_every, checkpoint_steps, keep_every : int
-        As `train` takes them.
+    checkpoint_every : int
+        Epochs between checkpoints and sample sheets of a stage; the last epoch always gets them.
+    checkpoint_steps : int
+        Steps between further checkpoints, within epochs as well; 0 for none.
+    keep_every : int
+        Epochs between checkpoints that are kept; 0 keeps none.
     seed : int
         Of everything that is random.
     """
@@ -284,9 +294,9 @@ class _Stages:
 
 def _require_same(path: Path, recipe: Recipe) -> None:
     """Raise unless a finished stage was trained as it would be now."""
-    found, wanted = checkpoints.load(path), recipe.checkpoint()
-    theirs, ours = found.training.get("settings", {}), wanted.training["settings"]
-    if (found.model, found.config) != (wanted.model, wanted.config):
+    saved, wanted = checkpoints.load(path), recipe.checkpoint()
+    theirs, ours = saved.training.get("settings", {}), wanted.training["settings"]
+    if (saved.model, saved.config) != (wanted.model, wanted.config):
         raise LyapmapError(f"out: {path} holds a network of other sizes; choose another folder or delete that stage")
     differing = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     if differing:
@@ -301,20 +311,20 @@ def _record(training: dict[str, Any]) -> dict[str, Any]:
 
 def _digest(module: nn.Module) -> str:
     """SHA256 of a network's weights."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in module.state_dict().items():
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()
 def accuracies(lsd: Lsd, images: ImageSet) -> dict[str, float]:
     """Parts of images whose label the classifier finds: in the images, and in what is drawn of their encoded means."""
-    chosen = images.only(lsd.classes)
+    known = images.only(lsd.classes)
     device = next(lsd.generator.parameters()).device
-    x = torch.from_numpy(chosen.images).to(device)
-    places = torch.tensor([lsd.classes.index(int(label)) for label in chosen.labels], device=device)
+    x = torch.from_numpy(known.images).to(device)
+    places = torch.tensor([lsd.classes.index(int(label)) for label in known.labels], device=device)
     drawn = torch.cat([lsd.generator(lsd.encoder(part)[0]) for part in x.split(500)])
 
     def share(of: Tensor) -> float:

@@ -10,7 +10,7 @@ from PIL import Image
 
 import lyapmap as lm
 from command_line import invoke
-from lyapmap.cli.image_data import images_like
+from lyapmap.cli.source import images_like
 from lyapmap.core.points import channels_first, laid_out
 from lyapmap.files.features import classifier, features
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.endings import (
+from lyapmap.analysis.exponents.attractor import (
     CHAOTIC,
     LONGEST_PERIOD,
     TORUS,
