@@ -68,19 +68,16 @@ def once(name: str, tool: str, patience: float) -> dict[str, Any]:
     return measured
 
 
-def compare(rounds: int, names: list[str], patience: float) -> dict[str, Any]:
-    """Medians of the rounds for each piece of work and tool."""
-    works: dict[str, Any] = {}
-    for name in names:
-        tools = {tool: [] for tool in WORKS[name].tools}
-        for number in range(rounds):
-            for tool, measurements in tools.items():
-                if number and measurements[-1].get("cpu", LONG) >= LONG:
-                    continue  # what takes so long is known well enough, or failed
-                measurements.append(once(name, tool, patience))
-                print(name, tool, measurements[-1].get("cpu", measurements[-1]), file=sys.stderr, flush=True)
-        works[name] = {tool: median(measurements) for tool, measurements in tools.items()}
-    return works
+def compare(name: str, rounds: int, patience: float) -> dict[str, Any]:
+    """Medians of the rounds for each tool of a piece of work."""
+    tools: dict[str, list[dict[str, Any]]] = {tool: [] for tool in WORKS[name].tools}
+    for number in range(rounds):
+        for tool, measurements in tools.items():
+            if number and measurements[-1].get("cpu", LONG) >= LONG:
+                continue  # what takes so long is known well enough, or failed
+            measurements.append(once(name, tool, patience))
+            print(name, tool, measurements[-1].get("cpu", measurements[-1]), file=sys.stderr, flush=True)
+    return {tool: median(measurements) for tool, measurements in tools.items()}
 
 
 def median(measurements: list[dict[str, Any]]) -> dict[str, Any]:
@@ -111,10 +108,13 @@ def main() -> None:
     options = parser.parse_args()
     names = options.only.split(",") if options.only else list(WORKS)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() and options.only else {"works": {}}
-    kept |= {"date": str(date.today()), "machine": machine(), "load": round(os.getloadavg()[0], 1)}
-    kept["works"] |= compare(options.rounds, names, options.patience)
+    kept |= {"date": str(date.today()), "machine": machine()}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    for name in names:
+        kept["works"][name] = compare(name, options.rounds, options.patience)
+        kept["load"] = round(os.getloadavg()[0], 1)
+        # After every piece of work: Ctrl-C keeps what was measured.
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":
