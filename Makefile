@@ -30,7 +30,12 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# LYAPMAP_PEERS names the Pythons, separated by colons, that have other packages.
 bench: $(STAMP)
+	$(BIN)/python benchmarks/peers/compare.py
+	$(BIN)/python benchmarks/page.py
+
+bench-tests: $(STAMP)
 	$(BIN)/python -m pytest benchmarks -o addopts="" --benchmark-only --benchmark-columns=min,median,rounds
 
 architecture: $(STAMP)

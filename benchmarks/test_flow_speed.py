@@ -1,4 +1,4 @@
-"""pytest-benchmark cases of flows: `make bench`."""
+"""pytest-benchmark cases of flows: `make bench-tests`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pytest-benchmark cases: `make bench`."""
+"""pytest-benchmark cases: `make bench-tests`."""
 
 from __future__ import annotations
 

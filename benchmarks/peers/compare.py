@@ -22,14 +22,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from timing import ONE_THREAD
+from timing import LONG, ONE_THREAD
 from works import WORKS
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "peers.json"
 MODULES = {"scikit-dimension": "skdim"}
-PATIENCE = 400.0
-"""Seconds after which a measurement is given up."""
 
 
 def interpreters() -> list[str]:
@@ -50,7 +48,7 @@ def python_with(package: str) -> str | None:
     return None
 
 
-def once(name: str, tool: str) -> dict[str, Any]:
+def once(name: str, tool: str, patience: float) -> dict[str, Any]:
     """One measurement in a process of its own."""
     python = python_with(tool.split(",")[0])
     if python is None:
@@ -59,30 +57,27 @@ def once(name: str, tool: str) -> dict[str, Any]:
     command = [*pinned, python, str(HERE / "timing.py"), name, tool]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, env=os.environ | ONE_THREAD, cwd=HERE
+            command, capture_output=True, text=True, timeout=patience, env=os.environ | ONE_THREAD, cwd=HERE
         )
         measured: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return {"failed": f"more than {PATIENCE:.0f} s"}
+        return {"failed": f"more than {patience:.0f} s"}
     except (IndexError, json.JSONDecodeError):
         reasons = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         return {"failed": reasons[-1][:200]}
     return measured
 
 
-def compare(rounds: int, names: list[str]) -> dict[str, Any]:
-    """Medians of the rounds for each piece of work and tool."""
-    works: dict[str, Any] = {}
-    for name in names:
-        tools = {tool: [] for tool in WORKS[name].tools}
-        for number in range(rounds):
-            for tool, measurements in tools.items():
-                if number and not measurements[-1].get("cpu"):
-                    continue
-                measurements.append(once(name, tool))
-                print(name, tool, measurements[-1].get("cpu", measurements[-1]), file=sys.stderr, flush=True)
-        works[name] = {tool: median(measurements) for tool, measurements in tools.items()}
-    return works
+def compare(name: str, rounds: int, patience: float) -> dict[str, Any]:
+    """Medians of the rounds for each tool of a piece of work."""
+    tools: dict[str, list[dict[str, Any]]] = {tool: [] for tool in WORKS[name].tools}
+    for number in range(rounds):
+        for tool, measurements in tools.items():
+            if number and measurements[-1].get("cpu", LONG) >= LONG:
+                continue  # what takes so long is known well enough, or failed
+            measurements.append(once(name, tool, patience))
+            print(name, tool, measurements[-1].get("cpu", measurements[-1]), file=sys.stderr, flush=True)
+    return {tool: median(measurements) for tool, measurements in tools.items()}
 
 
 def median(measurements: list[dict[str, Any]]) -> dict[str, Any]:
@@ -108,14 +103,18 @@ def machine() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds after which a measurement is given up")
     parser.add_argument("--only", help="pieces of work, separated by commas")
     options = parser.parse_args()
     names = options.only.split(",") if options.only else list(WORKS)
     kept = json.loads(RESULTS.read_text()) if RESULTS.exists() and options.only else {"works": {}}
-    kept |= {"date": str(date.today()), "machine": machine(), "load": round(os.getloadavg()[0], 1)}
-    kept["works"] |= compare(options.rounds, names)
+    kept |= {"date": str(date.today()), "machine": machine()}
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
+    for name in names:
+        kept["works"][name] = compare(name, options.rounds, options.patience)
+        kept["load"] = round(os.getloadavg()[0], 1)
+        # After every piece of work: Ctrl-C keeps what was measured.
+        RESULTS.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def _determinant(entries: list[list[jax.Array]]) -> jax.Array:
 
 TOGETHER = 16
 """Blocks that compiled code does in one call; where fewer are wanted, the others are left out."""
-MOST_TOGETHER = 2**20
+MOST_TOGETHER = 2**14
 """Values up to which blocks are done together: where there are more, calls take no time beside them."""
 
 

@@ -177,11 +177,11 @@ class ReferenceMap(SameTangents):
 def number(name: str, value: float, low: float = -math.inf, high: float = math.inf, *, above: bool = False) -> float:
     """A parameter as a finite float within [low, high], or (low, high] with `above`."""
     try:
-        found = float(value)
+        parameter = float(value)
     except (TypeError, ValueError):
-        found = math.nan
-    if math.isfinite(found) and low <= found <= high and not (above and found == low):
-        return found
+        parameter = math.nan
+    if math.isfinite(parameter) and low <= parameter <= high and not (above and parameter == low):
+        return parameter
     if math.isinf(low) and math.isinf(high):
         wanted = "a finite number"
     elif math.isinf(high):

@@ -148,8 +148,8 @@ class KuramotoSivashinsky(TangentMap):
         n1 = self._nonlinear(a)
         n2 = self._nonlinear(half * x + ahead * n1)
         n3 = self._nonlinear(half * a + ahead * (2 * n2 - n0))
-        found: NDArray[np.float64] = full * x + f1 * n0 + f2 * (n1 + n2) + f3 * n3
-        return found
+        image: NDArray[np.float64] = full * x + f1 * n0 + f2 * (n1 + n2) + f3 * n3
+        return image
 
     def _nonlinear(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """-(u^2)_x / 2 of the states, in the first column, and its derivative -(u w)_x of the tangents."""

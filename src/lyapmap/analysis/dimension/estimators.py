@@ -136,21 +136,21 @@ def most_likely(log_ratios: Values, n1: int, n2: int) -> Values:
     with np.errstate(divide="ignore"):
         # The mean log ratio alone gives d up to a harmonic sum, exactly for n2 = n1 + 1.
         harmonic = float((1 / np.arange(n1, n2)).sum())
-        found = np.where(total > 0, harmonic * (m - 1) / total, np.inf)
+        dimensions = np.where(total > 0, harmonic * (m - 1) / total, np.inf)
     if n2 == n1 + 1:
-        return found
-    todo = np.flatnonzero(np.isfinite(found))
+        return dimensions
+    todo = np.flatnonzero(np.isfinite(dimensions))
     for _ in range(STEPS):
         if not len(todo):
             break
-        d = found[todo, None]
+        d = dimensions[todo, None]
         score, information = _score(d, log_ratios[todo], n1, n2)
         slope = score.sum(axis=1) - 1 / d[:, 0]
         # In log d the likelihood is close to a parabola, and d stays positive.
         step = np.clip(slope / (information.sum(axis=1) * d[:, 0]), -1, 1)
-        found[todo] = np.maximum(d[:, 0] * np.exp(step), SMALLEST)
+        dimensions[todo] = np.maximum(d[:, 0] * np.exp(step), SMALLEST)
         todo = todo[np.abs(step) > PRECISION]
-    return found
+    return dimensions
 
 
 def _score(d: Values, t: Values, n1: int, n2: int) -> tuple[Values, Values]:
@@ -253,7 +253,7 @@ def local_dimensions(
     array([1., 1.])
     """
     n, k = indices.shape
-    found = np.empty(n)
+    directions = np.empty(n)
     rows = max(1, BLOCK_VALUES // ((k + 1) * points.shape[1]))
     for start in range(0, n, rows):
         report(start, n)
@@ -266,12 +266,12 @@ def local_dimensions(
         products = turned @ patches if across else patches @ turned
         variances = np.maximum(np.linalg.eigvalsh(products)[:, ::-1], 0.0)
         if rule == "fukunaga-olsen":
-            found[some] = (variances > threshold * variances[:, :1]).sum(axis=1)
+            directions[some] = (variances > threshold * variances[:, :1]).sum(axis=1)
         else:
             held = np.cumsum(variances, axis=1)
-            found[some] = 1 + (held < (1 - threshold) * held[:, -1:]).sum(axis=1)
+            directions[some] = 1 + (held < (1 - threshold) * held[:, -1:]).sum(axis=1)
     report(n, n)
-    return found
+    return directions
 
 
 def overlap_error(influence: NDArray[np.float64], indices: NDArray[np.int64]) -> float:
@@ -393,8 +393,8 @@ def by_two_nn(points: Values, graph: Graph, ranks: list[int], k: int, options: O
     """Ratios of the second neighbour to the first; farther ones as by Gride, for the curve."""
     distances, indices = graph
     dimension, stderr = _ratio_curve(graph, ranks)
-    found, influence = two_nn(_log_ratios(distances, 1), fit=options.fit, discard_fraction=options.discard_fraction)
-    dimension[0], stderr[0] = found, overlap_error(influence, indices[:, :2])
+    nearest, influence = two_nn(_log_ratios(distances, 1), fit=options.fit, discard_fraction=options.discard_fraction)
+    dimension[0], stderr[0] = nearest, overlap_error(influence, indices[:, :2])
     return _of_ratios(distances, indices, ranks, dimension, stderr, 0)
 
 

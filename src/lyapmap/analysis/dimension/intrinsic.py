@@ -86,7 +86,7 @@ def read(
     widest = math.sqrt(2 * sum(float(column.var()) for column in rows.T))
     sample = CHOSEN * error if free else error
     bent = d * math.hypot(BENT[method] * float(seen.scale[at]) / widest, seen.ties)
-    found = unread | {
+    reading = unread | {
         "status": Status.OK,
         "dimension": d,
         "stderr": math.hypot(sample, bent),
@@ -104,14 +104,14 @@ def read(
     close = float((nearest < CLOSE * np.median(nearest)).mean())
     if close > MANY_CLOSE:
         words.append(f"{100 * close:.0f} % of the points nearly repeat another one, which lowers the small scales")
-    path = along_a_path(graph[1], d, found["stderr"])
+    path = along_a_path(graph[1], d, reading["stderr"])
     if path:
         return unread | {"message": path}
     wanders = len(beyond) > 0 and abs(beyond[-1] - d) > max(CLEAR_DRIFT * d, CERTAIN * error)
     near, far = (d, float(beyond[-1])) if at + 1 < len(seen.dimension) else (float(seen.dimension[0]), d)
     if wanders and far > FAR * near:
         return unread | {"message": f"no scale: with it the dimension rises from {near:.1f} to {far:.1f}"}
-    low, high = np.nanquantile(found["local"], (0.1, 0.9)) if np.isfinite(found["local"]).any() else (1.0, 1.0)
+    low, high = np.nanquantile(reading["local"], (0.1, 0.9)) if np.isfinite(reading["local"]).any() else (1.0, 1.0)
     if high > UNLIKE * max(low, 1e-9):
         words.append(f"no single dimension: about the points it goes from {low:.1f} to {high:.1f}")
     if wanders:
@@ -122,7 +122,7 @@ def read(
     most = 2 * math.log10(n)
     if d > most and by_distances:
         words.append(f"a lower bound: {n} points cannot tell dimensions above {most:.1f} apart")
-    return found | {"message": "; ".join(words)}
+    return reading | {"message": "; ".join(words)}
 
 
 def along_a_path(indices: NDArray[np.int64], dimension: float, stderr: float) -> str:

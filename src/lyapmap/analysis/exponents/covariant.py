@@ -393,8 +393,8 @@ def covariant_vectors(
     --------
     >>> import numpy as np
     >>> import lyapmap as lm
-    >>> found = lm.covariant_vectors(lm.systems.arnold_cat(), [0.1, 0.2], n_steps=20, seed=0)
-    >>> np.round(np.abs(found.vectors[0, 0]), 6).tolist(), round(float(np.degrees(found.smallest_angle)), 6)
+    >>> result = lm.covariant_vectors(lm.systems.arnold_cat(), [0.1, 0.2], n_steps=20, seed=0)
+    >>> np.round(np.abs(result.vectors[0, 0]), 6).tolist(), round(float(np.degrees(result.smallest_angle)), 6)
     ([[0.525731, 0.850651], [0.850651, 0.525731]], 90.0)
     """
     tangent_map = as_tangent_map(map)

@@ -94,30 +94,30 @@ def neighbor_graph(
     >>> neighbor_graph([[0.0], [1.0], [3.0], [3.5]], 1, exclude=1)[1].ravel().tolist()
     [2, 3, 0, 1]
     """
-    found = as_points(points)
+    rows = as_points(points)
     k, exclude = whole("k", k, 1), whole("exclude", exclude, 0)
     if metric not in METRICS:
         raise LyapmapError(f"metric: expected {', '.join(METRICS)}, got {metric!r}")
     asked = None if queries is None else as_points(queries, "queries")
-    if asked is not None and asked.shape[1] != found.shape[1]:
-        raise ShapeError(f"queries: expected {found.shape[1]} columns like the points, got {asked.shape[1]}")
+    if asked is not None and asked.shape[1] != rows.shape[1]:
+        raise ShapeError(f"queries: expected {rows.shape[1]} columns like the points, got {asked.shape[1]}")
     if asked is not None and exclude:
         raise LyapmapError("exclude: a window in time needs the points' own neighbours, not those of queries")
     # The point in the middle has most others within its window.
-    enough = k if asked is not None else k + 1 + min(2 * exclude, len(found) - 1)
-    if enough > len(found):
-        raise LyapmapError(f"k: {k} neighbours outside a window of {exclude} need {enough} points, got {len(found)}")
+    enough = k if asked is not None else k + 1 + min(2 * exclude, len(rows) - 1)
+    if enough > len(rows):
+        raise LyapmapError(f"k: {k} neighbours outside a window of {exclude} need {enough} points, got {len(rows)}")
     search: Search
     if approximate:
-        search = ApproximateSearch(found, metric, k + 2 * exclude, seed)
+        search = ApproximateSearch(rows, metric, k + 2 * exclude, seed)
         if asked is None and not exclude:
             return search.among_themselves(k)
     else:
-        search = exact_search(found, metric)
+        search = exact_search(rows, metric)
     if asked is not None:
         return search(asked, k)
     with reporting(progress, "neighbours") as report:
-        return _own(search, found, k, exclude, report)
+        return _own(search, rows, k, exclude, report)
 
 
 def pairs_within(points: Any, radius: float, *, metric: str = "euclidean") -> tuple[NDArray[np.int64], Points]:
@@ -196,21 +196,21 @@ def _own(search: Search, points: Points, k: int, exclude: int, report: Report | 
     most = min(k + 2 * exclude + 1, n)
     distances = np.empty((n, k))
     indices = np.empty((n, k), dtype=np.int64)
-    rows, asked = np.arange(n), min(k + 1 + min(2 * exclude, 8), most)
-    while len(rows):
+    left, asked = np.arange(n), min(k + 1 + min(2 * exclude, 8), most)
+    while len(left):
         step = min(max(1, BLOCK_VALUES // asked), QUERIES)
-        left = []
-        for start in range(0, len(rows), step):
+        short = []
+        for start in range(0, len(left), step):
             if report is not None:
-                report(n - len(rows) + start, n)
-            chosen = rows[start : start + step]
-            near, where = search(points[chosen], asked)
-            allowed = np.abs(where - chosen[:, None]) > exclude
+                report(n - len(left) + start, n)
+            block = left[start : start + step]
+            near, where = search(points[block], asked)
+            allowed = np.abs(where - block[:, None]) > exclude
             # A point outside its own candidates (many duplicates) changes nothing: it is not allowed anyway.
             full = allowed.sum(axis=1) >= k
             order = np.argsort(~allowed[full], axis=1, kind="stable")[:, :k]
-            distances[chosen[full]] = np.take_along_axis(near[full], order, axis=1)
-            indices[chosen[full]] = np.take_along_axis(where[full], order, axis=1)
-            left.append(chosen[~full])
-        rows, asked = np.concatenate(left), min(2 * asked, most)
+            distances[block[full]] = np.take_along_axis(near[full], order, axis=1)
+            indices[block[full]] = np.take_along_axis(where[full], order, axis=1)
+            short.append(block[~full])
+        left, asked = np.concatenate(short), min(2 * asked, most)
     return distances, indices

@@ -210,24 +210,24 @@ class ApproximateSearch:
 
     def among_themselves(self, k: int) -> Graph:
         """Neighbours of the points, each other than the point itself."""
-        found = self._index.neighbor_graph[0].astype(np.int64)
-        own = found == np.arange(len(found))[:, None]
+        near = self._index.neighbor_graph[0].astype(np.int64)
+        own = near == np.arange(len(near))[:, None]
         # The point itself comes last, then the farthest are cut off.
         order = np.argsort(own, axis=1, kind="stable")[:, :k]
-        return self._measured(self._points, np.take_along_axis(found, order, axis=1), itself=True)
+        return self._measured(self._points, np.take_along_axis(near, order, axis=1), itself=True)
 
     def _measured(self, queries: Points, indices: NDArray[np.int64], *, itself: bool = False) -> Graph:
         """Distances by differences, in order; rows for which too few were found are searched exactly."""
         k = indices.shape[1]
         rows = np.arange(len(queries))[:, None]
         short = (indices < 0).any(axis=1) | ((indices == rows).any(axis=1) if itself else False)
-        found = np.empty(indices.shape)
+        measured = np.empty(indices.shape)
         size = max(1, BLOCK_VALUES // (k * queries.shape[1]))
         for start in range(0, len(queries), size):
             some = slice(start, start + size)
-            found[some] = lengths(self._points[indices[some]] - queries[some, None], self._metric)
-        order = np.argsort(found, axis=1, kind="stable")
-        distances, indices = np.take_along_axis(found, order, axis=1), np.take_along_axis(indices, order, axis=1)
+            measured[some] = lengths(self._points[indices[some]] - queries[some, None], self._metric)
+        order = np.argsort(measured, axis=1, kind="stable")
+        distances, indices = np.take_along_axis(measured, order, axis=1), np.take_along_axis(indices, order, axis=1)
         left = np.flatnonzero(short)
         if len(left):
             near, which = exact_search(self._points, self._metric)(queries[left], k + itself)

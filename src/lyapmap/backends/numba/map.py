@@ -218,17 +218,17 @@ class NumbaMap(TangentMap):
         in_parts(work, rows, unit=unit, row_work=row_work, threads=self._threads)
 
     def _kernel(self, task: str, k: int = 0) -> Callable[..., None]:
-        kept = self._kernels.get((task, k))
-        if kept is not None:
-            return kept
+        known = self._kernels.get((task, k))
+        if known is not None:
+            return known
         # What the code does not depend on stays out of its key.
         base = basis(self.rule)
         n = 0 if isinstance(base, RowRule) else self._n
         fixed = k if isinstance(base, LaneRule) else 0
         count = MATRIX if isinstance(self.parameters, np.ndarray) else len(self.parameters)
-        found = compiled(self.rule, task, n, fixed, count)
-        self._kernels[task, k] = found
-        return found
+        kernel = compiled(self.rule, task, n, fixed, count)
+        self._kernels[task, k] = kernel
+        return kernel
 
     def _states(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         if x.ndim != 2 or x.shape[1] != self._n:
@@ -356,13 +356,13 @@ def _takes_float(function: Any, name: str, wanted: tuple[int, ...]) -> bool:
             with suppress(NumbaError):
                 if isinstance(function(float(probe[0])), float):
                     return True
-        found = function(probe)
+        image = function(probe)
     except Exception as error:  # whatever a user's code raises is told in one line
         reason = " ".join(str(error).split())[:200]
         raise MapError(f"{name}: failed on one float64 state of shape ({n},) ({reason})") from None
-    if not isinstance(found, np.ndarray) or found.shape != wanted:
-        got = f"shape {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+    if not isinstance(image, np.ndarray) or image.shape != wanted:
+        got = f"shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ShapeError(f"{name}: expected an array of shape {wanted} for one state of shape ({n},), got {got}")
-    if found.dtype != np.float64:
-        raise PrecisionError(f"{name}: expected float64 back, got {found.dtype}")
+    if image.dtype != np.float64:
+        raise PrecisionError(f"{name}: expected float64 back, got {image.dtype}")
     return False

@@ -244,12 +244,12 @@ def squares(w: NDArray[np.float64], j: int) -> float:
 
 def largest(w: NDArray[np.float64], j: int) -> float:
     """Largest size of a component of row j, NaN if there is one."""
-    found = 0.0
+    size_so_far = 0.0
     for i in range(w.shape[1]):
         size = abs(w[j, i])
-        if not size <= found:
-            found = size
-    return found
+        if not size <= size_so_far:
+            size_so_far = size
+    return size_so_far
 
 
 def multiply(w: NDArray[np.float64], j: int, factor: float) -> None:
