@@ -60,6 +60,19 @@ _one_at_a_time = threading.RLock()
 """Forward mode has one level for the whole process, and what layers of attention may do is set for all of it."""
 
 
+_orders: dict[tuple[Any, ...], str] = {}
+"""Orders that were timed in this process, by the kinds and sizes of a network's layers."""
+_timing = threading.Lock()
+"""Orders are timed one at a time."""
+
+
+def _kinds_of(function: Any) -> Any:
+    """What two networks share that take the same time; a function without layers is like no other."""
+    if not isinstance(function, torch.nn.Module):
+        return object()
+    return tuple((type(part), tuple(p.shape for p in part.parameters(recurse=False))) for part in function.modules())
+
+
 class TorchMap(TangentMap):
     """A torch function of a batch of states, with tangents by forward mode.
 
@@ -96,7 +109,7 @@ class TorchMap(TangentMap):
         self._jacobian_by_tangents = False
         self._has_rules = side_by_side(self.ops, [self._rules_agree], HANDED_OVER)[0]
         self._orders: dict[bool, str] = {}
-        self._choosing = threading.Lock()
+        self._kinds = _kinds_of(function)
 
     def _alone(self, call: Callable[..., Any], evaluations: int, *arguments: Tensor) -> Any:
         """A call in one thread that computes alone; many that share every layer wait for each other."""
@@ -255,9 +268,13 @@ class TorchMap(TangentMap):
         if self._device.type != "cpu" or x.ndim != 4 or tangents.shape[:2].numel() < FEW:
             return Way("torch", self._products)
         many = tangents.shape[:2].numel() >= MANY
-        with self._choosing:
+        with _timing:
             if many not in self._orders:
-                self._orders[many] = self._quickest_order(x, tangents)
+                key = (self._kinds, self._products, many, x.shape[1:], x.dtype)
+                # Other orders have other last bits: a network that is wrapped twice has one order.
+                if key not in _orders or os.environ.get(ORDER_VARIABLE):
+                    _orders[key] = self._quickest_order(x, tangents)
+                self._orders[many] = _orders[key]
                 self.provenance = self.provenance | {"tangent_order": self._orders[many]}
         return Way(self._orders[many], self._products)
 

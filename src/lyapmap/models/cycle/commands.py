@@ -22,7 +22,7 @@ TRIAL_SIZES = (
 
 @command(
     f"{PAPER}.recipe:CycleSettings",
-    f"{PAPER}.losses:ExtraTerms",
+    f"{PAPER}.extra_losses:ExtraTerms",
     training.LOOP,
     training.LAUNCH,
     shown={"classes": "0,1,2, or those of --start", "width": "64 as in the paper, or that of --start"},
