@@ -1,4 +1,7 @@
-"""Maps made of maps: composed, iterated, in turn, noisy, seen at returns, driven by inputs."""
+"""Maps made of maps: composed, iterated, in turn, noisy, seen at returns, driven by inputs.
+
+One file: each is short, and hands on to the maps within what it does not change, which is easier to see side by side.
+"""
 
 from __future__ import annotations
 

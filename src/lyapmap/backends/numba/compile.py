@@ -316,71 +316,23 @@ def _tangents_of(function: Any, rule: FunctionRule) -> Callable[..., None]:
 
 
 def _differences_of(function: Any) -> Any:
-    """The Jacobian column by column, by differences that stay on one side of jumps; see `differences`."""
-    tried = tuple(lengths(np.float64))
-    eps = float(np.finfo(np.float64).eps)
-
-    def slopes(x: Any, moved: Any, j: int, width: float, image: Any, out: Any) -> Any:
-        moved[j] = x[j] + width
-        length = moved[j] - x[j]  # as rounding left it, not as it was meant
-        y = function(moved)
-        for i in range(x.shape[0]):
-            out[i] = (y[i] - image[i]) / length
-        moved[j] = x[j]
-        return length
-
-    slopes = _jit(slopes)
+    """The Jacobian: differences along each coordinate."""
+    along = _jit(_differences_along(function))
 
     def differences(x: Any) -> Any:
         n = x.shape[0]
-        jacobian = np.full((n, n), np.nan)
-        moved, image = np.empty(n), np.empty(n)
-        a, b, c = np.empty(n), np.empty(n), np.empty(n)
-        found = function(x)
-        for i in range(n):
-            moved[i], image[i] = x[i], found[i]
-        for j in range(n):
-            size = max(SMALLEST_SIZE, abs(x[j]))
-            calmest = np.inf
-            for attempt in range(3 * len(tried)):
-                h, side = tried[attempt // 3] * size, attempt % 3
-                # To both sides, then ahead alone, then behind alone.
-                first = h if side < 2 else -h
-                second = -h if side == 0 else INNER * first
-                third = INNER * first if side == 0 else second / SHORTER
-                ta = slopes(x, moved, j, first, image, a)
-                tb = slopes(x, moved, j, second, image, b)
-                tc = slopes(x, moved, j, third, image, c)
-                largest = 0.0
-                for i in range(n):
-                    largest = max(largest, abs(a[i]), abs(b[i]), abs(c[i]))
-                shortest = abs(tc)
-                tolerance = min(max(NOISE * eps * size / shortest, AGREEMENT), COARSEST)
-                misfit = 0.0
-                for i in range(n):
-                    noise = 30 * eps * abs(image[i]) / (shortest / size)
-                    if attempt > 2 and noise > (COARSEST * largest * size if largest > 0.0 else FLAT * abs(image[i])):
-                        misfit = np.inf
-                    tilt = (a[i] - b[i]) / (ta - tb)
-                    off = abs(b[i] + tilt * (tc - tb) - c[i])
-                    scale = max(abs(a[i]), abs(b[i]), abs(c[i]), 1e-3 * largest)
-                    if off > 0.0:
-                        misfit = max(misfit, off / (tolerance * scale + noise / size))
-                    elif off != 0.0:
-                        misfit = np.inf
-                if misfit <= 1.0 or (misfit < np.inf and largest < calmest):
-                    calmest = largest
-                    for i in range(n):
-                        jacobian[i, j] = b[i] - (a[i] - b[i]) / (ta - tb) * tb
-                if misfit <= 1.0:
-                    break
-        return jacobian
+        columns = np.empty((n, n))
+        along(x, x, np.eye(n), columns)
+        return columns.T
 
     return _jit(differences)
 
 
 def _differences_along(function: Any) -> Callable[..., None]:
-    """The same along each direction at once, which is as long as the sizes of the coordinates let it be."""
+    """Tangents by differences that stay on one side of jumps, along each direction at once; see `differences`.
+
+    A step is as long as the sizes of the coordinates let it be.
+    """
     tried = tuple(lengths(np.float64))
     eps = float(np.finfo(np.float64).eps)
 
@@ -403,45 +355,43 @@ def _differences_along(function: Any) -> Callable[..., None]:
         n = x.shape[0]
         moved, image = np.empty(n), np.empty(n)
         a, b, c = np.empty(n), np.empty(n), np.empty(n)
-        found = function(x)
+        values = function(x)
         for i in range(n):
-            image[i] = found[i]
+            image[i] = values[i]
         for j in range(v.shape[0]):
-            steep = 0.0
+            size = np.inf
             for i in range(n):
-                u[j, i] = 0.0 if v[j, i] == 0.0 else np.nan
-                steep = max(steep, abs(v[j, i]) / max(SMALLEST_SIZE, abs(x[i])))
-            if steep == 0.0:
-                for i in range(n):
-                    u[j, i] = 0.0
+                if v[j, i] != 0.0:
+                    size = min(size, max(SMALLEST_SIZE, abs(x[i])) / abs(v[j, i]))
+            for i in range(n):
+                u[j, i] = 0.0 if size == np.inf else np.nan
+            if size == np.inf:
                 continue
             calmest = np.inf
             for attempt in range(3 * len(tried)):
-                h, side = tried[attempt // 3], attempt % 3
+                h, side = tried[attempt // 3] * size, attempt % 3
                 # To both sides, then ahead alone, then behind alone.
                 first = h if side < 2 else -h
                 second = -h if side == 0 else INNER * first
                 third = INNER * first if side == 0 else second / SHORTER
-                ta = slopes(x, v[j], moved, first / steep, image, a) * steep
-                tb = slopes(x, v[j], moved, second / steep, image, b) * steep
-                tc = slopes(x, v[j], moved, third / steep, image, c) * steep
+                ta = slopes(x, v[j], moved, first, image, a)
+                tb = slopes(x, v[j], moved, second, image, b)
+                tc = slopes(x, v[j], moved, third, image, c)
                 largest = 0.0
                 for i in range(n):
                     largest = max(largest, abs(a[i]), abs(b[i]), abs(c[i]))
-                largest /= steep
                 shortest = abs(tc)
-                tolerance = min(max(NOISE * eps / shortest, AGREEMENT), COARSEST)
+                tolerance = min(max(NOISE * eps * size / shortest, AGREEMENT), COARSEST)
                 misfit = 0.0
                 for i in range(n):
-                    ai, bi, ci = a[i] / steep, b[i] / steep, c[i] / steep
-                    noise = 30 * eps * abs(image[i]) / shortest
-                    if attempt > 2 and noise > (COARSEST * largest if largest > 0.0 else FLAT * abs(image[i])):
+                    noise = 30 * eps * abs(image[i]) / (shortest / size)
+                    if attempt > 2 and noise > (COARSEST * largest * size if largest > 0.0 else FLAT * abs(image[i])):
                         misfit = np.inf
-                    tilt = (ai - bi) / (ta - tb)
-                    off = abs(bi + tilt * (tc - tb) - ci)
-                    scale = max(abs(ai), abs(bi), abs(ci), 1e-3 * largest)
+                    tilt = (a[i] - b[i]) / (ta - tb)
+                    off = abs(b[i] + tilt * (tc - tb) - c[i])
+                    scale = max(abs(a[i]), abs(b[i]), abs(c[i]), 1e-3 * largest)
                     if off > 0.0:
-                        misfit = max(misfit, off / (tolerance * scale + noise))
+                        misfit = max(misfit, off / (tolerance * scale + noise / size))
                     elif off != 0.0:
                         misfit = np.inf
                 if misfit <= 1.0 or (misfit < np.inf and largest < calmest):

@@ -1,22 +1,20 @@
 """Functions that fill plain arrays or call `math`, made fit for dual numbers.
 
-`np.empty(x.shape)` knows nothing of x, and `math.sin` takes floats alone. A copy of such a function
-sees, in the place of the modules `numpy` and `math`, others whose arrays take tangents and whose
-functions take dual numbers; the function itself is not changed. It is copied for every call, so that
-it sees its module's variables as they are.
+A function is copied for every call (`stand_ins.copy_of`), so that it sees its module's variables as they are.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from types import CellType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_values import as_dual, directions
+from lyapmap.backends.numpy.stand_ins import NumpyStandIn, copy_of
 
 DEPTH = 3
 """Of functions that call functions of their own module, or of those around them."""
@@ -40,53 +38,30 @@ def fit_for(kind: type[Dual], k: int, function: Callable[..., Any]) -> Callable[
 def _fitted(function: Any, modules: dict[int, Any], depth: int) -> Any:
     if not isinstance(function, FunctionType) or depth == 0:
         return function
-    names = function.__globals__
-    own = not function.__module__.startswith("lyapmap.")
-    if own:
-        names = dict(names)
-        for name in function.__code__.co_names:
-            value = names.get(name)
-            if id(value) in modules:
-                names[name] = modules[id(value)]
-            elif getattr(value, "__module__", None) == "math" and getattr(value, "__name__", "") in _MATH:
-                names[name] = _of_math(value)
-            elif isinstance(value, FunctionType) and value.__module__ == function.__module__:
-                names[name] = _fitted(value, modules, depth - 1) if value is not function else value
-    cells = tuple(_cell(cell, function, modules, depth) for cell in function.__closure__ or ())
-    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, cells)
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
+
+    def seen(value: Any) -> Any:
+        if id(value) in modules:
+            return modules[id(value)]
+        if getattr(value, "__module__", None) == "math" and getattr(value, "__name__", "") in _MATH:
+            return _of_math(value)
+        if isinstance(value, FunctionType) and value.__module__ == function.__module__ and value is not function:
+            return _fitted(value, modules, depth - 1)
+        return value
+
+    def seen_in_cell(value: Any) -> Any:
+        return modules[id(value)] if id(value) in modules else _fitted(value, modules, depth - 1)
+
+    return copy_of(function, None if function.__module__.startswith("lyapmap.") else seen, seen_in_cell)
 
 
-def _cell(cell: CellType, function: Any, modules: dict[int, Any], depth: int) -> CellType:
-    try:
-        value = cell.cell_contents
-    except ValueError:  # nothing is in it yet
-        return cell
-    if id(value) in modules:
-        return CellType(modules[id(value)])
-    return CellType(_fitted(value, modules, depth - 1)) if isinstance(value, FunctionType) else cell
-
-
-class _Numpy:
+class _Numpy(NumpyStandIn):
     """NumPy, whose new arrays of real numbers take tangents."""
 
     def __init__(self, kind: type[Dual], k: int) -> None:
         self._kind, self._k = kind, k
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(np, name)
-
     def _taking(self, array: Any) -> Any:
         return as_dual(self._kind, array, self._k) if array.dtype.kind in "fc" else array
-
-    def empty(self, *given: Any, **options: Any) -> Any:
-        return self._taking(np.zeros(*given, **options))
-
-    zeros = empty
-
-    def ones(self, *given: Any, **options: Any) -> Any:
-        return self._taking(np.ones(*given, **options))
 
     def full(self, shape: Any, value: Any, *given: Any, **options: Any) -> Any:
         if not isinstance(value, Dual):

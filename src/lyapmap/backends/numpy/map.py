@@ -241,7 +241,7 @@ class NumpyMap(TangentMap):
                 return DUAL_NUMBERS
             try:
                 stepped = self._call(states + 1j * _IMAGINARY_STEP * v[:, :, 0]).imag / _IMAGINARY_STEP
-            except Exception:
+            except Exception:  # nor need it take complex numbers
                 return DUAL_NUMBERS
         finite = np.isfinite(exact).all(axis=(1, 2)) & np.isfinite(image).all(axis=1)
         close = np.allclose(stepped[finite], exact[finite, :, 0], rtol=1e-10, atol=1e-120)

@@ -4,6 +4,9 @@ An array of symbols stands where the function expects its states; whatever is do
 no place in such a list raises `UntraceableError`: values that decide which way to go, where they are not allowed to,
 whole numbers, random numbers, other libraries. Whether the function does anything besides, as writing into what is
 not its own, is `purity`'s business.
+
+One file, since all of it is what may happen to a symbol: as a number, in an array, in functions of NumPy and of `math`,
+and where it decides which way to go.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import CellType, FunctionType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
+
+from lyapmap.backends.numpy.stand_ins import NumpyStandIn, copy_of
 
 MOST_OPERATIONS = 4000
 MOST_WAYS = 12
@@ -430,7 +435,7 @@ def _seen(graph: Graph, value: Any) -> Any:
     return value
 
 
-class _Numpy:
+class _Numpy(NumpyStandIn):
     """NumPy, whose new arrays of real numbers take symbols."""
 
     def __init__(self, graph: Graph) -> None:
@@ -439,21 +444,13 @@ class _Numpy:
     def __getattr__(self, name: str) -> Any:
         if name in ("random", "save", "load", "savetxt", "vectorize", "frompyfunc", "nditer", "memmap"):
             raise UntraceableError(f"np.{name}")
-        return getattr(np, name)
+        return super().__getattr__(name)
 
     def _taking(self, array: Any) -> Any:
         kind = np.asarray(array).dtype.kind
         if kind in "cSUV":
             raise UntraceableError(f"an array of {np.asarray(array).dtype}")
         return symbols(self._graph, array) if kind in "fO" else array
-
-    def empty(self, *given: Any, **options: Any) -> Any:
-        return self._taking(np.zeros(*given, **options))
-
-    zeros = empty
-
-    def ones(self, *given: Any, **options: Any) -> Any:
-        return self._taking(np.ones(*given, **options))
 
     def full(self, shape: Any, value: Any, *given: Any, **options: Any) -> Any:
         made = self.zeros(shape)
@@ -535,19 +532,7 @@ def fitted(graph: Graph, function: Any, depth: int = DEPTH) -> Any:
         value = getattr(value, "py_func", value)
         return fitted(graph, value, depth - 1) if isinstance(value, FunctionType) and value is not function else value
 
-    names = dict(function.__globals__)
-    for name in function.__code__.co_names:
-        if name in names:
-            names[name] = seen(names[name])
-    cells = []
-    for cell in function.__closure__ or ():
-        try:
-            cells.append(CellType(seen(cell.cell_contents)))
-        except ValueError:  # nothing is in it yet
-            cells.append(cell)
-    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, tuple(cells))
-    copy.__kwdefaults__ = function.__kwdefaults__
-    return copy
+    return copy_of(function, seen, seen)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Pictures of kaleidoscopic networks: samples on their way, the study's figures, and the experiments'."""
+"""Pictures of kaleidoscopic networks: samples on their way, the study's figures, and the experiments'.
+
+One file, since they share colours, grids of images and the look of a loss over the plane.
+"""
 
 from __future__ import annotations
 
