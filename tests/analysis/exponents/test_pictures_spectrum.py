@@ -239,6 +239,13 @@ def test_errors_are_drawn_beside_the_square_root(henon):
     assert "sign known" in words(figure)
 
 
+def test_trajectories_have_whole_numbers():
+    m = lm.systems.henon()
+    few = lm.lyapunov_spectrum(m, m.initial_states(4, 0), n_steps=2000, transient=100, seed=0)
+    ticks = few.plot(kind="convergence").axes[2].get_xticks()
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
 def test_a_saved_result_is_drawn_the_same(henon, tmp_path):
     again = lm.LyapunovSpectrum.load(henon.save(tmp_path / "s.nc"))
     assert words(again.plot(kind="convergence")) == words(henon.plot(kind="convergence"))

@@ -380,6 +380,7 @@ def _sparse_ticks(axes: Axes) -> None:
 
 def _draw_trajectories(axes: Axes, result: LyapunovSpectrum) -> None:
     style.dress(axes, title="Trajectories", x="trajectory, in order of its exponent", y=r"largest exponent $\lambda_1$")
+    style.whole_ticks(axes.xaxis)
     values = np.asarray(result.per_trajectory, float)[:, 0]
     order = np.argsort(values)
     order = order[np.isfinite(values[order])]
