@@ -11,7 +11,7 @@ STAMP := $(call stamp,$(EXTRAS))
 DEMO_STAMP := $(firstword $(wildcard $(STAMP)) $(call stamp,torch))
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint types bench architecture setup clean
+.PHONY: demo test test-all lint types bench architecture shipped setup clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/lyapmap spectrum --model cycle-mnist-012 --out report
@@ -40,6 +40,9 @@ bench-tests: $(STAMP)
 
 architecture: $(STAMP)
 	$(BIN)/python tests/imports_picture.py
+
+shipped: $(STAMP)
+	$(BIN)/python tests/shipped_index.py
 
 setup: $(STAMP)
 

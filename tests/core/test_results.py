@@ -13,7 +13,7 @@ import xarray
 
 import lyapmap as lm
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError
+from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError, install_command
 from lyapmap.core.results import Cause, Result, Status, dims, provenance
 from sample_maps import Henon
 
@@ -258,6 +258,6 @@ def test_errors_can_be_caught_as_what_they_are() -> None:
     assert isinstance(missing, ImportError)
     assert isinstance(missing, LyapmapError)
     assert isinstance(missing, ValueError)
-    assert str(missing) == "wrapping a torch function needs torch, which is not installed: pip install 'lyapmap[torch]'"
+    assert str(missing) == "wrapping a torch function needs torch, which is not installed: " + install_command("torch")
     assert isinstance(Interrupted(None), KeyboardInterrupt)
     assert not isinstance(Interrupted(None), Exception)

@@ -404,6 +404,12 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(ask is not None and ask() for ask in asked)
 
 
+def devices() -> dict[str, Any]:
+    """What torch can compute on beside the processor, and whether bfloat16 is fast on the processor."""
+    cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"cuda": cuda, "bfloat16": has_bfloat16(torch.device("cpu"))}
+
+
 def _gradient(function: Callable[[Tensor], Tensor], x: Tensor, u: Tensor) -> Tensor:
     """The transposed Jacobian applied to one cotangent at each state.
 
