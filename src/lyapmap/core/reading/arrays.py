@@ -199,15 +199,18 @@ def _from_file(file: BinaryIO) -> NDArray[Any]:
     return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
 
 
-def one_array(path: str | Path, refusal: str = REFUSAL, error: type[LyapmapError] = LyapmapError) -> NDArray[Any]:
-    """The array of an `.npy` file.
+def one_array(path: str | Path, refusal: str = REFUSAL, *, option: str = "") -> NDArray[Any]:
+    """The array of an `.npy` file; `option` stands before the path in errors.
 
     Raises
     ------
     LyapmapError
         If it is none, or holds several.
     """
-    with numpy_file(path, refusal, error) as stored:
-        if isinstance(stored, Arrays):
-            raise error(f"{path}: holds several arrays, expected one .npy array")
-        return stored
+    try:
+        with numpy_file(path, refusal) as stored:
+            if isinstance(stored, Arrays):
+                raise LyapmapError(f"{path}: holds several arrays, expected one .npy array")
+            return stored
+    except LyapmapError as fault:
+        raise LyapmapError(f"{option}{fault}") from None
