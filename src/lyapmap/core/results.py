@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import platform
 from base64 import b64encode
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -348,12 +349,14 @@ class Table:
         self.lines = [(name, texts[name]) for name in result.SUMMARY or own if texts[name]]
         shown = {name for name, _ in self.lines}
         others = [name for name in result.DIMS if name not in shown and not name.endswith((*_ERRORS, "stderr"))]
+        others = [name for name in others if np.size(values[name])]
         if others:
             sizes = [f"{name} ({' x '.join(map(str, values[name].shape))})" for name in others[:NAMED]]
             more = f", and {len(others) - NAMED} more" if len(others) > NAMED else ""
             self.lines.append(("arrays", ", ".join(sizes) + more))
         status = str(result.status)
-        self.lines.append(("status", f"{status}: {result.message}; {result.remedy}" if result.message else status))
+        words = "; ".join(part for part in (result.message, result.remedy) if part)
+        self.lines.append(("status", f"{status}: {words}" if words else status))
 
     @staticmethod
     def _text(name: str, values: dict[str, Any], main: str) -> str:
@@ -368,15 +371,17 @@ class Table:
         unit = f" {values['unit']}" if name in _RATES and values.get("unit") else ""
         if isinstance(value, str | bool | int | np.integer):
             return str(value)
+        if isinstance(value, tuple) and value and all(isinstance(word, str) for word in value):
+            counts = Counter(value).most_common()
+            return _listed(value if len(value) <= SHOWN else [f"{word} ({count})" for word, count in counts])
         if isinstance(value, float | np.floating):
             interval = values.get(f"{name}_interval")
-            if interval is not None:
+            if interval is not None and value == value:
                 return f"{value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
-            return _measured(float(value), error) + unit
+            # What a run had no reason to look at is left out.
+            return _measured(float(value), error) + unit if name == main or value == value else ""
         if name == main and isinstance(value, np.ndarray) and value.ndim == 1 and np.shape(error) == value.shape:
-            shown = [_measured(float(v), e) for v, e in zip(value[:SHOWN], error, strict=False)]
-            more = f", ... ({len(value)} in all)" if len(value) > SHOWN else ""
-            return ", ".join(shown) + more + unit
+            return _listed([_measured(float(v), e) for v, e in zip(value, error, strict=True)]) + unit
         return ""
 
     def __str__(self) -> str:
@@ -408,6 +413,11 @@ _SHARED = frozenset(f.name for f in fields(Result))
 _ERRORS = ("_stderr", "_interval")
 _RATES = ("exponent", "exponents", "entropy", "entropy_rate", "qr_exponents")
 """Fields that are counted per step or per unit of time."""
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f", ... ({len(words)} in all)" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
 
 
 def _measured(value: float, error: Any) -> str:
