@@ -9,7 +9,7 @@ import numpy as np
 from lyapmap.core.errors import DataError
 from lyapmap.core.reading.apart import Found
 
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "WEBP", "TIFF")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 EXIF_ORIENTATION = 0x0112
 LARGEST_PIXEL = 8
 """Bytes that decoders take for one, with the copies that are made."""
@@ -25,6 +25,7 @@ def pixels(path: str, *, room: int) -> Found:
     """
     from PIL import Image, ImageOps
 
+    Image.init()
     with Image.open(path, formats=FORMATS) as opened:
         width, height = opened.size
         if LARGEST_PIXEL * width * height > room:

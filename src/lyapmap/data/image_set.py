@@ -8,13 +8,12 @@ import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError, LyapmapError
-from lyapmap.core.reading.apart import apart
+from lyapmap.core.reading.apart import each_apart
 from lyapmap.core.reading.arrays import Arrays
 from lyapmap.data.idx import cache_folder, download, load_idx
 
@@ -314,12 +313,15 @@ def _read_all(
 
     Nothing changes size or colour that nobody asked for.
     """
+    from PIL import Image
+
     grey: Path | None = None
     colour: Path | None = None
     images: list[NDArray[np.uint8]] = []
     counts = dict.fromkeys(("made grey", "given three equal channels", "cut to a square and resized", "turned"), 0)
-    for path in paths:
-        image, turned = _opened(path)
+    opened = each_apart(PIXELS, paths, "not a readable image", DataError)
+    for path, (turned, arrays) in zip(paths, opened, strict=True):
+        image = Image.fromarray(arrays["pixels"])
         has_colour = image.mode == "RGB"
         grey, colour = (grey, colour or path) if has_colour else (grey or path, colour)
         if channels is None and grey is not None and colour is not None:
@@ -352,14 +354,6 @@ def _read_all(
         f"{count} of {len(paths)} images were {what}{ends.get(what, '')}" for what, count in counts.items() if count
     )
     return np.stack(images), notes
-
-
-def _opened(path: Path) -> tuple[Any, bool]:
-    """An image file as grey ("L") or colour ("RGB") of 8 bits, upright, and whether it had to be turned."""
-    from PIL import Image
-
-    turned, arrays = apart(PIXELS, path, "not a readable image", DataError)
-    return Image.fromarray(arrays["pixels"]), turned
 
 
 def _squared(image, image_size: int):  # type: ignore[no-untyped-def]  # Pillow is imported late

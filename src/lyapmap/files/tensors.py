@@ -197,12 +197,12 @@ def _unpickled(stream: io.BytesIO, path: Path, storage: Callable[..., Tensor]) -
         strange, wrong = [], ""
         for operation, argument, _ in pickletools.genops(stream):
             if operation.name == "GLOBAL":
-                module, _, name = argument.partition(" ")
+                module, _, name = str(argument).partition(" ")
                 if (module, name) not in CALLED and not (module == "torch" and name in STORAGES):
                     strange.append(f"{module}.{name}")
             elif not OPERATIONS.fullmatch(operation.name):
                 wrong = operation.name
-            elif operation.name.endswith("PUT") and argument > size:  # memory is taken up to this number
+            elif operation.name.endswith("PUT") and int(argument or 0) > size:  # memory is taken up to this number
                 wrong = f"{operation.name} {argument}"
         if strange:
             _refuse(path, sorted({name for name in strange if not name.startswith("_")} or set(strange)))

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -60,30 +61,34 @@ class Child:
             self.close()
             raise LyapmapError("a child process that reads foreign files could not be started")
 
-    def ask(self, request: dict[str, Any], seconds: float) -> Found:
-        """The answer of the child; EOFError if it died over it or took longer."""
+    def ask(self, requests: Sequence[dict[str, Any]], seconds: float) -> Generator[Found]:
+        """The answers of the child, one after another; EOFError if it died over one or took longer."""
         watch = threading.Timer(seconds, self._process.kill)
         watch.daemon = True
         watch.start()
         try:
-            self._requests.write(json.dumps(request).encode() + b"\n")
+            self._requests.write(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
             self._requests.flush()
-            line = self._answers.readline()
-            if not line.endswith(b"\n"):
-                raise EOFError("the parser crashed, or took too much time")
-            answer = json.loads(line)
-            if "error" in answer:
-                kind, message = answer["error"]
-                raise getattr(errors, kind, RuntimeError)(message)
-            arrays = {}
-            for name, dtype, shape in answer["arrays"]:
-                array = np.empty(shape, np.dtype(dtype))
-                if array.nbytes and self._answers.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
-                    raise EOFError("the parser crashed")
-                arrays[name] = array
-            return answer["value"], arrays
+            for _ in requests:
+                yield self._answer()
         finally:
             watch.cancel()
+
+    def _answer(self) -> Found:
+        line = self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError("the parser crashed, or took too much time")
+        answer = json.loads(line)
+        if "error" in answer:
+            kind, message = answer["error"]
+            raise getattr(errors, kind, RuntimeError)(message)
+        arrays = {}
+        for name, dtype, shape in answer["arrays"]:
+            array = np.empty(shape, np.dtype(dtype))
+            if array.nbytes and self._answers.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+                raise EOFError("the parser crashed")
+            arrays[name] = array
+        return answer["value"], arrays
 
     def close(self) -> None:
         """End the child."""
@@ -119,42 +124,70 @@ def apart(
     LyapmapError
         If the file cannot be read, or the function fails, crashes, or takes too much memory or time.
     """
-    with opened(path, error) as file:
-        size = size_of(file)
-    return folder_apart(function, path, refusal, error, size=size, **options)
+    return next(each_apart(function, [path], refusal, error, **options))
+
+
+AT_ONCE = 64
+"""Files that the child is given together; it works on the next while the parent takes the last."""
+
+
+def each_apart(
+    function: str, paths: Sequence[str | Path], refusal: str, error: type[LyapmapError] = LyapmapError, **options: Any
+) -> Iterator[Found]:
+    """The same of many files, in their order."""
+    for begin in range(0, len(paths), AT_ONCE):
+        some, sizes = paths[begin : begin + AT_ONCE], []
+        for path in some:
+            with opened(path, error) as file:
+                sizes.append(size_of(file))
+        yield from _answers(function, some, sizes, refusal, error, options)
 
 
 def folder_apart(
-    function: str,
-    path: str | Path,
-    refusal: str,
-    error: type[LyapmapError] = LyapmapError,
-    *,
-    size: int,
-    **options: Any,
+    function: str, path: str | Path, size: int, refusal: str, error: type[LyapmapError] = LyapmapError, **options: Any
 ) -> Found:
     """The same of a folder whose files have so many bytes together."""
+    return _answers(function, [path], [size], refusal, error, options)[0]
+
+
+def _answers(
+    function: str,
+    paths: Sequence[str | Path],
+    sizes: Sequence[int],
+    refusal: str,
+    error: type[LyapmapError],
+    options: dict[str, Any],
+) -> list[Found]:
     global _child
-    seconds = SECONDS + size // BYTES_PER_SECOND
-    request = {
-        "function": function,
-        "path": os.path.abspath(path),  # the child stays where it was started
-        "options": options,
-        "room": room(size),
-        "seconds": seconds,
-    }
-    with _lock, parsing(path, refusal, error):
+    requests: list[dict[str, Any]] = [
+        {
+            "function": function,
+            "path": os.path.abspath(path),  # the child stays where it was started
+            "options": options,
+            "room": room(size),
+            "seconds": SECONDS + size // BYTES_PER_SECOND,
+        }
+        for path, size in zip(paths, sizes, strict=True)
+    ]
+    patience = PATIENCE * sum(request["seconds"] for request in requests)
+    found: list[Found] = []
+    with _lock:
         if _child is None or _child.owner != os.getpid():  # a fork has the pipes of its parent
             _child = Child()
-        try:
-            return _child.ask(request, PATIENCE * seconds)
-        except LyapmapError:
-            raise
-        except BaseException as fault:
-            if not (isinstance(fault, RuntimeError) and type(fault) is RuntimeError):
-                _child.close()
-                _child = None
-            raise
+        answers = _child.ask(requests, patience)
+        for path in paths:
+            with parsing(path, refusal, error):
+                try:
+                    found.append(next(answers))
+                except BaseException as fault:
+                    answers.close()
+                    # It lives on if it has answered, and owes nothing more.
+                    if not isinstance(fault, LyapmapError | RuntimeError) or len(found) + 1 < len(paths):
+                        _child.close()
+                        _child = None
+                    raise
+        answers.close()
+    return found
 
 
 @atexit.register
