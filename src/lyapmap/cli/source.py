@@ -223,7 +223,7 @@ def _imported(text: str) -> Any:
     if not colon or not module_name or not attribute:
         raise LyapmapError(f"--callable: expected pkg.module:function, got {text!r}")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # modules of the current folder, as `python -m` finds them
+        sys.path.append("")  # modules of the current folder, which must not stand before those of libraries
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
