@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+import re
+from base64 import b64decode
+from dataclasses import dataclass, field, fields, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray
+from PIL import Image
 
 import lyapmap as lm
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError, install_command
+from lyapmap.core.plain import with_error
 from lyapmap.core.results import Cause, Result, Status, dims, provenance
 from sample_maps import Henon
 
@@ -261,3 +266,47 @@ def test_errors_can_be_caught_as_what_they_are() -> None:
     assert str(missing) == "wrapping a torch function needs torch, which is not installed: " + install_command("torch")
     assert isinstance(Interrupted(None), KeyboardInterrupt)
     assert not isinstance(Interrupted(None), Exception)
+
+
+def test_printed_a_result_is_its_numbers_with_errors_and_its_status() -> None:
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=2000, seed=0)
+    lines = str(result).splitlines()
+    assert repr(result) == str(result)
+    assert lines[0] == "LyapunovSpectrum of henon"
+    largest = with_error(result.exponents[0], result.stderr[0])
+    assert lines[1].split(None, 1) == ["exponents", f"{largest}, {with_error(*_second(result))} per step"]
+    assert lines[2].split(None, 1) == ["kaplan_yorke", with_error(result.kaplan_yorke, result.kaplan_yorke_stderr)]
+    assert lines[-1].split() == ["status", "ok"]
+    assert len(lines) < 10
+
+
+def _second(result: lm.LyapunovSpectrum) -> tuple[float, float]:
+    return result.exponents[1], result.stderr[1]
+
+
+def test_printed_a_failed_result_says_why_and_what_would_help() -> None:
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [10.0, 10.0], n_steps=200, seed=0, throw=False)
+    last = str(result).splitlines()[-1]
+    assert last.split(None, 1) == ["status", f"escaped: {result.message}; {result.remedy}"]
+    assert "not determined" in str(result)
+
+
+def test_a_notebook_shows_a_table_with_a_picture_and_no_markup_of_strangers() -> None:
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0)
+    html = replace(result, provenance=result.provenance | {"map": "<script>"})._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    picture = b64decode(re.search(r'base64,([^"]+)"', html).group(1))
+    with Image.open(BytesIO(picture)) as image:
+        assert image.width > 200
+    with Image.open(BytesIO(result.plot()._repr_png_())) as image:
+        assert image.width > 600
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 40])
+def test_long_arrays_are_cut_with_their_length(size: int) -> None:
+    exponents = np.linspace(0.5, -1, size)
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0)
+    line = str(replace(result, exponents=exponents, stderr=np.full(size, 0.1))).splitlines()[1]
+    assert line.count("±") == min(size, 4)
+    assert (f"({size} in all)" in line) == (size > 4)

@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import platform
 import zlib
-from collections.abc import Mapping
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+from html import escape
 from importlib import import_module
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, cast
 from zipfile import BadZipFile
@@ -24,7 +28,7 @@ import numpy as np
 
 from lyapmap.core.errors import LyapmapError, RunError
 from lyapmap.core.map import TangentMap
-from lyapmap.core.plain import plain, restored
+from lyapmap.core.plain import plain, restored, with_error
 from lyapmap.core.writing import written_whole
 
 
@@ -148,6 +152,8 @@ class Result:
 
     DIMS: ClassVar[dict[str, tuple[str, ...]]] = cast(Any, _Dimensions())
     DRAWN_BY: ClassVar[str] = ""
+    SUMMARY: ClassVar[tuple[str, ...]] = ()
+    """Fields that a few lines on the result show, in this order; all numbers and words of it where none are named."""
     REMEDIES: ClassVar[Mapping[Any, str]] = {}
     """What would help after a status or a cause, where that is not what the analyses have in common."""
 
@@ -156,6 +162,17 @@ class Result:
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     cause: Cause = Cause.NONE
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # a dataclass keeps one that is there already
+
+    def __repr__(self) -> str:
+        """A few lines: the numbers with their errors, what else is there, and the status."""
+        return str(Table(self))
+
+    def _repr_html_(self) -> str:
+        return Table(self).html()
 
     @property
     def failed(self) -> bool:
@@ -278,6 +295,110 @@ class Result:
             raise LyapmapError(f"plot: there is no picture of a {type(self).__name__}")
         module, function = self.DRAWN_BY.rsplit(".", 1)
         return getattr(import_module(module), function)(self, **options)
+
+
+SHOWN = 4
+"""Values of an array that a line holds."""
+NAMED = 8
+"""Arrays that are named with their sizes."""
+THUMBNAIL = 72
+"""Dots per inch of the picture beside a result in a notebook."""
+
+
+class Table:
+    """A result in a few lines, as text and as HTML.
+
+    Parameters
+    ----------
+    result : Result
+    """
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        origin = result.provenance
+        name = next((str(origin[key]) for key in ("model", "map") if origin.get(key)), "")
+        self.title = type(result).__name__ + (f" of {name}" if name else "")
+        values = {f.name: getattr(result, f.name) for f in fields(result)}
+        own = [name for name in values if name not in _SHARED]
+        texts = {name: self._text(name, values, own[0]) for name in own}
+        self.lines = [(name, texts[name]) for name in result.SUMMARY or own if texts[name]]
+        shown = {name for name, _ in self.lines}
+        others = [name for name in result.DIMS if name not in shown and not name.endswith((*_ERRORS, "stderr"))]
+        others = [name for name in others if np.size(values[name])]
+        if others:
+            sizes = [f"{name} ({' x '.join(map(str, values[name].shape))})" for name in others[:NAMED]]
+            more = f", and {len(others) - NAMED} more" if len(others) > NAMED else ""
+            self.lines.append(("arrays", ", ".join(sizes) + more))
+        status = str(result.status)
+        words = "; ".join(part for part in (result.message, result.remedy) if part)
+        self.lines.append(("status", f"{status}: {words}" if words else status))
+
+    @staticmethod
+    def _text(name: str, values: dict[str, Any], main: str) -> str:
+        """A field's value with its error or interval; empty for what is no number or word, and for errors themselves.
+
+        A field called `stderr` belongs to the `main` one.
+        """
+        value = values[name]
+        if name.endswith(_ERRORS) or name in ("stderr", "unit"):
+            return ""
+        error: Any = values.get(f"{name}_stderr", values.get("stderr") if name == main else None)
+        unit = f" {values['unit']}" if name in _RATES and values.get("unit") else ""
+        if isinstance(value, str | bool | int | np.integer):
+            return str(value)
+        if isinstance(value, tuple) and value and all(isinstance(word, str) for word in value):
+            counts = Counter(value).most_common()
+            return _listed(value if len(value) <= SHOWN else [f"{word} ({count})" for word, count in counts])
+        if isinstance(value, float | np.floating):
+            interval = values.get(f"{name}_interval")
+            if interval is not None and value == value:
+                return f"{value:.4g} [{interval[0]:.4g}, {interval[1]:.4g}]"
+            # What a run had no reason to look at is left out.
+            return _measured(float(value), error) + unit if name == main or value == value else ""
+        if name == main and isinstance(value, np.ndarray) and value.ndim == 1 and np.shape(error) == value.shape:
+            return _listed([_measured(float(v), e) for v, e in zip(value, error, strict=True)]) + unit
+        return ""
+
+    def __str__(self) -> str:
+        width = 2 + max(len(label) for label, _ in self.lines)
+        return "\n".join([self.title, *(f"  {label:<{width}}{text}" for label, text in self.lines)])
+
+    def html(self) -> str:
+        """A table, with a small picture beside it where the result can be drawn."""
+        rows = "".join(
+            f'<tr><th style="text-align:left">{escape(label)}</th><td style="text-align:left">{escape(text)}</td></tr>'
+            for label, text in self.lines
+        )
+        table = f"<table><caption><b>{escape(self.title)}</b></caption>{rows}</table>"
+        return f'<div style="display:flex;flex-wrap:wrap;gap:1em;align-items:start">{table}{self._picture()}</div>'
+
+    def _picture(self) -> str:
+        if not self.result.DRAWN_BY or self.result.failed:
+            return ""
+        drawn = BytesIO()
+        try:
+            self.result.plot().savefig(drawn, format="png", dpi=THUMBNAIL)
+        except LyapmapError:  # some results can only be drawn with more than they hold
+            return ""
+        data = b64encode(drawn.getvalue()).decode()
+        return f'<img alt="{escape(self.title)}" src="data:image/png;base64,{data}">'
+
+
+_SHARED = frozenset(f.name for f in fields(Result))
+_ERRORS = ("_stderr", "_interval")
+_RATES = ("exponent", "exponents", "entropy", "entropy_rate", "qr_exponents")
+"""Fields that are counted per step or per unit of time."""
+
+
+def _listed(words: Sequence[str]) -> str:
+    more = f", ... ({len(words)} in all)" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
+
+
+def _measured(value: float, error: Any) -> str:
+    if value != value:
+        return "not determined"
+    return f"{value:.6g}" if error is None else with_error(value, float(error))
 
 
 def _read_nc(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
