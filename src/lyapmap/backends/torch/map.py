@@ -21,11 +21,13 @@ from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lyapmap.backends.compiled import CompilableFlow, Twin
 from lyapmap.backends.structured import FlatFunction
 from lyapmap.backends.timed_field import TimedField
 from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device
 from lyapmap.backends.torch.dual import ORDERS, NoRule, Way, carry
 from lyapmap.backends.torch.ops import TorchOps
+from lyapmap.backends.torch.program import program_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps
@@ -110,6 +112,7 @@ class TorchMap(TangentMap):
         self._has_rules = side_by_side(self.ops, [self._rules_agree], HANDED_OVER)[0]
         self._orders: dict[bool, str] = {}
         self._kinds = _kinds_of(function)
+        self.twin = Twin(self, partial(program_of, function, state_shape, dtype))
 
     def _alone(self, call: Callable[..., Any], evaluations: int, *arguments: Tensor) -> Any:
         """A call in one thread that computes alone; many that share every layer wait for each other."""
@@ -171,6 +174,15 @@ class TorchMap(TangentMap):
         except (RuntimeError, NotImplementedError):
             parts = zip(x.split(32), u.split(32), strict=True)
             return torch.cat([self._pulled(rows, cotangents[None])[0] for rows, cotangents in parts])
+
+    def for_run(self, x: Tensor, k: int, n_steps: int) -> TangentMap:
+        made = self.twin.for_run(x, n_steps)
+        if made is None and self.twin.reason:
+            self.provenance = self.provenance | {"compiled": f"no: {self.twin.reason}"}
+        return made or self
+
+    def along(self, tau: float, scheme: Any) -> TangentMap:
+        return CompilableFlow(self, self.twin, tau, scheme)
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to the next exact way to tangents: our own rules alone, then reverse mode; False where none is left."""
