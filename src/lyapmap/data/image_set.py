@@ -7,6 +7,7 @@ import pickle
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import DataError, LyapmapError
 from lyapmap.core.reading.apart import each_apart
 from lyapmap.core.reading.arrays import Arrays
-from lyapmap.data.idx import cache_folder, download, load_idx
+from lyapmap.core.reading.bounded import content
+from lyapmap.data.download import download
+from lyapmap.data.idx import cache_folder, load_idx
 
 EVERY = 10
 """The last of so many images is a test image."""
@@ -75,25 +78,29 @@ def load_cifar10(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """
     path = cache_folder() / "cifar10" / Path(URL).name
     if not path.is_file():
-        download(URL, path)
-    _check(path)
+        download(URL, path, most=LARGEST, check=_require_published)
+    packed = content(path, DataError)
+    _require_published(packed, path)
     images, labels = [], []
-    with tarfile.open(path) as archive:
+    with tarfile.open(fileobj=BytesIO(packed)) as archive:
         for name in _FILES[split]:
             member = archive.extractfile(f"cifar-10-batches-py/{name}")
             if member is None:
                 raise DataError(f"{path}: holds no {name}")
-            batch = pickle.loads(member.read(), encoding="bytes")
+            batch = pickle.loads(member.read(), encoding="bytes")  # of the published bytes and no others
             images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
             labels.append(np.asarray(batch[b"labels"], np.int64))
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _check(path: Path) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+LARGEST = 2**28
+"""Bytes of the archive."""
+
+
+def _require_published(packed: bytes, source: str | Path) -> None:
+    digest = hashlib.sha256(packed).hexdigest()
     if digest != SHA256:
-        raise DataError(f"{path}: has SHA-256 {digest}, expected {SHA256}; delete it to download it again")
+        raise DataError(f"{source}: has SHA-256 {digest}, expected {SHA256}; delete it to download it again")
 
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})

@@ -121,11 +121,12 @@ def inside(folder: str | Path, name: str, error: type[LyapmapError] = LyapmapErr
     return path
 
 
-def gunzipped(path: str | Path, refusal: str, error: type[LyapmapError] = LyapmapError) -> bytes:
-    """What a gzip file of one or more members holds, if it has room for it."""
-    packed = content(path, error)
+def gunzipped(packed: bytes, path: str | Path, refusal: str, error: type[LyapmapError] = LyapmapError) -> bytes:
+    """What the content of a gzip file of one or more members holds, if it has room for it."""
     most, parts, rest = room(len(packed)), [], packed
     with parsing(path, refusal, error):
+        if not rest:
+            raise EOFError("it is empty")
         while rest:
             unpacker = zlib.decompressobj(wbits=31)
             parts.append(unpacker.decompress(rest, most + 1))
