@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from lyapmap.backends.torch.map import TorchMap, wrap_torch
-from lyapmap.core.errors import CheckpointError
+from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.core.reading.bounded import content, parsing
 from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
@@ -287,7 +287,10 @@ def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 def _built(name: str, config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
     paper, network = papers.networks()[name]
     kind = papers.loaded(paper, network.module)
-    module = kind(papers.loaded(paper, network.config)(**config) if network.config else config)
+    try:
+        module = kind(papers.loaded(paper, network.config)(**config) if network.config else config)
+    except LyapmapError as fault:  # which does not know of a file
+        raise ValueError(str(fault)) from None
     return module, _state_shape(name, module)
 
 

@@ -118,7 +118,7 @@ def _old(path: Path) -> Any:
             count = int.from_bytes(stream.read(8), "little")
             part = parts[key]
             raw = stream.read(part.numel())
-            if len(raw) != part.numel() or not count or part.numel() % count:
+            if len(raw) != part.numel() or part.numel() % max(count, 1):
                 raise EOFError("a storage ends early")
             part.copy_(_numbers(raw, torch.uint8))
     return value

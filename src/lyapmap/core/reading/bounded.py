@@ -69,9 +69,10 @@ def opened(path: str | Path, error: type[LyapmapError] = LyapmapError) -> Iterat
         raise error(f"{path}: no such file") from None
     except (OSError, ValueError) as fault:
         raise error(f"{path}: cannot be read ({first_line(fault)})") from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise error(f"{path}: is no regular file")
     with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise error(f"{path}: is no regular file")
         yield file
 
 
