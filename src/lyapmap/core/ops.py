@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -93,6 +94,10 @@ class ArrayOps(abc.ABC):
     @abc.abstractmethod
     def clip(self, array: Array, low: float, high: float) -> Array:
         """The array with values outside [low, high] moved to its ends; NaN stays."""
+
+    def session(self) -> AbstractContextManager[Any]:
+        """Settings of the library under which arrays of this dtype are computed with."""
+        return nullcontext()
 
     def threads(self) -> int:
         """Threads of ours that may compute at once; 1 where the library, or the user, wants no others."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
@@ -110,8 +110,9 @@ class Run:
         >>> run.interrupted
         True
         """
+        session = nullcontext() if self.tangent_map is None else self.tangent_map.ops.session()
         try:
-            with reporting(self.progress, self.label) as report:
+            with reporting(self.progress, self.label) as report, session:
                 yield report
         except KeyboardInterrupt:
             if keep is None or not keep():
