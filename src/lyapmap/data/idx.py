@@ -6,13 +6,11 @@ MD5 of the decompressed content, so a file that was merely compressed again is s
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import logging
 import math
 import os
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError
+from lyapmap.core.reading.bounded import gunzipped
 
 logger = logging.getLogger(__name__)
 
@@ -103,10 +102,7 @@ def _content(name: str, file: str) -> bytes:
     path = cache_folder() / name / f"{file}.gz"
     if not path.is_file():
         download(source.url + path.name, path)
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a complete gzip file ({error}); delete it to download it again") from None
+    content = gunzipped(path, "not a complete gzip file; delete it to download it again", DataError)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != source.md5[file]:
         raise DataError(
