@@ -56,7 +56,7 @@ class JaxOps(ArrayOps):
         self.device = "cpu" if device.platform == "cpu" else f"{device.platform}:{device.id}"
         self.library = f"jax {jax.__version__}"
 
-    def session(self) -> AbstractContextManager[Any]:
+    def session(self, n: int = 1) -> AbstractContextManager[Any]:
         return x64() if self.dtype == "float64" else nullcontext()
 
     @in_double

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted
-from lyapmap.core.map import TangentMap
+from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
 Report = Callable[[int, int], None]
@@ -110,7 +110,8 @@ class Run:
         >>> run.interrupted
         True
         """
-        session = nullcontext() if self.tangent_map is None else self.tangent_map.ops.session()
+        of = self.tangent_map
+        session = nullcontext() if of is None else of.ops.session(dimension(of.state_shape))
         try:
             with reporting(self.progress, self.label) as report, session:
                 yield report
