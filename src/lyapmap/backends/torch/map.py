@@ -544,6 +544,7 @@ def wrap_torch(
     device: str | torch.device | None = None,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> TorchMap:
     """Make a map of a torch module or function.
 
@@ -564,6 +565,9 @@ def wrap_torch(
         Bytes that one pass of tangents may take, about.
     provenance : dict, optional
         Plain values that results will record.
+    compile : bool, optional
+        Whether long runs are carried by compiled code, where the function can be followed (see
+        docs/frameworks.md): by default where that pays, with True for runs of any length.
 
     Returns
     -------
@@ -590,13 +594,18 @@ def wrap_torch(
     if isinstance(function, nn.Module):
         module, found_dtype, found_device = copied(function, wanted, device)
         name = type(function).__name__
-        return TorchMap(module, shape, found_dtype, found_device, memory_limit, {"map": name} | (provenance or {}))
+        described = {"map": name} | (provenance or {})
+        made = TorchMap(module, shape, found_dtype, found_device, memory_limit, described)
+        made.twin.wanted = compile
+        return made
     if not callable(function):
         raise MapError(f"function: expected a torch module or function, got {type(function).__name__}")
     chosen_device = resolved_device(device or "cpu")
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
-    return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made = TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made.twin.wanted = compile
+    return made
 
 
 class TimedModule(torch.nn.Module):
