@@ -124,3 +124,12 @@ def test_only_the_time_of_a_run_decides() -> None:
     x = flow.ops.from_numpy(np.array([[1.0, 1.0, 20.0]]))
     assert flow.for_run(x, 3, 100) is flow
     assert flow.for_run(x, 3, 40_000) is not flow
+
+
+def test_compile_is_asked_for_or_forbidden() -> None:
+    for wanted in (True, False):
+        m = lm.wrap(henon, state_shape=2, backend="torch", dtype="float64", compile=wanted)
+        assert m.twin.pays(0.001) is wanted
+        assert (m.for_run(m.ops.from_numpy(np.zeros((1, 2))), 2, 10**6 if not wanted else 1) is m) is not wanted
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2)).eval()
+    assert lm.wrap(net, state_shape=2, compile=False).twin.wanted is False

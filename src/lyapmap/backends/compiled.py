@@ -57,11 +57,14 @@ class Twin:
         self.reason = ""
         """Why there is none."""
         self._known: tuple[Any, str] | None = None
+        self.wanted: bool | None = None
+        """Whether to compile; None: where the run is long enough to pay."""
 
     def pays(self, seconds: float, operations: int = 0) -> bool:
         """Whether a run of so many seconds is to be compiled: the same for all parts of a run."""
         small = dimension(self.owner.state_shape) <= LARGEST and self.owner.ops.device == "cpu"
-        return small and seconds >= COMPILING + PER_OPERATION * operations
+        pays = seconds >= COMPILING + PER_OPERATION * operations
+        return small and (pays if self.wanted is None else self.wanted)
 
     def now(self, x: Array, seconds: float) -> Program | None:
         """The program with the parameters of now, if it pays, and can be trusted about states (b, n)."""

@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -30,7 +32,7 @@ from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.backends.torch.program import program_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayOps, quiet
 from lyapmap.core.propagate import HANDED_OVER, side_by_side
 from lyapmap.core.structure import Structure
 
@@ -144,15 +146,55 @@ class TorchMap(TangentMap):
         states = max(1, self._rows // directions)
         images, tangents = [], []
         with torch.no_grad():
+            if self._in_one_pass(b, k):
+                rows, moved = self._carry(self._shaped(x), v.movedim(2, 0).reshape(k, b, *self.state_shape))
+                return rows.reshape(b, -1), moved.reshape(k, b, -1).movedim(0, 2)
             for first in range(0, b, states):
-                # Expanded states share memory, which forward mode refuses.
-                rows = x[first : first + states].contiguous().unflatten(1, self.state_shape)
+                rows = self._shaped(x[first : first + states])
                 # (k, b, *shape): directions lead, so that a layer sees them as one large batch.
                 moved = v[first : first + states].movedim(2, 0).unflatten(2, self.state_shape)
                 passes = [self._carry(rows, part) for part in moved.split(directions)]
                 images.append(passes[0][0].flatten(1))
                 tangents.append(torch.cat([t for _, t in passes]).flatten(2).movedim(0, 2))
         return torch.cat(images), torch.cat(tangents)
+
+    def propagate(
+        self,
+        x: Tensor,
+        frame: Tensor,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+        """See `TangentMap`, with the same bits; tangents lead all the way from one QR decomposition to the next."""
+        b, _, k = frame.shape
+        if self._way == REVERSE or not k or not self._in_one_pass(b, k) or not self.carries(frame_dtype):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
+        self._require(x, "x")
+        self._require(frame, "v")
+
+        def block() -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+            total, rows = np.zeros((b, k)), self._shaped(x)
+            vectors, moved = frame, frame.movedim(2, 0).reshape(k, b, *self.state_shape)
+            with torch.no_grad(), quiet():
+                for step in range(1, n_steps + 1):
+                    rows, moved = self._carry(rows.contiguous(), moved)
+                    if step % qr_every == 0 or step == n_steps:
+                        vectors, r = self.ops.qr(moved.reshape(k, b, -1).movedim(0, 2))
+                        total += self.ops.log_abs_diagonal(r)
+                        moved = vectors.movedim(2, 0).reshape(k, b, *self.state_shape)
+            return rows.reshape(b, -1), vectors, total
+
+        return side_by_side(self.ops, [block], self.row_work * b * (1 + k))[0]
+
+    def _in_one_pass(self, b: int, k: int) -> bool:
+        return k <= self._rows and b <= self._rows // k
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        """States (b, n) as the function takes them; expanded ones share memory, which forward mode refuses."""
+        return x.contiguous().view(-1, *self.state_shape)
 
     def jacobian(self, x: Tensor) -> Tensor:
         """By reverse mode, independent of `jvp`: for square Jacobians it measured 1.6 times faster."""
@@ -502,6 +544,7 @@ def wrap_torch(
     device: str | torch.device | None = None,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> TorchMap:
     """Make a map of a torch module or function.
 
@@ -522,6 +565,9 @@ def wrap_torch(
         Bytes that one pass of tangents may take, about.
     provenance : dict, optional
         Plain values that results will record.
+    compile : bool, optional
+        Whether long runs are carried by compiled code, where the function can be followed (see
+        docs/frameworks.md): by default where that pays, with True for runs of any length.
 
     Returns
     -------
@@ -548,13 +594,18 @@ def wrap_torch(
     if isinstance(function, nn.Module):
         module, found_dtype, found_device = copied(function, wanted, device)
         name = type(function).__name__
-        return TorchMap(module, shape, found_dtype, found_device, memory_limit, {"map": name} | (provenance or {}))
+        described = {"map": name} | (provenance or {})
+        made = TorchMap(module, shape, found_dtype, found_device, memory_limit, described)
+        made.twin.wanted = compile
+        return made
     if not callable(function):
         raise MapError(f"function: expected a torch module or function, got {type(function).__name__}")
     chosen_device = resolved_device(device or "cpu")
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
-    return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made = TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made.twin.wanted = compile
+    return made
 
 
 class TimedModule(torch.nn.Module):
