@@ -174,9 +174,9 @@ def load(path: str | Path) -> Checkpoint:
     _require_suffix(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    content = _read_pt(path) if path.suffix == ".pt" else _read_safetensors(path)
+    content = _read_pt(path) if path.suffix == ".pt" else read_safetensors(path)
     if not isinstance(content, Mapping) or "format" not in content:
-        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({_describe(content)})")
+        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({described(content)})")
     if type(content["format"]) is not str or content["format"] != FORMAT:
         raise CheckpointError(f"{path}: format {_short(content['format'])}, this version reads {FORMAT!r}")
     missing = [key for key in _KEYS if key not in content]
@@ -222,7 +222,8 @@ def _require_suffix(path: Path) -> None:
         raise CheckpointError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
 
 
-def _describe(content: object) -> str:
+def described(content: object) -> str:
+    """What a file holds that is no checkpoint of ours, in a few words."""
     if isinstance(content, Mapping):
         keys = ", ".join(_short(k) for k in list(content)[:3])
         return f"a dict with keys {keys}{', ...' if len(content) > 3 else ''}" if keys else "it has no header of ours"
@@ -239,14 +240,14 @@ def _read_pt(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
-        culprits = _culprits(path)
-        if culprits:
-            reason = f"it holds {culprits} and would run code when loaded"
+        unsafe = culprits(path)
+        if unsafe:
+            reason = f"it holds {unsafe} and would run code when loaded"
         else:
             reason = "it is damaged or holds more than tensors and plain values"
         raise CheckpointError(f"{path}: refused, because {reason}; store a state dict of tensors instead") from None
     except Exception as error:  # zip and tensor readers raise many kinds; all of them mean the same
-        raise CheckpointError(f"{path}: damaged ({_first_line(error)})") from None
+        raise CheckpointError(f"{path}: damaged ({first_line(error)})") from None
 
 
 def _require_archive(path: Path) -> None:
@@ -259,7 +260,7 @@ def _require_archive(path: Path) -> None:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({_first_line(error)})") from None
+        raise CheckpointError(f"{path}: cannot be read ({first_line(error)})") from None
     if names is None:
         kind = "truncated or damaged" if head.startswith(b"PK") else "not a file that torch.save wrote"
         raise CheckpointError(f"{path}: {'empty' if not head else kind}")
@@ -270,7 +271,8 @@ def _require_archive(path: Path) -> None:
         raise CheckpointError(f"{path}: a zip archive, but not one that torch.save wrote")
 
 
-def _culprits(path: Path) -> str:
+def culprits(path: Path) -> str:
+    """Names of what would be called when a pickle is loaded."""
     try:
         unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
     except Exception:  # a pickle that confuses the scanner is refused in any case
@@ -278,12 +280,14 @@ def _culprits(path: Path) -> str:
     return ", ".join(unsafe[:3])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What another library complains about, short."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
     return line if len(line) <= 100 else f"{line[:97]}..."
 
 
-def _read_safetensors(path: Path) -> Any:
+def read_safetensors(path: Path) -> Any:
+    """What a checkpoint of ours holds; the tensors by name, where the file is of another program."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -291,14 +295,14 @@ def _read_safetensors(path: Path) -> Any:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: truncated or not a safetensors file ({_first_line(error)})") from None
+        raise CheckpointError(f"{path}: truncated or not a safetensors file ({first_line(error)})") from None
     written = header.get("format", "")
     if written != json.dumps(FORMAT):  # of another program, whose other entries may be no JSON
-        return {"format": written.strip('"')} if written else {}
+        return tensors
     try:
         return {key: _with_tensors(json.loads(value), tensors) for key, value in header.items() if key in _KEYS}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged header ({_first_line(error)})") from None
+        raise CheckpointError(f"{path}: damaged header ({first_line(error)})") from None
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -357,7 +361,7 @@ def build_module(checkpoint: Checkpoint, source: str | Path) -> tuple[nn.Module,
     return module.eval(), state_shape
 
 
-def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+def read(path: Path, label: str) -> Saved:
     """The network of a `.pt` or `.safetensors` checkpoint."""
     checkpoint = load(path)
     known = papers.networks()

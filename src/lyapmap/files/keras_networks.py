@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import CheckpointError
 from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
-from lyapmap.files.model import Saved
+from lyapmap.files.model import Saved, Wanted
 
 RECORD, SAMPLES = "lyapmap/record.json", "lyapmap/sample_states.npy"
 FORMAT = "lyapmap/1"
@@ -34,10 +34,10 @@ LARGEST_MEMBER = 2**28
 SAVED_MODEL, SIGNATURE = "SavedModel", "serving_default"
 
 
-def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """The network of a `.keras` or `.h5` file, or what a SavedModel serves."""
     if path.is_dir():
-        return _saved_model(path, label, trust)
+        return _saved_model(path, label, wanted.trust)
     network = load(path)
     about, states = _extras(path)
     origin = {"model": label, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from lyapmap.core.errors import LyapmapError, by_user
 from lyapmap.core.map import TangentMap
 
 
@@ -62,14 +66,51 @@ class Saved:
     training: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a user says of a file beside its name; see `lyapmap.load_model`."""
+
+    part: str | None = None
+    trust: bool = False
+    network: Any = None
+    network_args: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Reader(Protocol):
     """What a module that reads one kind of file offers."""
 
-    def read(self, path: Path, label: str, part: str | None, trust: bool) -> Saved:
+    def read(self, path: Path, label: str, wanted: Wanted) -> Saved:
         """The network of a file; `label` names it in results."""
 
     def as_map(self, saved: Saved, **options: Any) -> TangentMap:
-        """Its map; `dtype`, `device` and `memory_limit` as far as they were chosen."""
+        """Its map; `dtype`, `device`, `memory_limit`, `state_shape`, `inputs` and `output` as far as they are given."""
 
     def record(self, path: Path) -> dict[str, Any]:
         """How it was trained; empty where the file does not say so."""
+
+
+def imported(text: str, option: str) -> Any:
+    """What "package.module:name" stands for; modules of the current folder come after those that are installed.
+
+    Raises
+    ------
+    LyapmapError
+        That begins with the name of the option.
+    """
+    module_name, colon, attribute = text.partition(":")
+    if not colon or not module_name or not attribute:
+        raise LyapmapError(f"{option}: expected pkg.module:function, got {text!r}")
+    if "" not in sys.path:
+        sys.path.append("")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise LyapmapError(f"{option}: no module named {error.name!r}") from None
+    except Exception as error:  # the module's own code may raise anything
+        raise LyapmapError(f"{option}: {module_name} failed to import: {by_user(error)}") from error
+    target: Any = module
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            raise LyapmapError(f"{option}: {module_name} has no {attribute!r}")
+        target = getattr(target, part)
+    return target

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.files.keras_networks import as_map
-from lyapmap.files.model import Saved
+from lyapmap.files.model import Saved, Wanted
 from lyapmap.models.cycle.config import CycleConfig
 
 
@@ -154,10 +154,10 @@ class Unit:
     keys: dict[str, str] = field(default_factory=dict)
 
 
-def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """A generator of a TensorFlow checkpoint; it has no sample states."""
     prefix = _prefix(path)
-    network, config, name = generator(prefix, part)
+    network, config, name = generator(prefix, wanted.part)
     digest = hashlib.sha256()
     for file in sorted(prefix.parent.glob(f"{prefix.name}.*")):
         digest.update(file.read_bytes())
