@@ -75,7 +75,7 @@ FRAMEWORKS = {
     "numba": ["backends/numba/*.py", "core/machine_code.py"],
     "tensorflow": KERAS,
     "keras": KERAS,
-    "jax": ["backends/jax_*.py"],
+    "jax": ["backends/jax_*.py", "files/jax_files.py"],
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
     "cyclopts": ["cli/root.py", "cli/command.py"],
