@@ -90,7 +90,7 @@ class CompiledFlow(TangentMap):
             self._substeps, settings = 1, (self.time_per_step, explicit.rtol, explicit.atol)
             rule = FlowRule(field, "dopri5")
         self.scheme = scheme
-        self._one = NumbaMap(rule, state_shape=state_shape, parameters=(*settings, *parameters))
+        self._substep = NumbaMap(rule, state_shape=state_shape, parameters=(*settings, *parameters))
         self._lanes = isinstance(field, LaneRule)
         self.log_abs_det_in_blocks = self._lanes
         self._field = NumbaMap(field, state_shape=state_shape, parameters=parameters, derivative=derivative)
@@ -99,7 +99,7 @@ class CompiledFlow(TangentMap):
         self._rate = 0.0
         self._calls = 0
         self.state_shape = state_shape
-        self.ops = self._one.ops
+        self.ops = self._substep.ops
         self.derivative = derivative
         self._described = {"numba": version("numba")} | (provenance or {}) | {"tau": self.time_per_step}
 
@@ -118,10 +118,10 @@ class CompiledFlow(TangentMap):
     def apply(self, x: Block) -> Block:
         self._audit(x)
         if self._lanes:
-            return self._one.propagate(x, np.empty((*x.shape, 0)), self._substeps, self._substeps)[0]
+            return self._substep.propagate(x, np.empty((*x.shape, 0)), self._substeps, self._substeps)[0]
         y = x
         for _ in range(self._substeps):
-            y = self._one.apply(y)
+            y = self._substep.apply(y)
         stuck = self._stuck(y)
         if stuck.size:
             y[stuck] = self._generic.apply(x[stuck])
@@ -131,7 +131,7 @@ class CompiledFlow(TangentMap):
         self._audit(x)
         y, u = x, v
         for _ in range(self._substeps):
-            y, u = self._one.jvp(y, u)
+            y, u = self._substep.jvp(y, u)
         stuck = self._stuck(y, u)
         if stuck.size:
             y[stuck], u[stuck] = self._generic.jvp(x[stuck], v[stuck])
@@ -167,7 +167,7 @@ class CompiledFlow(TangentMap):
             return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         qr_every = whole("qr_every", qr_every, 1)
         self._audit(x)
-        states, frames, totals = self._one.propagate_blocks(
+        states, frames, totals = self._substep.propagate_blocks(
             x, frame, n_blocks, n_steps * self._substeps, qr_every * self._substeps
         )
         stuck = self._stuck(states[-1], frames[-1])
@@ -182,7 +182,7 @@ class CompiledFlow(TangentMap):
         self, x: Block, frame: Block, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
     ) -> Recording:
         self._audit(x)
-        kept = self._one.record(x, frame, n_steps, wanted, within=self._substeps)
+        kept = self._substep.record(x, frame, n_steps, wanted, within=self._substeps)
         if self._stuck(kept.x, kept.frame).size:
             return super().record(x, frame, n_steps, wanted)
         return kept
@@ -197,10 +197,10 @@ class CompiledFlow(TangentMap):
             return total
         if self._rate == 0.0:
             with np.errstate(all="ignore"):
-                matrices = self._one.jacobian(x[:8]) - np.eye(x.shape[1])
+                matrices = self._substep.jacobian(x[:8]) - np.eye(x.shape[1])
                 rate = np.sqrt((matrices**2).sum(axis=(1, 2)) / x.shape[1]).max() * self._substeps
             self._rate = float(np.nan_to_num(rate, posinf=0.0))
-        return self._one.log_abs_det(x, n_steps * self._substeps)
+        return self._substep.log_abs_det(x, n_steps * self._substeps)
 
     def _divergence(self, x: Block) -> tuple[Block, Block]:
         """Integral of the divergence over one time tau, (b,), and where it leads."""
@@ -210,7 +210,7 @@ class CompiledFlow(TangentMap):
         states, now = [x] if rk4 else [], x
         for i in range(self._substeps if rk4 else len(nodes)):
             if rk4:
-                states += [self._shorter(0.5).apply(now), self._one.apply(now)]
+                states += [self._shorter(0.5).apply(now), self._substep.apply(now)]
                 now = states[-1]
             else:
                 now = self._shorter(nodes[i] - (nodes[i - 1] if i else 0.0)).apply(now)
@@ -233,8 +233,8 @@ class CompiledFlow(TangentMap):
     def _shorter(self, part: float) -> NumbaMap:
         """The compiled step of a part of its length, by the code that is compiled already."""
         if part not in self._parts:
-            length, *others = self._one.parameters
-            shorter = NumbaMap(self._one.rule, state_shape=self.state_shape, parameters=(part * length, *others))
+            length, *others = self._substep.parameters
+            shorter = NumbaMap(self._substep.rule, state_shape=self.state_shape, parameters=(part * length, *others))
             self._parts[part] = shorter
         return self._parts[part]
 
@@ -259,9 +259,9 @@ class CompiledFlow(TangentMap):
 
     def _advance(self, count: int, h: float, x: Block, v: Block) -> tuple[Block, Block]:
         """So many steps of RK4 of a length, by the code that is compiled already."""
-        one = self._shorter(h / self._one.parameters[0])
+        substep = self._shorter(h / self._substep.parameters[0])
         for _ in range(count):
-            x, v = one.jvp(x, v)
+            x, v = substep.jvp(x, v)
         return x, v
 
 

@@ -81,8 +81,8 @@ class Twin:
 
     def unchecked(self) -> NumbaMap | None:
         """The compiled map, held against nothing: for what is made of a function that has been looked at."""
-        found = self.program()
-        return None if found is None else self._made(found)
+        program = self.program()
+        return None if program is None else self._made(program)
 
     def program(self) -> Program | None:
         """What the function does now; None where it cannot be told."""
@@ -124,14 +124,14 @@ class Twin:
                 self.reason = "it changes what is not its own"
         if self.reason is not None:
             return None
-        found = self.program()
-        if found is None:
+        program = self.program()
+        if program is None:
             return None
-        key = (found.operations, found.ends)
+        key = (program.operations, program.ends)
         if self._trusted is not None and self._trusted[0] == key:
-            return None if self._trusted[1] is None else self._with(self._trusted[1], found)
-        made = self._made(found)
-        if made is not None and not self._agrees(found, made, x, k, image, tangents):
+            return None if self._trusted[1] is None else self._with(self._trusted[1], program)
+        made = self._made(program)
+        if made is not None and not self._agrees(program, made, x, k, image, tangents):
             made = None
         self._trusted = (key, None if made is None else made.rule)
         if made is not None:
@@ -191,9 +191,9 @@ class Twin:
             for row, direction, out in zip(some, v, got, strict=True):
                 derivative(program.constants, row, direction.T, out)
             size = np.abs(wanted).max(axis=1) + 1e-300
-            told = np.isfinite(wanted).all(axis=1) & np.isfinite(size)
+            comparable = np.isfinite(wanted).all(axis=1) & np.isfinite(size)
             close = np.abs(got[:, 0] - wanted).max(axis=1) <= self._tolerance() * size
-        if told.any() and not close[told].mean() > 0.95:
+        if comparable.any() and not close[comparable].mean() > 0.95:
             self.reason = "its derivative is not that of the program"
             return False
         return True

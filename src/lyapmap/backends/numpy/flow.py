@@ -32,13 +32,13 @@ class NumpyFlow(SameTangents):
     def for_run(self, x: NDArray[Any], k: int, n_steps: int) -> TangentMap:
         if not self.twin.pays(n_steps):
             return self
-        one = RungeKutta4(1)
+        rk4 = RungeKutta4(1)
 
         def image(states: NDArray[Any]) -> NDArray[Any]:
-            return np.asarray(one.carry(self.field, self._h, states, None).x)
+            return np.asarray(rk4.carry(self.field, self._h, states, None).x)
 
         def tangents(states: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-            return np.asarray(one.carry(self.field, self._h, states, v).v)
+            return np.asarray(rk4.carry(self.field, self._h, states, v).v)
 
         made = self.twin.now(x, k, image, tangents)
         if made is None:
