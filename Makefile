@@ -8,10 +8,11 @@ EXTRAS ?= torch,umap,dev
 stamp = $(VENV)/.installed-$(subst $(comma),-,$(1))
 comma := ,
 STAMP := $(call stamp,$(EXTRAS))
+DOCS_STAMP := $(firstword $(foreach s,$(wildcard $(VENV)/.installed-*),$(if $(findstring docs,$(s)),$(s))) $(call stamp,torch$(comma)jax$(comma)docs))
 DEMO_STAMP := $(firstword $(wildcard $(STAMP)) $(call stamp,torch))
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint types bench architecture setup clean
+.PHONY: demo test test-all lint types bench architecture shipped docs links setup clean
 
 demo: $(DEMO_STAMP)
 	$(BIN)/lyapmap spectrum --model cycle-mnist-012 --out report
@@ -38,8 +39,19 @@ bench: $(STAMP)
 bench-tests: $(STAMP)
 	$(BIN)/python -m pytest benchmarks -o addopts="" --benchmark-only --benchmark-columns=min,median,rounds
 
+# Every example and notebook is run; warnings are errors. The first page: docs/_build/html/index.html
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+# Whether what other sites are linked to is there still.
+links: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx -b linkcheck --quiet docs docs/_build/links
+
 architecture: $(STAMP)
 	$(BIN)/python tests/imports_picture.py
+
+shipped: $(STAMP)
+	$(BIN)/python tests/shipped_index.py
 
 setup: $(STAMP)
 
@@ -49,4 +61,4 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) report .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	rm -rf $(VENV) report docs/_build docs/api docs/gallery .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -94,7 +94,7 @@ AT_THE_TOP = {
     "pandas": [],
 }
 """Files that may import it when they are loaded; all others import it inside functions."""
-GROUND = {"numba", "numpy", "pandas", "rich", "xarray"}
+GROUND = {"h5py", "numba", "numpy", "pandas", "rich", "threadpoolctl", "xarray"}
 """Packages that `core` may import besides the standard library."""
 DOORS = {
     "core/ops.py": {"backends"},  # a user's own tensor or network is computed with by its adapter

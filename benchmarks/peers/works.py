@@ -132,6 +132,30 @@ def henon_jax(name: str) -> Job:
     return spectrum_of(lm.wrap(henon, backend="jax", state_shape=2, dtype="float64"), *henon_run(name))
 
 
+@by("lyapmap, a torch function", *HENON)
+def henon_torch(name: str) -> Job:
+    import torch
+
+    return spectrum_of(henon_in(torch, backend="torch"), *henon_run(name))
+
+
+@by("lyapmap, a TensorFlow function", *HENON)
+def henon_tensorflow(name: str) -> Job:
+    import tensorflow
+
+    return spectrum_of(henon_in(tensorflow, backend="tensorflow"), *henon_run(name))
+
+
+def henon_in(array: Any, backend: str) -> Any:
+    """The map as it is written for rows of states, in torch or TensorFlow."""
+    import lyapmap as lm
+
+    def henon(s: Any) -> Any:
+        return array.stack([1 - A * s[:, 0] ** 2 + s[:, 1], B * s[:, 0]], 1)
+
+    return lm.wrap(henon, backend=backend, state_shape=2, dtype="float64")
+
+
 @by("lyapax", *HENON)
 def henon_lyapax(name: str) -> Job:
     jax = in_jax()
@@ -272,6 +296,13 @@ def lorenz_torch(name: str) -> Job:
     import torch
 
     return lorenz_spectrum(name, lorenz_in(torch, backend="torch", dtype="float64"))
+
+
+@by("lyapmap, a TensorFlow function", *LORENZ)
+def lorenz_tensorflow(name: str) -> Job:
+    import tensorflow
+
+    return lorenz_spectrum(name, lorenz_in(tensorflow, backend="tensorflow", dtype="float64"))
 
 
 @by("lyapax", *LORENZ)

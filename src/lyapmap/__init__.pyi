@@ -79,4 +79,5 @@ from .core.conformance import check_map as check_map
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
 from .core.results import Status as Status
+from .core.results import load as load
 from .files.zoo import load_model as load_model

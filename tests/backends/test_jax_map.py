@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -152,20 +153,49 @@ def test_jitted_functions_and_structures_are_found(jax: Any, jnp: Any) -> None:
         assert lm.check_map(m, {"h": np.eye(6), "c": 0.5 * np.eye(6)})
 
 
-def test_without_float64_switched_on_nothing_is_cast_in_silence(jax: Any, jnp: Any) -> None:
+def test_float64_needs_no_switch(jax: Any, jnp: Any) -> None:
     made = lm.wrap(henon(jnp), state_shape=2)
-    x = made.ops.from_numpy(np.zeros((1, 2)))
+    x = np.full((3, 2), 0.1)
+    wanted = np.asarray(made.apply(made.ops.from_numpy(x)))
     with jax.enable_x64(False):
         assert lm.wrap(henon(jnp), state_shape=2, backend="jax").ops.dtype == "float32"
-        for call in (
-            lambda: lm.wrap(henon(jnp), state_shape=2, backend="jax", dtype="float64"),
-            lambda: lm.wrap(henon(jnp), state_shape=2, backend="jax").ops.from_numpy(np.zeros(2), "float64"),
-            lambda: made.apply(x),
-        ):
-            with pytest.raises(
-                PrecisionError, match=r"dtype: JAX has float64 switched off; switch it on with jax\.config"
-            ):
-                call()
+        m = lm.wrap(henon(jnp), state_shape=2, backend="jax", dtype="float64")
+        for same in (m, made):  # also one that was made while it was on
+            image = same.apply(same.ops.from_numpy(x))
+            assert image.dtype == "float64"
+            np.testing.assert_allclose(np.asarray(image), wanted, rtol=1e-15)
+        assert jnp.ones(2).dtype == "float32"
+
+
+@pytest.mark.slow
+def test_float64_in_a_process_that_never_switched_it_on() -> None:
+    program = """
+import warnings; warnings.simplefilter("error")
+import jax, jax.numpy as jnp, numpy as np, lyapmap as lm
+def henon(s):
+    return jnp.stack([1 - 1.4 * s[:, 0] ** 2 + s[:, 1], 0.3 * s[:, 0]], 1)
+def lorenz(s):
+    x, y, z = s[:, 0], s[:, 1], s[:, 2]
+    return jnp.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z], 1)
+m = lm.wrap(henon, state_shape=2, backend="jax", dtype="float64")
+some = np.random.default_rng(0).uniform(-0.1, 0.1, (8, 2))
+s = lm.lyapunov_spectrum(m, some, n_steps=3000, transient=100, seed=0, throw=False)
+assert abs(s.exponents.sum() - np.log(0.3)) < 1e-10 and abs(s.exponents[0] - 0.4192) < 0.02, s.exponents
+assert lm.check_map(m, some)
+lm.covariant_vectors(m, some[:1], n_steps=50, seed=0, throw=False)
+lm.divergence(m, some, n_steps=50, seed=0, throw=False)
+lm.finite_time_exponents(m, some, n_steps=20)
+lm.settling(m, some, n_steps=20, throw=False)
+for options in ({"method": "rk4", "steps": 5}, {}, {"method": "rodas4"}):
+    f = lm.flow(lorenz, 0.05, state_shape=3, backend="jax", dtype="float64", **options)
+    x = f.ops.from_numpy(np.array([[1.0, 1.0, 20.0]]))
+    assert f.apply(x).dtype == f.jvp(x, f.ops.from_numpy(np.eye(3)[None]))[1].dtype == "float64"
+    s = lm.lyapunov_spectrum(f, [1.0, 1.0, 20.0], n_steps=60, transient=5, seed=0, throw=False)
+    assert abs(s.exponents.sum() + 10 + 1 + 8 / 3) < 2e-3, s.exponents
+assert not jax.config.jax_enable_x64 and jnp.ones(2).dtype == "float32"
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_wrong_input(pairs, tmp_path):
         ((pairs["a"], pairs["a"]), "names: expected different ones"),
         ((pairs["a"], tmp_path / "few.npy"), "expected 2000 samples or more"),
         ((tmp_path / "few.npy", tmp_path / "few.npy"), "expected at least one network with a discriminator"),
-        ((pairs["a"], tmp_path / "none.npy"), "none.npy cannot be read"),
+        ((pairs["a"], tmp_path / "none.npy"), "none.npy: no such file"),
     ):
         found = run(*arguments, "--data", "digits")
         assert found.exit_code == 2, found.output

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
+import lyapmap as lm
 from lyapmap.backends.torch.map import TorchOps
 from lyapmap.core.errors import PrecisionError
 from lyapmap.core.ops import NumpyOps
@@ -124,3 +126,34 @@ def test_zeroed_takes_a_condition_that_is_broadcast(ops: Any, frames: np.ndarray
     zeroed = ops.zeroed(array, (array[:, :, 0] > 0)[:, :, None])
     assert ops.to_numpy(zeroed).dtype == ops.dtype
     np.testing.assert_array_equal(ops.to_numpy(zeroed), np.where(frames[:, :, :1] > 0, 0, frames).astype(ops.dtype))
+
+
+def test_a_run_in_numpy_leaves_products_to_one_thread_and_gives_the_others_back() -> None:
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    class Watched:
+        state_shape = (2,)
+        seen: list[set[int]] = []  # noqa: RUF012
+
+        def apply(self, x: Any) -> Any:
+            self.seen.append(threads())
+            return x / 2
+
+        def jacobian(self, x: Any) -> Any:
+            return np.broadcast_to(np.eye(2) / 2, (len(x), 2, 2))
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        watched = Watched()
+        made = lm.wrap(watched)
+        watched.seen.clear()
+        lm.trajectory(made, [[0.1, 0.2]], n_steps=3)
+        assert watched.seen == [{1}] * 3
+        assert threads() == before
+        small, large = NumpyOps("float64").session(2), NumpyOps("float64").session(5000)
+        with large:
+            assert threads() == before
+        with small, small:  # a run within a run
+            assert threads() == {1}
+        assert threads() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError
+from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError, install_command
 
 
 def test_errors_survive_pickling() -> None:
@@ -12,7 +12,7 @@ def test_errors_survive_pickling() -> None:
     assert (str(run), run.result) == ("escaped: far away", {"k": 1})
     assert pickle.loads(pickle.dumps(Interrupted([1, 2]))).result == [1, 2]
     missing = pickle.loads(pickle.dumps(MissingExtraError("torch", "torch", "loading a model")))
-    assert str(missing) == "loading a model needs torch, which is not installed: pip install 'lyapmap[torch]'"
+    assert str(missing) == "loading a model needs torch, which is not installed: " + install_command("torch")
 
 
 def test_all_errors_are_of_one_family() -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+import re
+from base64 import b64decode
+from dataclasses import dataclass, field, fields, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
+import pandas
 import pytest
 import xarray
+from PIL import Image
 
 import lyapmap as lm
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError
-from lyapmap.core.results import Cause, Result, Status, dims, provenance
+from lyapmap.core.errors import Interrupted, LyapmapError, MissingExtraError, RunError, install_command
+from lyapmap.core.plain import with_error
+from lyapmap.core.results import Cause, Result, Status, dims, load, provenance
 from sample_maps import Henon
 
 SETTINGS: dict[str, Any] = {
@@ -92,7 +99,7 @@ def test_json_has_the_names_of_the_attributes_and_no_nan(sample: Sample, tmp_pat
 
     text = sample.save(tmp_path / "sample.json").read_text()
     plain = json.loads(text, parse_constant=refuse)
-    assert list(plain) == [f.name for f in fields(Sample)]
+    assert list(plain) == ["kind", *(f.name for f in fields(Sample))]
     assert plain["values"] == [[1.5, None], [None, None]]
     assert plain["status"] == "unresolved"
     assert plain["settings"]["bounds"] == [-1.0, None]
@@ -135,16 +142,60 @@ def test_a_file_of_another_result_is_refused(sample: Sample, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["sample.txt", "sample", "sample.pkl"])
 def test_another_ending_is_refused(sample: Sample, name: str, tmp_path: Path) -> None:
-    with pytest.raises(LyapmapError, match=rf"path: expected a file that ends in .nc, .npz or .json, got '{name}'"):
+    with pytest.raises(LyapmapError, match=rf"ends in .nc, .npz, .json or .csv, got '{name}'"):
         sample.save(tmp_path / name)
     (tmp_path / name).touch()
-    with pytest.raises(LyapmapError, match=r"path: expected a file that ends in .nc or .npz"):
+    with pytest.raises(LyapmapError, match=r"path: expected a file that ends in .nc, .npz, .json, got"):
         Sample.load(tmp_path / name)
 
 
-def test_json_is_for_reading_elsewhere(sample: Sample, tmp_path: Path) -> None:
-    with pytest.raises(LyapmapError, match=r"expected a file that ends in .nc or .npz, got 'sample.json'"):
-        Sample.load(sample.save(tmp_path / "sample.json"))
+def test_json_comes_back_without_infinities(sample: Sample, tmp_path: Path) -> None:
+    back = load(sample.save(tmp_path / "sample.json"))
+    assert isinstance(back, Sample)
+    assert back.values.tolist()[0][0] == 1.5
+    assert np.isnan(back.values[1]).all()
+    assert (back.steps.tolist(), back.none.shape, back.shape) == ([1, 2**40], (0,), (1, 2))
+    assert back.status is Status.UNRESOLVED
+    assert np.isnan(back.number)
+    assert back.rule is None
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".npz", ".json"])
+def test_a_file_says_which_kind_of_result_it_holds(suffix: str, tmp_path: Path) -> None:
+    spectrum = lm.lyapunov_spectrum(Henon(), [0.1, 0.1], n_steps=300, seed=0)
+    back = lm.load(spectrum.save(tmp_path / f"r{suffix}"))
+    assert type(back) is lm.LyapunovSpectrum
+    np.testing.assert_array_equal(back.exponents, spectrum.exponents)
+    assert back.kaplan_yorke == spectrum.kaplan_yorke
+
+
+def test_a_table_of_text_opens_in_pandas(sample: Sample, tmp_path: Path) -> None:
+    table = pandas.read_csv(sample.save(tmp_path / "sample.csv"), index_col="row")
+    pandas.testing.assert_frame_equal(table, sample.to_pandas())
+
+
+def test_coordinates_say_where_values_stand() -> None:
+    spectrum = lm.lyapunov_spectrum(Henon(), [0.1, 0.1], n_steps=300, seed=0)
+    dataset = spectrum.to_xarray()
+    assert dataset["exponent"].values.tolist() == [1, 2]
+    assert dataset["record"].values.tolist() == spectrum.history_steps.tolist()
+    assert float(dataset.exponents.sel(exponent=2)) == spectrum.exponents[1]
+
+
+def test_a_further_attribute_or_a_wrong_one_of_a_file(sample: Sample, tmp_path: Path) -> None:
+    path = sample.save(tmp_path / "sample.nc")
+    with h5py.File(path, "a") as file:
+        file.attrs["history"] = "made by somebody"
+    assert Sample.load(path).message == "2 exponents"
+    with h5py.File(path, "a") as file:
+        file.attrs["message"] = "[1, 2]"
+    with pytest.raises(LyapmapError, match="message is a list, expected str"):
+        Sample.load(path)
+
+
+def test_an_array_of_equal_numbers_is_no_bomb_of_our_own(tmp_path: Path) -> None:
+    flat = Sample(status=Status.OK, values=np.zeros((3000, 3000)), steps=np.zeros(3000), none=np.zeros(0))
+    assert Sample.load(flat.save(tmp_path / "flat.npz")).values.shape == (3000, 3000)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -258,6 +309,50 @@ def test_errors_can_be_caught_as_what_they_are() -> None:
     assert isinstance(missing, ImportError)
     assert isinstance(missing, LyapmapError)
     assert isinstance(missing, ValueError)
-    assert str(missing) == "wrapping a torch function needs torch, which is not installed: pip install 'lyapmap[torch]'"
+    assert str(missing) == "wrapping a torch function needs torch, which is not installed: " + install_command("torch")
     assert isinstance(Interrupted(None), KeyboardInterrupt)
     assert not isinstance(Interrupted(None), Exception)
+
+
+def test_printed_a_result_is_its_numbers_with_errors_and_its_status() -> None:
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=2000, seed=0)
+    lines = str(result).splitlines()
+    assert repr(result) == str(result)
+    assert lines[0] == "LyapunovSpectrum of henon"
+    largest = with_error(result.exponents[0], result.stderr[0])
+    assert lines[1].split(None, 1) == ["exponents", f"{largest}, {with_error(*_second(result))} per step"]
+    assert lines[2].split(None, 1) == ["kaplan_yorke", with_error(result.kaplan_yorke, result.kaplan_yorke_stderr)]
+    assert lines[-1].split() == ["status", "ok"]
+    assert len(lines) < 10
+
+
+def _second(result: lm.LyapunovSpectrum) -> tuple[float, float]:
+    return result.exponents[1], result.stderr[1]
+
+
+def test_printed_a_failed_result_says_why_and_what_would_help() -> None:
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [10.0, 10.0], n_steps=200, seed=0, throw=False)
+    last = str(result).splitlines()[-1]
+    assert last.split(None, 1) == ["status", f"escaped: {result.message}; {result.remedy}"]
+    assert "not determined" in str(result)
+
+
+def test_a_notebook_shows_a_table_with_a_picture_and_no_markup_of_strangers() -> None:
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0)
+    html = replace(result, provenance=result.provenance | {"map": "<script>"})._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    picture = b64decode(re.search(r'base64,([^"]+)"', html).group(1))
+    with Image.open(BytesIO(picture)) as image:
+        assert image.width > 200
+    with Image.open(BytesIO(result.plot()._repr_png_())) as image:
+        assert image.width > 600
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 40])
+def test_long_arrays_are_cut_with_their_length(size: int) -> None:
+    exponents = np.linspace(0.5, -1, size)
+    result = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0)
+    line = str(replace(result, exponents=exponents, stderr=np.full(size, 0.1))).splitlines()[1]
+    assert line.count("±") == min(size, 4)
+    assert (f"({size} in all)" in line) == (size > 4)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import logging
 import shutil
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pooch
 import pytest
+import requests
 
 from lyapmap import data
 from lyapmap.core.errors import DataError
@@ -40,8 +42,8 @@ class Source:
     def publish(self, images: bytes, labels: bytes) -> None:
         """Write the files and make their checksums the published ones."""
         contents = dict(zip(FILES, (images, labels), strict=True))
-        md5 = {name: hashlib.md5(content, usedforsecurity=False).hexdigest() for name, content in contents.items()}
-        self.monkeypatch.setitem(idx.SOURCES, "tiny", idx.IdxSource("https://example.invalid/", md5))
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        self.monkeypatch.setitem(idx.SOURCES, "tiny", idx.IdxSource("https://example.invalid/", digests))
         for name, content in contents.items():
             self.path(name).write_bytes(gzip.compress(content))
 
@@ -59,7 +61,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise ConnectionError("no network\nin tests")
 
-    monkeypatch.setattr(pooch, "retrieve", refuse)
+    monkeypatch.setattr(requests, "get", refuse)
 
 
 def test_images_and_labels_as_written(source: Source) -> None:
@@ -87,9 +89,9 @@ def damaged(good: bytes) -> dict[str, tuple[bytes, str]]:
         "truncated": (good[:-12], "not a complete gzip file"),
         "a bit flipped": (flipped, "not a complete gzip file"),
         "no deflate stream": (good[:10] + b"\xff" * 20 + good[30:], "not a complete gzip file"),
-        "empty": (b"", "MD5|not a complete gzip file"),
+        "empty": (b"", "SHA-256|not a complete gzip file"),
         "not gzip": (b"<html>please log in</html>", "not a complete gzip file"),
-        "other content": (gzip.compress(idx_bytes(IMAGES[::-1])), "the content has MD5"),
+        "other content": (gzip.compress(idx_bytes(IMAGES[::-1])), "the content has SHA-256"),
     }
 
 
@@ -146,49 +148,74 @@ def test_an_empty_cache_says_the_same_through_load(tmp_path: Path, monkeypatch: 
             data.load(name)
 
 
-def test_a_missing_file_is_downloaded_once(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = tmp_path / "server"
-    shutil.move(source.folder, server)
-    asked: list[str] = []
+class Answer(contextlib.AbstractContextManager["Answer"]):
+    """What a server sends."""
 
-    def retrieve(url: str, known_hash: str | None, path: Path, fname: str, **_: Any) -> str:
-        asked.append(url)
-        path.mkdir(parents=True, exist_ok=True)
-        return str(shutil.copy(server / fname, path / fname))
+    def __init__(self, content: bytes, url: str, history: Sequence[Answer] = ()) -> None:
+        self.content, self.url, self.history = content, url, history
 
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    level = pooch.get_logger().level
-    for _ in range(2):
-        np.testing.assert_array_equal(idx.load_idx("tiny", "train")[0], IMAGES)
-    assert asked == [f"https://example.invalid/{name}.gz" for name in FILES]
-    assert pooch.get_logger().level == level
+    def __exit__(self, *_: object) -> None:
+        pass
 
+    def raise_for_status(self) -> None:
+        pass
 
-def test_a_download_of_something_else_is_refused(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    source.path(FILES[0]).unlink()
-
-    def retrieve(url: str, known_hash: str | None, path: Path, fname: str, **_: Any) -> None:
-        (path / fname).write_bytes(b"<html>please log in</html>")
-
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    with pytest.raises(DataError, match="not a complete gzip file"):
-        idx.load_idx("tiny", "train")
+    def iter_content(self, size: int) -> Iterator[bytes]:
+        for begin in range(0, len(self.content), size):
+            yield self.content[begin : begin + size]
 
 
-def test_pooch_does_not_chatter(
+def test_a_missing_file_is_downloaded_once(
     source: Source, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutil.move(source.path(FILES[0]), source.folder / "elsewhere")
+    contents = {f"https://example.invalid/{name}.gz": source.path(name).read_bytes() for name in FILES}
+    shutil.rmtree(source.folder)
+    asked: list[str] = []
 
-    def retrieve(url: str, known_hash: str | None, path: Path, fname: str, **_: Any) -> None:
-        pooch.get_logger().info("use this value as the 'known_hash' argument")
-        shutil.copy(source.folder / "elsewhere", path / fname)
+    def get(url: str, **_: Any) -> Answer:
+        asked.append(url)
+        return Answer(contents[url], url)
 
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    monkeypatch.setattr(requests, "get", get)
     with caplog.at_level(logging.INFO):
-        idx.load_idx("tiny", "train")
-    assert "known_hash" not in caplog.text
+        for _ in range(2):
+            np.testing.assert_array_equal(idx.load_idx("tiny", "train")[0], IMAGES)
+    assert asked == list(contents)
     assert "downloading https://example.invalid/" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "url", "said"),
+    [
+        (b"<html>please log in</html>", "https://example.invalid/a", "not a complete gzip file"),
+        (gzip.compress(b"another file"), "https://example.invalid/a", "the content has SHA-256"),
+        (bytes(2000), "https://example.invalid/a", "has more than 1000 bytes"),
+        (b"", "http://example.invalid/a", "leads to http://example.invalid/a, expected an address of https"),
+    ],
+)
+def test_a_download_of_something_else_does_not_enter_the_cache(
+    source: Source, monkeypatch: pytest.MonkeyPatch, content: bytes, url: str, said: str
+) -> None:
+    source.path(FILES[0]).unlink()
+    monkeypatch.setattr(idx, "LARGEST", 1000)
+    monkeypatch.setattr(requests, "get", lambda *_, **__: Answer(content, url))
+    with pytest.raises(DataError, match=said):
+        idx.load_idx("tiny", "train")
+    assert [path.name for path in source.folder.iterdir()] == [f"{FILES[1]}.gz"]
+
+
+def test_no_redirection_over_plain_http(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = source.path(FILES[0]).read_bytes()
+    source.path(FILES[0]).unlink()
+    detour = Answer(packed, "https://b.invalid/", [Answer(b"", "http://a.invalid/")])
+    monkeypatch.setattr(requests, "get", lambda *_, **__: detour)
+    with pytest.raises(DataError, match=r"leads to http://a.invalid/"):
+        idx.load_idx("tiny", "train")
+
+
+def test_all_sources_are_read_over_https() -> None:
+    assert all(known.url.startswith("https://") for known in idx.SOURCES.values())
+    assert all(len(digest) == 64 for known in idx.SOURCES.values() for digest in known.sha256.values())
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -152,7 +152,10 @@ def test_keras_weights_are_turned_into_place(tmp_path):
         load_vgg(path, config=SMALL)
 
 
-@pytest.mark.parametrize(("suffix", "message"), [(".pth", "damaged"), (".h5", "damaged"), (".bin", "expected torch")])
+@pytest.mark.parametrize(
+    ("suffix", "message"),
+    [(".pth", "not a file that torch.save wrote"), (".h5", "damaged"), (".bin", "expected torch")],
+)
 def test_files_that_are_no_weights_are_refused(tmp_path, suffix, message):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(b"nothing of the kind")

@@ -194,7 +194,7 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path, generator, network)
     network.save_weights(tmp_path / "m.weights.h5")
     assert ": holds weights without a model" in refused(tmp_path / "m.weights.h5")
     for member, text, words in (
-        ("model.weights.h5", b"", "Keras cannot load it"),
+        ("model.weights.h5", b"", "truncated, damaged or not a .keras file"),
         ("lyapmap/record.json", b"{}", "is not of the format 'lyapmap/1'"),
         ("lyapmap/sample_states.npy", b"x", "damaged record or sample states"),
     ):

@@ -8,6 +8,8 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lyapmap.cli.training import progress
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.files.checkpoint import Checkpoint, load, save
 from lyapmap.training.loop import Progress, train
@@ -337,6 +340,34 @@ def test_progress(tmp_path: Path) -> None:
     resumed: list[Progress] = []
     train(Walk(), tmp_path, epochs=3, on_step=resumed.append)
     assert [p.step for p in resumed] == [7, 8, 9]
+
+
+@pytest.mark.parametrize("at", range(1, 2 * STEPS))
+def test_a_run_that_was_stopped_after_any_step_goes_on(at: int, tmp_path: Path) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.step == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Walk(), tmp_path, epochs=3, on_step=stop)
+    lines = StringIO()
+    with redirect_stderr(lines), progress(quiet=False) as (on_step, on_epoch):
+        resumed = train(Walk(), tmp_path, epochs=3, on_step=on_step, on_epoch=on_epoch)
+    whole = train(Walk(), tmp_path / "whole", epochs=3)
+    assert torch.equal(resumed.state_dict["weight"], whole.state_dict["weight"])
+    assert [line.split(":")[0].split("/")[0] for line in lines.getvalue().splitlines()] == [
+        f"epoch {epoch}" for epoch in range(1 + (at - 1) // STEPS, 4)
+    ]
+
+
+def test_a_log_that_is_a_link_to_elsewhere_is_not_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("do not touch")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "log.jsonl").symlink_to(mine)
+    with pytest.raises(LyapmapError, match=r"names 'log.jsonl', which lies outside the folder"):
+        train(Walk(), tmp_path / "run", epochs=1)
+    assert mine.read_text() == "do not touch"
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

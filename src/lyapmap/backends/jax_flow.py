@@ -23,6 +23,7 @@ from lyapmap.backends.jax_blocks import (
     largest_batch,
     qr,
 )
+from lyapmap.backends.jax_precision import in_session
 from lyapmap.core.flow import FlowMap, audit
 from lyapmap.core.flow_schemes import (
     BLOWN_UP,
@@ -110,6 +111,7 @@ class JaxFlow(TangentMap):
     def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
         return self._generic.log_abs_det_tolerance
 
+    @in_session
     def apply(self, x: jax.Array) -> jax.Array:
         self._audit(x)
         y, stuck = self._states(self._field.required(x, "x"))
@@ -120,6 +122,7 @@ class JaxFlow(TangentMap):
         images[rows] = self._generic.apply(self.ops.take(x, rows))
         return self.ops.from_numpy(images)
 
+    @in_session
     def jvp(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
         if self._left_alone(v):
             return self.apply(x), self._generic.jvp(x, v)[1]
@@ -145,6 +148,7 @@ class JaxFlow(TangentMap):
         states, frames, growths = self.propagate_blocks(x, frame, 1, n_steps, qr_every, frame_dtype=frame_dtype)
         return states[0], frames[0], growths[0]
 
+    @in_session
     def propagate_blocks(
         self,
         x: jax.Array,
@@ -183,6 +187,7 @@ class JaxFlow(TangentMap):
     def _rows(self, x: jax.Array, frame: jax.Array, rows: NDArray[np.int64]) -> tuple[jax.Array, jax.Array]:
         return self.ops.take(x, rows), self.ops.take(frame, rows)
 
+    @in_session
     def log_abs_det(self, x: jax.Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Integral of the field's divergence along the orbits over a block of steps, (b,)."""
         host = np.asarray(self._field.required(x, "x"))

@@ -6,6 +6,7 @@ Requires jax >= 0.5.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import jax
@@ -25,6 +26,7 @@ from lyapmap.backends.jax_blocks import (
     largest_batch,
     times_determinant,
 )
+from lyapmap.backends.jax_precision import in_double, in_session, x64
 from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.flow_schemes import Scheme
@@ -42,45 +44,60 @@ LIBRARY = ArrayLibrary(jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda
 
 
 class JaxOps(ArrayOps):
-    """`ArrayOps` of JAX arrays."""
+    """`ArrayOps` of JAX arrays.
+
+    Every method computes in the precision of the arrays that it is given, also where JAX has float64 switched off;
+    so does whatever else is done within a `session`.
+    """
 
     def __init__(self, dtype: str, device: Any) -> None:
-        self.dtype = _available(dtype)
+        self.dtype = _known(dtype)
         self._device = device
         self.device = "cpu" if device.platform == "cpu" else f"{device.platform}:{device.id}"
         self.library = f"jax {jax.__version__}"
 
+    def session(self, n: int = 1) -> AbstractContextManager[Any]:
+        return x64() if self.dtype == "float64" else nullcontext()
+
+    @in_double
     def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> jax.Array:
         # A copy: on a CPU, JAX may otherwise look into the caller's memory.
-        copy = np.array(array, dtype=_available(dtype or self.dtype))
+        copy = np.array(array, dtype=_known(dtype or self.dtype))
         return jax.device_put(copy, self._device)
 
     def to_numpy(self, array: jax.Array) -> NDArray[Any]:
         return np.array(array)
 
+    @in_double
     def cast(self, array: jax.Array, dtype: str) -> jax.Array:
-        return array if array.dtype == dtype else array.astype(_available(dtype))
+        return array if array.dtype == dtype else array.astype(_known(dtype))
 
+    @in_double
     def qr(self, frame: jax.Array) -> tuple[jax.Array, jax.Array]:
         q, r = jnp.linalg.qr(frame)
         return q, r
 
+    @in_double
     def log_abs_diagonal(self, r: jax.Array) -> NDArray[np.float64]:
         diagonal = np.asarray(jnp.diagonal(r, axis1=-2, axis2=-1), np.float64)
         with np.errstate(divide="ignore"):
             return np.log(np.abs(diagonal))
 
+    @in_double
     def matmul(self, a: jax.Array, b: jax.Array) -> jax.Array:
         return a @ b
 
+    @in_double
     def transpose(self, a: jax.Array) -> jax.Array:
         return jnp.swapaxes(a, -1, -2)
 
+    @in_double
     def concatenate(self, arrays: list[jax.Array], axis: int) -> jax.Array:
         if self._on_host(*arrays):
             return self._moved(np.concatenate([np.asarray(array) for array in arrays], axis=axis))
         return jnp.concatenate(arrays, axis=axis)
 
+    @in_double
     def take(self, array: jax.Array, rows: NDArray[np.int64]) -> jax.Array:
         return self._moved(np.asarray(array)[rows]) if self._on_host(array) else array[rows]
 
@@ -88,11 +105,13 @@ class JaxOps(ArrayOps):
         flat = np.asarray(array, np.float64).reshape(len(array), -1)
         return np.sqrt(np.einsum("bi,bi->b", flat, flat))
 
+    @in_double
     def all_finite(self, array: jax.Array) -> NDArray[np.bool_]:
         if self._on_host(array):
             return np.array(np.isfinite(np.asarray(array)).reshape(len(array), -1).all(axis=1))
         return np.array(jnp.isfinite(array).reshape(len(array), -1).all(axis=1))
 
+    @in_double
     def rows_equal(self, a: jax.Array, b: jax.Array) -> NDArray[np.bool_]:
         if self._on_host(a, b):
             return np.array((np.asarray(a) == np.asarray(b)).reshape(len(a), -1).all(axis=1))
@@ -101,6 +120,7 @@ class JaxOps(ArrayOps):
     def copy(self, array: jax.Array) -> jax.Array:
         return array  # nobody can write into it
 
+    @in_double
     def clip(self, array: jax.Array, low: float, high: float) -> jax.Array:
         return jnp.clip(array, low, high)
 
@@ -112,6 +132,7 @@ class JaxOps(ArrayOps):
         """A new array that nobody else looks into."""
         return jax.device_put(array, self._device)
 
+    @in_double
     def zeroed(self, array: jax.Array, where: jax.Array) -> jax.Array:
         return jnp.where(where, 0, array)
 
@@ -143,7 +164,8 @@ class JaxMap(TangentMap):
         self._n = dimension(state_shape)
         self._function = function
         self._reverse, self._jacobian_by_tangents = False, False
-        self.rows_at_once = self._most_rows(memory_limit)
+        with ops.session():
+            self.rows_at_once = self._most_rows(memory_limit)
         self._apply = jax.jit(self.image)
         self._jvp = jax.jit(self.carry)
         self._jacobian = jax.jit(self._pull, static_argnums=2)
@@ -154,10 +176,12 @@ class JaxMap(TangentMap):
         )
         self.log_abs_det_in_blocks = self._n <= WRITTEN_OUT
 
+    @in_session
     def apply(self, x: jax.Array) -> jax.Array:
         self._require(x, "x")
         return _joined([self._apply(rows) for rows in _split(x, self.rows_at_once)], 0)
 
+    @in_session
     def jvp(self, x: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
         self._require(x, "x")
         self._require(v, "v")
@@ -175,6 +199,7 @@ class JaxMap(TangentMap):
             tangents.append(_joined([t for _, t in passes], 2))
         return _joined(images, 0), _joined(tangents, 0)
 
+    @in_session
     def propagate(
         self,
         x: jax.Array,
@@ -201,6 +226,7 @@ class JaxMap(TangentMap):
         growth = np.concatenate([growth.log()[0] for growth in growths])
         return _joined([y for (y,) in images], 0), _joined([q for (q,) in frames], 0), growth
 
+    @in_session
     def propagate_blocks(
         self,
         x: jax.Array,
@@ -228,6 +254,7 @@ class JaxMap(TangentMap):
         most = min(self._n, self.rows_at_once)
         return not self._reverse and self.carries(frame_dtype) and 0 < frame.shape[2] <= most
 
+    @in_session
     def log_abs_det(self, x: jax.Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         if not self.log_abs_det_in_blocks or self._jacobian_by_tangents or self.rows_at_once < SHORTEST_BATCH * self._n:
             return super().log_abs_det(x, n_steps)
@@ -242,6 +269,7 @@ class JaxMap(TangentMap):
             self.jacobian(x)
             return super().log_abs_det(x, n_steps)
 
+    @in_session
     def jacobian(self, x: jax.Array) -> jax.Array:
         """By reverse mode, independent of `jvp`; by `jvp` where JAX has no reverse mode (loops of unknown length)."""
         self._require(x, "x")
@@ -310,7 +338,6 @@ class JaxMap(TangentMap):
             raise PrecisionError(f"{name}: expected a JAX array, got {type(array).__name__}")
         if array.dtype != self.ops.dtype:
             raise PrecisionError(f"{name}: expected {self.ops.dtype}, got {array.dtype}")
-        _available(self.ops.dtype)  # 64 bits may have been switched off since
         if array.ndim != (2 if name == "x" else 3) or array.shape[1] != self._n:
             shape = array.shape
             raise ShapeError(f"{name}: expected {self._n} values per row for {self.state_shape}, got shape {shape}")
@@ -373,15 +400,9 @@ def _reason(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-def _available(dtype: str) -> str:
-    """The name of the dtype, if JAX computes in it: by default it makes float32 of float64."""
+def _known(dtype: str) -> str:
     if dtype not in ("float32", "float64"):
         raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
-    if dtype == "float64" and not cast(Any, jax.config).jax_enable_x64:
-        raise PrecisionError(
-            "dtype: JAX has float64 switched off; switch it on with jax.config.update('jax_enable_x64', True) "
-            "before arrays are made"
-        )
     return dtype
 
 
@@ -405,8 +426,8 @@ def wrap_jax(
     state_shape : tuple of int
         Shape of one state.
     dtype : str, optional
-        "float32" or "float64"; JAX's default by default, which is float64 only where
-        `jax_enable_x64` is set.
+        "float32" or "float64", which needs no `jax_enable_x64`: it is switched on for as long as the map
+        computes. JAX's default by default.
     device : str or jax.Device, optional
         E.g. "cpu" or "cuda:1"; JAX's default by default.
     memory_limit : int
@@ -421,8 +442,7 @@ def wrap_jax(
     Raises
     ------
     LyapmapError
-        If JAX cannot trace the function, what comes back has another shape or dtype, or float64 is
-        asked for where JAX has it switched off.
+        If JAX cannot trace the function, or what comes back has another shape or dtype.
     """
     if not callable(function):
         raise MapError(f"function: expected a JAX function, got {type(function).__name__}")

@@ -11,6 +11,7 @@ from lyapmap.cli import show
 from lyapmap.cli.command import Run, command
 from lyapmap.cli.options import Machine
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.reading.arrays import one_array
 
 if TYPE_CHECKING:
     from lyapmap.analysis.battle import BattleResult, Tournament
@@ -72,14 +73,9 @@ def battle(
 
 def _contender(model: str, device: str | None) -> Any:
     if Path(model).suffix == ".npy":
-        import numpy as np
-
         from lyapmap.analysis.battle import as_contender
 
-        try:
-            samples = np.load(model)
-        except (OSError, ValueError) as error:
-            raise LyapmapError(f"MODEL: {model} cannot be read as an array ({error})") from None
+        samples = one_array(model, "cannot be read as an array", option="MODEL: ")
         return replace(as_contender(samples, 0), name=Path(model).name)
     from lyapmap.training import load_gan
 

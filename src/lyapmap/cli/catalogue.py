@@ -143,41 +143,26 @@ def models(run: Run, name: str | None = None, /) -> int:
     name : NAME
         Show the card of one model.
     """
-    from lyapmap.cli.source import require_torch
-
-    require_torch("reading a model")
-    from lyapmap.files import checkpoint, papers, zoo
+    from lyapmap.files import papers, zoo
 
     if name is not None and name not in zoo.shipped():
         zoo.load_model(name)  # raises for what is neither shipped nor a file
         raise LyapmapError(f"NAME: {name} is a file and has no card; lyapmap spectrum {name} measures it")
-    chosen = {name: zoo.shipped()[name]} if name else zoo.shipped()
-    loaded = {key: checkpoint.load(path) for key, path in chosen.items()}
-    networks = {name: network for name, (_, network) in papers.networks().items()}
+    models_shown = {key: facts for key, facts in zoo.index().items() if name in (None, key)}
     if run.as_json:
-        show.print_json(
-            {
-                key: {
-                    "model": c.model,
-                    "is_map": not networks[c.model].no_map,
-                    "config": c.config,
-                    "sha256": c.sha256,
-                    "sample_states": list(c.sample_states.shape),
-                    "training": c.record,
-                }
-                for key, c in loaded.items()
-            }
-        )
+        show.print_json(models_shown)
     elif name:
         print(zoo.card(name).rstrip())
     else:
-        for key, c in loaded.items():
-            trained = c.training.get("settings", {}).get("data", "?")
-            size = "x".join(map(str, c.sample_states.shape[1:]))
-            words = f"{c.model} model, states {size}, trained on {trained}, {c.training.get('epoch')} epochs"
-            network = networks[c.model]
+        networks = {name: network for name, (_, network) in papers.networks().items()}
+        for key, facts in models_shown.items():
+            training, config = facts["training"], facts["config"]
+            trained = training.get("settings", {}).get("data", "?")
+            size = "x".join(map(str, facts["sample_states"][1:]))
+            words = f"{facts['model']} model, states {size}, trained on {trained}, {training.get('epoch')} epochs"
+            network = networks[facts["model"]]
             if network.from_noise:
-                shape = "x".join(str(c.config[key]) for key in ("channels", "image_size", "image_size"))
+                shape = "x".join(str(config[key]) for key in ("channels", "image_size", "image_size"))
                 words = words.replace(f"states {size}", f"images {shape}")
             elif network.no_map:
                 words = words.replace("model, states", "of images")

@@ -37,6 +37,7 @@ COMMANDS = {
     "battle": "battle",
     "orbits": "trajectory orbits settling burn-in",
     "catalogue": "check maps models",
+    "doctor": "doctor",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {

@@ -19,6 +19,7 @@ from lyapmap.cli.options import MapOptions, Plane
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.map import TangentMap, dimension, resembles_map
 from lyapmap.core.points import image_shape, laid_out
+from lyapmap.core.reading.arrays import one_array
 
 if TYPE_CHECKING:
     from lyapmap.analysis.exponents.finite_time import Grid
@@ -222,7 +223,7 @@ def _imported(text: str) -> Any:
     if not colon or not module_name or not attribute:
         raise LyapmapError(f"--callable: expected pkg.module:function, got {text!r}")
     if "" not in sys.path:
-        sys.path.insert(0, "")  # modules of the current folder, as `python -m` finds them
+        sys.path.append("")  # modules of the current folder, which must not stand before those of libraries
     try:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
@@ -240,12 +241,7 @@ def _imported(text: str) -> Any:
 def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:
     if not path.is_file():
         raise LyapmapError(f"--x0: no file {path}")
-    try:
-        states = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise LyapmapError(f"--x0: {path} is not a readable .npy file of numbers ({error})") from None
-    if not isinstance(states, np.ndarray):
-        raise LyapmapError(f"--x0: {path} holds several arrays, expected one .npy array")
+    states = one_array(path, "is not a readable .npy file of numbers", option="--x0: ")
     shape = tuple(tangent_map.state_shape)
     n = dimension(shape)
     if states.shape in (shape, (n,)):

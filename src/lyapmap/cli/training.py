@@ -137,20 +137,25 @@ def progress(quiet: bool) -> Iterator[tuple[Callable[[Progress], None] | None, C
         with _bar() as show:
             yield show, None
     else:
-        latest: list[Progress] = []
+        latest: Progress | None = None
 
         def keep(at: Progress) -> None:
-            latest[:] = [at]
+            nonlocal latest
+            latest = at
 
-        yield keep, lambda entry: print(_line(entry, latest[-1]), file=sys.stderr)
+        yield keep, lambda entry: print(_line(entry, latest), file=sys.stderr)
 
 
-def _line(entry: Entry, at: Progress) -> str:
-    losses = ", ".join(f"{name} {_loss(value, 3)}" for name, value in entry["losses"].items())
-    parts = [losses, f"{at.images_per_second:.0f} images/s"]
+def _line(entry: Entry, at: Progress | None) -> str:
+    """An epoch in words; without progress, where a run goes on from the last step of an epoch."""
+    parts = [", ".join(f"{name} {_loss(value, 3)}" for name, value in entry["losses"].items())]
+    if at is not None:
+        parts.append(f"{at.images_per_second:.0f} images/s")
     watched = entry.get("monitor") or {}
     if watched.get("exponents", [None])[0] is not None:
         parts.insert(1, f"largest exponent {watched['exponents'][0]:.3f}")
+    if at is None:
+        return f"epoch {entry['epoch']}: {'; '.join(parts)}"
     if entry["epoch"] < at.epochs:
         minutes, seconds = divmod(round(at.seconds_left), 60)
         hours, minutes = divmod(minutes, 60)

@@ -27,11 +27,22 @@ class DataError(LyapmapError):
     """A data set is not at hand, damaged, or does not hold what was asked for."""
 
 
+def install_command(extra: str) -> str:
+    """What adds an extra, from the package index or from a clone.
+
+    Examples
+    --------
+    >>> install_command("jax")
+    "pip install 'lyapmap[jax]' (in a clone: pip install '.[jax]')"
+    """
+    return f"pip install 'lyapmap[{extra}]' (in a clone: pip install '.[{extra}]')"
+
+
 class MissingExtraError(LyapmapError, ImportError):
     """An optional package is not installed; the message gives the pip command."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'lyapmap[{extra}]'")
+        super().__init__(f"{purpose} needs {package}, which is not installed: {install_command(extra)}")
         self._given = (package, extra, purpose)
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:

@@ -142,7 +142,8 @@ class FlowMap(TangentMap):
         self._rate = max(self._rate, rate)
 
     def _carried(self, x: Array, v: Array) -> Course:
-        course = self.scheme.carry(self.field, self.time_per_step, x, v)
+        with self.ops.session():
+            course = self.scheme.carry(self.field, self.time_per_step, x, v)
         self._carried_rows += len(course.steps)
         self._stiff_rows += int(course.stiff.sum())
         self._most_steps = max(self._most_steps, int(course.steps.max(initial=0)))

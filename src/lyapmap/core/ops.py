@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import abc
+import sys
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
 
@@ -93,6 +97,10 @@ class ArrayOps(abc.ABC):
     @abc.abstractmethod
     def clip(self, array: Array, low: float, high: float) -> Array:
         """The array with values outside [low, high] moved to its ends; NaN stays."""
+
+    def session(self, n: int = 1) -> AbstractContextManager[Any]:
+        """Settings of the library for a run with arrays of this dtype, of states of n values."""
+        return nullcontext()
 
     def threads(self) -> int:
         """Threads of ours that may compute at once; 1 where the library, or the user, wants no others."""
@@ -239,6 +247,44 @@ def adapter_of(value: Any) -> Any:
     return None
 
 
+LARGE = 1024
+"""Dimension from which products of matrices are worth threads of the library's own."""
+
+
+class _OneBlasThread(AbstractContextManager[None]):
+    """NumPy's products in the threads that ask for them, until the last of all that entered has left.
+
+    Threads that share out each product wait for each other by spinning, thousands of times a second.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limit = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                libraries = _blas("scipy.linalg" in sys.modules)
+                self._limit.enter_context(libraries.limit(limits=1))
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.close()
+
+
+@lru_cache(maxsize=2)
+def _blas(of_scipy_too: bool) -> Any:
+    """The libraries of linear algebra that are loaded."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+_one_blas_thread = _OneBlasThread()
+
+
 class NumpyOps(ArrayOps):
     """`ArrayOps` of NumPy arrays.
 
@@ -257,6 +303,9 @@ class NumpyOps(ArrayOps):
             raise PrecisionError(f"dtype: expected 'float32' or 'float64', got {dtype!r}")
         self.dtype = dtype
         self.library = f"numpy {np.__version__}"
+
+    def session(self, n: int = 1) -> AbstractContextManager[Any]:
+        return nullcontext() if n >= LARGE else _one_blas_thread
 
     def from_numpy(self, array: NDArray[Any], dtype: str | None = None) -> NDArray[Any]:
         return np.ascontiguousarray(array, dtype=dtype or self.dtype)

@@ -15,12 +15,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted
-from lyapmap.core.map import TangentMap
+from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
 Report = Callable[[int, int], None]
@@ -110,8 +110,10 @@ class Run:
         >>> run.interrupted
         True
         """
+        of = self.tangent_map
+        session = nullcontext() if of is None else of.ops.session(dimension(of.state_shape))
         try:
-            with reporting(self.progress, self.label) as report:
+            with reporting(self.progress, self.label) as report, session:
                 yield report
         except KeyboardInterrupt:
             if keep is None or not keep():

@@ -1,18 +1,15 @@
 """The idx files in which MNIST and its relatives come: found in the cache, or downloaded.
 
 Format: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits". Checked by the
-MD5 of the decompressed content, so a file that was merely compressed again is still good.
+SHA-256 of the decompressed content, so a file that was merely compressed again is still good.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import logging
 import math
 import os
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError
-
-logger = logging.getLogger(__name__)
+from lyapmap.core.reading.bounded import content, gunzipped
+from lyapmap.data.download import download
 
 _IMAGES_MAGIC = 2051
 _LABELS_MAGIC = 2049
+LARGEST = 2**26
+"""Bytes of a compressed file."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class IdxSource:
     """Where an idx data set comes from and what its files must contain."""
 
     url: str
-    md5: Mapping[str, str]
+    sha256: Mapping[str, str]
 
     @staticmethod
     def files(split: str) -> tuple[str, str]:
@@ -46,19 +45,19 @@ SOURCES = {
     "mnist": IdxSource(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         {
-            "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-            "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-            "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-            "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         },
     ),
     "fashion_mnist": IdxSource(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
         {
-            "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
-            "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
-            "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
-            "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
         },
     ),
 }
@@ -101,53 +100,30 @@ def load_idx(name: str, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64
 def _content(name: str, file: str) -> bytes:
     source = SOURCES[name]
     path = cache_folder() / name / f"{file}.gz"
+    wanted = source.sha256[file]
     if not path.is_file():
-        download(source.url + path.name, path)
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a complete gzip file ({error}); delete it to download it again") from None
-    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if digest != source.md5[file]:
+        download(source.url + path.name, path, most=LARGEST, check=lambda packed, url: _checked(packed, url, wanted))
+    return _checked(content(path, DataError), path, wanted)
+
+
+def _checked(packed: bytes, source: str | Path, wanted: str) -> bytes:
+    """What a compressed file holds, if it is what was published."""
+    unpacked = gunzipped(packed, source, "not a complete gzip file; delete it to download it again", DataError)
+    digest = hashlib.sha256(unpacked).hexdigest()
+    if digest != wanted:
         raise DataError(
-            f"{path}: the content has MD5 {digest}, expected {source.md5[file]}; delete it to download it again"
+            f"{source}: the content has SHA-256 {digest}, expected {wanted}; delete it to download it again"
         )
-    return content
+    return unpacked
 
 
-def download(url: str, path: Path) -> None:
-    """Bring a file of a data set into the cache; the caller checks its content.
-
-    Raises
-    ------
-    DataError
-        If it cannot be had.
-    """
-    import pooch
-
-    logger.info("downloading %s to %s", url, path)
-    # Pooch would advise the user on its own parameter `known_hash`.
-    chatter = pooch.get_logger()
-    level = chatter.level
-    chatter.setLevel(logging.WARNING)
-    try:
-        pooch.retrieve(url, known_hash=None, path=path.parent, fname=path.name)
-    except Exception as error:  # whatever pooch and the network raise, the user needs the same line
-        raise DataError(
-            f"{path.parent.name}: {path} is missing and {url} could not be downloaded "
-            f"({type(error).__name__}); set LYAPMAP_DATA to a folder that holds {path.parent.name}/{path.name}"
-        ) from None
-    finally:
-        chatter.setLevel(level)
-
-
-def _parse(content: bytes, file: str, magic: int) -> NDArray[np.uint8]:
-    number, *_ = struct.unpack_from(">I", content) if len(content) >= 4 else (0,)
+def _parse(data: bytes, file: str, magic: int) -> NDArray[np.uint8]:
+    number, *_ = struct.unpack_from(">I", data) if len(data) >= 4 else (0,)
     if number != magic:
         raise DataError(f"{file}: not an idx file of this kind (magic number {number}, expected {magic})")
     axes = magic % 256
     start = 4 + 4 * axes
-    shape = struct.unpack_from(f">{axes}I", content, 4) if len(content) >= start else None
-    if shape is None or len(content) != start + math.prod(shape):
-        raise DataError(f"{file}: {len(content)} bytes, which is not what its header asks for")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    shape = struct.unpack_from(f">{axes}I", data, 4) if len(data) >= start else None
+    if shape is None or len(data) != start + math.prod(shape):
+        raise DataError(f"{file}: {len(data)} bytes, which is not what its header asks for")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import pickle
 import tarfile
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import DataError, LyapmapError
-from lyapmap.data.idx import cache_folder, download, load_idx
+from lyapmap.core.reading.apart import each_apart
+from lyapmap.core.reading.arrays import Arrays
+from lyapmap.core.reading.bounded import content
+from lyapmap.data.download import download
+from lyapmap.data.idx import cache_folder, load_idx
 
 EVERY = 10
 """The last of so many images is a test image."""
@@ -32,16 +35,11 @@ def load_npz(path: Path, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int6
     DataError
         If the file is damaged or does not hold such arrays.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            if "images" not in stored:
-                raise DataError(f"{path}: holds {', '.join(stored.files) or 'nothing'}, expected an array 'images'")
-            images = stored["images"]
-            labels = stored["labels"] if "labels" in stored else np.zeros(len(images), np.int64)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: not a readable .npz archive of arrays ({error})") from None
+    with Arrays(path, "not a readable .npz archive of arrays", DataError) as stored:
+        if "images" not in stored.names:
+            raise DataError(f"{path}: holds {', '.join(stored.names) or 'nothing'}, expected an array 'images'")
+        images = stored["images"]
+        labels = stored["labels"] if "labels" in stored.names else np.zeros(images.shape[:1], np.int64)
     if images.ndim == 3:
         images = images[..., None]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
@@ -80,29 +78,33 @@ def load_cifar10(split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """
     path = cache_folder() / "cifar10" / Path(URL).name
     if not path.is_file():
-        download(URL, path)
-    _check(path)
+        download(URL, path, most=LARGEST, check=_require_published)
+    packed = content(path, DataError)
+    _require_published(packed, path)
     images, labels = [], []
-    with tarfile.open(path) as archive:
+    with tarfile.open(fileobj=BytesIO(packed)) as archive:
         for name in _FILES[split]:
             member = archive.extractfile(f"cifar-10-batches-py/{name}")
             if member is None:
                 raise DataError(f"{path}: holds no {name}")
-            batch = pickle.loads(member.read(), encoding="bytes")
+            batch = pickle.loads(member.read(), encoding="bytes")  # of the published bytes and no others
             images.append(np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32))
             labels.append(np.asarray(batch[b"labels"], np.int64))
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _check(path: Path) -> None:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+LARGEST = 2**28
+"""Bytes of the archive."""
+
+
+def _require_published(packed: bytes, source: str | Path) -> None:
+    digest = hashlib.sha256(packed).hexdigest()
     if digest != SHA256:
-        raise DataError(f"{path}: has SHA-256 {digest}, expected {SHA256}; delete it to download it again")
+        raise DataError(f"{source}: has SHA-256 {digest}, expected {SHA256}; delete it to download it again")
 
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-EXIF_ORIENTATION = 0x0112
+PIXELS = "lyapmap.data.image_file:pixels"
 DIGITS_TRAIN = 1500  # rows of scikit-learn's digits that train; the other 297 test
 
 
@@ -318,12 +320,15 @@ def _read_all(
 
     Nothing changes size or colour that nobody asked for.
     """
+    from PIL import Image
+
     grey: Path | None = None
     colour: Path | None = None
     images: list[NDArray[np.uint8]] = []
     counts = dict.fromkeys(("made grey", "given three equal channels", "cut to a square and resized", "turned"), 0)
-    for path in paths:
-        image, turned = _opened(path)
+    opened = each_apart(PIXELS, paths, "not a readable image", DataError)
+    for path, (turned, arrays) in zip(paths, opened, strict=True):
+        image = Image.fromarray(arrays["pixels"])
         has_colour = image.mode == "RGB"
         grey, colour = (grey, colour or path) if has_colour else (grey or path, colour)
         if channels is None and grey is not None and colour is not None:
@@ -356,36 +361,6 @@ def _read_all(
         f"{count} of {len(paths)} images were {what}{ends.get(what, '')}" for what, count in counts.items() if count
     )
     return np.stack(images), notes
-
-
-def _opened(path: Path) -> tuple[Any, bool]:
-    """An image file as grey ("L") or colour ("RGB") of 8 bits, upright, and whether it had to be turned."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as opened:
-            # Pillow reads deep colours as 8 bits without a word; what it decodes from tells.
-            deep = opened.mode.startswith(("I", "F")) or ";16" in str([tile[3] for tile in opened.tile])
-            frames = getattr(opened, "n_frames", 1)
-            image = ImageOps.exif_transpose(opened)
-            turned = opened.getexif().get(EXIF_ORIENTATION, 1) not in (0, 1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # all that decoders raise
-        raise DataError(f"{path}: not a readable image ({error})") from None
-    if deep:
-        raise DataError(f"{path}: has more than 8 bits for each channel; store it with 8")
-    if frames > 1:
-        raise DataError(f"{path}: holds {frames} images; store each in a file of its own")
-    if image.has_transparency_data:
-        image = image.convert("LA" if image.mode in ("LA", "La") else "RGBA")
-        if np.asarray(image.getchannel("A")).min() < 255:
-            raise DataError(f"{path}: has transparent pixels; lay it on a background first")
-    if image.mode == "P":
-        image = image.convert("RGB")
-        pixels = np.asarray(image)
-        is_grey = bool((pixels == pixels[..., :1]).all())
-    else:
-        is_grey = image.mode in ("1", "L", "LA", "La")
-    return image.convert("L" if is_grey else "RGB"), turned
 
 
 def _squared(image, image_size: int):  # type: ignore[no-untyped-def]  # Pillow is imported late

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import regular_times, with_gaps
+from lyapmap.core.reading import bounded
+from lyapmap.core.reading.arrays import Arrays, numpy_file
 
 TEXT = (".csv", ".tsv", ".txt", ".dat")
 SUFFIXES = (".npy", ".npz", *TEXT)
@@ -29,6 +31,7 @@ NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)*|[.,]\d+)([eEdD][+-]?\d+)?|[+-]?inf(ini
 TIMES = re.compile(r"(t|time|date|datetime|timestamp|zeit|datum|temps|seconds?|secs?|ms|clock)\b", re.IGNORECASE)
 INDICES = re.compile(r"(|index|i|n|nr|no|row|step|sample|unnamed.*)$", re.IGNORECASE)
 LINES_LOOKED_AT = 200
+REFUSED = "is not a readable file of numbers"
 
 
 @dataclass(frozen=True)
@@ -85,23 +88,20 @@ def read_table(
     if suffix not in SUFFIXES:
         raise LyapmapError(f"expected a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, got {path.name}")
     if suffix in TEXT:
-        return _text(path, column, separator, decimal, in_time)
-    try:
-        content = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise LyapmapError(f"{path} is not a readable file of numbers ({error})") from None
-    return _arrays(path, content, column)
+        with bounded.parsing(path, REFUSED):
+            return _text(path, column, separator, decimal, in_time)
+    with numpy_file(path, REFUSED) as stored:
+        return _arrays(path, stored, column)
 
 
-def _arrays(path: Path, content: Any, column: str | int | None) -> Table:
-    if not isinstance(content, np.ndarray):
-        with content:
-            names = list(content.files)
-            if column is None and len(names) == 1:
-                column = names[0]
-            if column not in names:
-                raise LyapmapError(f"{path} holds the arrays {', '.join(names) or 'none'}; name one (column)")
-            content, column = content[column], None
+def _arrays(path: Path, content: Arrays | NDArray[Any], column: str | int | None) -> Table:
+    if isinstance(content, Arrays):
+        names = content.names
+        if column is None and len(names) == 1:
+            column = names[0]
+        if not isinstance(column, str) or column not in names:
+            raise LyapmapError(f"{path} holds the arrays {', '.join(names) or 'none'}; name one (column)")
+        content, column = content[column], None
     if content.dtype.names:
         names = list(content.dtype.names)
         if column is None or column not in names:
@@ -172,7 +172,7 @@ def _text(path: Path, column: str | int | None, separator: str | None, decimal: 
 
 def _lines(path: Path) -> tuple[list[str], list[int], str | None]:
     """Lines without comments, their numbers, and the last comment before them."""
-    content = path.read_bytes()
+    content = bounded.content(path)
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = content.decode("utf-16")
     elif b"\0" in content:

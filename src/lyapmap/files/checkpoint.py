@@ -13,22 +13,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import zipfile
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from lyapmap.backends.torch.map import TorchMap, wrap_torch
-from lyapmap.core.errors import CheckpointError
+from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.reading.bounded import content, parsing
 from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
 from lyapmap.files.model import Saved
+from lyapmap.files.tensors import plain_tree, read_torch
 
 FORMAT = "lyapmap/1"
 SUFFIXES = (".pt", ".safetensors")
@@ -103,16 +106,16 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
     require_plain(checkpoint)
     if half:
         checkpoint = halved(checkpoint)
-    content = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
+    parts = {"format": FORMAT} | {key: getattr(checkpoint, key) for key in _KEYS[1:]}
     path.parent.mkdir(parents=True, exist_ok=True)
     with written_whole(path) as beside:
         if path.suffix == ".pt":
-            torch.save(content, beside)
+            torch.save(parts, beside)
         else:
             from safetensors.torch import save_file
 
             tensors: dict[str, Tensor] = {}
-            header = {key: json.dumps(_without_tensors(content[key], key, tensors)) for key in _KEYS}
+            header = {key: json.dumps(_without_tensors(parts[key], key, tensors)) for key in _KEYS}
             save_file(tensors, beside, metadata=header)
     return path
 
@@ -174,22 +177,22 @@ def load(path: str | Path) -> Checkpoint:
     _require_suffix(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    content = _read_pt(path) if path.suffix == ".pt" else _read_safetensors(path)
-    if not isinstance(content, Mapping) or "format" not in content:
-        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({_describe(content)})")
-    if type(content["format"]) is not str or content["format"] != FORMAT:
-        raise CheckpointError(f"{path}: format {_short(content['format'])}, this version reads {FORMAT!r}")
-    missing = [key for key in _KEYS if key not in content]
+    stored = read_torch(path) if path.suffix == ".pt" else _read_safetensors(path)
+    if not isinstance(stored, Mapping) or "format" not in stored:
+        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({_describe(stored)})")
+    if type(stored["format"]) is not str or stored["format"] != FORMAT:
+        raise CheckpointError(f"{path}: format {_short(stored['format'])}, this version reads {FORMAT!r}")
+    missing = [key for key in _KEYS if key not in stored]
     if missing:
         raise CheckpointError(f"{path}: the checkpoint has no {missing[0]!r}")
     kinds = {"model": str, "config": dict, "state_dict": dict, "sample_states": Tensor, "training": dict}
     for key, kind in kinds.items():
-        if not isinstance(content[key], kind):
-            kind_found = type(content[key]).__name__
+        if not isinstance(stored[key], kind):
+            kind_found = type(stored[key]).__name__
             raise CheckpointError(f"{path}: {key!r} is of type {kind_found}, expected {kind.__name__}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    weights = {name: _widened(t) if isinstance(t, Tensor) else t for name, t in content["state_dict"].items()}
-    widened = {**content, "state_dict": weights, "sample_states": _widened(content["sample_states"])}
+    digest = hashlib.sha256(content(path, CheckpointError)).hexdigest()
+    weights = {name: _widened(t) if isinstance(t, Tensor) else t for name, t in stored["state_dict"].items()}
+    widened = {**stored, "state_dict": weights, "sample_states": _widened(stored["sample_states"])}
     return Checkpoint(**{key: widened[key] for key in kinds}, sha256=digest)
 
 
@@ -201,6 +204,12 @@ def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | 
     CheckpointError
         Naming the first weight that is missing, unknown, or of the wrong shape or dtype.
     """
+    require_fit(module, checkpoint, source)
+    module.load_state_dict(checkpoint.state_dict)
+
+
+def require_fit(module: torch.nn.Module, checkpoint: Checkpoint, source: str | Path) -> None:
+    """Raise the errors of `load_weights`, without loading."""
     wanted = module.state_dict()
     for name, tensor in wanted.items():
         if name not in checkpoint.state_dict:
@@ -214,7 +223,6 @@ def load_weights(module: torch.nn.Module, checkpoint: Checkpoint, source: str | 
     unknown = [name for name in checkpoint.state_dict if name not in wanted]
     if unknown:
         raise CheckpointError(f"{source}: the state dict holds {unknown[0]!r}, which the model does not have")
-    module.load_state_dict(checkpoint.state_dict)
 
 
 def _require_suffix(path: Path) -> None:
@@ -234,71 +242,19 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _read_pt(path: Path) -> Any:
-    _require_archive(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        culprits = _culprits(path)
-        if culprits:
-            reason = f"it holds {culprits} and would run code when loaded"
-        else:
-            reason = "it is damaged or holds more than tensors and plain values"
-        raise CheckpointError(f"{path}: refused, because {reason}; store a state dict of tensors instead") from None
-    except Exception as error:  # zip and tensor readers raise many kinds; all of them mean the same
-        raise CheckpointError(f"{path}: damaged ({_first_line(error)})") from None
-
-
-def _require_archive(path: Path) -> None:
-    """Raise unless the file is a zip archive as `torch.save` writes it."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-        names = None
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({_first_line(error)})") from None
-    if names is None:
-        kind = "truncated or damaged" if head.startswith(b"PK") else "not a file that torch.save wrote"
-        raise CheckpointError(f"{path}: {'empty' if not head else kind}")
-    files = {name.rpartition("/")[2] for name in names}
-    if "constants.pkl" in files:
-        raise CheckpointError(f"{path}: refused, because it is a TorchScript program; store a state dict of tensors")
-    if "data.pkl" not in files:
-        raise CheckpointError(f"{path}: a zip archive, but not one that torch.save wrote")
-
-
-def _culprits(path: Path) -> str:
-    try:
-        unsafe = sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # a pickle that confuses the scanner is refused in any case
-        return ""
-    return ", ".join(unsafe[:3])
-
-
-def _first_line(error: BaseException) -> str:
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= 100 else f"{line[:97]}..."
-
-
 def _read_safetensors(path: Path) -> Any:
-    from safetensors import SafetensorError, safe_open
+    data = content(path, CheckpointError)
+    with parsing(path, "truncated or not a safetensors file", CheckpointError):
+        from safetensors.torch import load as parsed
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: truncated or not a safetensors file ({_first_line(error)})") from None
+        tensors = parsed(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
     written = header.get("format", "")
     if written != json.dumps(FORMAT):  # of another program, whose other entries may be no JSON
         return {"format": written.strip('"')} if written else {}
-    try:
-        return {key: _with_tensors(json.loads(value), tensors) for key, value in header.items() if key in _KEYS}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged header ({_first_line(error)})") from None
+    with parsing(path, "damaged header", CheckpointError):
+        values = {key: _with_tensors(json.loads(value), tensors) for key, value in header.items() if key in _KEYS}
+        return plain_tree(values, path, len(data))
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -331,7 +287,10 @@ def _with_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 def _built(name: str, config: dict[str, Any]) -> tuple[nn.Module, tuple[int, ...]]:
     paper, network = papers.networks()[name]
     kind = papers.loaded(paper, network.module)
-    module = kind(papers.loaded(paper, network.config)(**config) if network.config else config)
+    try:
+        module = kind(papers.loaded(paper, network.config)(**config) if network.config else config)
+    except LyapmapError as fault:  # which does not know of a file
+        raise ValueError(str(fault)) from None
     return module, _state_shape(name, module)
 
 
@@ -348,13 +307,50 @@ def build_module(checkpoint: Checkpoint, source: str | Path) -> tuple[nn.Module,
     known = papers.networks()
     if checkpoint.model not in known:
         raise CheckpointError(f"{source}: model {checkpoint.model!r} is not one of {', '.join(known)}")
-    try:
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            module, state_shape = _built(checkpoint.model, checkpoint.config)
-    except TypeError as error:
-        raise CheckpointError(f"{source}: the config does not fit a {checkpoint.model} model ({error})") from None
+    refusal = f"the config does not fit a {checkpoint.model} model"
+    with parsing(source, refusal, CheckpointError), torch.random.fork_rng(devices=[]):
+        _require_small(checkpoint)
+        with torch.device("meta"), _no_larger_than(checkpoint):  # sizes first, memory after they were compared
+            sketch, _ = _built(checkpoint.model, checkpoint.config)
+    require_fit(sketch, checkpoint, source)
+    with parsing(source, refusal, CheckpointError), torch.random.fork_rng(devices=[]):
+        module, state_shape = _built(checkpoint.model, checkpoint.config)  # the weights drawn here are replaced at once
     load_weights(module, checkpoint, source)
     return module.eval(), state_shape
+
+
+SMALL = 1024
+"""Whole numbers of a config that need no weights to be believed."""
+
+
+def _require_small(checkpoint: Checkpoint) -> None:
+    """Raise a ValueError for whole numbers of a config that are larger than the number of all weights."""
+    most = max(SMALL, sum(weight.numel() for weight in checkpoint.state_dict.values() if isinstance(weight, Tensor)))
+    waiting: list[Any] = [checkpoint.config]
+    while waiting:
+        part = waiting.pop()
+        waiting += part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else []
+        if isinstance(part, int) and part > most:
+            raise ValueError(f"a size of {part}, and there are {most} weights")
+
+
+@contextmanager
+def _no_larger_than(checkpoint: Checkpoint) -> Iterator[None]:
+    """Raise a ValueError as soon as a network of this thread has more parameters than the checkpoint has tensors."""
+    here, left = threading.get_ident(), len(checkpoint.state_dict)
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal left
+        if threading.get_ident() == here and parameter is not None:
+            left -= 1
+            if left < 0:
+                raise ValueError(f"it asks for more than the {len(checkpoint.state_dict)} weights that there are")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import channels_last, image_shape
+from lyapmap.core.reading.arrays import one_array
 from lyapmap.core.writing import written_whole
 from lyapmap.data import cache_folder
 from lyapmap.files import checkpoint as checkpoints
@@ -65,10 +66,10 @@ class Features:
         digest.update(given.numpy().tobytes())
         path = self._folder / f"{digest.hexdigest()}.npy"
         try:
-            kept = np.load(path, allow_pickle=False)
+            kept = one_array(path)
             if kept.ndim == 2 and len(kept) == len(given) and kept.dtype == np.float32:
                 return kept
-        except (OSError, ValueError, EOFError):
+        except LyapmapError:
             pass  # not there, or damaged: made anew
         rows = self(images)
         try:

@@ -11,8 +11,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
+import sys
+import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError
+from lyapmap.core.reading.arrays import Archive, npy
+from lyapmap.core.reading.bounded import first_line, json_in, parsing
+from lyapmap.core.reading.hdf5 import Tree, hdf5_tree
 from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
 from lyapmap.files.model import Saved
@@ -29,8 +38,17 @@ RECORD, SAMPLES = "lyapmap/record.json", "lyapmap/sample_states.npy"
 FORMAT = "lyapmap/1"
 CODE = ("Lambda", "__lambda__")
 """Classes that hold Python code."""
-LARGEST_MEMBER = 2**28
-"""Bytes of sample states that are read at most."""
+REACHING = (
+    *("TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"),
+    *("StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"),
+)
+"""Layers that run a program of a file, or read files that their description names."""
+BUILTIN = ("function", "slice", "__tuple__", "__numpy__", "__tensor__", "__ellipsis__", "__keras_tensor__")
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+LARGEST_TEXT = 2**22
+"""Bytes that a description may have beyond the size of its file."""
+SPARE = 10_000
+"""Values that layers may have which are not stored, as the states of random numbers."""
 SAVED_MODEL, SIGNATURE = "SavedModel", "serving_default"
 
 
@@ -75,7 +93,7 @@ def load(path: Path) -> Any:
         If the file is missing or damaged, holds no model, or code.
     """
     _require_file(path)
-    config = _config(path)
+    config, tree = _parts(path)
     _refuse_code(config, path)
     from lyapmap.backends.keras.start import keras
 
@@ -85,12 +103,12 @@ def load(path: Path) -> Any:
             import_module(papers.place(paper, own.keras_layers))  # registers its layers
 
     _refuse_unknown(config, path, module)
-    try:
-        return module.saving.load_model(path, compile=False, safe_mode=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # readers of archives, configs and weights raise many kinds
-        raise CheckpointError(f"{path}: Keras cannot load it ({_line(error)})") from None
+    n_weights = sum(array.size for array in tree.arrays.values() if isinstance(array, np.ndarray))
+    refusal = "Keras cannot load it"
+    with parsing(path, refusal, CheckpointError), tempfile.TemporaryDirectory() as folder:
+        clean = _written_anew(Path(folder, f"model{path.suffix}"), config, tree)
+        with _no_more_weights_than(n_weights, module):
+            return module.saving.load_model(clean, compile=False, safe_mode=True)
 
 
 def write(
@@ -122,7 +140,7 @@ def _saved_model(path: Path, label: str, trust: bool) -> Saved:
     try:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:  # readers of graphs and variables raise many kinds
-        raise CheckpointError(f"{path}: TensorFlow cannot load it ({_line(error)})") from None
+        raise CheckpointError(f"{path}: TensorFlow cannot load it ({first_line(error)})") from None
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         digest.update(file.read_bytes())
@@ -157,24 +175,72 @@ def _require_file(path: Path) -> None:
         raise CheckpointError(f"{path}: no such file")
 
 
-def _config(path: Path) -> Any:
-    """The description of a model, as it stands in a file."""
-    try:
-        if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
-        import h5py
+def _parts(path: Path) -> tuple[Any, Tree]:
+    """The description of a model, and its weights with all that stands beside them."""
+    if path.suffix != ".keras":
+        tree = hdf5_tree(path, error=CheckpointError)
+        text = tree.attributes[""].get("model_config")
+        if not isinstance(text, str):
+            raise CheckpointError(f"{path}: holds weights without a model; save the whole model with model.save")
+        return json_in(text, path, CheckpointError), tree
+    refusal = "truncated, damaged or not a .keras file"
+    with Archive(path, refusal, CheckpointError) as archive, tempfile.TemporaryDirectory() as folder:
+        if not {CONFIG, WEIGHTS} <= set(archive.names):
+            raise CheckpointError(f"{path}: a zip archive, but not one that Keras wrote")
+        config = json_in(archive.read(CONFIG, LARGEST_TEXT + path.stat().st_size), path, CheckpointError)
+        inner = Path(folder, "weights.h5")
+        inner.write_bytes(archive.read(WEIGHTS))
+        try:
+            return config, hdf5_tree(inner, refusal, CheckpointError)
+        except CheckpointError as fault:
+            raise CheckpointError(str(fault).replace(str(inner), str(path))) from None
 
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
-    except KeyError:
-        raise CheckpointError(f"{path}: a zip archive, but not one that Keras wrote") from None
-    except (OSError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        kind = "a .keras file" if path.suffix == ".keras" else "an HDF5 file"
-        raise CheckpointError(f"{path}: truncated, damaged or not {kind} ({_line(error)})") from None
-    if text is None:
-        raise CheckpointError(f"{path}: holds weights without a model; save the whole model with model.save")
-    return json.loads(text)
+
+def _written_anew(path: Path, config: Any, tree: Tree) -> Path:
+    """A file with the same model, of whose bytes none are the stranger's: Keras reads it in this process."""
+    import h5py
+
+    if path.suffix != ".keras":
+        with h5py.File(path, "w") as file:
+            tree.write(file)
+        return path
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        tree.write(file)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(CONFIG, json.dumps(config))
+        archive.writestr("metadata.json", json.dumps({"keras_version": "3", "date_saved": ""}))
+        archive.writestr(WEIGHTS, weights.getvalue())
+    return path
+
+
+@contextmanager
+def _no_more_weights_than(n: int, keras: Any) -> Iterator[None]:
+    """Raise a ValueError before layers made in this thread have more values than the file.
+
+    Keras makes weights while it reads a description, and looks into the file afterwards.
+    """
+    layer, here, left = keras.layers.Layer, threading.get_ident(), n + SPARE
+    original = layer.add_weight
+
+    @wraps(original)
+    def counted(self: Any, shape: Any = None, *args: Any, **options: Any) -> Any:
+        nonlocal left
+        if threading.get_ident() == here:
+            left -= math.prod(shape or ())
+            if left < 0:
+                raise ValueError(f"it asks for more than the {n} weights that there are")
+        return original(self, shape, *args, **options)
+
+    with _patching:
+        layer.add_weight = counted
+        try:
+            yield
+        finally:
+            layer.add_weight = original
+
+
+_patching = threading.RLock()
 
 
 def _refuse_code(config: Any, path: Path) -> None:
@@ -190,16 +256,59 @@ def _refuse_code(config: Any, path: Path) -> None:
 
 
 def _refuse_unknown(config: Any, path: Path, keras: Any) -> None:
-    """Classes of other packages are made only if their owner has registered them in this process."""
+    """Only layers of Keras and what they are made of are built, and classes that their owner has registered."""
     for part in _objects(config):
-        module, name = part.get("module"), part.get("registered_name") or part["class_name"]
-        top = str(module or "keras").partition(".")[0]
-        if top in ("keras", "tf_keras", "builtins") or keras.saving.get_registered_object(name) is not None:
+        module, name = part.get("module"), part["class_name"]
+        registered = part.get("registered_name") or name
+        if not all(isinstance(word, str | None) for word in (module, registered)):
+            raise CheckpointError(f"{path}: names a class by something that is no text")
+        if keras.saving.get_registered_object(registered) is not None or _is_plain(part, keras):
             continue
+        if str(module or "keras").partition(".")[0] in ("keras", "tf_keras", "builtins"):
+            raise CheckpointError(
+                f"{path}: refused, because it holds {name[:60]} of {module or 'keras'}, which is no layer of Keras "
+                "that computes with its weights alone; load the model yourself and give it to lyapmap.wrap"
+            )
         raise CheckpointError(
-            f"{path}: holds {part['class_name']} of {module}, which is not registered; import the module that "
+            f"{path}: holds {name} of {module}, which is not registered; import the module that "
             "defines it, with keras.saving.register_keras_serializable, before the file is loaded"
         )
+
+
+def _is_plain(part: dict[str, Any], keras: Any) -> bool:
+    """Whether what a description names is a layer of Keras, or a part of one, and cannot run or read anything else."""
+    module, name = part.get("module"), part["class_name"]
+    if part.get("registered_name") not in (None, name) or name in REACHING:
+        return False
+    if module == "builtins" or name.startswith("__"):
+        if name == "function":
+            return callable(getattr(keras.activations, str(part.get("config")), None))
+        return name in BUILTIN
+    places = [
+        keras.layers,
+        keras.models,
+        keras.initializers,
+        keras.regularizers,
+        keras.constraints,
+        keras.dtype_policies,
+    ]
+    if module is not None:
+        if module.partition(".")[0] not in ("keras", "tf_keras"):
+            return False
+        places = [sys.modules.get(module), *places] if module.startswith("keras.src.") else places
+    if name == "Functional":  # it has no public name
+        return True
+    if name == "function":
+        return callable(getattr(keras.activations, str(part.get("config")), None))
+    kinds = (
+        keras.Operation,  # layers, models, and the arithmetic between them
+        keras.initializers.Initializer,
+        keras.regularizers.Regularizer,
+        keras.constraints.Constraint,
+        keras.dtype_policies.DTypePolicy,
+    )
+    known = next((getattr(place, name) for place in places if hasattr(place, name)), None)
+    return isinstance(known, type) and issubclass(known, kinds)
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -210,7 +319,8 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
         if isinstance(part, dict):
             if isinstance(part.get("class_name"), str):
                 yield part
-            waiting += reversed(part.values())
+            # What only training needs is not made.
+            waiting += reversed([value for key, value in part.items() if key != "compile_config"])
         elif isinstance(part, list):
             waiting += reversed(part)
 
@@ -220,18 +330,14 @@ def _extras(path: Path) -> tuple[dict[str, Any], NDArray[Any] | None]:
     nothing: dict[str, Any] = {"model": "", "config": {}, "training": {}}
     if path.suffix != ".keras":
         return nothing, None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if RECORD not in archive.namelist():
-                return nothing, None
-            about = json.loads(archive.read(RECORD))
-            if archive.getinfo(SAMPLES).file_size > LARGEST_MEMBER:
-                raise CheckpointError(f"{path}: {SAMPLES} is too large")
-            states = np.load(io.BytesIO(archive.read(SAMPLES)), allow_pickle=False)
-    except CheckpointError:
-        raise
-    except (OSError, zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise CheckpointError(f"{path}: damaged record or sample states ({_line(error)})") from None
+    refusal = "damaged record or sample states"
+    with Archive(path, refusal, CheckpointError) as archive:
+        if RECORD not in archive.names:
+            return nothing, None
+        about = json_in(archive.read(RECORD, LARGEST_TEXT + path.stat().st_size), path, CheckpointError)
+        packed = archive.read(SAMPLES)
+    with parsing(path, refusal, CheckpointError):
+        states = npy(packed)
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise CheckpointError(f"{path}: {RECORD} is not of the format {FORMAT!r}")
     kinds = {"model": str, "config": dict, "training": dict}
@@ -239,8 +345,3 @@ def _extras(path: Path) -> tuple[dict[str, Any], NDArray[Any] | None]:
     if wrong:
         raise CheckpointError(f"{path}: {RECORD} has no {wrong[0]!r} that can be used")
     return {name: about[name] for name in kinds}, states
-
-
-def _line(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return line if len(line) <= 160 else f"{line[:157]}..."

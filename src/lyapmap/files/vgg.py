@@ -7,7 +7,6 @@ K. Simonyan and A. Zisserman, "Very deep convolutional networks for large-scale 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.reading.hdf5 import hdf5_tree
+from lyapmap.files.tensors import read_torch
 
 # Mean and spread of ImageNet's channels; pixels in [0, 1], red first.
 TORCHVISION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -207,10 +208,7 @@ def load_vgg(path: str | Path, *, config: VGGConfig | None = None, checksum: str
 
 
 def _torchvision(path: Path) -> Mapping[str, Any]:
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: damaged, or holds more than tensors ({type(error).__name__})") from None
+    weights = read_torch(path)
     if not isinstance(weights, Mapping):
         raise CheckpointError(f"{path}: holds a {type(weights).__name__}, expected a state dict")
     return weights
@@ -218,18 +216,10 @@ def _torchvision(path: Path) -> Mapping[str, Any]:
 
 def _keras(path: Path, net: VGG) -> dict[str, Tensor]:
     """Keras's arrays under torchvision's names, axes in torch's order."""
-    import h5py
-
-    found: dict[str, Any] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(
-                lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-    except OSError as error:
-        raise CheckpointError(f"{path}: damaged ({error})") from None
+    tree = hdf5_tree(path, error=CheckpointError)
     layers: dict[str, dict[str, np.ndarray]] = {}
-    for name, array in found.items():
+    for name in tree.arrays:
+        array = tree.array(name)
         layer = next((part for part in name.split("/") if part.startswith(("block", "fc", "predictions"))), None)
         if layer is not None:
             layers.setdefault(layer, {})["bias" if array.ndim == 1 else "weight"] = array

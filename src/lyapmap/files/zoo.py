@@ -7,13 +7,14 @@ such a file is met.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -67,8 +68,27 @@ def _is_prefix(path: Path) -> bool:
 
 def shipped() -> dict[str, Path]:
     """Names and files of the models that come with the package."""
-    folder = Path(str(files("lyapmap.models"))) / "shipped"
-    return {path.stem: path for path in sorted(folder.glob("*.pt"))}
+    return {path.stem: path for path in sorted(_folder().glob("*.pt"))}
+
+
+def _folder() -> Path:
+    return Path(str(files("lyapmap.models"))) / "shipped"
+
+
+INDEX = "index.json"
+
+
+def index() -> dict[str, dict[str, Any]]:
+    """What the shipped models are and how they were trained, with no framework at hand to read their files.
+
+    Written by `make shipped`; a test holds it against the files.
+
+    Examples
+    --------
+    >>> index()["cycle-digits-012"]["sample_states"]
+    [64, 1, 8, 8]
+    """
+    return cast(dict[str, dict[str, Any]], json.loads((_folder() / INDEX).read_text()))
 
 
 def card(name: str) -> str:

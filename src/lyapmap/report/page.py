@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from lyapmap.core.reading.bounded import content
 from lyapmap.core.writing import write_text
 
 _PAGE = Template("""<!doctype html>
@@ -96,5 +97,5 @@ def _tagged(rows: Sequence[Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
 
 
 def _embedded(file: Path, caption: str) -> str:
-    data = base64.b64encode(file.read_bytes()).decode("ascii")
+    data = base64.b64encode(content(file)).decode("ascii")
     return f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lyapmap._version import __version__
 from lyapmap.core.plain import plain
+from lyapmap.core.reading.bounded import inside
 from lyapmap.core.writing import write_text
 from lyapmap.report import style
 from lyapmap.report.images import sheet
@@ -168,7 +169,7 @@ def save_study(
         if record.status != DONE
     ]
     pictures = [
-        (picture.title, folder / picture.file, picture.sentence)
+        (picture.title, inside(folder, picture.file), picture.sentence)
         for record in records.values()
         for picture in record.pictures
         if record.status == DONE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any, Protocol
 from lyapmap._version import __version__
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.plain import plain
+from lyapmap.core.reading.bounded import inside, json_in, parsing, text
 from lyapmap.core.results import Result
 from lyapmap.core.run import Report
 from lyapmap.core.writing import write_text
@@ -320,13 +322,24 @@ def _run(
 
 def _kept(folder: Path, stage: Stage, wanted: str) -> Record | None:
     """The record of a stage that ran under the same conditions and whose files are all there."""
+    path = _record_path(folder, stage.name)
     try:
-        stored = json.loads(_record_path(folder, stage.name).read_text(encoding="utf-8"))
-        pictures = tuple(Picture(**picture) for picture in stored.pop("pictures"))
-        record = Record(pictures=pictures, files=tuple(stored.pop("files")), **stored)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return None  # not there, or damaged: the stage runs again
-    if record.fingerprint != wanted or not all((folder / name).is_file() for name in record.files):
+        with parsing(path, "no record of a stage"):
+            stored = json_in(text(inside(folder, path.relative_to(folder).as_posix())), path)
+            pictures = tuple(Picture(**picture) for picture in stored.pop("pictures"))
+            record = Record(pictures=pictures, files=tuple(stored.pop("files")), **stored)
+            words = [record.name, record.title, record.status, record.message, record.fingerprint, *record.files]
+            words += [word for picture in pictures for word in (picture.file, picture.title, picture.sentence)]
+            if not all(isinstance(word, str) for word in words) or record.name != stage.name:
+                raise TypeError("expected text")
+            if not all(isinstance(part, dict) for part in (record.numbers, record.settings)):
+                raise TypeError("expected names with values")
+            if not all(math.isfinite(seconds) and seconds >= 0 for seconds in (record.seconds, record.cpu_seconds)):
+                raise ValueError("expected seconds")
+            files = [inside(folder, name) for name in (*record.files, *(picture.file for picture in pictures))]
+    except LyapmapError:
+        return None  # not there, damaged, or pointing elsewhere: the stage runs again
+    if record.fingerprint != wanted or not all(file.is_file() for file in files):
         return None
     return record
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from lyapmap.core.errors import MissingExtraError
+from lyapmap.core.reading.bounded import inside
 from lyapmap.core.writing import write_text
 from lyapmap.training.exponents import scalars
 
@@ -36,7 +37,7 @@ class Logbook:
     def __init__(self, folder: Path, *, tensorboard: bool = False) -> None:
         if tensorboard and find_spec("tensorboard") is None:
             raise MissingExtraError("tensorboard", "train", "writing event files")
-        self._path = folder / LOG
+        self._path = inside(folder, LOG)
         self._wanted = tensorboard
         self._events: Any = None
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.core.plain import plain
+from lyapmap.core.reading.bounded import inside, parsing
 from lyapmap.files import checkpoint as checkpoints
 from lyapmap.files.checkpoint import Checkpoint
 from lyapmap.training.distributed import OneProcess, Workers
@@ -118,7 +119,7 @@ class Run:
 
     @property
     def images_per_second(self) -> float:
-        return self._here_steps * self.recipe.images_per_step / self._here_seconds
+        return self._here_steps * self.recipe.images_per_step / self._here_seconds if self._here_steps else math.nan
 
     def begin(self, resume: bool) -> None:
         """Take over what an earlier call in this folder left, if there is something."""
@@ -127,35 +128,44 @@ class Run:
             torch.manual_seed(self.seed)
             checkpoints.require_plain(self.checkpoint(resumable=True))
             return
+        with parsing(self.out / LAST, "holds nothing to resume from that fits this run", CheckpointError):
+            self._take_over(saved)
+        logger.info("resumed %s at epoch %d, step %d", self.out / LAST, self.epoch, self.step)
+
+    def _take_over(self, saved: Checkpoint) -> None:
         state = saved.training["state"]
-        self.recipe.load_state(state["recipe"])
-        self.epoch, self.step = state["epoch"], state["step"]
-        self.seconds, self.sums = state["seconds"], dict(state["sums"])
+        self.epoch, self.step, self.seconds = state["epoch"], state["step"], float(state["seconds"])
+        if type(self.epoch) is not int or self.step not in range(self.recipe.steps_per_epoch + 1):
+            raise ValueError(f"epoch {self.epoch!r}, step {self.step!r}")
+        self.sums = {str(name): float(total) for name, total in state["sums"].items()}
         self.history = list(saved.training["history"])
+        self.recipe.load_state(state["recipe"])
         torch.set_rng_state(state["rng"])
         for device, generator in zip(self.workers.generators, state.get("cuda_rng", []), strict=False):
             torch.cuda.set_rng_state(generator, device)
-        logger.info("resumed %s at epoch %d, step %d", self.out / LAST, self.epoch, self.step)
 
     def _earlier(self, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from, if there is one; the log is cut to its epochs."""
         self.out.mkdir(parents=True, exist_ok=True)
-        path = self.out / LAST
+        path = inside(self.out, LAST)
         if not path.exists():
             self.logbook.restart([])
             return None
         if not resume:
             raise LyapmapError(f"out: {self.out} already holds a run; choose another folder or resume it")
         saved = checkpoints.load(path)
-        state = saved.training.get("state")
+        state, history = saved.training.get("state"), saved.training.get("history")
         ours = self.recipe.checkpoint()
-        if state is None:
+        if not isinstance(state, dict) or not isinstance(history, list):
             raise CheckpointError(f"{path}: holds weights only, nothing to resume from")
+        for place, entry in enumerate(history, 1):
+            if not isinstance(entry, dict) or entry.get("epoch") != place or not isinstance(entry.get("losses"), dict):
+                raise CheckpointError(f"{path}: the history of epoch {place} is damaged")
         precision = state.get("precision", self.workers.precision)
-        theirs = (saved.model, saved.config, saved.training.get("settings"), state["seed"], precision)
+        theirs = (saved.model, saved.config, saved.training.get("settings"), state.get("seed"), precision)
         if theirs != (ours.model, ours.config, ours.training.get("settings"), self.seed, self.workers.precision):
             raise LyapmapError(f"out: {self.out} holds a run with other settings; choose another folder")
-        self.logbook.restart(saved.training["history"])
+        self.logbook.restart([plain(entry) for entry in history])
         return saved
 
     def one_epoch(self, after_step: Callable[[dict[str, float]], None]) -> None:
@@ -244,7 +254,7 @@ class Run:
         self._write(self.checkpoint(resumable=False), f"epoch-{self.epoch:04d}.pt")
 
     def _write(self, now: Checkpoint, name: str) -> None:
-        self.workers.first(lambda: checkpoints.save(now, self.out / name))
+        self.workers.first(lambda: checkpoints.save(now, inside(self.out, name)))
 
     def save_samples(self) -> None:
         """Write a sheet of samples."""
@@ -253,7 +263,7 @@ class Run:
     def _draw_samples(self) -> None:
         from lyapmap.report.images import save_sheet
 
-        save_sheet(self.recipe.sample_sheet(), self.out / f"samples-{self.epoch:04d}.png")
+        save_sheet(self.recipe.sample_sheet(), inside(self.out, f"samples-{self.epoch:04d}.png"))
 
     def _diverged(self, how: str) -> NoReturn:
         kept = f"the last good checkpoint is {self.out / LAST}" if (self.out / LAST).exists() else "none is saved yet"

@@ -16,6 +16,7 @@ from torch.func import jvp, vmap
 from lyapmap.backends.torch.dual import Dual, NoRule, carry
 from lyapmap.backends.torch.map import wrap_torch
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.map import TangentMap
 from lyapmap.models.cycle.network import CycleConfig, Generator
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -425,3 +426,20 @@ def test_one_thread_per_process() -> None:
 def test_views_of_weights_do_not_count_as_layers_when_rows_are_chunked() -> None:
     wide, elementwise = (wrap_torch(net.eval(), state_shape=(784,)) for net in (nn.Linear(784, 784), nn.Tanh()))
     assert wide._rows == elementwise._rows
+
+
+@pytest.mark.parametrize(
+    "name", ["Linear", "Conv2d, circular", "cycle generator", "Conv2d, groups and dilation", "attention"]
+)
+def test_blocks_have_the_bits_of_the_generic_loop(name: str) -> None:
+    torch.manual_seed(0)
+    made, shape = LAYERS.get(name, (lambda: nn.Sequential(nn.SiLU(), nn.Linear(5, 5)), (5,)))  # the last by torch alone
+    m = wrap_torch(made().eval(), state_shape=shape, dtype="float32")
+    n, k = int(np.prod(shape)), 3
+    x = m.ops.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, n)))
+    frame = m.ops.from_numpy(np.linalg.qr(np.random.default_rng(1).standard_normal((2, n, k)))[0])
+    for every in (1, 2, 7):
+        ours, theirs = m.propagate(x, frame, 5, every), TangentMap.propagate(m, x, frame, 5, every)
+        assert torch.equal(ours[0], theirs[0])
+        assert torch.equal(ours[1], theirs[1])
+        assert np.array_equal(ours[2], theirs[2])

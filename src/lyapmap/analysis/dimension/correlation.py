@@ -201,6 +201,7 @@ class CorrelationDimension(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_correlation_dimension"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("dimension", "n_points", "theiler")
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "give more points, or a window of radii by hand"}
 
     dimension: float

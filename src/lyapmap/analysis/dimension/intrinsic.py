@@ -180,6 +180,7 @@ class DimensionEstimate(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.dimension.pictures_dimension.draw_dimension"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("dimension", "method", "scale", "n_points", "duplicates")
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give more different points, or values that are not rounded"
     }

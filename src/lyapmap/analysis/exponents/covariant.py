@@ -291,6 +291,7 @@ class CovariantVectors(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("exponents",)
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
         Status.UNRESOLVED: "use float64, or ask for fewer vectors",

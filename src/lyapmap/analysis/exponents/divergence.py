@@ -54,6 +54,7 @@ class Divergence(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_growth.draw_divergence"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("exponent", "method", "size")
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {
         Cause.TOO_SHORT: "give more initial states, or more steps",
         Status.NOT_CONVERGED: "start on the attractor (transient), or give a window; growth may be no exponential",

@@ -540,6 +540,7 @@ class LyapunovSpectrum(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_spectrum.draw_spectrum"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("exponents", "kaplan_yorke", "entropy", "attractor", "n_steps")
 
     exponents: Values = dims("exponent")
     stderr: Values = dims("exponent")

@@ -207,6 +207,7 @@ class Transitions(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.manifold.pictures_manifold.draw_transitions"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("accuracy", "entropy_rate")
     REMEDIES: ClassVar[dict[Status, str]] = {Status.UNRESOLVED: "record more steps, or more trajectories"}
 
     labels: NDArray[np.int64] = dims("trajectory", "step")

@@ -54,6 +54,7 @@ class BurnIn(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.orbits.pictures_orbits.draw_burn_in"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("burn_in", "threshold")
     REMEDIES: ClassVar[dict[Status, str]] = {Status.NOT_CONVERGED: "raise n_steps"}
 
     at: NDArray[np.int64] = dims("time")

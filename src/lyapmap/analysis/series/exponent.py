@@ -83,6 +83,7 @@ class SeriesExponent(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_series_exponent"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("exponent", "delay", "dimension", "theiler", "noise")
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer or less noisy series, or delay, dimension and window by hand"
     }

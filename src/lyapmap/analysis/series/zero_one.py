@@ -74,6 +74,7 @@ class ZeroOneTest(Result):
     """
 
     DRAWN_BY: ClassVar[str] = "lyapmap.analysis.series.pictures_series.draw_zero_one"
+    SUMMARY: ClassVar[tuple[str, ...]] = ("K", "verdict", "n_values")
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "give a longer series, or one sampled less finely (every)"
     }

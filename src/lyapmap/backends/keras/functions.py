@@ -27,6 +27,7 @@ def wrap_tensorflow(
     xla: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> TensorFlowMap:
     """Make a map of a TensorFlow function, a `tf.Module` or a loaded SavedModel.
 
@@ -48,6 +49,9 @@ def wrap_tensorflow(
         states or directions.
     memory_limit : int
         Bytes that one pass of tangents may take, about.
+    compile : bool, optional
+        Whether long runs are carried by compiled code, where the function can be followed (see
+        docs/frameworks.md): by default where that pays, with True for runs of any length.
     provenance : dict, optional
         Plain values that results will record.
 
@@ -89,6 +93,7 @@ def wrap_tensorflow(
         memory_limit=memory_limit,
         provenance={"map": name} | (provenance or {}),
     )
+    made.twin.wanted = compile
     if made.ops.dtype == "float64":
         require_float64(made)
     return made

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends.compiled import CompilableFlow, Twin
 from lyapmap.backends.keras.ops import TensorFlowOps
+from lyapmap.backends.keras.program import program_of
 from lyapmap.backends.keras.start import tensorflow
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
@@ -237,6 +240,7 @@ class TensorFlowMap(TangentMap):
         self._pull: Any = None
         self._looped = False
         self._carry = self._checked_forward()
+        self.twin = Twin(self, partial(program_of, self._apply, self._n, dtype))
 
     def apply(self, x: Tensor) -> Tensor:
         self._require(x, "x")
@@ -294,6 +298,15 @@ class TensorFlowMap(TangentMap):
             self._looped, self._pull = True, None
             jacobians = self._jacobian(x)
         return jacobians
+
+    def for_run(self, x: Tensor, k: int, n_steps: int) -> TangentMap:
+        made = self.twin.for_run(x, n_steps)
+        if made is None and self.twin.reason:
+            self.provenance = self.provenance | {"compiled": f"no: {self.twin.reason}"}
+        return made or self
+
+    def along(self, tau: float, scheme: Any) -> TangentMap:
+        return CompilableFlow(self, self.twin, tau, scheme)
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to Jacobians by reverse mode; False where that has been tried."""

@@ -208,6 +208,7 @@ def wrap_keras(
     xla: bool = False,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> TangentMap:
     """Make a map of a Keras model or layer.
 
@@ -228,6 +229,9 @@ def wrap_keras(
         Compile with XLA: faster steps, seconds more to begin with. TensorFlow only.
     memory_limit : int
         Bytes that one pass of tangents may take, about.
+    compile : bool, optional
+        Whether long runs are carried by compiled code, where the function can be followed (see
+        docs/frameworks.md): by default where that pays, with True for runs of any length.
     provenance : dict, optional
         Plain values that results will record.
 
@@ -280,6 +284,7 @@ def wrap_keras(
             memory_limit=memory_limit,
             provenance=described,
         )
+        tensorflow_map.twin.wanted = compile
         return _precise(
             tensorflow_map, copy, lambda a: tensorflow_map.ops.from_numpy(a), "mend it there, or take dtype='float32'"
         )

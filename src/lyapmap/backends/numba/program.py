@@ -56,6 +56,8 @@ class _Code(Derived):
         match name:
             case "neg":
                 return f"-{args[0]}"
+            case "float32":
+                return f"np.float64(np.float32({args[0]}))"
             case "not":
                 return f"not {args[0]}"
             case "abs":

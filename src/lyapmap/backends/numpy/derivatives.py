@@ -115,6 +115,8 @@ class Derived:
         match name:
             case "add":
                 return [one, one]
+            case "float32":
+                return [one]
             case "sub":
                 return [one, -1]
             case "mul":
@@ -147,6 +149,8 @@ class Derived:
                 return [add("mul", y, lit(float(np.log(2.0))))]
             case "expm1":
                 return [add("add", y, one)]
+            case "erf":
+                return [add("mul", lit(float(2 / np.sqrt(np.pi))), of("exp", add("neg", square)))]
             case "log":
                 return [add("div", one, a)]
             case "log2" | "log10":

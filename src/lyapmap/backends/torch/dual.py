@@ -209,7 +209,7 @@ def _linear_layer(func: Rule, x: Any, weight: Any, bias: Any = None, *rest: Any,
         moved = channels_last.layer(func, rows, weight, x.way.products, image.shape, *rest, **named)
     else:
         moved = in_products(func, rows, weight, x.way.products, *rest, **named)
-    return x.like(image, moved.unflatten(0, (k, b)))
+    return x.like(image, moved.view(k, b, *moved.shape[1:]))
 
 
 def _convolved(x: Any, weight: Tensor, out: torch.Size, *rest: Any, **named: Any) -> Tensor | None:

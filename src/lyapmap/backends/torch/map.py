@@ -15,20 +15,24 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lyapmap.backends.compiled import CompilableFlow, Twin
 from lyapmap.backends.structured import FlatFunction
 from lyapmap.backends.timed_field import TimedField
 from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device
 from lyapmap.backends.torch.dual import ORDERS, NoRule, Way, carry
 from lyapmap.backends.torch.ops import TorchOps
+from lyapmap.backends.torch.program import program_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayOps, quiet
 from lyapmap.core.propagate import HANDED_OVER, side_by_side
 from lyapmap.core.structure import Structure
 
@@ -110,6 +114,7 @@ class TorchMap(TangentMap):
         self._has_rules = side_by_side(self.ops, [self._rules_agree], HANDED_OVER)[0]
         self._orders: dict[bool, str] = {}
         self._kinds = _kinds_of(function)
+        self.twin = Twin(self, partial(program_of, function, state_shape, dtype))
 
     def _alone(self, call: Callable[..., Any], evaluations: int, *arguments: Tensor) -> Any:
         """A call in one thread that computes alone; many that share every layer wait for each other."""
@@ -141,15 +146,55 @@ class TorchMap(TangentMap):
         states = max(1, self._rows // directions)
         images, tangents = [], []
         with torch.no_grad():
+            if self._in_one_pass(b, k):
+                rows, moved = self._carry(self._shaped(x), v.movedim(2, 0).reshape(k, b, *self.state_shape))
+                return rows.reshape(b, -1), moved.reshape(k, b, -1).movedim(0, 2)
             for first in range(0, b, states):
-                # Expanded states share memory, which forward mode refuses.
-                rows = x[first : first + states].contiguous().unflatten(1, self.state_shape)
+                rows = self._shaped(x[first : first + states])
                 # (k, b, *shape): directions lead, so that a layer sees them as one large batch.
                 moved = v[first : first + states].movedim(2, 0).unflatten(2, self.state_shape)
                 passes = [self._carry(rows, part) for part in moved.split(directions)]
                 images.append(passes[0][0].flatten(1))
                 tangents.append(torch.cat([t for _, t in passes]).flatten(2).movedim(0, 2))
         return torch.cat(images), torch.cat(tangents)
+
+    def propagate(
+        self,
+        x: Tensor,
+        frame: Tensor,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+        """See `TangentMap`, with the same bits; tangents lead all the way from one QR decomposition to the next."""
+        b, _, k = frame.shape
+        if self._way == REVERSE or not k or not self._in_one_pass(b, k) or not self.carries(frame_dtype):
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
+        self._require(x, "x")
+        self._require(frame, "v")
+
+        def block() -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+            total, rows = np.zeros((b, k)), self._shaped(x)
+            vectors, moved = frame, frame.movedim(2, 0).reshape(k, b, *self.state_shape)
+            with torch.no_grad(), quiet():
+                for step in range(1, n_steps + 1):
+                    rows, moved = self._carry(rows.contiguous(), moved)
+                    if step % qr_every == 0 or step == n_steps:
+                        vectors, r = self.ops.qr(moved.reshape(k, b, -1).movedim(0, 2))
+                        total += self.ops.log_abs_diagonal(r)
+                        moved = vectors.movedim(2, 0).reshape(k, b, *self.state_shape)
+            return rows.reshape(b, -1), vectors, total
+
+        return side_by_side(self.ops, [block], self.row_work * b * (1 + k))[0]
+
+    def _in_one_pass(self, b: int, k: int) -> bool:
+        return k <= self._rows and b <= self._rows // k
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        """States (b, n) as the function takes them; expanded ones share memory, which forward mode refuses."""
+        return x.contiguous().view(-1, *self.state_shape)
 
     def jacobian(self, x: Tensor) -> Tensor:
         """By reverse mode, independent of `jvp`: for square Jacobians it measured 1.6 times faster."""
@@ -171,6 +216,15 @@ class TorchMap(TangentMap):
         except (RuntimeError, NotImplementedError):
             parts = zip(x.split(32), u.split(32), strict=True)
             return torch.cat([self._pulled(rows, cotangents[None])[0] for rows, cotangents in parts])
+
+    def for_run(self, x: Tensor, k: int, n_steps: int) -> TangentMap:
+        made = self.twin.for_run(x, n_steps)
+        if made is None and self.twin.reason:
+            self.provenance = self.provenance | {"compiled": f"no: {self.twin.reason}"}
+        return made or self
+
+    def along(self, tau: float, scheme: Any) -> TangentMap:
+        return CompilableFlow(self, self.twin, tau, scheme)
 
     def other_derivative(self, reason: str) -> bool:
         """Turn to the next exact way to tangents: our own rules alone, then reverse mode; False where none is left."""
@@ -404,6 +458,12 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(ask is not None and ask() for ask in asked)
 
 
+def devices() -> dict[str, Any]:
+    """What torch can compute on beside the processor, and whether bfloat16 is fast on the processor."""
+    cuda = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"cuda": cuda, "bfloat16": has_bfloat16(torch.device("cpu"))}
+
+
 def _gradient(function: Callable[[Tensor], Tensor], x: Tensor, u: Tensor) -> Tensor:
     """The transposed Jacobian applied to one cotangent at each state.
 
@@ -484,6 +544,7 @@ def wrap_torch(
     device: str | torch.device | None = None,
     memory_limit: int = DEFAULT_MEMORY_LIMIT,
     provenance: dict[str, Any] | None = None,
+    compile: bool | None = None,  # noqa: A002  (what users will look for)
 ) -> TorchMap:
     """Make a map of a torch module or function.
 
@@ -504,6 +565,9 @@ def wrap_torch(
         Bytes that one pass of tangents may take, about.
     provenance : dict, optional
         Plain values that results will record.
+    compile : bool, optional
+        Whether long runs are carried by compiled code, where the function can be followed (see
+        docs/frameworks.md): by default where that pays, with True for runs of any length.
 
     Returns
     -------
@@ -530,13 +594,18 @@ def wrap_torch(
     if isinstance(function, nn.Module):
         module, found_dtype, found_device = copied(function, wanted, device)
         name = type(function).__name__
-        return TorchMap(module, shape, found_dtype, found_device, memory_limit, {"map": name} | (provenance or {}))
+        described = {"map": name} | (provenance or {})
+        made = TorchMap(module, shape, found_dtype, found_device, memory_limit, described)
+        made.twin.wanted = compile
+        return made
     if not callable(function):
         raise MapError(f"function: expected a torch module or function, got {type(function).__name__}")
     chosen_device = resolved_device(device or "cpu")
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
-    return TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made = TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made.twin.wanted = compile
+    return made
 
 
 class TimedModule(torch.nn.Module):

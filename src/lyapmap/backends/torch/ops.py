@@ -86,7 +86,10 @@ class TorchOps(ArrayOps):
         # Modes and autocasts of the calling thread would not hold in another one.
         if self.device != "cpu" or torch._C._len_torch_function_stack() or torch.is_autocast_enabled("cpu"):
             return 1
-        return min(torch.get_num_threads(), len(os.sched_getaffinity(0)) if ON_LINUX else os.cpu_count() or 1)
+        threads = torch.get_num_threads()
+        return (
+            threads if threads < 2 else min(threads, len(os.sched_getaffinity(0)) if ON_LINUX else os.cpu_count() or 1)
+        )
 
     @staticmethod
     def compute_alone() -> None:

@@ -9,6 +9,7 @@ in their order: convolutions and norms are taken in that order, and their shapes
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import CheckpointError, LyapmapError
+from lyapmap.core.reading.bounded import content, inside, parsing, text
 from lyapmap.files.keras_networks import as_map
 from lyapmap.files.model import Saved
 from lyapmap.models.cycle.config import CycleConfig
@@ -159,8 +161,8 @@ def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
     prefix = _prefix(path)
     network, config, name = generator(prefix, part)
     digest = hashlib.sha256()
-    for file in sorted(prefix.parent.glob(f"{prefix.name}.*")):
-        digest.update(file.read_bytes())
+    for file in _files(prefix):
+        digest.update(content(file, CheckpointError))
     origin = {"model": f"{label} {name}".strip(), "sha256": digest.hexdigest()}
     return Saved(network, origin, None, "cycle", config.to_dict())
 
@@ -181,7 +183,8 @@ def generator(prefix: Path, part: str | None) -> tuple[Any, CycleConfig, str]:
         If the part is not there, or is no generator of a cycle model; naming what does not fit.
     """
     reader, nodes = _opened(prefix)
-    parts = _parts(nodes)
+    with parsing(prefix, DAMAGED, CheckpointError):
+        parts = _parts(nodes)
     if not parts:
         raise CheckpointError(f"{prefix}: holds no network with convolutions")
     if part is None and len(parts) > 1:
@@ -193,7 +196,8 @@ def generator(prefix: Path, part: str | None) -> tuple[Any, CycleConfig, str]:
     name = next(iter(parts)) if part is None else part
     source = f"{prefix}{f' {name}' if name else ''}"
     units = parts[name]
-    values = {key: reader.get_tensor(key) for unit in units for key in unit.keys.values()}
+    with parsing(source, DAMAGED, CheckpointError):
+        values = {key: reader.get_tensor(key) for unit in units for key in unit.keys.values()}
     convolutions = [unit for unit in units if "kernel" in unit.keys]
     norms = [unit for unit in units if "gain" in unit.keys]
     counted = f"{len(convolutions)} convolutions and {len(norms)} norms"
@@ -243,12 +247,21 @@ def _prefix(path: Path) -> Path:
         return path.with_suffix("")
     if not path.is_dir():
         return path
-    from lyapmap.backends.keras.start import tensorflow
-
-    latest = tensorflow().train.latest_checkpoint(path)
-    if latest is None:
+    # TensorFlow's own reader of this file follows paths to anywhere.
+    named = re.search(r'^model_checkpoint_path: "([^"\\]*)"', text(path / "checkpoint", CheckpointError), re.MULTILINE)
+    prefix = inside(path, named[1] if named else "", CheckpointError)
+    if named is None or not prefix.with_name(f"{prefix.name}.index").is_file():
         raise CheckpointError(f"{path}: its file 'checkpoint' names no checkpoint that is there")
-    return Path(latest)
+    return prefix
+
+
+DAMAGED = "truncated, damaged or not a TensorFlow checkpoint"
+
+
+def _files(prefix: Path) -> list[Path]:
+    """Index and data of a checkpoint."""
+    files = sorted(file for file in prefix.parent.iterdir() if file.name.startswith(f"{prefix.name}."))
+    return [inside(prefix.parent, file.name, CheckpointError) for file in files]
 
 
 def _opened(prefix: Path) -> tuple[Any, Any]:
@@ -258,16 +271,16 @@ def _opened(prefix: Path) -> tuple[Any, Any]:
     tf = tensorflow()
     from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-    try:
+    files = _files(prefix)
+    with parsing(prefix, DAMAGED, CheckpointError):
         reader = tf.train.load_checkpoint(str(prefix))
         if not reader.has_tensor(GRAPH):
             raise CheckpointError(f"{prefix}: a checkpoint of names, not of tf.train.Checkpoint")
+        # Its reader takes memory for what the index says, and reads afterwards.
+        asked = sum(math.prod(shape) for shape in reader.get_variable_to_shape_map().values())
+        if asked > sum(file.stat().st_size for file in files):
+            raise ValueError(f"its index names {asked} values, which its files do not hold")
         return reader, TrackableObjectGraph.FromString(reader.get_tensor(GRAPH)).nodes
-    except CheckpointError:
-        raise
-    except Exception as error:  # TensorFlow raises its own kinds, protobuf others
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"{prefix}: truncated, damaged or not a TensorFlow checkpoint ({line})") from None
 
 
 def _parts(nodes: Any) -> dict[str, list[Unit]]:

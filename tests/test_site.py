@@ -1,0 +1,40 @@
+"""The site: its reference names everything public, and each method of the toolbox has an example with a picture."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import lyapmap as lm
+
+ROOT = Path(__file__).parents[1]
+if not (ROOT / "docs" / "api.md").exists():
+    pytest.skip("the documentation is not part of this installation", allow_module_level=True)
+
+
+def test_the_reference_names_everything_public() -> None:
+    listed = set(re.findall(r"^   (\w+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE))
+    assert listed == {name for name in dir(lm) if not name.startswith("_")}
+
+
+EXAMPLES = sorted((ROOT / "examples" / "methods").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_a_title_and_ends_with_its_picture(example: Path) -> None:
+    tree = ast.parse(example.read_text())
+    title, line = (ast.get_docstring(tree) or "").splitlines()[:2]
+    assert line == "=" * len(title)
+    last = tree.body[-1]
+    assert isinstance(last, ast.Expr)
+    assert re.search(r"\.plot\(.*\)$", ast.unparse(last))
+
+
+def test_every_example_is_named_in_the_toolbox() -> None:
+    page = (ROOT / "docs" / "toolbox.md").read_text()
+    named = set(re.findall(r"\.\./examples/methods/(\w+)\.py", page))
+    assert named >= {path.stem for path in EXAMPLES} - {"trajectory", "compare_dimensions"}
+    assert named <= {path.stem for path in EXAMPLES}
