@@ -27,8 +27,8 @@ CALL = 40e-6
 same way every time."""
 ROOM = 30
 """Dimension at which a call takes twice as long, about."""
-WORTH_WHILE = 2.0
-"""Seconds that a run must take to be worth a compilation."""
+WORTH_WHILE = 0.8
+"""Seconds that a run must take to be worth a compilation, which takes longer once and is kept on disk."""
 DERIVATIVES = 200
 """States at which derivatives are compared, about."""
 LARGEST = 64

@@ -14,7 +14,7 @@ from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4
 from lyapmap.core.map import SameTangents, TangentMap
 from lyapmap.core.stiff_flow import Automatic
 
-ADAPTIVE_CALLS = 40
+ADAPTIVE_CALLS = 20
 """Calls of the field that a time tau takes with steps that follow the states, about; not measured, as `CALL`."""
 
 
