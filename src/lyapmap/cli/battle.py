@@ -83,7 +83,7 @@ def _contender(model: str, device: str | None) -> Any:
     return replace(load_gan(model, device=device), name=model)
 
 
-def _facts(found: BattleResult) -> list[tuple[str, str]]:
+def _facts(found: BattleResult) -> list[tuple[str, Any]]:
     def errors(values: Any) -> str:
         return ", ".join("-" if math.isnan(v) else f"{v:.4f}" for v in values)
 
@@ -100,11 +100,11 @@ def _facts(found: BattleResult) -> list[tuple[str, str]]:
         if not math.isnan(ratio):
             facts.append((name, f"{ratio:.4g}  ({limits[0]:.4g} to {limits[1]:.4g})"))
     winner = found.winner or "none"
-    return [*facts, ("winner", f"[bold]{show.without_markup(winner)}[/bold]: {show.without_markup(found.reason)}")]
+    return [*facts, ("winner", show.styled(winner, "bold", f": {found.reason}"))]
 
 
 def _standings(table: Tournament) -> list[tuple[str, str]]:
-    facts = [("ranking", " > ".join(map(show.without_markup, table.ranking)))]
+    facts = [("ranking", " > ".join(table.ranking))]
     for name, wins, ties, losses in zip(table.names, table.wins, table.ties, table.losses, strict=True):
-        facts.append((show.without_markup(name), f"{wins} won, {ties} tied, {losses} lost"))
+        facts.append((name, f"{wins} won, {ties} tied, {losses} lost"))
     return facts

@@ -112,11 +112,11 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
         if path.suffix == ".pt":
             torch.save(parts, beside)
         else:
-            from safetensors.torch import save_file
+            from safetensors.torch import save as packed
 
             tensors: dict[str, Tensor] = {}
             header = {key: json.dumps(_without_tensors(parts[key], key, tensors)) for key in _KEYS}
-            save_file(tensors, beside, metadata=header)
+            beside.write_bytes(packed(tensors, metadata=header))  # its own writer lets nobody else read the file
     return path
 
 

@@ -271,7 +271,7 @@ def convert(run: Run, source: str, target: Path, /, *, seed: int = 0) -> int:
         return 0
     size = " x ".join(map(str, (done.config["image_size"],) * 2))
     console = show.make_console()
-    console.print(f"[bold]{done.source} -> {done.target}[/bold]")
+    console.print(f"{done.source} -> {done.target}", style="bold")
     facts = [
         ("model", f"{done.architecture}, width {done.config['width']}, images {size}"),
         ("along", f"{done.sample_states or 'no'} sample states"),
