@@ -377,10 +377,7 @@ def forced(t, y):
 @pytest.mark.parametrize("options", [{}, {"tau": 2 * np.pi / 1.2, "period": 2 * np.pi / 1.2}], ids=["clock", "strobe"])
 def test_a_forced_field_is_compiled_too(options):
     options = {"tau": 0.5, "state_shape": 2, "method": "rk4", "steps": 50} | options
-    ours, theirs = (
-        lm.flow(forced, compile=compiled, **options)
-        for compiled in (True, False)
-    )
+    ours, theirs = (lm.flow(forced, compile=compiled, **options) for compiled in (True, False))
     run = ours.for_run(np.array([[1.0, 0.0]]), 2, 20)
     assert run is not ours
     assert run.provenance["compiled"].startswith("numba")
