@@ -33,7 +33,7 @@ BYTES_PER_SECOND = 5_000_000
 """More of them give more time."""
 PATIENCE = 12
 """Times its seconds on the processor that the child may take by the clock, on a machine that others use too."""
-OWN_MEMORY = 2**28
+OWN_MEMORY = 2**29
 """Bytes that the child has beside the file's room, for its libraries."""
 START = "from lyapmap.core.reading.apart import serve; serve()"
 
