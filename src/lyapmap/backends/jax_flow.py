@@ -81,7 +81,7 @@ class JaxFlow(TangentMap):
         self.scheme = scheme
         self.time_per_step = self._generic.time_per_step
         self.state_shape, self.ops = self._generic.state_shape, self._generic.ops
-        self.orthonormalizes_within = self._generic.orthonormalizes_within
+        self.orthonormalizes_within = not isinstance(scheme, RungeKutta4)
         self._n = dimension(self.state_shape)
         self._field = field
         self._calls, self._rate = 0, 0.0

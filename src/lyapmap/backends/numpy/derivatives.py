@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.backends.numpy.program import Graph, Operation, Program, Symbol, UntraceableError
+from lyapmap.backends.numpy.program import Operation, Program, UntraceableError
 
 MOST_DERIVED = 6000
 """Operations, those of the derivatives among them, beyond which compiling takes too long."""
@@ -231,27 +231,3 @@ def arguments(operation: Operation) -> tuple[int, ...]:
     """Operations of which one is made."""
     name, *given = operation
     return () if name in _BEGINNINGS else tuple(given[:1] if name == "ipow" else given)
-
-
-def with_trace(graph: Graph, program: Program, x: Sequence[Symbol]) -> list[Symbol]:
-    """The images of x by a program, and the trace of its derivative there, as operations of a graph."""
-    if len(program.ends) == 3 and isinstance(program.ends[1], tuple):
-        raise UntraceableError("a branch")
-    code = Derived(program)
-    trace = code.zero
-    for i, end in enumerate(program.ends):
-        slope = code.derivative(end).get(i)
-        trace = trace if slope is None else code.add("add", trace, slope)
-    ends = [*program.ends, trace]
-    here: dict[int, int] = {}
-    for number in code.needed(ends):
-        name, *given = code.operations[number]
-        if name == "x":
-            here[number] = x[given[0]].number
-        elif name == "p":
-            here[number] = graph.constant(program.constants[given[0]])
-        elif name == "ipow":
-            here[number] = graph.add(name, here[given[0]], given[1])
-        else:
-            here[number] = graph.add(name, *(given if name in _BEGINNINGS else [here[part] for part in given]))
-    return [Symbol(graph, here[end]) for end in ends]

@@ -23,9 +23,9 @@ from lyapmap.core.differences import (
     tangents_by_differences,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.flow_schemes import RungeKutta4
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
+from lyapmap.core.stiff_flow import Rodas4
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -100,7 +100,7 @@ class NumpyMap(TangentMap):
         return matrices.reshape(len(x), self._n, self._n)
 
     def along(self, tau: float, scheme: Any) -> TangentMap | None:
-        if not isinstance(scheme, RungeKutta4) or self.twin.wanted is False or self.ops.dtype != "float64":
+        if isinstance(scheme, Rodas4) or self.twin.wanted is False or self.ops.dtype != "float64":
             return None
         from lyapmap.backends.numpy.flow import NumpyFlow  # which stands on this file
 
