@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError, MissingExtraError
-from lyapmap.core.reading.apart import Found, apart, folder_apart
+from lyapmap.core.reading.apart import Answer, apart, folder_apart
 from lyapmap.core.reading.bounded import inside, opened
 from lyapmap.core.reading.hdf5 import hdf5_tree
 
@@ -35,8 +35,8 @@ def parted(path: str | Path) -> tuple[Path, str]:
     >>> file.name, inner
     ('run.h5', 'states/x')
     """
-    found = re.fullmatch(rf"(.*(?:{'|'.join(map(re.escape, SUFFIXES))})):/?(.*)", str(path), re.DOTALL)
-    return (Path(found[1]), found[2].strip("/")) if found else (Path(path), "")
+    named = re.fullmatch(rf"(.*(?:{'|'.join(map(re.escape, SUFFIXES))})):/?(.*)", str(path), re.DOTALL)
+    return (Path(named[1]), named[2].strip("/")) if named else (Path(path), "")
 
 
 def read_store(path: Path, inner: str) -> Arrays:
@@ -53,17 +53,17 @@ def read_store(path: Path, inner: str) -> Arrays:
     if suffix in HDF5 or suffix == ".nc":
         with opened(path) as file:
             classic = file.read(3) == b"CDF"
-        arrays = _found(apart(f"{HERE}:classic_netcdf", path, REFUSED)) if classic else _of_hdf5(path, inner)
+        arrays = _arrays_of(apart(f"{HERE}:classic_netcdf", path, REFUSED)) if classic else _of_hdf5(path, inner)
     elif suffix == ".parquet":
         _require("pyarrow", "reading Parquet")
-        arrays = _found(apart(f"{HERE}:parquet", path, REFUSED))
+        arrays = _arrays_of(apart(f"{HERE}:parquet", path, REFUSED))
     else:
         _require("zarr", "reading zarr")
         if not path.is_dir():
             raise LyapmapError(f"{path}: expected a folder, as zarr writes it")
         files = [inside(path, file.relative_to(path).as_posix()) for file in path.rglob("*") if not file.is_dir()]
         size = sum(file.stat().st_size for file in files)
-        arrays = _found(folder_apart(f"{HERE}:zarr_arrays", path, size, REFUSED, only=inner))
+        arrays = _arrays_of(folder_apart(f"{HERE}:zarr_arrays", path, size, REFUSED, only=inner))
     if inner and inner not in arrays:
         raise LyapmapError(f"{path} has no array {inner!r}; it holds {', '.join(arrays) or 'none'}")
     return {inner: arrays[inner]} if inner else arrays
@@ -74,7 +74,7 @@ def _require(package: str, purpose: str) -> None:
         raise MissingExtraError(package, "files", purpose)
 
 
-def _found(answer: Found) -> Arrays:
+def _arrays_of(answer: Answer) -> Arrays:
     about, arrays = answer
     return {name: decoded(array, about.get(name, {})) for name, array in arrays.items()}
 
@@ -105,7 +105,7 @@ def decoded(array: NDArray[Any], about: Mapping[str, Any]) -> NDArray[Any]:
     return values
 
 
-def classic_netcdf(path: str, *, room: int) -> Found:
+def classic_netcdf(path: str, *, room: int) -> Answer:
     """NetCDF 3, in the child."""
     from scipy.io import netcdf_file
 
@@ -120,7 +120,7 @@ def classic_netcdf(path: str, *, room: int) -> Found:
     return about, arrays
 
 
-def parquet(path: str, *, room: int) -> Found:
+def parquet(path: str, *, room: int) -> Answer:
     """Columns of numbers and of times (seconds), in the child."""
     import pyarrow
     import pyarrow.parquet
@@ -149,7 +149,7 @@ def parquet(path: str, *, room: int) -> Found:
     return {}, arrays
 
 
-def zarr_arrays(path: str, *, room: int, only: str = "") -> Found:
+def zarr_arrays(path: str, *, room: int, only: str = "") -> Answer:
     """The arrays of a group and of those below it, or one, in the child."""
     import zarr
 
