@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -285,3 +286,18 @@ def test_bad_arguments_are_named(options, message):
     options = {"rhs": lorenz, "tau": 0.1, "state_shape": 3} | options
     with pytest.raises(lm.LyapmapError, match=message):
         lm.flow(options.pop("rhs"), options.pop("tau"), **options)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["njit", "numpy"])
+def test_equal_steps_over_a_long_time_keep_every_exponent(compiled):
+    """Rates 3 and -40, turned, over tau = 20: e^60 beside e^-800."""
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    matrix = turn @ np.diag([3.0, -40.0]) @ turn.T
+
+    @numba.njit
+    def field(s):
+        return matrix @ s
+
+    m = lm.flow(field if compiled else (lambda s: s @ matrix.T), 20.0, state_shape=2, method="rk4", steps=2000)
+    result = lm.lyapunov_spectrum(m, [0.0, 0.0], n_steps=20, transient=2, seed=0, throw=False)
+    np.testing.assert_allclose(result.exponents, [3.0, -40.0], rtol=2e-3)
