@@ -305,9 +305,9 @@ def _user_functions(rule: FunctionRule) -> tuple[Any, Any]:
 def _image_of(function: Any) -> Callable[..., None]:
     # Loops rather than array expressions, here and below: they compile several times as fast.
     def image(p: Any, x: Any, y: Any) -> None:
-        found = function(x)
+        returned = function(x)
         for i in range(y.shape[0]):
-            y[i] = found[i]
+            y[i] = returned[i]
 
     return image
 

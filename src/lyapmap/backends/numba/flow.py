@@ -95,7 +95,7 @@ class CompiledFlow(TangentMap):
             self._substeps, settings = 1, (self.time_per_step, explicit.rtol, explicit.atol)
             rule = FlowRule(field, "dopri5")
         self.scheme = scheme
-        self._one = NumbaMap(rule, state_shape=state_shape, parameters=(*settings, *parameters))
+        self._substep = NumbaMap(rule, state_shape=state_shape, parameters=(*settings, *parameters))
         self._lanes = isinstance(field, LaneRule)
         self.log_abs_det_in_blocks = self._lanes
         self.field = NumbaMap(field, state_shape=state_shape, parameters=parameters, derivative=derivative)
@@ -103,7 +103,7 @@ class CompiledFlow(TangentMap):
         self._parts: dict[float, NumbaMap] = {}
         self._rate = 0.0
         self.state_shape = state_shape
-        self.ops = self._one.ops
+        self.ops = self._substep.ops
         self.derivative = derivative
         self._described = {"numba": version("numba")} | (provenance or {}) | {"tau": self.time_per_step}
 
@@ -122,10 +122,10 @@ class CompiledFlow(TangentMap):
     def apply(self, x: Block) -> Block:
         self._generic.check_steps(x)
         if self._lanes:
-            return self._one.propagate(x, np.empty((*x.shape, 0)), self._substeps, self._substeps)[0]
+            return self._substep.propagate(x, np.empty((*x.shape, 0)), self._substeps, self._substeps)[0]
         y = x
         for _ in range(self._substeps):
-            y = self._one.apply(y)
+            y = self._substep.apply(y)
         stuck = self._stuck(y)
         if stuck.size:
             y[stuck] = self._generic.apply(x[stuck])
@@ -135,7 +135,7 @@ class CompiledFlow(TangentMap):
         self._generic.check_steps(x)
         y, u = x, v
         for _ in range(self._substeps):
-            y, u = self._one.jvp(y, u)
+            y, u = self._substep.jvp(y, u)
         stuck = self._stuck(y, u)
         if stuck.size:
             y[stuck], u[stuck] = self._generic.jvp(x[stuck], v[stuck])
@@ -171,7 +171,7 @@ class CompiledFlow(TangentMap):
             return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         qr_every = whole("qr_every", qr_every, 1)
         self._generic.check_steps(x)
-        states, frames, totals = self._one.propagate_blocks(
+        states, frames, totals = self._substep.propagate_blocks(
             x, frame, n_blocks, n_steps * self._substeps, min(qr_every * self._substeps, WITHIN)
         )
         stuck = self._stuck(states[-1], frames[-1])
@@ -186,7 +186,7 @@ class CompiledFlow(TangentMap):
         self, x: Block, frame: Block, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
     ) -> Recording:
         self._generic.check_steps(x)
-        kept = self._one.record(x, frame, n_steps, wanted, within=self._substeps)
+        kept = self._substep.record(x, frame, n_steps, wanted, within=self._substeps)
         if self._stuck(kept.x, kept.frame).size:
             return super().record(x, frame, n_steps, wanted)
         return kept
@@ -204,7 +204,7 @@ class CompiledFlow(TangentMap):
                 matrices = self._generic.field.jacobian(x[:8])
                 rate = np.sqrt((matrices**2).sum(axis=(1, 2)) / x.shape[1]).max() * self.time_per_step
             self._rate = float(np.nan_to_num(rate, posinf=0.0))
-        return self._one.log_abs_det(x, n_steps * self._substeps)
+        return self._substep.log_abs_det(x, n_steps * self._substeps)
 
     def _divergence(self, x: Block) -> tuple[Block, Block]:
         """Integral of the divergence over one time tau, (b,), and where it leads."""
@@ -214,7 +214,7 @@ class CompiledFlow(TangentMap):
         states, now = [x] if rk4 else [], x
         for i in range(self._substeps if rk4 else len(nodes)):
             if rk4:
-                states += [self._shorter(0.5).apply(now), self._one.apply(now)]
+                states += [self._shorter(0.5).apply(now), self._substep.apply(now)]
                 now = states[-1]
             else:
                 now = self._shorter(nodes[i] - (nodes[i - 1] if i else 0.0)).apply(now)
@@ -237,8 +237,8 @@ class CompiledFlow(TangentMap):
     def _shorter(self, part: float) -> NumbaMap:
         """The compiled step of a part of its length, by the code that is compiled already."""
         if part not in self._parts:
-            length, *others = self._one.parameters
-            shorter = NumbaMap(self._one.rule, state_shape=self.state_shape, parameters=(part * length, *others))
+            length, *others = self._substep.parameters
+            shorter = NumbaMap(self._substep.rule, state_shape=self.state_shape, parameters=(part * length, *others))
             self._parts[part] = shorter
         return self._parts[part]
 

@@ -245,8 +245,8 @@ def exact_rules(own: FunctionRule, n: int) -> tuple[Any, RowRule, Callable[..., 
         return None
 
     def call(graph: Graph, x: Symbols) -> Any:
-        found = [fitted(graph, source)(x[0] if alone else x) for source, alone in sources]
-        return np.concatenate([np.asarray(joined(value), object).view(np.ndarray).ravel() for value in found])
+        outputs = [fitted(graph, source)(x[0] if alone else x) for source, alone in sources]
+        return np.concatenate([np.asarray(joined(value), object).view(np.ndarray).ravel() for value in outputs])
 
     try:
         program = traced(call, n, size=n if len(given) == 1 else n + n * n, frozen=True, branches=True)
@@ -259,18 +259,18 @@ def exact_rules(own: FunctionRule, n: int) -> tuple[Any, RowRule, Callable[..., 
     states = [rng.uniform(0.05, 0.95, (32, n)), rng.uniform(-1, 1, (32, n)), rng.normal(0, 3, (32, n))]
     with quiet():
         for x in np.concatenate(states):
-            found = np.empty(n)
+            values = np.empty(n)
             try:
                 wanted = np.ravel(function(float(x[0])) if scalar else function(x.copy()))
-                image((), x, found)
+                image((), x, values)
                 if own.jacobian is not None:
                     slopes = np.empty((n, n))
                     tangents((), x, np.eye(n), slopes)
                     wanted = np.append(wanted, own.jacobian(float(x[0])) if own.scalar_jacobian else own.jacobian(x))
-                    found = np.append(found, slopes.T)
+                    values = np.append(values, slopes.T)
             except Exception:  # it need not have a value everywhere, but then its code says more than its operations
                 return None
-            if not np.allclose(found, wanted, rtol=1e-13, atol=1e-300, equal_nan=True):
+            if not np.allclose(values, wanted, rtol=1e-13, atol=1e-300, equal_nan=True):
                 return None
 
     def matrix(x: Any) -> Any:
@@ -353,10 +353,10 @@ def loop_of(name: str) -> Any:
 
     if count == 1:
 
-        def one(typing: Any, a: Any) -> Any:
+        def lowered(typing: Any, a: Any) -> Any:
             return types.float64(types.float64), generate
 
-        return intrinsic(one)
+        return intrinsic(lowered)
 
     def two(typing: Any, a: Any, b: Any) -> Any:
         return types.float64(types.float64, types.float64), generate

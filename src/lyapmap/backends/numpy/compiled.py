@@ -200,9 +200,9 @@ class Twin:
             for row, direction, out in zip(some, v, got, strict=True):
                 derivative(program.constants, row, direction.T, out)
             size = np.abs(wanted).max(axis=1) + 1e-300
-            told = np.isfinite(wanted).all(axis=1) & np.isfinite(size)
+            comparable = np.isfinite(wanted).all(axis=1) & np.isfinite(size)
             close = np.abs(got[:, 0] - wanted).max(axis=1) <= DERIVATIVE_TOLERANCE * size
-        if told.any() and not close[told].mean() > 0.95:
+        if comparable.any() and not close[comparable].mean() > 0.95:
             return "its derivative is not that of the program"
         return None
 
