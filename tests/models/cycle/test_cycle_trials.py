@@ -133,7 +133,9 @@ def test_a_run_by_a_recipe_is_called_so(tmp_path):
 
 
 def test_other_settings_are_told_in_words(trials):
-    assert kind_of(trials[1]["own-1"]) == "average 0.5, batch size 40, epochs 3, decay epochs 1, validation 0.1, width 4"
+    assert (
+        kind_of(trials[1]["own-1"]) == "average 0.5, batch size 40, epochs 3, decay epochs 1, validation 0.1, width 4"
+    )
     assert kind_of(trials[1]["plain-1"]) == "the paper's losses, batch size 40, width 4"
 
 

@@ -416,6 +416,7 @@ def covariant_vectors(
         "n_trajectories": int(x.shape[0]),
     }
     length = settings["n_steps"] + (MOST_BACKWARD if backward_transient is None else backward_transient)
+    tangent_map = tangent_map.for_run(x, k, settings["transient"] + length)
     usual = math.isqrt(length) + 1
     settings["checkpoint_every"] = usual if checkpoint_every is None else whole("checkpoint_every", checkpoint_every, 1)
     values = int(x.shape[0]) * (k * k + n * (k + 1) // settings["sample_every"]) * length

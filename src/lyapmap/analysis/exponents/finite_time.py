@@ -317,6 +317,9 @@ def finite_time_exponents(
         "qr_every": whole("qr_every", qr_every, 1),
         "n_trajectories": int(x.shape[0]),
     }
+    if measure == "local":  # by blocks of steps
+        steps = settings["transient"] + settings["n_steps"] * settings["n_windows"]
+        tangent_map = tangent_map.for_run(x, k, steps)
     run = Run("finite time", tangent_map, seed=seed if measure == "local" else UNSEEDED, progress=progress)
     orbits = _Orbits(tangent_map, x, settings, run.rng if measure == "local" else None)
     windows: list[Values] = []

@@ -127,7 +127,13 @@ def draw_trust(trials: Sequence[Mapping[str, Any]]) -> Figure:
         before = np.asarray(trial["held_epochs"]) - trial["held_epochs"][-1]
         values, errors = (np.array(trial[key], float) for key in ("held", "held_stderr"))
         left.errorbar(
-            before, values, yerr=SIGMAS * errors, color=colours[trial["kind"]], linewidth=1.1, marker="o", markersize=3.5
+            before,
+            values,
+            yerr=SIGMAS * errors,
+            color=colours[trial["kind"]],
+            linewidth=1.1,
+            marker="o",
+            markersize=3.5,
         )
     left.axhline(0, color=style.PALE, linewidth=0.8)
     known = [trial for trial in trials if trial.get("preference") is not None]
