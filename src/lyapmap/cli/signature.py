@@ -68,7 +68,7 @@ class Parameter:
 def parameters(place: str) -> dict[str, Parameter]:
     """Parameters of "package.module:function", or fields of a dataclass there, by their names.
 
-    >>> parameters("lyapmap.analysis.exponents.alignment:alignment")["k"].default
+    >>> parameters("lyapmap.analysis.tangents.alignment:alignment")["k"].default
     2
     """
     module, _, name = place.partition(":")

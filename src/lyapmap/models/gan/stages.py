@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.battle import Tournament
 from lyapmap.analysis.battle import tournament as let_battle
-from lyapmap.analysis.exponents.singular_values import jacobian_spectrum
 from lyapmap.analysis.manifold.memorization import memorization
+from lyapmap.analysis.tangents.singular_values import jacobian_spectrum
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import rescaled
 from lyapmap.models.gan.canvas import canvas_dynamics

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.backward import carried_back
+from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
 from lyapmap.core.map import TangentMap

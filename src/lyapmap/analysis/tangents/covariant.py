@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.attractor import ZERO, growth_rounding
-from lyapmap.analysis.exponents.backward import carried_back
 from lyapmap.analysis.exponents.growth import GrowthStatistics
+from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, MapError
@@ -290,7 +290,7 @@ class CovariantVectors(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.tangents.pictures_tangent.draw_covariant"
     SUMMARY: ClassVar[tuple[str, ...]] = ("exponents",)
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
