@@ -45,9 +45,9 @@ def test_later_training_does_not_change_the_map() -> None:
     ("make", "says"),
     [
         (lambda: nodes.Reservoir(5) >> nodes.Ridge(), "has not been fitted"),
-        (lambda: fitted(nodes.Input() >> nodes.Ridge()), "no reservoir"),
+        (lambda: fitted(nodes.Input() >> nodes.Ridge(ridge=1e-6)), "no reservoir"),
         (
-            lambda: (nodes.Reservoir(5, seed=1) >> nodes.Ridge()).fit(SERIES[:-1], SERIES[1:, :1]),
+            lambda: (nodes.Reservoir(5, seed=1) >> nodes.Ridge(ridge=1e-6)).fit(SERIES[:-1], SERIES[1:, :1]),
             "its output has 1 values and its input takes",
         ),
     ],
@@ -59,6 +59,6 @@ def test_what_is_no_closed_loop_is_refused(make: Any, says: str) -> None:
 
 def test_a_readout_that_sees_the_input_is_refused() -> None:
     source = nodes.Input()
-    model = fitted([source, source >> nodes.Reservoir(5, seed=1)] >> nodes.Ridge())
+    model = fitted([source, source >> nodes.Reservoir(5, seed=1)] >> nodes.Ridge(ridge=1e-6))
     with pytest.raises(MapError, match="sees its input directly"):
         lm.wrap(model)

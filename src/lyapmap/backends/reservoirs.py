@@ -32,7 +32,9 @@ def closed_loop(model: Any) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], int
     if not model.initialized:
         raise MapError("function: the reservoirpy model has not been fitted; call model.fit(x, y) first")
     if model.feedback_buffers:
-        raise MapError("function: the reservoirpy model has feedback connections of its own; wrap a function of one step")
+        raise MapError(
+            "function: the reservoirpy model has feedback connections of its own; wrap a function of one step"
+        )
     if len(model.outputs) != 1:
         raise MapError(f"function: expected a reservoirpy model with one output, got {len(model.outputs)}")
     own = copy.deepcopy(model)

@@ -82,7 +82,7 @@ def _show_maps(known: Any) -> None:
         best = info.known[0] if info.known else None
         exponents = f"{_some(best.exponents)}  ({_kind(best, info)})" if best else "-"
         table.add_row(name, "any" if info.dimension is None else str(info.dimension), _parameters(info), exponents)
-    Console(soft_wrap=True, highlight=False).print(table)
+    Console(soft_wrap=True, highlight=False, markup=False).print(table)
 
 
 def _some(exponents: tuple[float, ...]) -> str:

@@ -504,7 +504,7 @@ class Run:
             self.interrupted = True
             return stopped.result
 
-    def show(self, result: Any, title: str, facts: Sequence[tuple[str, str]], **details: Any) -> int:
+    def show(self, result: Any, title: str, facts: Sequence[tuple[str, Any]], **details: Any) -> int:
         """Write and print a result as `lyapmap.cli.show.conclude` does; the exit code."""
         return conclude(self, result, title, facts, **({"source": self.source} | details))
 

@@ -134,15 +134,16 @@ def caches() -> dict[str, dict[str, Any]]:
 
 
 def _print(state: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     console = show.make_console()
-    console.print(f"[bold]lyapmap {state['lyapmap']}[/bold], Python {state['python']} at {escape(sys.executable)}")
+    place = f", Python {state['python']} at {sys.executable}"
+    console.print(show.styled(f"lyapmap {state['lyapmap']}", "bold", place))
     missing = [name for name, version in state["packages"].items() if version is None]
-    facts = [
-        ("system", escape(state["system"])),
-        ("packages", f"[red]missing: {', '.join(missing)}[/red]" if missing else _versions(state["packages"])),
+    wrong = show.styled(f"missing: {', '.join(missing)}", "red")
+    facts: list[tuple[str, Any]] = [
+        ("system", state["system"]),
+        ("packages", wrong if missing else _versions(state["packages"])),
     ]
     machine = state["devices"]
     facts.append(("processor", f"{machine['cpu']}, {machine['cores']} cores"))
@@ -158,12 +159,10 @@ def _print(state: dict[str, Any]) -> None:
         )
     )
     for kind, kept in state["caches"].items():
-        facts.append(
-            (f"cache of {kind}", f"{escape(kept['folder'])}: {kept['files']} files, {kept['bytes'] / 1e6:.0f} MB")
-        )
+        facts.append((f"cache of {kind}", f"{kept['folder']}: {kept['files']} files, {kept['bytes'] / 1e6:.0f} MB"))
     facts.append(("extras", ""))
     for name, extra in state["extras"].items():
-        words = f"[yellow]{escape(extra['install'])}[/yellow]" if extra["install"] else _versions(extra["packages"])
+        words = show.styled(extra["install"], "yellow") if extra["install"] else _versions(extra["packages"])
         facts.append((f"  {name}", words))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)

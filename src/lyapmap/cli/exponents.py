@@ -13,11 +13,11 @@ from lyapmap.core.errors import LyapmapError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.exponents.alignment import Alignment
-    from lyapmap.analysis.exponents.covariant import CovariantVectors
     from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
     from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum
     from lyapmap.analysis.exponents.sweep import Sweep
+    from lyapmap.analysis.tangents.alignment import Alignment
+    from lyapmap.analysis.tangents.covariant import CovariantVectors
     from lyapmap.cli.source import Source
 
 SHOWN = 40
@@ -74,8 +74,8 @@ def _spectrum_table(result: LyapunovSpectrum) -> Table:
     return table
 
 
-def _about_spectrum(result: LyapunovSpectrum) -> list[tuple[str, str]]:
-    facts = [
+def _about_spectrum(result: LyapunovSpectrum) -> list[tuple[str, Any]]:
+    facts: list[tuple[str, Any]] = [
         (
             "Kaplan-Yorke dim.",
             f"{show.pair(result.kaplan_yorke, result.kaplan_yorke_stderr)}  ({result.kaplan_yorke_verdict})",
@@ -93,9 +93,8 @@ def _about_spectrum(result: LyapunovSpectrum) -> list[tuple[str, str]]:
         largest = max(checks, key=lambda check: abs(check.residual))
         names = ", ".join(f"{check.name} {check.residual:+.1f}" for check in failed)
         good = f"all {len(checks)} pass, the largest residual {largest.residual:+.1f} standard errors ({largest.name})"
-        facts.append(
-            ("cross-checks", f"[yellow]{len(failed)} of {len(checks)} fail: {names}[/yellow]" if failed else good)
-        )
+        bad = f"{len(failed)} of {len(checks)} fail: {names}"
+        facts.append(("cross-checks", show.styled(bad, "yellow") if failed else good))
     if result.effective_samples[:1].size and result.effective_samples[0] == result.effective_samples[0]:
         words = (
             f"{result.effective_samples[0]:.0f} independent of {result.n_batches} batches of {result.batch_steps} steps"
@@ -213,7 +212,7 @@ def _windows_table(result: FiniteTimeExponents) -> Table:
 
 
 @command(
-    "lyapmap.analysis.exponents.covariant:covariant_vectors",
+    "lyapmap.analysis.tangents.covariant:covariant_vectors",
     group="measure",
     source=From(trajectories=1),
     usual={"n_steps": {"map": 2_000, "callable": 2_000, "model": 20}},
@@ -242,7 +241,7 @@ def _vectors_table(result: CovariantVectors) -> Table:
     return table
 
 
-def _about_vectors(result: CovariantVectors) -> list[tuple[str, str]]:
+def _about_vectors(result: CovariantVectors) -> list[tuple[str, Any]]:
     import numpy as np
 
     settings = result.settings
@@ -259,7 +258,7 @@ def _about_vectors(result: CovariantVectors) -> list[tuple[str, str]]:
 
 
 @command(
-    "lyapmap.analysis.exponents.alignment:alignment",
+    "lyapmap.analysis.tangents.alignment:alignment",
     group="measure",
     source=From(),
     usual={"n_steps": {"map": 1_000, "callable": 1_000, "model": 200}},
@@ -408,7 +407,7 @@ def _family(source: Source, over: str) -> Any:
     return partial(info.factory, **{k: v for k, v in given.items() if k in info.parameters and k != over})
 
 
-def _about_sweep(result: Sweep) -> list[tuple[str, str]]:
+def _about_sweep(result: Sweep) -> list[tuple[str, Any]]:
     facts = [("values", f"{len(result.values)} from {result.values[0]:g} to {result.values[-1]:g}")]
     if result.exponents.shape[1]:
         largest, error = result.exponents[:, 0], result.stderr[:, 0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
+import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -92,7 +94,28 @@ def main(tokens: Sequence[str] | None = None) -> None:
         What was typed; that of this program by default.
     """
     keep_memory()
+    plain_letters()
     raise SystemExit(run(sys.argv[1:] if tokens is None else [*tokens]))
+
+
+PLAIN = {"±": "+-", "·": "-", "→": "->", "≥": ">=", "≤": "<=", "λ": "lambda", "…": "..."}
+"""Signs in what commands print, for terminals that do not know them."""
+
+
+def plain_letters() -> None:
+    """Let output that cannot be written in the terminal's own letters be written in others, not end the command."""
+
+    def other(fault: UnicodeError) -> tuple[str, int]:
+        if not isinstance(fault, UnicodeEncodeError):
+            raise fault
+        letters = fault.object[fault.start : fault.end]
+        plain = "".join(PLAIN.get(letter, ascii(letter)[1:-1]) for letter in letters)
+        return plain, fault.end
+
+    codecs.register_error("lyapmap", other)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lyapmap")
 
 
 def keep_memory() -> None:
@@ -219,14 +242,14 @@ def _broken(line: str) -> str:
 def joined(tokens: Sequence[str], options: Sequence[Option]) -> list[str]:
     """Tokens in which numbers of one option stand in one word, `--classes 0 1 2` as `--classes 0,1,2`."""
     several = {name for option in options if isinstance(option.read, Numbers) for name in option.names}
-    found: list[str] = []
+    words: list[str] = []
     for token in tokens:
-        before = found[-1].split(",") if len(found) > 1 and found[-2] in several else ()
+        before = words[-1].split(",") if len(words) > 1 and words[-2] in several else ()
         if before and all(map(_is_number, (*before, token))):
-            found[-1] += f",{token}"
+            words[-1] += f",{token}"
         else:
-            found.append(token)
-    return found
+            words.append(token)
+    return words
 
 
 def _is_number(text: str) -> bool:

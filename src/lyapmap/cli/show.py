@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from lyapmap.cli.command import Run
     from lyapmap.cli.source import Source
     from lyapmap.core.results import Result
 
-Facts = Sequence[tuple[str, str]]
-"""Labels and what stands beside them; the texts may hold rich's markup."""
+Facts = Sequence[tuple[str, Any]]
+"""Labels and what stands beside them: plain text, which may hold names of files and of maps, or a `Text` of rich."""
 
 _WIDTH = 18
 BAD_STATUS, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -63,7 +64,7 @@ def conclude(
         save_report(
             run.out / "report.html",
             title=title,
-            facts=[(label, without_markup(text)) for label, text in facts],
+            facts=[(label, str(text)) for label, text in facts],
             pictures=[*((title, file) for file in own), *pictures],
             provenance=result.provenance,
         )
@@ -71,7 +72,7 @@ def conclude(
         print(result.to_json())
     else:
         console = make_console()
-        console.print(f"[bold]{title}[/bold]")
+        console.print(title, style="bold")
         if table is not None:
             console.print(table(result))
         print_facts(console, facts)
@@ -126,9 +127,9 @@ NOT_USUAL = ("complex step", "dual numbers", "central differences", "reverse mod
 """Derivatives, as their descriptions begin, that a result tells on the terminal."""
 
 
-def common_facts(result: Result, source: Source | None = None) -> list[tuple[str, str]]:
+def common_facts(result: Result, source: Source | None = None) -> list[tuple[str, Any]]:
     """What every result can say of itself: start, derivative, seconds, status."""
-    facts = []
+    facts: list[tuple[str, Any]] = []
     origin = result.provenance
     if source is not None:
         facts.append(("started from", source.started_from))
@@ -138,10 +139,8 @@ def common_facts(result: Result, source: Source | None = None) -> list[tuple[str
         facts.append(("seconds", f"{origin['seconds']:.2f}"))
     status = str(result.status)
     colour = "green" if status == "ok" else "red" if result.failed else "yellow"
-    words = f"[{colour}]{status}[/{colour}]"
-    if result.message:
-        words += ": " + "; ".join(part for part in (result.message, result.remedy) if part)
-    facts.append(("status", words))
+    words = ": " + "; ".join(part for part in (result.message, result.remedy) if part) if result.message else ""
+    facts.append(("status", styled(status, colour, words)))
     return facts
 
 
@@ -149,7 +148,7 @@ def make_console() -> Console:
     """Where commands print: as wide as the terminal, unwrapped when piped."""
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, markup=False, emoji=False)
 
 
 def make_table(*headings: str, title: str | None = None) -> Table:
@@ -170,8 +169,10 @@ def cut(table: Table, count: int, shown: int) -> None:
 
 def print_facts(console: Console, facts: Facts) -> None:
     """Labels in bold, what stands beside them in one column."""
+    from rich.text import Text
+
     for label, text in facts:
-        console.print(f"[bold]{label:<{_WIDTH}}[/bold] {text}")
+        console.print(Text.assemble((f"{label:<{_WIDTH}}", "bold"), " ", text if isinstance(text, Text) else str(text)))
 
 
 def number(value: float) -> str:
@@ -189,8 +190,11 @@ def pair(value: float, error: float) -> str:
     return f"{value:.4f} ± {error:.4f}" if error == error else f"{value:.4f}"
 
 
-def without_markup(text: Any) -> str:
-    """What a terminal shows of a text with rich's markup."""
+def styled(text: str, style: str, rest: str = "") -> Text:
+    """A text with a style, and more without one.
+
+    Markup is not used: names of files and of maps, which may look like it, stand in what commands print.
+    """
     from rich.text import Text
 
-    return Text.from_markup(str(text)).plain
+    return Text.assemble((text, style), rest)

@@ -41,7 +41,9 @@ def by_user(error: BaseException) -> str:
 
 def place_of(error: BaseException) -> str:
     """File and line of the user's own code that is deepest in an error's traceback; "" where there is none."""
-    place, cause, seen = "", error, set()
+    place = ""
+    cause: BaseException | None = error
+    seen: set[int] = set()
     while cause is not None and not place and id(cause) not in seen:
         seen.add(id(cause))
         frames = [(frame.filename, frame.lineno or 0) for frame in traceback.extract_tb(cause.__traceback__)]
@@ -92,7 +94,18 @@ def in_one_line(call: Callable[..., Any]) -> Callable[..., Any]:
     return guarded
 
 
-CALLS_USERS_CODE = tuple("apply jvp vjp jacobian at propagate propagate_blocks record log_abs_det for_run".split())
+CALLS_USERS_CODE = (
+    "apply",
+    "jvp",
+    "vjp",
+    "jacobian",
+    "at",
+    "propagate",
+    "propagate_blocks",
+    "record",
+    "log_abs_det",
+    "for_run",
+)
 """Methods of maps and functions beneath which anything may be raised."""
 
 

@@ -112,11 +112,11 @@ def save(checkpoint: Checkpoint, path: str | Path, *, half: bool = False) -> Pat
         if path.suffix == ".pt":
             torch.save(parts, beside)
         else:
-            from safetensors.torch import save_file
+            from safetensors.torch import save as packed
 
             tensors: dict[str, Tensor] = {}
             header = {key: json.dumps(_without_tensors(parts[key], key, tensors)) for key in _KEYS}
-            save_file(tensors, beside, metadata=header)
+            beside.write_bytes(packed(tensors, metadata=header))  # its own writer lets nobody else read the file
     return path
 
 
@@ -188,8 +188,8 @@ def load(path: str | Path) -> Checkpoint:
     kinds = {"model": str, "config": dict, "state_dict": dict, "sample_states": Tensor, "training": dict}
     for key, kind in kinds.items():
         if not isinstance(stored[key], kind):
-            kind_found = type(stored[key]).__name__
-            raise CheckpointError(f"{path}: {key!r} is of type {kind_found}, expected {kind.__name__}")
+            type_name = type(stored[key]).__name__
+            raise CheckpointError(f"{path}: {key!r} is of type {type_name}, expected {kind.__name__}")
     digest = hashlib.sha256(content(path, CheckpointError)).hexdigest()
     weights = {name: _widened(t) if isinstance(t, Tensor) else t for name, t in stored["state_dict"].items()}
     widened = {**stored, "state_dict": weights, "sample_states": _widened(stored["sample_states"])}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
+import lyapmap as lm
 from lyapmap.backends.torch.dual import Dual, NoRule, carry
 from lyapmap.backends.torch.map import wrap_torch
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
