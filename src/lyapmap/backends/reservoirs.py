@@ -61,7 +61,8 @@ def closed_loop(model: Any) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], int
                 raise MapError("function: its readout sees its input directly; wrap a function of one step")
             return node._step(node.state, np.concatenate([value(parent) for parent in own.parents[node]]))["out"]
 
-        fed_back, after = value(fed), {}
+        fed_back = value(fed)
+        after: dict[Any, Any] = {}
         for node in own.execution_order:
             if node in before or _leads_to(own, node, before):
                 inputs = [fed_back] if node in own.inputs else []
