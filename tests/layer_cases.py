@@ -24,7 +24,7 @@ VECTOR = (4,)
 INPUTS = 3
 
 FORWARD, JACOBIANS = "forward mode", "batch Jacobian"
-REVERSE, REFUSED, FAILS = "reverse mode", "refused: computes in float32", "an error of Keras"
+REVERSE, REFUSED, FAILS = "reverse mode twice", "refused: computes in float32", "an error of Keras"
 
 
 @dataclass(frozen=True)

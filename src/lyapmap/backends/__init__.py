@@ -24,14 +24,16 @@ from lyapmap.backends.frameworks import (
 )
 from lyapmap.backends.outputs import Selected
 from lyapmap.backends.recurrent import RecurrentCell
+from lyapmap.backends.reservoirs import closed_loop
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.conformance import vouched
-from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, in_one_line
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
 from lyapmap.core.periodic import PeriodicStates
 from lyapmap.core.structure import keep_structure, structure_of
 
 
+@in_one_line
 def wrap(
     function: Any,
     *,
@@ -133,6 +135,11 @@ def wrap(
     if derivative not in (None, "differences"):
         raise LyapmapError(f"derivative: expected 'differences' or None, got {derivative!r}")
     shape = _shape(state_shape)
+    loop = closed_loop(function)
+    if loop is not None:
+        options = {"vectorized": False, "provenance": {"map": f"closed loop of {name_of(function)}"}} | options
+        function, n = loop
+        backend, shape = "numpy", shape or (n,)
     cell = recurrent_cell(function)
     if cell is not None:
         function, backend = cell.map_of_state(inputs), cell.backend

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lyapmap.backends import _shape, wrap
 from lyapmap.backends.frameworks import detect
 from lyapmap.backends.structured import name_of
-from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, in_one_line
 from lyapmap.core.function import PaddedFunction, TangentFunction
 from lyapmap.core.map import dimension
 
@@ -31,6 +31,7 @@ class NumpyFunction(PaddedFunction):
         return product
 
 
+@in_one_line
 def wrap_function(function: Any, *, input_shape: Any, backend: str | None = None, **options: Any) -> TangentFunction:
     """Make a function with its derivative, from one space to another, of a NumPy or torch function or a module.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
-from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
 
 if TYPE_CHECKING:
     from lyapmap.cli.source import Source
@@ -45,6 +46,9 @@ PANELS = (OPTIONS, SAMPLES, LAYOUT, FIT, TRAINING, SOURCE, SIZES)
 """Headings of options in help, in their order."""
 PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distributed:launch"), TRAINING)
 """Functions whose options have a heading of their own."""
+
+DEBUG = "LYAPMAP_DEBUG"
+"""Variable of the environment with which unforeseen errors show their traceback."""
 
 PROVIDED = {"progress", "throw", "seed", "device"}
 """Parameters of analyses that each command provides itself."""
@@ -539,6 +543,13 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         return BAD_STATUS
     except LyapmapError as error:
         complain(error, at.names)
+        return BAD_INPUT
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # a library's, or a fault of ours: nobody who types a command reads tracebacks
+        if os.environ.get(DEBUG):
+            raise
+        complain(Exception(f"{by_user(error)}; {DEBUG}=1 shows where it comes from"), at.names)
         return BAD_INPUT
     except KeyboardInterrupt as error:
         if not isinstance(error, Interrupted) or error.result is None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.errors import MapError, ShapeError
+from lyapmap.core.errors import MapError, ShapeError, guard
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import Array, ArrayOps
 
@@ -43,6 +43,7 @@ class TangentFunction(abc.ABC):
         super().__init_subclass__(**options)
         if "vjp" in vars(cls) and "has_vjp" not in vars(cls):
             cls.has_vjp = True
+        guard(cls)
 
     @abc.abstractmethod
     def apply(self, z: Array) -> Array:

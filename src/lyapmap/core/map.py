@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, guard
 from lyapmap.core.ops import Array, ArrayOps, NumpyOps, quiet
 from lyapmap.core.points import refuse_masked
 from lyapmap.core.structure import Structure, as_numpy
@@ -152,6 +152,12 @@ class TangentMap(abc.ABC):
             cls.depends_on_step = True
         if "time_per_step" in vars(cls) and "is_flow" not in vars(cls) and cls.is_flow is False:
             cls.is_flow = True
+        guard(cls)
+
+    def __repr__(self) -> str:
+        name = f" of {self.provenance['map']}" if "map" in self.provenance else ""
+        where = f"{self.ops.dtype} on {self.ops.device}"
+        return f"{type(self).__name__}{name}, n = {dimension(self.state_shape)}, {where}, {self.derivative}"
 
     @abc.abstractmethod
     def apply(self, x: Array) -> Array:

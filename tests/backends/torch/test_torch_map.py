@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 
+import lyapmap as lm
 from lyapmap.backends.torch.dual import Dual, NoRule, carry
 from lyapmap.backends.torch.map import wrap_torch
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
@@ -443,3 +445,46 @@ def test_blocks_have_the_bits_of_the_generic_loop(name: str) -> None:
         assert torch.equal(ours[0], theirs[0])
         assert torch.equal(ours[1], theirs[1])
         assert np.array_equal(ours[2], theirs[2])
+
+
+class Warped(nn.Module):
+    """Has no forward mode in torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.where = nn.Conv2d(1, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        at = torch.tanh(self.where(x)).permute(0, 2, 3, 1)
+        return torch.tanh(2 * nn.functional.grid_sample(x, at, align_corners=False))
+
+
+def test_what_has_no_forward_mode_is_pulled_back_twice() -> None:
+    m = lm.wrap(Warped().eval(), state_shape=(1, 4, 4), dtype="float64")
+    assert m.derivative.startswith("reverse mode twice (forward mode fails")
+    assert m.derivative.endswith("about 4 evaluations a tangent)")
+    draws = torch.Generator().manual_seed(0)
+    x = torch.rand(3, 16, generator=draws, dtype=torch.float64)
+    v = torch.randn(3, 16, 5, generator=draws, dtype=torch.float64)
+    y, moved = m.jvp(x, v)
+    assert torch.allclose(y, m.apply(x))
+    assert torch.allclose(moved, m.jacobian(x) @ v)
+
+
+def test_threads_that_carry_tangents_at_once_get_the_same() -> None:
+    def exponents(_: int) -> tuple[str, list[float]]:
+        m = lm.wrap(Warped().eval(), state_shape=(1, 4, 4))
+        layer = nn.Sequential(nn.Linear(6, 6), nn.Softsign(), nn.RMSNorm(6)).eval()
+        with torch.no_grad():
+            for p in layer.parameters():
+                p.copy_(torch.linspace(-1, 1, p.numel()).sin().reshape(p.shape))
+        s = [
+            lm.lyapunov_spectrum(each, torch.full((1, n), 0.4), n_steps=5, n_exponents=2, seed=0, throw=False)
+            for each, n in ((m, 16), (lm.wrap(layer, state_shape=6), 6))
+        ]
+        return m.derivative, [e for each in s for e in each.exponents]
+
+    alone = exponents(0)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(got == alone for got in pool.map(exponents, range(8)))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.errors import LyapmapError, RunError
+from lyapmap.core.errors import LyapmapError, RunError, in_one_line
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
@@ -352,7 +352,7 @@ class _Family:
 
     def __call__(self, value: float) -> TangentMap:
         try:
-            return as_tangent_map(self.factory(**{self.parameter: float(value)}))
+            return as_tangent_map(in_one_line(self.factory)(**{self.parameter: float(value)}))
         except LyapmapError as error:
             raise LyapmapError(f"values: no map at {self.parameter} = {value:g} ({error})") from None
         except TypeError as error:

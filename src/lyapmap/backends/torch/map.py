@@ -44,6 +44,8 @@ LIVE_TENSORS = 8
 """Tensors of the largest layer that are alive at once while tangents pass through it, about."""
 
 FORWARD, RULES, REVERSE = "forward mode", "forward mode, by rules alone", "reverse mode"
+TWICE = "reverse mode twice"
+"""A cotangent's pull is linear in it, so that the pull of that pull carries tangents: no n x n matrix is made."""
 STEPS = ("round", "floor", "ceil", "trunc", "sign", "fix", "heaviside", "quantize", "fmod", "remainder")
 """Operations, by parts of their names, whose values move in steps; those that give no floating-point numbers do too."""
 
@@ -109,7 +111,7 @@ class TorchMap(TangentMap):
         self._n = dimension(state_shape)
         self._dtype, self._device = dtype, device
         self._rows = side_by_side(self.ops, [partial(self._rows_at_once, memory_limit)], HANDED_OVER)[0]
-        self._ways = iter((RULES, REVERSE))
+        self._ways = iter((RULES, TWICE, REVERSE))
         self._way, self._first_reason = FORWARD, ""
         self._jacobian_by_tangents = False
         self._has_rules = side_by_side(self.ops, [self._rules_agree], HANDED_OVER)[0]
@@ -233,9 +235,12 @@ class TorchMap(TangentMap):
         self._way = next(self._ways, "")
         if self._way == RULES:
             self._has_rules = True  # what they do not know they refuse
-        elif self._way == REVERSE:
+        elif self._way:
             self._has_rules = False
-            self.derivative = f"{REVERSE} ({self._first_reason})"
+            if self._way == TWICE:  # whose graphs hold what all layers made
+                self._rows = max(1, self._rows // LIVE_TENSORS)
+            cost = "about 4 evaluations a tangent" if self._way == TWICE else f"{self._n} cotangents a state and step"
+            self.derivative = f"{self._way} ({self._first_reason}; {cost})"
         return bool(self._way)
 
     def in_float64(self) -> TorchMap | None:
@@ -285,7 +290,7 @@ class TorchMap(TangentMap):
     def _pulled(self, rows: Tensor, cotangents: Tensor) -> Tensor:
         """The transposed Jacobian applied to cotangents (m, b, n)."""
         try:
-            with _one_at_a_time, plain_attention():
+            with plain_attention():
                 pull = vjp(self._image, rows)[1]
                 return vmap(lambda u: pull(u)[0], chunk_size=JACOBIAN_CHUNK)(cotangents).detach()
         except torch.OutOfMemoryError:
@@ -309,6 +314,8 @@ class TorchMap(TangentMap):
     def _carry(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         """Images (b, *shape) and tangents (k, b, *shape) after one step."""
         tangents = tangents.contiguous()
+        if self._way == TWICE:
+            return self._carry_by_pulls(x, tangents)
         if self._has_rules:
             try:
                 return carry(self._function, x, tangents, self._layers(x, tangents))
@@ -356,13 +363,28 @@ class TorchMap(TangentMap):
             return jvp(self._function, (x,), (tangent,))
 
         try:
-            with _one_at_a_time, plain_attention():
+            with plain_attention():
                 image, carried = vmap(push, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             raise MapError(f"function: torch cannot carry tangents through it: {reason_of(error)}") from error
         return image, carried
+
+    def _carry_by_pulls(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
+        k, b = tangents.shape[:2]
+        rows = x.expand(k, *x.shape).flatten(0, 1).clone().requires_grad_(True)
+        u = torch.zeros_like(rows, requires_grad=True)
+        try:
+            with torch.enable_grad(), plain_attention():
+                y = self._function(rows)
+                pulled = torch.autograd.grad(y, rows, u, create_graph=True)[0]
+                moved = torch.autograd.grad(pulled, u, tangents.flatten(0, 1))[0]
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+            raise MapError(f"function: torch cannot differentiate its derivative: {reason_of(error)}") from error
+        return y[:b].detach(), moved.unflatten(0, (k, b))
 
     def _rules_agree(self) -> bool:
         """Whether the rules of `dual` know the function, and give what torch gives."""
@@ -478,13 +500,14 @@ def _gradient(function: Callable[[Tensor], Tensor], x: Tensor, u: Tensor) -> Ten
 @contextmanager
 def plain_attention() -> Iterator[None]:
     """Attention computed step by step, the only way of torch's that carries tangents."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
+    with _one_at_a_time:
+        enabled = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 class _LargestOutput(TorchDispatchMode):
