@@ -1,4 +1,4 @@
-"""The ritual of a run in one place: clock, seed, progress, Ctrl-C, provenance, and how it ended.
+"""The ritual of a run in one place: clock, seed, progress, Ctrl-C, maps that raise, provenance, and how it ended.
 
 An analysis makes a `Run`, does its work in a block that Ctrl-C may end, and hands over what it found:
 
@@ -19,7 +19,8 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
-from lyapmap.core.errors import Interrupted
+from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.core.interrupts import watched
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
@@ -69,6 +70,8 @@ class Run:
         Its generator.
     interrupted : bool
         Whether Ctrl-C ended the work, with something to keep.
+    raised : Exception or None
+        What a map raised in the middle of the work, with something to keep.
     details : dict
         Plain values that the provenance records besides.
     """
@@ -88,18 +91,24 @@ class Run:
         if seed is not UNSEEDED:
             self.seed, self.rng = seeded(seed)
         self.interrupted = False
+        self.raised: Exception | None = None
         self.details: dict[str, Any] = {}
         self._begin = time.perf_counter()
 
     @contextmanager
     def steps(self, keep: Callable[[], Any] | None = None) -> Iterator[Report]:
-        """A block of work that Ctrl-C ends; what it yields reports progress.
+        """A block of work that Ctrl-C ends, or a map that raises; what it yields reports progress.
 
         Parameters
         ----------
         keep : callable, optional
-            Asked after Ctrl-C whether there is something to keep. If so the block is left, and `finish` raises
-            `Interrupted` with the result. Otherwise `Interrupted` is raised at once, with nothing.
+            Asked then whether there is something to keep. If so the block is left, and `finish` raises
+            `Interrupted` or `RunError` with the result. Otherwise `Interrupted`, or what the map raised, is raised
+            at once, with nothing.
+
+        Notes
+        -----
+        An error of lyapmap's own passes: a map that breaks its contract leaves nothing that could be vouched for.
 
         Examples
         --------
@@ -113,12 +122,22 @@ class Run:
         of = self.tangent_map
         session = nullcontext() if of is None else of.ops.session(dimension(of.state_shape))
         try:
-            with reporting(self.progress, self.label) as report, session:
-                yield report
+            with watched() as signals, reporting(self.progress, self.label) as report, session:
+
+                def watched_report(done: int, total: int) -> None:
+                    report(done, total)
+                    signals.check()
+
+                yield watched_report
+                signals.check()
         except KeyboardInterrupt:
             if keep is None or not keep():
                 raise Interrupted(None) from None
             self.interrupted = True
+        except Exception as error:
+            if isinstance(error, LyapmapError) or keep is None or not keep():
+                raise
+            self.raised = error
 
     @property
     def seconds(self) -> float:
@@ -140,7 +159,10 @@ class Run:
             How much was done by the time of Ctrl-C, such as "20 of 50 steps".
         """
         stands = verdict.status in (Status.ESCAPED, Status.COLLAPSED) or verdict.cause is Cause.INTERRUPTED
-        if self.interrupted and not stands:
+        if self.raised is not None:
+            words = " ".join(f"{type(self.raised).__name__}: {self.raised}".split()).rstrip(": ")
+            verdict = Verdict(Status.NOT_CONVERGED, f"the map raised {words} after {done}", Cause.RAISED)
+        elif self.interrupted and not stands:
             verdict = Verdict(Status.NOT_CONVERGED, f"interrupted after {done}", Cause.INTERRUPTED)
         return {**verdict._asdict(), "provenance": self.provenance()}
 
@@ -148,4 +170,9 @@ class Run:
         """The result; after Ctrl-C `Interrupted` with it, and `RunError` with it if it failed and `throw`."""
         if self.interrupted:
             raise Interrupted(result)
-        return result.checked(throw)
+        if self.raised is None:
+            return result.checked(throw)
+        try:
+            return result.checked(throw)
+        except RunError as error:
+            raise error from self.raised
