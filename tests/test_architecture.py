@@ -335,6 +335,21 @@ def test_a_look_by_name_and_a_stray_class_are_seen(tmp_path: Path) -> None:
     assert list(strays(tmp_path)) == ["a.py: A is no TangentFunction or TangentMap"]
 
 
+SAY_NOTHING = {"found", "one", "chosen", "told", "bench", "teller", "wishes"}
+"""Names that do not say what they hold."""
+
+
+def test_names_say_what_they_hold() -> None:
+    named = [
+        f"{path.relative_to(SOURCE)}:{getattr(node, 'lineno', '')} {name}"
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (getattr(node, "id", ""), getattr(node, "arg", ""), getattr(node, "name", ""))
+        if str(name).strip("_").lower() in SAY_NOTHING
+    ]
+    assert named == []
+
+
 def test_the_house_is_in_order() -> None:
     assert list(faults(SOURCE)) == []
 

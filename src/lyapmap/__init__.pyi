@@ -18,10 +18,6 @@ from .analysis.dimension.correlation import correlation_dimension as correlation
 from .analysis.dimension.intrinsic import DimensionEstimate as DimensionEstimate
 from .analysis.dimension.intrinsic import intrinsic_dimension as intrinsic_dimension
 from .analysis.dimension.scikit_learn import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
-from .analysis.exponents.alignment import Alignment as Alignment
-from .analysis.exponents.alignment import alignment as alignment
-from .analysis.exponents.covariant import CovariantVectors as CovariantVectors
-from .analysis.exponents.covariant import covariant_vectors as covariant_vectors
 from .analysis.exponents.divergence import Divergence as Divergence
 from .analysis.exponents.divergence import divergence as divergence
 from .analysis.exponents.entropy import ExpansionEntropy as ExpansionEntropy
@@ -31,8 +27,6 @@ from .analysis.exponents.finite_time import Grid as Grid
 from .analysis.exponents.finite_time import finite_time_exponents as finite_time_exponents
 from .analysis.exponents.finite_time import grid as grid
 from .analysis.exponents.kaplan_yorke import kaplan_yorke as kaplan_yorke
-from .analysis.exponents.singular_values import JacobianSpectrum as JacobianSpectrum
-from .analysis.exponents.singular_values import jacobian_spectrum as jacobian_spectrum
 from .analysis.exponents.spectrum import LyapunovSpectrum as LyapunovSpectrum
 from .analysis.exponents.spectrum import lyapunov_spectrum as lyapunov_spectrum
 from .analysis.exponents.sweep import Sweep as Sweep
@@ -65,6 +59,12 @@ from .analysis.series.exponent import SeriesExponent as SeriesExponent
 from .analysis.series.exponent import from_series as from_series
 from .analysis.series.zero_one import ZeroOneTest as ZeroOneTest
 from .analysis.series.zero_one import zero_one_test as zero_one_test
+from .analysis.tangents.alignment import Alignment as Alignment
+from .analysis.tangents.alignment import alignment as alignment
+from .analysis.tangents.covariant import CovariantVectors as CovariantVectors
+from .analysis.tangents.covariant import covariant_vectors as covariant_vectors
+from .analysis.tangents.singular_values import JacobianSpectrum as JacobianSpectrum
+from .analysis.tangents.singular_values import jacobian_spectrum as jacobian_spectrum
 from .backends import wrap as wrap
 from .backends.flow import flow as flow
 from .backends.function import wrap_function as wrap_function

@@ -19,6 +19,11 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "analysis.exponents.alignment": "analysis.tangents.alignment",
+    "analysis.exponents.backward": "analysis.tangents.backward",
+    "analysis.exponents.covariant": "analysis.tangents.covariant",
+    "analysis.exponents.pictures_tangent": "analysis.tangents.pictures_tangent",
+    "analysis.exponents.singular_values": "analysis.tangents.singular_values",
     "core.latent": "analysis.latent_triple",
     "models.cycle_config": "models.cycle.config",
     "models.dcgan": "models.gan.dcgan",

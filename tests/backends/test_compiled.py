@@ -108,6 +108,23 @@ def test_flows_are_compiled_whole(always: None, options: dict[str, Any]) -> None
     np.testing.assert_allclose(run.log_abs_det(x, 4), -4 * 0.05 * (10 + 1 + 8 / 3), rtol=1e-7)
 
 
+def test_flows_in_single_precision_say_why_they_are_not_compiled(always: None) -> None:
+    flow = lm.flow(lorenz, 0.05, state_shape=3, backend="torch", dtype="float32", method="rk4", steps=5)
+    assert flow.for_run(flow.ops.from_numpy(np.array([[1.0, 1.0, 20.0]])), 3, 100) is flow
+    assert flow.provenance["compiled"] == "no: flows are compiled in float64"
+
+
+@pytest.mark.slow
+def test_other_analyses_are_carried_too(always: None) -> None:
+    m = wrapped()
+    covariant = lm.covariant_vectors(m, [0.1, 0.1], n_steps=3000, transient=200, seed=0, throw=False)
+    assert abs(covariant.exponents.sum() - np.log(0.3)) < 1e-3
+    local = lm.finite_time_exponents(m, [[0.1, 0.1]], n_steps=50, n_windows=40, measure="local", seed=0)
+    assert abs(local.exponents.mean() - 0.42) < 0.05
+    for result in (covariant, local):
+        assert result.provenance["compiled"].startswith("numba")
+
+
 @pytest.mark.slow
 def test_factors_of_every_step_are_recorded(always: None) -> None:
     m = wrapped()

@@ -71,7 +71,7 @@ def test_what_is_done_is_not_done_again(tmp_path):
     before = run(tmp_path, context)
     assert context.ran == ["first", "second", "third"]
     told = []
-    assert run(tmp_path, context, told=lambda what, stage, record: told.append((what, stage.name))) == before
+    assert run(tmp_path, context, on_stage=lambda what, stage, record: told.append((what, stage.name))) == before
     assert context.ran == []
     assert told == [("kept", name) for name in ("first", "second", "third")]
 

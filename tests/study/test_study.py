@@ -11,7 +11,7 @@ import pytest
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.study.protocol import Sizes, size
-from lyapmap.study.stages import Bench, Stage
+from lyapmap.study.stages import Stage, Workspace
 from lyapmap.study.study import Study
 
 
@@ -26,8 +26,8 @@ class Subject:
         return name
 
 
-def counted(subject: Any, bench: Bench) -> dict[str, Any]:
-    return {"count": bench.sizes.count}
+def counted(subject: Any, work: Workspace) -> dict[str, Any]:
+    return {"count": work.sizes.count}
 
 
 STUDY = Study(
@@ -66,7 +66,7 @@ def test_stages_and_families_by_name(only: tuple[str, ...], done: list[str], tmp
 def test_what_is_done_is_kept_until_its_sizes_change(tmp_path: Path) -> None:
     STUDY.run(Subject(), tmp_path, protocol=Protocol())
     heard: list[str] = []
-    STUDY.run(Subject(), tmp_path, protocol=Protocol(hidden=2), told=lambda what, *_: heard.append(what))
+    STUDY.run(Subject(), tmp_path, protocol=Protocol(hidden=2), on_stage=lambda what, *_: heard.append(what))
     assert set(heard) == {"kept"}
     found = STUDY.run(Subject(), tmp_path, protocol=Protocol(count=4))
     assert {record.numbers["count"] for record in found.records.values()} == {4}

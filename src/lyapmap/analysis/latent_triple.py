@@ -108,18 +108,18 @@ class LatentTriple:
         """
         generate, classify = as_network(generator, "generator"), as_network(classifier, "classifier")
         encode = as_encoder(encoder)
-        found = latent if latent is not None else _latent_of(generator)
-        if found is None:
+        n_latent = latent if latent is not None else _latent_of(generator)
+        if n_latent is None:
             raise LyapmapError("latent: expected the number of latent dimensions, which the generator does not tell")
         count = categories
         if count is None:
-            logits = first_array(classify(first_array(generate(np.zeros((2, found), np.float32)))))
+            logits = first_array(classify(first_array(generate(np.zeros((2, n_latent), np.float32)))))
             if logits.ndim != 2:
                 raise LyapmapError(
                     "categories: expected their number, which a classifier that gives labels does not tell"
                 )
             count = logits.shape[1]
-        return cls(generate, encode, classify, found, count, batch, (generator, encoder, classifier))
+        return cls(generate, encode, classify, n_latent, count, batch, (generator, encoder, classifier))
 
     def images(self, z: Any) -> NDArray[Any]:
         """Images of latent vectors, (b, M) -> (b, ...)."""
@@ -131,23 +131,23 @@ class LatentTriple:
         given = as_numpy(images)
         if given.ndim < 2 or not len(given):
             raise ShapeError(f"images: expected a batch (b, ...), got {given.shape}")
-        found = self._batched(lambda part: np.asarray(self.encode(part, rng), np.float64), given, "encoder")
-        if found.shape != (len(given), self.latent):
-            raise ShapeError(f"encoder: expected {(len(given), self.latent)} latent vectors, got {found.shape}")
-        return found
+        codes = self._batched(lambda part: np.asarray(self.encode(part, rng), np.float64), given, "encoder")
+        if codes.shape != (len(given), self.latent):
+            raise ShapeError(f"encoder: expected {(len(given), self.latent)} latent vectors, got {codes.shape}")
+        return codes
 
     def labels(self, images: Any) -> NDArray[np.int64]:
         """Labels that the classifier gives images, (b, ...) -> (b,)."""
         given = as_numpy(images)
-        found = self._batched(lambda part: first_array(self.classify(part)), given, "classifier")
-        if found.ndim == 2 and found.shape[1] == self.categories:
-            places: NDArray[np.int64] = found.argmax(axis=1).astype(np.int64)
+        scores = self._batched(lambda part: first_array(self.classify(part)), given, "classifier")
+        if scores.ndim == 2 and scores.shape[1] == self.categories:
+            places: NDArray[np.int64] = scores.argmax(axis=1).astype(np.int64)
             return places
-        if found.ndim == 1 and len(found) and not (found % 1).any() and 0 <= found.min() <= found.max():
-            if found.max() < self.categories:
-                return found.astype(np.int64)
-            raise LyapmapError(f"classifier: gave label {int(found.max())}, expected less than {self.categories}")
-        raise ShapeError(f"classifier: expected logits (b, {self.categories}) or labels (b,), got {found.shape}")
+        if scores.ndim == 1 and len(scores) and not (scores % 1).any() and 0 <= scores.min() <= scores.max():
+            if scores.max() < self.categories:
+                return scores.astype(np.int64)
+            raise LyapmapError(f"classifier: gave label {int(scores.max())}, expected less than {self.categories}")
+        raise ShapeError(f"classifier: expected logits (b, {self.categories}) or labels (b,), got {scores.shape}")
 
     def labels_of_latents(self, z: Any) -> NDArray[np.int64]:
         """Labels of the images of latent vectors, (b, M) -> (b,), without keeping the images."""
@@ -193,7 +193,7 @@ def as_encoder(encoder: Any) -> Callable[[NDArray[Any], np.random.Generator | No
             return np.asarray(as_numpy(made), np.float64)
         if len(made) != 2:
             raise ShapeError(f"encoder: expected (mean, log sigma) or latent vectors, got {len(made)} arrays")
-        mean, log_sigma = (np.asarray(as_numpy(one), np.float64) for one in made)
+        mean, log_sigma = (np.asarray(as_numpy(part), np.float64) for part in made)
         if rng is None:
             return mean
         return mean + np.exp(log_sigma) * rng.standard_normal(mean.shape)
@@ -238,7 +238,7 @@ def is_keras(candidate: Any) -> bool:
 
 def _arguments(function: Any) -> int:
     try:
-        kinds = [one.kind for one in inspect.signature(function).parameters.values()]
+        kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
     except (TypeError, ValueError):
         return 1
     return sum(kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds)
@@ -246,9 +246,9 @@ def _arguments(function: Any) -> int:
 
 def _latent_of(generator: Any) -> int | None:
     """Latent dimensions that a generator tells of: its own attribute, its first layer's, or its input shape."""
-    told = getattr(generator, "latent", None) or getattr(getattr(generator, "config", None), "latent", None)
-    if isinstance(told, int):
-        return told
+    declared = getattr(generator, "latent", None) or getattr(getattr(generator, "config", None), "latent", None)
+    if isinstance(declared, int):
+        return declared
     shape = getattr(generator, "input_shape", None)
     if isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[1], int):
         return shape[1]

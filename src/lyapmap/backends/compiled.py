@@ -235,13 +235,15 @@ class CompilableFlow(SameTangents):
         return self.inner.provenance | self._described
 
     def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
-        if isinstance(self.scheme, Rodas4) or self.ops.dtype != "float64":
-            return self
         in_lanes = isinstance(self.scheme, RungeKutta4)
         calls = 4 * self.scheme.steps if isinstance(self.scheme, RungeKutta4) else ADAPTIVE_CALLS
         seconds = n_steps * CALL * calls - (0.0 if in_lanes else ADAPTIVE)
-        program = self.twin.now(x, seconds) if self.twin.pays(seconds) else None
-        self._described = {"compiled": f"no: {self.twin.reason}"} if self.twin.reason else {}
+        if isinstance(self.scheme, Rodas4) or not self.twin.pays(seconds):
+            return self
+        double = self.ops.dtype == "float64"
+        program = self.twin.now(x, seconds) if double else None
+        reason = self.twin.reason if double else "flows are compiled in float64"
+        self._described = {"compiled": f"no: {reason}"} if reason else {}
         if program is None:
             return self
         from lyapmap.backends.numba.flow import CompiledFlow

@@ -36,7 +36,7 @@ class Product(NamedTuple):
     exponent: jax.Array
 
     @classmethod
-    def one(cls, shape: tuple[int, ...], dtype: Any) -> Product:
+    def unit(cls, shape: tuple[int, ...], dtype: Any) -> Product:
         return cls(jnp.ones(shape, dtype), jnp.zeros(shape, jnp.int32))
 
     def times(self, factor: jax.Array) -> Product:
@@ -173,7 +173,7 @@ def compiled_blocks(carry: Carry) -> Callable[..., tuple[Any, ...]]:
             return done + count, x, frame, growth.times(sizes), stuck
 
         def block(x: Any, frame: Any, stuck: Any) -> tuple[Any, ...]:
-            start = (zero, x, frame, Product.one((b, k), x.dtype), stuck)
+            start = (zero, x, frame, Product.unit((b, k), x.dtype), stuck)
             return lax.while_loop(lambda now: (now[0] < n_steps) & ~now[-1].any(), group, start)[1:]
 
         nobody = jnp.zeros(b, bool)
@@ -181,14 +181,16 @@ def compiled_blocks(carry: Carry) -> Callable[..., tuple[Any, ...]]:
             x, frame, growth, stuck = block(x, frame, nobody)
             return (x,), (frame,), Product(growth.mantissa[None], growth.exponent[None]), stuck
 
-        def one(i: Any, now: tuple[Any, ...]) -> tuple[Any, ...]:
+        def carry_block(i: Any, now: tuple[Any, ...]) -> tuple[Any, ...]:
             x, frame, stuck, *kept = now
             x, frame, growth, stuck = block(x, frame, stuck)
-            found = (x, frame, *growth)
-            return x, frame, stuck, *(array.at[i].set(value) for array, value in zip(kept, found, strict=True))
+            ends = (x, frame, *growth)
+            return x, frame, stuck, *(array.at[i].set(value) for array, value in zip(kept, ends, strict=True))
 
-        kept = [jnp.zeros((together, *array.shape), array.dtype) for array in (x, frame, *Product.one((b, k), x.dtype))]
-        _, _, stuck, states, frames, *growth = lax.fori_loop(0, n_blocks, one, (x, frame, nobody, *kept))
+        kept = [
+            jnp.zeros((together, *array.shape), array.dtype) for array in (x, frame, *Product.unit((b, k), x.dtype))
+        ]
+        _, _, stuck, states, frames, *growth = lax.fori_loop(0, n_blocks, carry_block, (x, frame, nobody, *kept))
         return tuple(states), tuple(frames), Product(*growth), stuck
 
     return blocks

@@ -81,7 +81,7 @@ class JaxFlow(TangentMap):
         self.scheme = scheme
         self.time_per_step = self._generic.time_per_step
         self.state_shape, self.ops = self._generic.state_shape, self._generic.ops
-        self.orthonormalizes_within = self._generic.orthonormalizes_within
+        self.orthonormalizes_within = not isinstance(scheme, RungeKutta4)
         self._n = dimension(self.state_shape)
         self._field = field
         self._calls, self._rate = 0, 0.0
@@ -349,7 +349,7 @@ class _FollowingSteps:
         begin = _Course(
             x, v, slope, turned, self._first_step(velocity, x, slope), none + self.tau, jnp.zeros(b, jnp.int32), no,
             ~(jnp.isfinite(x).all(axis=1) & jnp.isfinite(slope).all(axis=1)), no, no, none,
-            none if v is None else _rate(v, turned), Product.one((b, k), x.dtype),
+            none if v is None else _rate(v, turned), Product.unit((b, k), x.dtype),
             jnp.broadcast_to(jnp.eye(k, dtype=x.dtype), (b, k, k)),
         )  # fmt: skip
         end = lax.while_loop(lambda now: _going(now).any(), lambda now: self._step(velocity, now, fast), begin)
@@ -437,18 +437,18 @@ def _stages(velocity: Callable[[Point], Point], begin: Point, h: tuple[Any, Any]
     def room(first: Any) -> Any:
         return None if first is None else jnp.zeros((7, *first.shape), first.dtype).at[0].set(first)
 
-    def one(i: Any, now: Any) -> Any:
+    def substep(i: Any, now: Any) -> Any:
         _, slopes = now
         weights = jnp.asarray(TABLEAU)[i]
         x = begin[0] + _weighted(weights, slopes[0], h[0])
         v = None if begin[1] is None else begin[1] + _weighted(weights, slopes[1], h[1])
-        found = velocity((x, v))
+        rates = velocity((x, v))
         kept, turned = (
-            None if part is None else part.at[i + 1].set(new) for part, new in zip(slopes, found, strict=True)
+            None if part is None else part.at[i + 1].set(new) for part, new in zip(slopes, rates, strict=True)
         )
         return (x, v), (kept, turned)
 
-    ahead, slopes = lax.fori_loop(0, 6, one, (begin, (room(slope[0]), room(slope[1]))))
+    ahead, slopes = lax.fori_loop(0, 6, substep, (begin, (room(slope[0]), room(slope[1]))))
     return ahead, slopes
 
 
@@ -472,18 +472,18 @@ def _turned(now: _Course, rows: jax.Array) -> _Course:
     upper = jnp.triu(_products(frame.swapaxes(1, 2), now.u))
     # Where a tangent is gone nothing can be divided by: those stay as they are.
     whole = rows & (sizes > 0).all(axis=1)
-    one, two = whole[:, None], whole[:, None, None]
+    by_state, by_tangent = whole[:, None], whole[:, None, None]
     velocities: list[jax.Array] = []
     for j in range(now.u.shape[2]):
         rest = now.turned[:, :, j]
         for i, before in enumerate(velocities):
             rest = rest - upper[:, i, j, None] * before
-        velocities.append(rest / jnp.where(one, upper[:, j, j, None], 1))
-    u = jnp.where(two, frame, now.u)
-    turned = jnp.where(two, jnp.stack(velocities, axis=2), now.turned)
+        velocities.append(rest / jnp.where(by_state, upper[:, j, j, None], 1))
+    u = jnp.where(by_tangent, frame, now.u)
+    turned = jnp.where(by_tangent, jnp.stack(velocities, axis=2), now.turned)
     return now._replace(
-        u=u, turned=turned, growth=now.growth.times(jnp.where(one, sizes, 1)),
-        factor=jnp.where(two, _products(upper, now.factor), now.factor),
+        u=u, turned=turned, growth=now.growth.times(jnp.where(by_state, sizes, 1)),
+        factor=jnp.where(by_tangent, _products(upper, now.factor), now.factor),
         rate=jnp.where(rows, _rate(u, turned), now.rate), bent=jnp.where(rows, 0, now.bent),
     )  # fmt: skip
 

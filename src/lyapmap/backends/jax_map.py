@@ -172,7 +172,7 @@ class JaxMap(TangentMap):
         self._blocks = compiled_blocks(lambda x, v: (*self.carry(x, v), None))
         self._volumes = compiled_along(
             lambda x, volume: (self.image(x), times_determinant(volume, self.matrices(x))),
-            lambda x: Product.one((len(x),), x.dtype),
+            lambda x: Product.unit((len(x),), x.dtype),
         )
         self.log_abs_det_in_blocks = self._n <= WRITTEN_OUT
 

@@ -33,11 +33,11 @@ def rounded(values: Symbols) -> Symbols:
     """The same in single precision."""
     graph = values.graph
 
-    def one(value: Symbol) -> Symbol:
+    def converted(value: Symbol) -> Symbol:
         return value if graph.is_logical(value.number) else Symbol(graph, graph.add("float32", value.number))
 
     made = np.empty(values.shape, object)
-    made[...] = np.frompyfunc(one, 1, 1)(np.asarray(values).view(np.ndarray))
+    made[...] = np.frompyfunc(converted, 1, 1)(np.asarray(values).view(np.ndarray))
     return symbols(graph, made)
 
 

@@ -108,8 +108,8 @@ class TimedField:
         fit = copy.copy(self)
         fit.rhs = fitted(graph, self.rhs)
         shape = (1, *self.state_shape) if self.vectorized else self.state_shape
-        found = fit.value(z[self.n] if self.time is None else self.time, z[: self.n].reshape(shape))
-        values = list(symbols(graph, joined(found)).ravel())
+        slopes = fit.value(z[self.n] if self.time is None else self.time, z[: self.n].reshape(shape))
+        values = list(symbols(graph, joined(slopes)).ravel())
         return values if self.time is not None else [*values, 1.0]
 
     def value(self, t: Any, x: Any) -> Any:

@@ -60,7 +60,7 @@ def battle(
         raise LyapmapError(f"MODEL: expected two or more, got {len(models)}")
     require_torch("a battle")
     contenders = [_contender(model, machine.device) for model in models]
-    shape = next((one.config.state_shape for one in contenders if hasattr(one, "config")), None)
+    shape = next((contender.config.state_shape for contender in contenders if hasattr(contender, "config")), None)
     if shape is None:
         raise LyapmapError("MODEL: expected at least one network with a discriminator, got samples only")
     images = with_notes(load(data, split="test", image_size=shape[1], channels=shape[0])).images[:test_images]
@@ -83,24 +83,24 @@ def _contender(model: str, device: str | None) -> Any:
     return replace(load_gan(model, device=device), name=model)
 
 
-def _facts(found: BattleResult) -> list[tuple[str, Any]]:
+def _facts(result: BattleResult) -> list[tuple[str, Any]]:
     def errors(values: Any) -> str:
         return ", ".join("-" if math.isnan(v) else f"{v:.4f}" for v in values)
 
     facts = [
         ("errors on", "of each discriminator"),
-        ("  test data", errors(found.test_errors)),
-        ("  other's samples", errors(found.sample_errors)),
-        ("  own samples", errors(found.own_errors)),
+        ("  test data", errors(result.test_errors)),
+        ("  other's samples", errors(result.sample_errors)),
+        ("  own samples", errors(result.own_errors)),
     ]
     for name, ratio, limits in (
-        ("r_test", found.r_test, found.r_test_interval),
-        ("r_sample", found.r_sample, found.r_sample_interval),
+        ("r_test", result.r_test, result.r_test_interval),
+        ("r_sample", result.r_sample, result.r_sample_interval),
     ):
         if not math.isnan(ratio):
             facts.append((name, f"{ratio:.4g}  ({limits[0]:.4g} to {limits[1]:.4g})"))
-    winner = found.winner or "none"
-    return [*facts, ("winner", show.styled(winner, "bold", f": {found.reason}"))]
+    winner = result.winner or "none"
+    return [*facts, ("winner", show.styled(winner, "bold", f": {result.reason}"))]
 
 
 def _standings(table: Tournament) -> list[tuple[str, str]]:

@@ -14,11 +14,11 @@ from lyapmap.core.errors import LyapmapError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lyapmap.analysis.exponents.alignment import Alignment
-    from lyapmap.analysis.exponents.covariant import CovariantVectors
     from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
     from lyapmap.analysis.exponents.spectrum import LyapunovSpectrum
     from lyapmap.analysis.exponents.sweep import Sweep
+    from lyapmap.analysis.tangents.alignment import Alignment
+    from lyapmap.analysis.tangents.covariant import CovariantVectors
     from lyapmap.cli.source import Source
 
 SHOWN = 40
@@ -212,7 +212,7 @@ def _windows_table(result: FiniteTimeExponents) -> Table:
 
 
 @command(
-    "lyapmap.analysis.exponents.covariant:covariant_vectors",
+    "lyapmap.analysis.tangents.covariant:covariant_vectors",
     group="measure",
     source=From(trajectories=1),
     usual={"n_steps": {"map": 2_000, "callable": 2_000, "model": 20}},
@@ -258,7 +258,7 @@ def _about_vectors(result: CovariantVectors) -> list[tuple[str, Any]]:
 
 
 @command(
-    "lyapmap.analysis.exponents.alignment:alignment",
+    "lyapmap.analysis.tangents.alignment:alignment",
     group="measure",
     source=From(),
     usual={"n_steps": {"map": 1_000, "callable": 1_000, "model": 200}},

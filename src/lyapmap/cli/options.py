@@ -100,7 +100,8 @@ class SeriesFile:
     Parameters
     ----------
     series : FILE
-        .csv, .tsv, .txt, .dat, .npy or .npz, one row per step.
+        .csv, .tsv, .txt, .dat, .npy, .npz, .parquet, or an array of a file as run.h5:/states (.h5, .nc, .zarr), one
+        row per step.
     column : NAME
         Name or number (from 0) of the column; all by default.
     sep : SIGN

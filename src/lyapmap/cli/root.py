@@ -251,14 +251,14 @@ def _broken(line: str) -> str:
 def joined(tokens: Sequence[str], options: Sequence[Option]) -> list[str]:
     """Tokens in which numbers of one option stand in one word, `--classes 0 1 2` as `--classes 0,1,2`."""
     several = {name for option in options if isinstance(option.read, Numbers) for name in option.names}
-    found: list[str] = []
+    words: list[str] = []
     for token in tokens:
-        before = found[-1].split(",") if len(found) > 1 and found[-2] in several else ()
+        before = words[-1].split(",") if len(words) > 1 and words[-2] in several else ()
         if before and all(map(_is_number, (*before, token))):
-            found[-1] += f",{token}"
+            words[-1] += f",{token}"
         else:
-            found.append(token)
-    return found
+            words.append(token)
+    return words
 
 
 def _is_number(text: str) -> bool:

@@ -17,7 +17,7 @@ from lyapmap.core.errors import CheckpointError, LyapmapError, RunError, ShapeEr
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.points import image_shape
 from lyapmap.core.results import Result
-from lyapmap.data.tables import SUFFIXES
+from lyapmap.data.tables import is_table
 
 if TYPE_CHECKING:
     from lyapmap.analysis.orbits.trajectory import Trajectory
@@ -115,7 +115,7 @@ def real_samples(
 ) -> Samples:
     """Test images of a data set as a map has them, or rows of a file; at most so many, chosen at random."""
     rng = np.random.default_rng(seed)
-    if Path(real).suffix in SUFFIXES:
+    if is_table(real):
         if classes is not None:
             raise LyapmapError("--classes: only for a data set, and --real is a file")
         points = read_numbers(Path(real), "--real")
@@ -193,7 +193,7 @@ def training_samples(
 ) -> tuple[Samples, NDArray[Any] | None]:
     """Training samples of a data set or file, and those held out; None where there are none."""
     others = None if held_out is None else read_numbers(held_out, "--held-out")
-    if Path(data).suffix in SUFFIXES:
+    if is_table(data):
         if classes is not None:
             raise LyapmapError(f"--classes: only for a data set, and {option} is a file")
         name = Path(data).name
@@ -211,7 +211,7 @@ def held_out_images(
 ) -> tuple[NDArray[Any] | None, str]:
     """Test images of a data set as a map has them, and what they are; None for files, and folders without any."""
     folder = Path(data)
-    if folder.suffix in SUFFIXES or (folder.is_dir() and not (folder / "test").is_dir()):
+    if is_table(data) or (folder.is_dir() and not (folder / "test").is_dir()):
         return None, ""
     words = f"test images of {data}{of_classes(classes)}"
     images = images_like(data, tangent_map, split="test", classes=classes, resize=resize, option="--real")

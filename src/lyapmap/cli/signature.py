@@ -54,8 +54,8 @@ class Parameter:
     @property
     def brief(self) -> str:
         """The first sentences of the help, without those about code."""
-        told = re.sub(r"[;,] see `(?!lyapmap )[^`]+`| \((?:see|calls of) `(?!lyapmap )[^`]+`\)", "", self.help)
-        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"`(])", told)
+        plain = re.sub(r"[;,] see `(?!lyapmap )[^`]+`| \((?:see|calls of) `(?!lyapmap )[^`]+`\)", "", self.help)
+        sentences = re.split(r"(?<!Eq\.)(?<!Fig\.)(?<=\.)\s+(?=[A-Z0-9\"`(])", plain)
         text = sentences[0]
         for sentence in sentences[1:]:
             if len(text) + len(sentence) > LONGEST_HELP or re.search(r"[`\[]|^\(|\w\(|lm\.", sentence):
@@ -68,7 +68,7 @@ class Parameter:
 def parameters(place: str) -> dict[str, Parameter]:
     """Parameters of "package.module:function", or fields of a dataclass there, by their names.
 
-    >>> parameters("lyapmap.analysis.exponents.alignment:alignment")["k"].default
+    >>> parameters("lyapmap.analysis.tangents.alignment:alignment")["k"].default
     2
     """
     module, _, name = place.partition(":")
@@ -77,12 +77,12 @@ def parameters(place: str) -> dict[str, Parameter]:
     described: dict[str, tuple[str, str]] = {}
     for part in _with_bases(node, tree):
         described |= documented(ast.get_docstring(part) or "")
-    found = {}
+    by_name = {}
     for key, annotation, default, how in _declared(node, tree):
         kind, words = described.get(key, ("", ""))
         value = default if default is REQUIRED else _value(default, tree)
-        found[key] = Parameter(key, annotation, kind, words, value, how)
-    return found
+        by_name[key] = Parameter(key, annotation, kind, words, value, how)
+    return by_name
 
 
 def documented(docstring: str) -> dict[str, tuple[str, str]]:

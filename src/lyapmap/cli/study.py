@@ -107,7 +107,7 @@ def study(run: Run, about: StudyRun, paper: str, load: Callable[[Trained], Any])
 
         subject = load(train)
         findings = the.run(
-            subject, run.folder, protocol=wanted, only=about.only or (), progress=run.progress, told=says.stage
+            subject, run.folder, protocol=wanted, only=about.only or (), progress=run.progress, on_stage=says.stage
         )
     return conclude(findings, run.as_json)
 

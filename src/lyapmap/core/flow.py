@@ -39,9 +39,6 @@ class FlowMap(TangentMap):
 
     Attributes
     ----------
-    orthonormalizes_within : bool
-        Whether frames are orthonormalized within a step as often as needed, so that rounding hides
-        no exponent.
     log_abs_det_tolerance : float
         Accuracy per step to which `log_abs_det` agrees with the growth of a full frame.
 
@@ -53,6 +50,7 @@ class FlowMap(TangentMap):
     """
 
     is_flow = True
+    orthonormalizes_within = True
     log_abs_det_is_independent = True
 
     def __init__(self, field: Map, tau: float, scheme: Scheme) -> None:
@@ -63,7 +61,6 @@ class FlowMap(TangentMap):
         self.time_per_step = finite_time(tau)
         self.state_shape = tuple(self.field.state_shape)
         self.ops = self.field.ops
-        self.orthonormalizes_within = not isinstance(scheme, RungeKutta4)
         self._carried_rows = self._stiff_rows = self._most_steps = 0
         self._rate = 0.0
         self._calls = 0
@@ -85,14 +82,14 @@ class FlowMap(TangentMap):
         return self.scheme.tolerance(dimension(self.state_shape), self._most_steps, self._rate)
 
     def apply(self, x: Array) -> Array:
-        self._audit(x)
+        self.check_steps(x)
         return self._carried(x, None).x
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
-        self._audit(x)
+        self.check_steps(x)
         if isinstance(self.scheme, RungeKutta4) or not v.shape[2]:
             course = self._carried(x, v)
-            return course.x, course.v
+            return course.x, course.tangents(self.ops)
         # Tangents that are nearly the same, or none, or more than n, are as good as any others then.
         with quiet():
             frame, r = self.ops.qr(v)
@@ -114,7 +111,7 @@ class FlowMap(TangentMap):
         total = np.zeros((frame.shape[0], frame.shape[2]))
         with quiet():
             for step in range(1, n_steps + 1):
-                self._audit(x)
+                self.check_steps(x)
                 course = self._carried(x, frame)
                 x, frame = course.x, course.v
                 total += course.log_growth
@@ -156,7 +153,7 @@ class FlowMap(TangentMap):
             course.x = replaced(self.ops, course.x, alone, rows)
         return course
 
-    def _audit(self, x: Array) -> None:
+    def check_steps(self, x: Array) -> None:
         """Hold equal steps against steps half as long, at the calls whose numbers are powers of two."""
         self._calls += 1
         if isinstance(self.scheme, RungeKutta4) and self._calls & (self._calls - 1) == 0:
@@ -164,7 +161,7 @@ class FlowMap(TangentMap):
 
     def _advance(self, count: int, h: float, x: Array, v: Array) -> tuple[Array, Array]:
         course = RungeKutta4(count).carry(self.field, count * h, x, v)
-        return course.x, course.v
+        return course.x, course.tangents(self.ops)
 
 
 def finite_time(tau: Any) -> float:
@@ -304,6 +301,10 @@ class ForcedFlow(StepMap):
     def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
         return self.inner.log_abs_det_tolerance
 
+    def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
+        inner = self.inner.for_run(self.at(0).timed(x), k, n_steps)
+        return self if inner is self.inner else ForcedFlow(inner, self.start, self.period, self.state_shape)
+
     def time(self, step: int) -> float:
         """When a step begins."""
         since = step * self.time_per_step
@@ -346,12 +347,12 @@ class ForcedStep(TangentMap):
         return self.whole.log_abs_det_tolerance
 
     def apply(self, x: Array) -> Array:
-        return self.whole.inner.apply(self._timed(x))[:, : self.n]
+        return self.whole.inner.apply(self.timed(x))[:, : self.n]
 
     def jvp(self, x: Array, v: Array) -> tuple[Array, Array]:
         # The clock is what it is: tangents do not move it.
         still = self.ops.from_numpy(np.zeros((x.shape[0], 1, v.shape[2])))
-        y, u = self.whole.inner.jvp(self._timed(x), self.ops.concatenate([v, still], 1))
+        y, u = self.whole.inner.jvp(self.timed(x), self.ops.concatenate([v, still], 1))
         return y[:, : self.n], u[:, : self.n]
 
     def propagate(
@@ -371,7 +372,7 @@ class ForcedStep(TangentMap):
         total = np.zeros((frame.shape[0], frame.shape[2]))
         for _ in range(n_steps):
             with_time = self.ops.concatenate([frame, still], 1)
-            y, turned, growth = self.whole.inner.propagate(self._timed(x), with_time, 1)
+            y, turned, growth = self.whole.inner.propagate(self.timed(x), with_time, 1)
             x, frame = y[:, : self.n], turned[:, : self.n]
             total += growth
         return x, frame, total
@@ -380,9 +381,14 @@ class ForcedStep(TangentMap):
         """Integral of the divergence over steps that all begin at the same time, (b,)."""
         total = np.zeros(x.shape[0])
         for _ in range(n_steps):
-            total += self.whole.inner.log_abs_det(self._timed(x), 1)
+            total += self.whole.inner.log_abs_det(self.timed(x), 1)
             x = self.apply(x)
         return total
 
-    def _timed(self, x: Array) -> Array:
+    def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
+        whole = self.whole.for_run(x, k, n_steps)
+        return self if whole is self.whole or not isinstance(whole, ForcedFlow) else ForcedStep(whole, self.start)
+
+    def timed(self, x: Array) -> Array:
+        """States (x, t) at the beginning of the step."""
         return self.ops.concatenate([x, self.ops.from_numpy(np.full((x.shape[0], 1), self.start))], 1)

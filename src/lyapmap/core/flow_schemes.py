@@ -104,6 +104,8 @@ SAFETY, SHRINK, GROW = 0.9, 0.2, 5.0
 """Of the step control: caution, and by how much a step may change at once."""
 TANGENT_SHARE, TANGENT_MOST = 100.0, 1e-4
 """Relative error of a tangent in one step, in units of rtol, and at most: growth needs fewer digits than states."""
+WITHIN = 16
+"""Most equal steps between two orthonormalizations: a step that is short enough grows by e at most, or little more."""
 TURN = 2.0
 """Integral of the field's rate over which tangents go without being orthonormalized."""
 BLOWN_UP = 1e6
@@ -156,13 +158,18 @@ class RungeKutta4:
 
     def carry(self, field: TangentMap, tau: float, x: Array, v: Array) -> Course:
         h = tau / self.steps
+        course, rows = Course(x, v), np.arange(int(x.shape[0]))
         with quiet():
-            for _ in range(self.steps):
+            for number in range(self.steps):
+                if number and number % WITHIN == 0 and v is not None and v.shape[2]:
+                    v, r = field.ops.qr(v)
+                    course.turn(rows, field.ops.to_numpy(r).astype(np.float64))
                 slopes = [_velocity(field, (x, v))]
                 for part in (0.5, 0.5, 1.0):
                     slopes.append(_velocity(field, moved((x, v), (part * h, part * h), (1.0,), slopes[-1:])))
                 x, v = moved((x, v), (h / 6, h / 6), (1.0, 2.0, 2.0, 1.0), slopes)
-        return Course(x, v)
+        course.x, course.v = x, v
+        return course
 
     def tolerance(self, n: int, steps: int, rate: float) -> float:
         return SUM_RULE * n * rate

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+MOST_FILES = 400
+"""Files of code that are kept of each module, some 30 MB."""
 
 
 def machine_code(
@@ -47,8 +51,17 @@ def machine_code(
         with suppress(Exception):
             made = numba.njit(cache=True, **options)(function)
             made.compile(signature)
+            if not made.stats.cache_hits:
+                _forget_oldest(Path(made.stats.cache_path), Path(function.__code__.co_filename).stem)
     if made is None or not made.signatures:
         made = numba.njit(**options)(function)
         made.compile(signature)
     compiled: Callable[..., None] = made
     return compiled
+
+
+def _forget_oldest(folder: Path, module: str) -> None:
+    """Delete the oldest files of code that belong to a module: programs of users are ever others."""
+    files = sorted(folder.glob(f"{module}.*.nb?"), key=lambda file: file.stat().st_mtime)
+    for file in files[:-MOST_FILES]:
+        file.unlink(missing_ok=True)

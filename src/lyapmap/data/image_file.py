@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.core.errors import DataError
-from lyapmap.core.reading.apart import Found
+from lyapmap.core.reading.apart import Answer
 
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 EXIF_ORIENTATION = 0x0112
@@ -15,7 +15,7 @@ LARGEST_PIXEL = 8
 """Bytes that decoders take for one, with the copies that are made."""
 
 
-def pixels(path: str, *, room: int) -> Found:
+def pixels(path: str, *, room: int) -> Answer:
     """Whether an image had to be turned, and its pixels: grey (h, w) or colour (h, w, 3), uint8.
 
     Raises

@@ -1,4 +1,4 @@
-"""Tables of numbers as instruments and spreadsheets write them: .csv, .tsv, .txt, .dat, .npy, .npz.
+"""Tables of numbers as instruments and spreadsheets write them, and arrays of files: .csv, .npy, .h5, .parquet.
 
 What can be found out is found out: the encoding, the separator, the decimal sign, headings, comments,
 a column of times or dates. What cannot is named, with the line and the column and what would do.
@@ -20,9 +20,10 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import regular_times, with_gaps
 from lyapmap.core.reading import bounded
 from lyapmap.core.reading.arrays import Arrays, numpy_file
+from lyapmap.data import stores
 
 TEXT = (".csv", ".tsv", ".txt", ".dat")
-SUFFIXES = (".npy", ".npz", *TEXT)
+SUFFIXES = (".npy", ".npz", *stores.SUFFIXES, *TEXT)
 """How names of files of numbers end."""
 COMMENTS = ("#", "%", "//")
 SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", " ": "blanks"}
@@ -70,7 +71,8 @@ def read_table(
     ----------
     path : Path
     column : str or int, optional
-        Name or number (from 0) of the only column wanted; of a .npz file the name of an array.
+        Name or number (from 0) of the only column wanted; of a .npz file the name of an array, of HDF5, NetCDF and
+        zarr too, unless the path names it behind a colon, as in run.h5:/states/x.
     separator, decimal : str, optional
         Where they cannot be found out.
     in_time : bool
@@ -82,16 +84,53 @@ def read_table(
     LyapmapError
         If the file cannot be read, with the line or column and what would do.
     """
-    if not path.is_file():
-        raise LyapmapError(f"no file {path}")
+    path, inner = stores.parted(path)
     suffix = path.suffix.lower()
+    if not path.is_file() and not (suffix == ".zarr" and path.is_dir()):
+        raise LyapmapError(f"no file {path}")
     if suffix not in SUFFIXES:
         raise LyapmapError(f"expected a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, got {path.name}")
     if suffix in TEXT:
         with bounded.parsing(path, REFUSED):
             return _text(path, column, separator, decimal, in_time)
+    if suffix in stores.SUFFIXES:
+        return _columns_of(path, stores.read_store(path, inner), column, in_time)
     with numpy_file(path, REFUSED) as stored:
         return _arrays(path, stored, column)
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file, or an array within it, is named as files of numbers are.
+
+    >>> is_table("a.csv"), is_table("run.h5:/states"), is_table("mnist")
+    (True, True, False)
+    """
+    return stores.parted(path)[0].suffix.lower() in SUFFIXES
+
+
+def _columns_of(path: Path, arrays: dict[str, NDArray[Any]], column: str | int | None, in_time: bool) -> Table:
+    """One array of a file, or the columns of a table, of which one may be a clock."""
+    if len(arrays) == 1:
+        return _arrays(path, next(iter(arrays.values())), column)
+    if path.suffix.lower() != ".parquet":
+        if not isinstance(column, str) or column not in arrays:
+            names, example = ", ".join(arrays) or "none", f"{path.name}:/{next(iter(arrays), '')}"
+            raise LyapmapError(f"{path} holds the arrays {names}; name one behind a colon, as in {example}")
+        return _arrays(path, arrays[column], None)
+    if isinstance(column, int) or (column is not None and column not in arrays and column.isdigit()):
+        column = dict(enumerate(arrays)).get(int(column), str(column))
+    if column is not None and column not in arrays:
+        raise LyapmapError(f"expected a column of {path}, {', '.join(arrays)}, got {column}")
+    if not arrays:
+        raise LyapmapError(f"{path} holds no array of numbers")
+    clock = next((name for name in arrays if in_time and TIMES.match(name) and name != column), None)
+    kept = (column,) if column is not None else tuple(name for name in arrays if name != clock)
+    values = np.column_stack([arrays[name].astype(np.float64) for name in kept])
+    step, words = None, ""
+    if clock is not None:
+        step, places = regular_times(arrays[clock], f"{path}, time column {clock!r}")
+        values, words = with_gaps(values, places), f"{step:.6g} between rows, from column {clock!r}"
+    return Table(values[:, 0] if len(kept) == 1 else values, kept, step, words)
 
 
 def _arrays(path: Path, content: Arrays | NDArray[Any], column: str | int | None) -> Table:

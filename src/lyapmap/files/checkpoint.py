@@ -188,8 +188,8 @@ def load(path: str | Path) -> Checkpoint:
     kinds = {"model": str, "config": dict, "state_dict": dict, "sample_states": Tensor, "training": dict}
     for key, kind in kinds.items():
         if not isinstance(stored[key], kind):
-            kind_found = type(stored[key]).__name__
-            raise CheckpointError(f"{path}: {key!r} is of type {kind_found}, expected {kind.__name__}")
+            type_name = type(stored[key]).__name__
+            raise CheckpointError(f"{path}: {key!r} is of type {type_name}, expected {kind.__name__}")
     digest = hashlib.sha256(content(path, CheckpointError)).hexdigest()
     weights = {name: _widened(t) if isinstance(t, Tensor) else t for name, t in stored["state_dict"].items()}
     widened = {**stored, "state_dict": weights, "sample_states": _widened(stored["sample_states"])}

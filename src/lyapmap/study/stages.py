@@ -92,7 +92,7 @@ class Stage:
     ----------
     name, title : str
     run : callable
-        Takes the context and a `Bench`; returns plain numbers by name.
+        Takes the context and a `Workspace`; returns plain numbers by name.
     settings : tuple of str
         Names of the settings that it may read, and depends on.
     uses : tuple of str
@@ -103,14 +103,14 @@ class Stage:
 
     name: str
     title: str
-    run: Callable[[Any, Bench], dict[str, Any]]
+    run: Callable[[Any, Workspace], dict[str, Any]]
     settings: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
 
 
 @dataclass
-class Bench:
+class Workspace:
     """Where a stage finds its settings and puts its results.
 
     Attributes
@@ -177,7 +177,7 @@ class Bench:
         return path
 
 
-Told = Callable[[str, Stage, Record | None], None]
+OnStage = Callable[[str, Stage, Record | None], None]
 """Takes "kept", "begins" or "ends", the stage, and its record where there is one."""
 Assembled = Callable[[dict[str, Record]], None]
 
@@ -190,7 +190,7 @@ def run_stages(
     settings: Mapping[str, Any],
     only: Sequence[str] = (),
     progress: bool = False,
-    told: Told | None = None,
+    on_stage: OnStage | None = None,
     assemble: Assembled | None = None,
 ) -> dict[str, Record]:
     """Run the stages that are not done yet, in their order.
@@ -207,7 +207,7 @@ def run_stages(
         Run these, and what they need; all by default.
     progress : bool
         Handed to the stages.
-    told : callable, optional
+    on_stage : callable, optional
         Hears of every stage.
     assemble : callable, optional
         Takes the records of all stages that are up to date, at the end, however that comes about.
@@ -225,7 +225,7 @@ def run_stages(
         On Ctrl-C, which costs the current stage only.
     """
     folder = Path(folder)
-    due = _chosen(stages, only)
+    due = _due(stages, only)
     records: dict[str, Record] = {}
     try:
         for stage in stages:
@@ -236,14 +236,14 @@ def run_stages(
             if stage.name not in due:
                 continue
             if kept is not None and kept.status == DONE:
-                _tell(told, "kept", stage, kept)
+                _report(on_stage, "kept", stage, kept)
                 continue
-            _tell(told, "begins", stage, None)
+            _report(on_stage, "begins", stage, None)
             # Were the old record to stay, a run cut short would leave it beside files that are not its own.
             _record_path(folder, stage.name).unlink(missing_ok=True)
             records.pop(stage.name, None)
             records[stage.name] = _run(stage, context, folder, settings, records, wanted, progress)
-            _tell(told, "ends", stage, records[stage.name])
+            _report(on_stage, "ends", stage, records[stage.name])
     finally:
         if assemble is not None:
             assemble(records)
@@ -266,7 +266,7 @@ def fingerprint(
     return hashlib.sha256(json.dumps(plain(given), sort_keys=True).encode()).hexdigest()
 
 
-def _chosen(stages: Sequence[Stage], only: Sequence[str]) -> set[str]:
+def _due(stages: Sequence[Stage], only: Sequence[str]) -> set[str]:
     """Names of the stages asked for, and of all that they need."""
     by_name = {stage.name: stage for stage in stages}
     unknown = [name for name in only if name not in by_name]
@@ -292,11 +292,11 @@ def _run(
 ) -> Record:
     own = {name: settings[name] for name in stage.settings}
     needed = {name: before[name] for name in stage.needs if name in before}
-    bench = Bench(folder, SimpleNamespace(**own), progress, needed)
+    work = Workspace(folder, SimpleNamespace(**own), progress, needed)
     begin, cpu = time.perf_counter(), time.process_time()
     status, message, numbers = DONE, "", {}
     try:
-        numbers = plain(stage.run(context, bench))
+        numbers = plain(stage.run(context, work))
     except LeftOut as reason:
         status, message = LEFT_OUT, str(reason)
     except LyapmapError as error:
@@ -308,8 +308,8 @@ def _run(
         message=message,
         fingerprint=wanted,
         numbers=numbers,
-        pictures=tuple(bench.pictures),
-        files=tuple(bench.files),
+        pictures=tuple(work.pictures),
+        files=tuple(work.files),
         settings=plain(own),
         seconds=round(time.perf_counter() - begin, 2),
         cpu_seconds=round(time.process_time() - cpu, 2),
@@ -348,6 +348,6 @@ def _record_path(folder: Path, name: str) -> Path:
     return folder / "stages" / f"{name}.json"
 
 
-def _tell(told: Told | None, what: str, stage: Stage, record: Record | None) -> None:
-    if told is not None:
-        told(what, stage, record)
+def _report(on_stage: OnStage | None, what: str, stage: Stage, record: Record | None) -> None:
+    if on_stage is not None:
+        on_stage(what, stage, record)

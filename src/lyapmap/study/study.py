@@ -15,7 +15,7 @@ from lyapmap.analysis.proportions import wilson
 from lyapmap.core.errors import LyapmapError
 from lyapmap.study.page import save_study
 from lyapmap.study.protocol import Sizes
-from lyapmap.study.stages import Record, Stage, Told, run_stages
+from lyapmap.study.stages import OnStage, Record, Stage, run_stages
 
 SAME = 1e-3
 """Distance, relative to the norm of a fixed point, within which a trajectory's end belongs to it."""
@@ -115,7 +115,7 @@ class Study:
         protocol: Sizes,
         only: Sequence[str] = (),
         progress: bool = False,
-        told: Told | None = None,
+        on_stage: OnStage | None = None,
     ) -> Findings:
         """Run the study, or go on where an earlier call in the same folder stopped.
 
@@ -131,7 +131,7 @@ class Study:
             Names of the stages to run, or of families of them, with those that they need; all by default.
         progress : bool
             Show bars on a terminal.
-        told : callable, optional
+        on_stage : callable, optional
             Hears of every stage.
 
         Returns
@@ -173,7 +173,7 @@ class Study:
             settings=settings,
             only=self._named(stages, only),
             progress=progress,
-            told=told,
+            on_stage=on_stage,
             assemble=assemble,
         )
         return Findings(folder, numbers, records)

@@ -182,8 +182,8 @@ class _Transforms:
 
     def modes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         m = len(self._slope)
-        found = np.fft.rfft(values, axis=1, norm="forward")[:, 1 : m + 1] * (np.sqrt(2) * self._slope)
-        parts = np.stack([found.real, found.imag], axis=2)
+        coefficients = np.fft.rfft(values, axis=1, norm="forward")[:, 1 : m + 1] * (np.sqrt(2) * self._slope)
+        parts = np.stack([coefficients.real, coefficients.imag], axis=2)
         return parts.reshape(len(values), 2 * m, values.shape[2])
 
 

@@ -8,10 +8,6 @@ from lyapmap.analysis.exponents.pictures_growth import draw_expansion_entropy as
 from lyapmap.analysis.exponents.pictures_growth import draw_sweep as draw_sweep
 from lyapmap.analysis.exponents.pictures_spectrum import draw_convergence as draw_convergence
 from lyapmap.analysis.exponents.pictures_spectrum import draw_spectrum as draw_spectrum
-from lyapmap.analysis.exponents.pictures_tangent import draw_alignment as draw_alignment
-from lyapmap.analysis.exponents.pictures_tangent import draw_covariant as draw_covariant
-from lyapmap.analysis.exponents.pictures_tangent import draw_finite_time as draw_finite_time
-from lyapmap.analysis.exponents.pictures_tangent import draw_singular_values as draw_singular_values
 from lyapmap.analysis.manifold.pictures_embedding import draw_embedded_bundle as draw_embedded_bundle
 from lyapmap.analysis.manifold.pictures_embedding import draw_embedding as draw_embedding
 from lyapmap.analysis.manifold.pictures_manifold import draw_manifold as draw_manifold
@@ -28,6 +24,10 @@ from lyapmap.analysis.pictures import draw_latent_basis as draw_latent_basis
 from lyapmap.analysis.pictures import draw_tournament as draw_tournament
 from lyapmap.analysis.series.pictures_series import draw_series_exponent as draw_series_exponent
 from lyapmap.analysis.series.pictures_series import draw_zero_one as draw_zero_one
+from lyapmap.analysis.tangents.pictures_tangent import draw_alignment as draw_alignment
+from lyapmap.analysis.tangents.pictures_tangent import draw_covariant as draw_covariant
+from lyapmap.analysis.tangents.pictures_tangent import draw_finite_time as draw_finite_time
+from lyapmap.analysis.tangents.pictures_tangent import draw_singular_values as draw_singular_values
 from lyapmap.models.gan.pictures import draw_canvas_dynamics as draw_canvas_dynamics
 from lyapmap.models.gan.pictures import draw_gan_line as draw_gan_line
 from lyapmap.models.gan.pictures import draw_gan_samples as draw_gan_samples

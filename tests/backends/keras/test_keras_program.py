@@ -104,6 +104,24 @@ def test_loops_and_whole_numbers_are_refused(tf: Any) -> None:
             program_of(tf.function(function).get_concrete_function(spec), N, "float64")
 
 
+def test_loops_of_steps_have_the_bits_of_the_generic_loop(tf: Any) -> None:
+    n, k = 80, 3  # more than is compiled
+    weights = tf.constant(np.random.default_rng(0).standard_normal((n, n)) / 6)
+    m: Any = lm.wrap(lambda s: tf.tanh(s) @ weights, state_shape=n, backend="tensorflow", dtype="float64", verify=False)
+    x = m.ops.from_numpy(np.random.default_rng(1).standard_normal((2, n)))
+    frame = m.ops.from_numpy(np.linalg.qr(np.random.default_rng(2).standard_normal((2, n, k)))[0])
+    wanted = {every: m.propagate(x, frame, 7, every) for every in (1, 3, 10)}
+    assert m.for_run(x, k, 100) is m
+    assert m._steps is None
+    assert m.for_run(x, k, 10_000) is m
+    assert m._steps is not None
+    for every, theirs in wanted.items():
+        for ours, other in zip(m.propagate(x, frame, 7, every), theirs, strict=True):
+            assert np.array_equal(np.asarray(ours), np.asarray(other))
+    lost = m.ops.from_numpy(np.full((2, n), np.nan))
+    assert np.isnan(m.ops.to_numpy(m.propagate(lost, frame, 3)[0])).all()
+
+
 @pytest.mark.slow
 def test_a_long_run_is_carried_by_compiled_code(tf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "CALL", 1e3)

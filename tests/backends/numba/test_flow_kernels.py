@@ -61,7 +61,7 @@ def test_padding_of_tangents_stays_zero(advance, p, damped):
     v = np.zeros((3, 4))
     v[:, :2] = np.random.default_rng(0).standard_normal((3, 2))
     y, u = np.empty(2), np.full((3, 4), np.nan)
-    advance(p, x, v, y, u)
+    advance(p, x, v, y, u, np.empty(0))
     exact = x / np.sqrt(1 + 2 * 0.3 * 0.5 * x**2)
     np.testing.assert_allclose(y, exact, rtol=2e-5)
     np.testing.assert_allclose(u[:, :2], v[:, :2] * (exact / x) ** 3, rtol=2e-4)
@@ -72,7 +72,7 @@ def test_adaptive_kernel_takes_the_steps_of_the_generic_one(damped):
     x = np.array([1.5, -0.5, 2.0])
     y = np.empty(3)
     none = np.empty((0, 3))
-    flow_kernels.dopri5((2.0, 1e-6, 1e-6, 0.3), x, none, y, none)
+    flow_kernels.dopri5((2.0, 1e-6, 1e-6, 0.3), x, none, y, none, np.empty(0))
     m = lm.flow(lambda s: -0.3 * s**3, 2.0, state_shape=3, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(y, m.apply(x[None])[0], atol=1e-14)
 
@@ -82,6 +82,20 @@ def test_adaptive_kernel_gives_nan_where_it_cannot_go_on(start, damped):
     """dx/dt = x^3 leaves for infinity within 1 / (2 x^2)."""
     y, u = np.empty(1), np.empty((1, 1))
     with np.errstate(all="ignore"):
-        flow_kernels.dopri5((1.0, 1e-6, 1e-6, -1.0), np.array([start]), np.ones((1, 1)), y, u)
+        flow_kernels.dopri5((1.0, 1e-6, 1e-6, -1.0), np.array([start]), np.ones((1, 1)), y, u, np.empty(0))
     assert np.isnan(y[0])
     assert np.isnan(u[0, 0])
+
+
+def test_what_grows_within_a_long_step_is_kept_apart(damped, monkeypatch):
+    """At rest, with a tangent that grows by e^1200: with its logarithm beside it, it stays finite."""
+    x, v, y, u, logs = np.zeros(1), np.ones((1, 1)), np.empty(1), np.empty((1, 1)), np.zeros(1)
+
+    def growing(q, x, v, u):
+        u[:, :1] = 30.0 * v[:, :1]
+
+    monkeypatch.setattr(flow_kernels, "field_tangents", growing)
+    with np.errstate(over="ignore"):
+        flow_kernels.dopri5((40.0, 1e-8, 1e-8, -0.1), x, v, y, u, logs)
+    assert np.isfinite(u).all()
+    np.testing.assert_allclose(logs + np.log(np.abs(u[0])), 1200.0, rtol=1e-4)

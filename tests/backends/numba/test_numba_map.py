@@ -14,6 +14,7 @@ import pytest
 from lyapmap import systems
 from lyapmap.backends.numba.compile import compiled
 from lyapmap.backends.numba.map import LaneRule, NumbaMap, wrap_numba
+from lyapmap.core import machine_code
 from lyapmap.core.conformance import check_map
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.propagate import propagate, random_frame, step_states
@@ -407,6 +408,7 @@ def test_jacobians_that_will_not_do_are_refused():
 USE_LOGISTIC = """
 import numpy as np
 from lyapmap import systems
+from lyapmap.core import machine_code
 m = systems.logistic()
 print(m.apply(np.array([[0.25]])).item())
 stats = m.inner._kernel("jvp").stats
@@ -430,6 +432,15 @@ def test_compiled_code_is_kept_and_a_damaged_file_does_no_harm(tmp_path):
     assert len(files) == 1
     files[0].write_bytes(files[0].read_bytes()[:1000])
     assert run(USE_LOGISTIC, NUMBA_CACHE_DIR=str(tmp_path))[0] == "0.75"
+
+
+def test_the_oldest_code_of_a_module_is_forgotten(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine_code, "MOST_FILES", 2)
+    for age, name in enumerate(("program.a.nbc", "program.b.nbi", "program.c.nbc", "other.a.nbc")):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (1000 + age, 1000 + age))
+    machine_code._forget_oldest(tmp_path, "program")
+    assert {path.name for path in tmp_path.iterdir()} == {"program.b.nbi", "program.c.nbc", "other.a.nbc"}
 
 
 def test_nowhere_to_keep_compiled_code_does_no_harm(tmp_path):

@@ -34,7 +34,7 @@ def length(path, *, room, start=0):
 def crash(path, *, room): os.kill(os.getpid(), 11)
 def refuse(path, *, room): raise DataError(f"{path}: no good")
 def fail(path, *, room): raise RecursionError("deep")
-def much(path, *, room): return 0, {"a": np.ones(10 * room, np.uint8)}
+def much(path, *, room): return 0, {"a": np.ones(20 * room, np.uint8)}
 def spin(path, *, room):
     while True: pass
 def odd(path, *, room): return 0, {"a": np.array([None])}

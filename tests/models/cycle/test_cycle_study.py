@@ -150,7 +150,7 @@ def test_changed_sizes_run_only_their_stages(study, subject, tmp_path):
     told = []
     changed = protocol("quick", **(TINY.settings() | {"histogram_steps": 12}))
     done = [name for name, record in study.records.items() if record.status == "done"]
-    cycle_study(subject, folder, protocol=changed, only=done, told=lambda *what: told.append(what))
+    cycle_study(subject, folder, protocol=changed, only=done, on_stage=lambda *what: told.append(what))
     assert [stage.name for what, stage, _ in told if what == "begins"] == ["histograms"]
 
 
@@ -159,7 +159,7 @@ def test_another_seed_runs_all_again(study, tmp_path):
     shutil.copytree(study.folder, folder)
     other = load_subject("cycle-digits-012", **DIGITS, seed=1)
     told = []
-    cycle_study(other, folder, protocol=TINY, only=["sequences"], told=lambda *what: told.append(what[0]))
+    cycle_study(other, folder, protocol=TINY, only=["sequences"], on_stage=lambda *what: told.append(what[0]))
     assert told == ["begins", "ends"]
 
 
@@ -255,7 +255,7 @@ def test_spread_over_runs(runs, spread, tmp_path):
     told = []
     folder = shutil.copytree(done.folder, tmp_path / "copy")
     (folder / "stages" / "two-epoch-0002.json").unlink()
-    cycle_seeds(named, subject, folder, protocol=TINY, told=lambda what, stage, _: told.append((what, stage.name)))
+    cycle_seeds(named, subject, folder, protocol=TINY, on_stage=lambda what, stage, _: told.append((what, stage.name)))
     assert [name for what, name in told if what == "begins"] == ["two-epoch-0002"]
 
 

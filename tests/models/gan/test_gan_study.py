@@ -61,7 +61,7 @@ def test_every_stage_is_done_or_says_why_not(study):
 def test_a_second_call_keeps_what_is_done_and_another_size_runs_its_stages_only(study):
     subject, found = study
     heard = []
-    gan_study(subject, found.folder, protocol=TINY, told=lambda what, stage, _: heard.append((what, stage.name)))
+    gan_study(subject, found.folder, protocol=TINY, on_stage=lambda what, stage, _: heard.append((what, stage.name)))
     # One that was left out is asked again.
     assert {what for what, name in heard if name != "canvas-d.pt"} == {"kept"}
     heard.clear()
@@ -69,7 +69,7 @@ def test_a_second_call_keeps_what_is_done_and_another_size_runs_its_stages_only(
         subject,
         found.folder,
         protocol=replace(TINY, battle_samples=41),
-        told=lambda what, stage, _: heard.append((what, stage.name)),
+        on_stage=lambda what, stage, _: heard.append((what, stage.name)),
     )
     assert {name for what, name in heard if what == "begins"} == {"canvas-d.pt", "battles", "verdict"}
 

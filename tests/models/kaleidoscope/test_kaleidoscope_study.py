@@ -240,7 +240,7 @@ def test_changed_sizes_run_only_their_stages(study, subject, tmp_path):
     shutil.copytree(study.folder, folder)
     told = []
     changed = KaleidoscopeProtocol(**(TINY.settings() | {"category_steps": 12}))
-    again = kaleidoscope_study(subject, folder, protocol=changed, told=lambda *what: told.append(what))
+    again = kaleidoscope_study(subject, folder, protocol=changed, on_stage=lambda *what: told.append(what))
     assert [stage.name for what, stage, _ in told if what == "begins"] == ["categories"]
     assert again.records["samples"] == study.records["samples"]
 

@@ -25,7 +25,7 @@ from lyapmap.models.latent_spectral.study import (
     summary,
 )
 from lyapmap.models.latent_spectral.subject import subject_of
-from lyapmap.study.stages import Bench
+from lyapmap.study.stages import Workspace
 
 TINY = protocol(
     "quick",
@@ -61,7 +61,7 @@ def subject():
     return subject_of(latent_triples.triple(3), **options)
 
 
-class QuietBench(Bench):
+class QuietBench(Workspace):
     """Figures are drawn and not written."""
 
     def show(self, figure, name, title, sentence):
@@ -73,7 +73,7 @@ class QuietBench(Bench):
 
 
 @pytest.fixture(scope="module")
-def bench(subject, tmp_path_factory):
+def work(subject, tmp_path_factory):
     """Where the stage "basis" is done."""
     made = QuietBench(tmp_path_factory.mktemp("study"), SimpleNamespace(**TINY.settings()))
     assert bases.basis(subject, made)["vectors"] == latent_triples.LATENT
@@ -110,7 +110,7 @@ def test_every_stage_is_done_and_on_the_page(subject, tmp_path):
     heard = []
     changed = protocol("quick", **(TINY.settings() | {"trials": 1}))
     only = ["classification", "components"]
-    lsd_study(subject, tmp_path, protocol=changed, only=only, told=lambda what, s, _: heard.append((what, s.name)))
+    lsd_study(subject, tmp_path, protocol=changed, only=only, on_stage=lambda what, s, _: heard.append((what, s.name)))
     assert heard == [
         ("kept", "basis"),
         ("begins", "classification"),
@@ -119,8 +119,8 @@ def test_every_stage_is_done_and_on_the_page(subject, tmp_path):
     ]
 
 
-def test_numbers_of_the_classification(subject, bench):
-    numbers = bases.classification(subject, bench)
+def test_numbers_of_the_classification(subject, work):
+    numbers = bases.classification(subject, work)
     images, labels = subject.test_sample(TINY.test_images)
     assert numbers["classifier"] == pytest.approx((subject.triple.labels(images) == labels).mean())
     assert numbers["within"][0] == pytest.approx(numbers["lsd"])
@@ -128,17 +128,17 @@ def test_numbers_of_the_classification(subject, bench):
     assert numbers["within"][-1] == pytest.approx(1)
     assert np.all(np.diff(numbers["within"]) >= -1e-12)
     assert numbers["lsd_set_1"] <= numbers["lsd"]
-    right = (bases.basis_of(subject, bench).classify(subject.triple.latents(images)) == labels).mean()
+    right = (bases.basis_of(subject, work).classify(subject.triple.latents(images)) == labels).mean()
     assert numbers["lsd_of_means"] == pytest.approx(right)
     rows = {row[0]: row[2] for row in summary({"classification": SimpleNamespace(numbers=numbers)})[1:]}
     assert rows["of the largest amplitude, encoder's mean"] == f"{right:.4f}"
     assert rows["round trip: ends"] == "-"
 
 
-def test_numbers_of_the_cycle_of_images(subject, bench):
+def test_numbers_of_the_cycle_of_images(subject, work):
     rotation, _, shift = image_stages(subject)[:3]
     for stage in (rotation, shift):
-        turned = stage.run(subject, bench)
+        turned = stage.run(subject, work)
         assert turned["in_place"] > 0.8
         assert turned["n_positive"] == 0
         assert 0 <= turned["precision"] <= 1

@@ -99,8 +99,8 @@ def count_pairs(
         least = max(fewest, ABOVE_EQUAL * n_equal)
         if len(distances) < 2 * least:
             return PairCounts(nothing, nothing.astype(int), np.empty((blocks, 0), int), n_pairs, n_equal)
-        one_each = min(n, len(distances) - 1)
-        lower, upper = np.partition(distances, sorted({least, one_each}))[[least, one_each]]
+        per_point = min(n, len(distances) - 1)
+        lower, upper = np.partition(distances, sorted({least, per_point}))[[least, per_point]]
         smallest = float(max(lower, min(upper, largest / SPAN)))
         radii = np.geomspace(smallest, largest, n_radii) if smallest < largest else np.array([largest])
     m = len(radii)

@@ -360,13 +360,13 @@ class Seen:
     scale: Values
     dimension: Values
     stderr: Values
-    chosen: int
+    steadiest: int
     local: Values
     ties: float
 
     def plateau(self) -> tuple[int, int]:
         """First and last scale about the chosen one that agree with it within two standard errors."""
-        return _alike(self.dimension, self.stderr, self.chosen)
+        return _alike(self.dimension, self.stderr, self.steadiest)
 
 
 def usual_scales(method: str, k: int, most: int) -> list[int]:
@@ -385,8 +385,8 @@ def by_gride(points: Values, graph: Graph, ranks: list[int], k: int, options: Op
     """Ratios of neighbours n and 2n, at the scale where error and drift together are smallest."""
     distances, indices = graph
     dimension, stderr = _ratio_curve(graph, ranks)
-    chosen = _steadiest(dimension, stderr)
-    return _of_ratios(distances, indices, ranks, dimension, stderr, chosen)
+    steadiest = _steadiest(dimension, stderr)
+    return _of_ratios(distances, indices, ranks, dimension, stderr, steadiest)
 
 
 def by_two_nn(points: Values, graph: Graph, ranks: list[int], k: int, options: Options, report: Report) -> Seen:
@@ -493,12 +493,12 @@ def _steadiest(dimension: Values, stderr: Values) -> int:
 
 
 def _of_ratios(
-    distances: Values, indices: NDArray[np.int64], ranks: list[int], dimension: Values, stderr: Values, chosen: int
+    distances: Values, indices: NDArray[np.int64], ranks: list[int], dimension: Values, stderr: Values, steadiest: int
 ) -> Seen:
     far = [2 * n for n in ranks]
-    ratios = _log_ratios(distances, ranks[chosen])
-    local = _pooled(ratios, indices[:, :POOLED], ranks[chosen])
-    return Seen(np.array(far), _scales(distances, far), dimension, stderr, chosen, local, _ties(distances))
+    ratios = _log_ratios(distances, ranks[steadiest])
+    local = _pooled(ratios, indices[:, :POOLED], ranks[steadiest])
+    return Seen(np.array(far), _scales(distances, far), dimension, stderr, steadiest, local, _ties(distances))
 
 
 def _pooled(log_ratios: Values, indices: NDArray[np.int64], n: int) -> Values:

@@ -26,7 +26,7 @@ from lyapmap.core.run import Report, Run
 BENT = {"gride": 0.3, "twonn": 0.3, "mle": 0.2, "pca": 0.5}
 """Standard error for edges, curvature and changes of density, as a share of the dimension where neighbourhoods are as
 wide as the points are apart, and less in proportion; from tori, spheres, cubes and Gaussians (`docs/dimension.md`)."""
-CHOSEN = 1.15
+FREE_CHOICE = 1.15
 """How much the choice of its scale adds to the error of Gride."""
 ROUNDING = 100
 """Distances of fewer roundings of the largest value than that are rounding themselves."""
@@ -65,7 +65,7 @@ def read(
     seen: Seen, graph: Graph, rows: NDArray[np.float64], which: NDArray[np.int64], method: str, *, free: bool
 ) -> dict[str, Any]:
     """The chosen scale of a curve, and what is to be said of it; `free` if the scale was chosen among others."""
-    at, n, by_distances = seen.chosen, len(rows), method != "pca"
+    at, n, by_distances = seen.steadiest, len(rows), method != "pca"
     d, error = float(seen.dimension[at]), float(seen.stderr[at])
     beyond = seen.dimension[at + 1 :] if at + 1 < len(seen.dimension) else seen.dimension[:at][::-1]
     drift = float(beyond[0]) - d if len(beyond) else math.nan
@@ -84,7 +84,7 @@ def read(
         return unread | {"message": "neighbours are as near as rounding: points on few places have dimension 0"}
     # The variance of each coordinate by itself needs no second copy of all points.
     widest = math.sqrt(2 * sum(float(column.var()) for column in rows.T))
-    sample = CHOSEN * error if free else error
+    sample = FREE_CHOICE * error if free else error
     bent = d * math.hypot(BENT[method] * float(seen.scale[at]) / widest, seen.ties)
     reading = unread | {
         "status": Status.OK,
@@ -379,7 +379,7 @@ def intrinsic_dimension(
             near: Graph = graph[0][:, :wanted], graph[1][:, :wanted]
             seen = MEASURES[name](rows, near, curve, wanted, options, report)
             readings[name] = read(seen, near, rows, which, name, free=name == "gride" and len(curve) > 1)
-            readings[name]["neighbors"] = int(seen.neighbors[seen.chosen])
+            readings[name]["neighbors"] = int(seen.neighbors[seen.steadiest])
     estimates = {}
     for name, reading in readings.items():
         remarks = [word for word in (reading.pop("message"), *words) if word]

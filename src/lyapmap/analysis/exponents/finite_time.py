@@ -163,7 +163,7 @@ class FiniteTimeExponents(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_finite_time"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.tangents.pictures_tangent.draw_finite_time"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.UNRESOLVED: "use float64, shorter windows (n_steps), or fewer exponents"
     }
@@ -317,6 +317,9 @@ def finite_time_exponents(
         "qr_every": whole("qr_every", qr_every, 1),
         "n_trajectories": int(x.shape[0]),
     }
+    if measure == "local":  # by blocks of steps
+        steps = settings["transient"] + settings["n_steps"] * settings["n_windows"]
+        tangent_map = tangent_map.for_run(x, k, steps)
     run = Run("finite time", tangent_map, seed=seed if measure == "local" else UNSEEDED, progress=progress)
     orbits = _Orbits(tangent_map, x, settings, run.rng if measure == "local" else None)
     windows: list[Values] = []

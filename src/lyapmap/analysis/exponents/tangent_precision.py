@@ -96,7 +96,7 @@ def noise_of(whole: TangentMap, low: TangentMap, x: Array, frame: Array) -> floa
     ops = whole.ops
     rows = divided(int(x.shape[0]), whole.row_work)[0]  # as many as are carried together
     x, given = x[rows], ops.cast(frame[rows], ops.dtype)
-    exact, off = (ops.to_numpy(one.jvp(x, given)[1]).astype(np.float64) for one in (whole, low))
+    exact, off = (ops.to_numpy(version.jvp(x, given)[1]).astype(np.float64) for version in (whole, low))
     growth = np.linalg.norm(exact, axis=1).max(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = np.linalg.norm(off - exact, axis=1) / growth[:, None]
@@ -210,15 +210,15 @@ class Tangents:
         if self._asked != "auto":
             self.dtype, self.noise = self._low_dtype, noise_of(self._whole, self._low, x, frame)
             return x, frame, 0
-        found, x, frame = compare(
+        compared, x, frame = compare(
             self._whole, self._low, x, frame, frame_dtype=frame_dtype, n_steps=self._n_steps, first_step=first_step
         )
-        objection = found.objection(self._low_dtype)
-        self.comparison = found.described() | ({"objection": objection} if objection else {})
+        objection = compared.objection(self._low_dtype)
+        self.comparison = compared.described() | ({"objection": objection} if objection else {})
         if objection:
             self._low, self._low_dtype = self._whole, self.dtype
         else:
-            self.dtype, self.noise = self._low_dtype, found.noise
+            self.dtype, self.noise = self._low_dtype, compared.noise
         return x, frame, PAIRED_STEPS
 
     def reopen(self) -> None:

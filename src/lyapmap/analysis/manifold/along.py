@@ -266,14 +266,14 @@ def manifold_along(
     reached = None if reference is None else manifold.compare(reference, compare=compare, level=level, seed=run.seed)
     compared: list[tuple[int, ManifoldMetrics]] = []
     verdict = Verdict()
-    in_all, one_of_them = (total + 1, "step") if over == "steps" else (count, "trajectory")
+    in_all, unit = (total + 1, "step") if over == "steps" else (count, "trajectory")
     with run.steps(keep=lambda: compared) as report:
         for number, samples in enumerate(states if over == "steps" else _by_trajectory(states)):
             if np.isfinite(samples).all():
                 compared.append((number, measure(samples)))
                 report(number + 1, in_all)
                 continue
-            verdict = Verdict(Status.ESCAPED, f"{one_of_them} {number} has a state that is not finite")
+            verdict = Verdict(Status.ESCAPED, f"{unit} {number} has a state that is not finite")
             if over == "steps":
                 break
     settings = {

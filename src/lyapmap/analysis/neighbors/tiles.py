@@ -56,16 +56,16 @@ class NumpyTiles:
             yield slice(start, start + step)
 
     def points(self, array: Any, name: str) -> NDArray[Any]:
-        found = real_array(array, name)
-        kept = found.dtype if found.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-        return np.ascontiguousarray(found, dtype=kept)
+        values = real_array(array, name)
+        kept = values.dtype if values.dtype in (np.float32, np.float64) else np.dtype(np.float64)
+        return np.ascontiguousarray(values, dtype=kept)
 
     def to_numpy(self, points: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
         return points[start:stop]
 
     def take(self, points: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
-        chosen: NDArray[Any] = points[rows]
-        return chosen
+        selected: NDArray[Any] = points[rows]
+        return selected
 
     def augmented(
         self, points: NDArray[Any], centre: NDArray[np.float64], scale: float, *, left: bool
@@ -113,14 +113,14 @@ class NumpyTiles:
         row_limit: NDArray[np.float32],
         column_limit: NDArray[np.float32] | None = None,
     ) -> Pairs:
-        found = []
+        tile_pairs = []
         for some in self._strips(squares):
             close = squares[some] <= row_limit[some, None]
             if column_limit is not None:
                 close |= squares[some] <= column_limit
             i, j, flat = _places(close)
-            found.append((i + some.start, j, squares[some].ravel()[flat].astype(np.float64)))
-        i, j, values = (np.concatenate(part) for part in zip(*found, strict=True))
+            tile_pairs.append((i + some.start, j, squares[some].ravel()[flat].astype(np.float64)))
+        i, j, values = (np.concatenate(part) for part in zip(*tile_pairs, strict=True))
         return i, j, values
 
     def row_argmin(
@@ -198,14 +198,14 @@ class NumpyTiles:
     def distances(
         self, a: NDArray[Any], i: NDArray[np.int64], b: NDArray[Any], j: NDArray[np.int64], scale: float
     ) -> NDArray[np.float64]:
-        found = np.empty(len(i))
+        distances = np.empty(len(i))
         step = max(1, PAIR_VALUES // a.shape[1])
         for start in range(0, len(i), step):
             some = slice(start, start + step)
             difference = np.subtract(a[i[some]], b[j[some]], dtype=np.float64)
             difference *= scale  # a power of two, so that nothing is rounded and nothing overflows
-            found[some] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-        return found / scale
+            distances[some] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+        return distances / scale
 
 
 def _places(close: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -425,7 +425,7 @@ def divergence_curve(
     # Indices count only points that can be followed: two recordings lie closer in them than in time,
     # so the window leaves out at most a few pairs too many.
     columns = slice((rank - 1) * n_neighbors, rank * n_neighbors)
-    near, other = (found[:, columns] for found in neighbor_graph(points[begin], columns.stop, exclude=theiler))
+    near, other = (part[:, columns] for part in neighbor_graph(points[begin], columns.stop, exclude=theiler))
     along = None
     if across:
         along = np.concatenate([np.gradient(r, axis=0) if len(r) > 1 else np.zeros_like(r) for r in recordings])

@@ -17,7 +17,7 @@ from lyapmap.backends.keras.program import program_of
 from lyapmap.backends.keras.start import tensorflow
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
-from lyapmap.core.ops import ArrayOps
+from lyapmap.core.ops import ArrayOps, quiet
 
 Tensor = Any
 Image = Callable[[Tensor], Tensor]
@@ -44,10 +44,11 @@ class NoTangents(Exception):  # noqa: N818  # no error: the caller takes the oth
 def traced(function: Callable[..., Any], n: int, dtype: str, device: str, *, axes: tuple[int, ...], xla: bool) -> Any:
     """A compiled function of arrays whose axis of size n is known and all others are free.
 
-    `axes` holds, for each argument, its number of axes: 2 for (b, n), 3 for (b, n, k).
+    `axes` holds, for each argument, its number of axes: 2 for (b, n), 3 for (b, n, k), 0 for a whole number.
     """
     tf = tensorflow()
-    specs = [tf.TensorSpec((None, n) if ndim == 2 else (None, n, None), dtype) for ndim in axes]
+    shapes = {2: (None, n), 3: (None, n, None), 0: ()}
+    specs = [tf.TensorSpec(shapes[ndim], dtype if ndim else tf.int32) for ndim in axes]
     with _patient(tf), tf.device(device):
         # A concrete function: it can never be traced again, and is called without looking for a fitting one.
         return tf.function(function, jit_compile=xla or None).get_concrete_function(*specs)
@@ -77,6 +78,23 @@ def forward(image: Image) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
         return image(x), tf.transpose(tangents, (1, 2, 0))
 
     return carry
+
+
+def looped(carry: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], n: int) -> Callable[..., tuple[Tensor, Tensor]]:
+    """So many steps of `carry` in one loop of TensorFlow's, (x, v, count) -> (x, v)."""
+    tf = tensorflow()
+    states, tangents = tf.TensorShape((None, n)), tf.TensorShape((None, n, None))
+
+    def steps(x: Tensor, v: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        def step(i: Tensor, x: Tensor, v: Tensor) -> tuple[Tensor, ...]:
+            y, u = carry(x, v)
+            return i + 1, tf.ensure_shape(y, states), tf.ensure_shape(u, tangents)
+
+        shapes = (tf.TensorShape(()), states, tangents)
+        now = tf.while_loop(lambda i, *_: i < count, step, (tf.constant(0), x, v), shape_invariants=shapes)
+        return now[1], now[2]
+
+    return steps
 
 
 def pullbacks(image: Image, *, looped: bool) -> Callable[[Tensor, Tensor], Tensor]:
@@ -188,6 +206,8 @@ CPU_LAYER_BYTES = 8 * 2**20
 """Size of a layer's tangents up to which a CPU carries rows at once: more fall out of its caches."""
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 FORWARD, NONE = "forward mode", "none"
+STEP, TRACING, TRACING_OPERATION = 1e-3, 1.0, 0.02
+"""Seconds, about, that a step takes in Python, that tracing a loop of steps takes, and more for each operation."""
 XLA_DIRECTIONS = 16
 """Code compiled by XLA carries a multiple of so many directions; zeros fill up the rest."""
 LIVE_TENSORS = 8
@@ -239,6 +259,7 @@ class TensorFlowMap(TangentMap):
         self.roundoff, self.steps_inside = precision_inside(self._apply.graph)
         self._pull: Any = None
         self._looped = False
+        self._steps: Any = None
         self._carry = self._checked_forward()
         self.twin = Twin(self, partial(program_of, self._apply, self._n, dtype))
 
@@ -273,6 +294,37 @@ class TensorFlowMap(TangentMap):
             carried = self._without_gaps(x, v, image, carried)
         return image, carried
 
+    def propagate(
+        self,
+        x: Tensor,
+        frame: Tensor,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Tensor, Tensor, NDArray[np.float64]]:
+        """See `TangentMap`; in a long run TensorFlow goes from one QR decomposition to the next by itself."""
+        rest: dict[str, Any] = {"frame_dtype": frame_dtype, "first_step": first_step}
+        b, k = int(x.shape[0]), int(frame.shape[2])
+        whole = self._carry is not None and self.carries(frame_dtype) and 0 < k <= self._rows and b <= self._rows // k
+        if self._steps is None or not whole:
+            return super().propagate(x, frame, n_steps, qr_every, **rest)
+        self._require(x, "x")
+        self._require(frame, "v")
+        total = np.zeros((b, k))
+        with quiet():
+            for done in range(0, n_steps, qr_every):
+                count = min(qr_every, n_steps - done)
+                y, tangents = self._steps(x, frame, self._tf.constant(count))
+                if np.isfinite(float(self._tf.reduce_sum(tangents))):
+                    x, (frame, r) = y, self.ops.qr(tangents)
+                    total += self.ops.log_abs_diagonal(r)
+                else:  # perhaps forward mode has a gap there
+                    x, frame, growth = super().propagate(x, frame, count, count, **rest)
+                    total += growth
+        return x, frame, total
+
     def _without_gaps(self, x: Tensor, v: Tensor, image: Tensor, tangents: Tensor) -> Tensor:
         """Tangents that are not finite where states, directions and images are, by reverse mode if that knows them."""
         ops = self.ops
@@ -301,6 +353,10 @@ class TensorFlowMap(TangentMap):
 
     def for_run(self, x: Tensor, k: int, n_steps: int) -> TangentMap:
         made = self.twin.for_run(x, n_steps)
+        if made is None and self._steps is None and self._carry is not None and not self._xla:
+            operations = len(self._apply.graph.get_operations())
+            if n_steps * STEP >= TRACING + TRACING_OPERATION * operations:
+                self._steps = self._traced(looped(forward(self._image), self._n), 2, 3, 0)
         if made is None and self.twin.reason:
             self.provenance = self.provenance | {"compiled": f"no: {self.twin.reason}"}
         return made or self

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType
@@ -184,6 +185,7 @@ def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
     loop = getattr(row_kernels, f"{task}_rows")
     origin, wide = (base.image, True) if isinstance(base, RowRule) else (None, n >= WIDE)
     own = dict(zip(("image", "tangents"), _image_and_tangents(rule), strict=True))
+    own["stretch"] = _stretch(rule) if method == "dopri5" else _bound(row_kernels.stretch, own)
     return _rebound(loop, origin, _row_functions(wide=wide) | own, method)
 
 
@@ -191,27 +193,45 @@ def _linked(rule: Rule, task: str, n: int, k: int) -> Callable[..., None]:
 def _image_and_tangents(rule: Any) -> tuple[Any, Any]:
     """What the loops over rows call, the same for all tasks of a map, so that it is compiled once."""
     if isinstance(rule, FlowRule):
-        return _advancing(rule.method, *_image_and_tangents(rule.field))
+        advance = _advance(rule)
+        return _jit(flow_kernels.image_of(advance)), _jit(flow_kernels.tangents_of(advance))
     if isinstance(rule, RowRule):
         # Images are rounded as they are written, tangents as is fastest.
         return _jit(rule.image), _jit(rule.tangents, fastmath={"contract"})
     return _user_functions(rule)
 
 
-def _advancing(method: str, field: Any, field_tangents: Any) -> tuple[Any, Any]:
-    """`image` and `tangents` of a flow from those of its vector field."""
+@lru_cache(maxsize=64)
+def _stretch(rule: FlowRule) -> Any:
+    return _jit(flow_kernels.stretch_of(_advance(rule)))
+
+
+@lru_cache(maxsize=64)
+def _advance(rule: FlowRule) -> Any:
+    """One step of a flow, from `image` and `tangents` of its vector field."""
+    field, field_tangents = _image_and_tangents(rule.field)
     namespace = dict(vars(flow_kernels)) | {"field": field, "field_tangents": field_tangents}
-    for name in (*(flow_kernels.HELPERS if method == "dopri5" else ()), method):
-        namespace[name] = _jit(FunctionType(namespace[name].__code__, namespace, name))
-    advance = namespace[method]
-    return _jit(flow_kernels.image_of(advance)), _jit(flow_kernels.tangents_of(advance))
+    for name in (*(flow_kernels.HELPERS if rule.method == "dopri5" else ()), rule.method):
+        namespace[name] = _bound(namespace[name], namespace)
+    return namespace[rule.method]
 
 
-def _jit(function: Callable[..., Any], **options: Any) -> Any:
-    """A function for other compiled ones to call; it gets no entry from Python, which would take time."""
+def _bound(function: Callable[..., Any], namespace: dict[str, Any]) -> Any:
+    """A function compiled with other globals."""
+    return _jit(FunctionType(function.__code__, namespace, function.__name__))
+
+
+def _jit(function: Callable[..., Any], kept: bool = False, **options: Any) -> Any:
+    """A function for other compiled ones to call, `kept` on disk or made anew.
+
+    It gets no entry from Python, which would take time.
+    """
     import numba
 
     options |= {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    if kept:
+        with suppress(RuntimeError):  # no folder to write to
+            return numba.njit(cache=True, **options)(function)
     return numba.njit(**options)(function)
 
 
@@ -227,8 +247,11 @@ def _row_functions(wide: bool) -> dict[str, Any]:
         namespace |= {"FOUR_FROM": sys.maxsize, "project_four": row_kernels.leave}
     helpers = ("stride", "load", "store", "squares", "largest", "multiply", "project", "take", "project_four")
     for name in (*helpers, "replace", "orthonormalize", "factorize"):
-        function = FunctionType(namespace[name].__code__, namespace, name)
-        namespace[name] = _jit(function, fastmath={"reassoc", "contract"} if wide else False)
+        # For all maps alike: compiled once and kept under a name that says all that shapes it.
+        kept_as = f"{name}_{'wide' if wide else 'short'}_{hashlib.sha256(_toolchain()).hexdigest()[:16]}"
+        code = namespace[name].__code__.replace(co_name=kept_as, co_qualname=kept_as)
+        function = FunctionType(code, namespace, kept_as)
+        namespace[name] = _jit(function, kept=True, fastmath={"reassoc", "contract"} if wide else False)
     return namespace
 
 
@@ -282,9 +305,9 @@ def _user_functions(rule: FunctionRule) -> tuple[Any, Any]:
 def _image_of(function: Any) -> Callable[..., None]:
     # Loops rather than array expressions, here and below: they compile several times as fast.
     def image(p: Any, x: Any, y: Any) -> None:
-        found = function(x)
+        returned = function(x)
         for i in range(y.shape[0]):
-            y[i] = found[i]
+            y[i] = returned[i]
 
     return image
 

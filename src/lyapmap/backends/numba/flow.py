@@ -12,8 +12,8 @@ from lyapmap.backends.numba.compile import FlowRule, FunctionRule, LaneRule, Row
 from lyapmap.backends.numba.map import ANALYTIC, NumbaMap
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import FlowMap, audit, finite_time
-from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4, Scheme, too_stiff
+from lyapmap.core.flow import FlowMap, finite_time
+from lyapmap.core.flow_schemes import WITHIN, DormandPrince, RungeKutta4, Scheme, too_stiff
 from lyapmap.core.map import Blocks, Recording, TangentMap
 from lyapmap.core.stiff_flow import Automatic
 
@@ -53,17 +53,21 @@ class CompiledFlow(TangentMap):
         Of the vector field.
     derivative : str
     provenance : dict
+    written : TangentMap, optional
+        The field as it was written, if it is not this one: equal steps are looked at along it, and stiff
+        trajectories go on along it.
 
     Notes
     -----
     With `RungeKutta4` the compiled map is a single step of length tau / steps, of which `steps`
-    make one step of the flow; frames are orthonormalized only after the last of them. With
+    make one step of the flow; frames are orthonormalized after at most `WITHIN` of them. With
     `Automatic` trajectories whose steps become too many go on by `FlowMap`, which is not compiled.
     """
 
     is_flow = True
     compiled = True
     log_abs_det_is_independent = True
+    orthonormalizes_within = True
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class CompiledFlow(TangentMap):
         parameters: tuple[float, ...] = (),
         derivative: str = ANALYTIC,
         provenance: dict[str, Any] | None = None,
+        written: TangentMap | None = None,
     ) -> None:
         self.time_per_step = finite_time(tau)
         settings: tuple[float, ...]
@@ -90,16 +95,15 @@ class CompiledFlow(TangentMap):
             self._substeps, settings = 1, (self.time_per_step, explicit.rtol, explicit.atol)
             rule = FlowRule(field, "dopri5")
         self.scheme = scheme
-        self._one = NumbaMap(rule, state_shape=state_shape, parameters=(*settings, *parameters))
+        self._substep = NumbaMap(rule, state_shape=state_shape, parameters=(*settings, *parameters))
         self._lanes = isinstance(field, LaneRule)
         self.log_abs_det_in_blocks = self._lanes
-        self._field = NumbaMap(field, state_shape=state_shape, parameters=parameters, derivative=derivative)
-        self._generic = FlowMap(self._field, tau, scheme)
+        self.field = NumbaMap(field, state_shape=state_shape, parameters=parameters, derivative=derivative)
+        self._generic = FlowMap(self.field if written is None else written, tau, scheme)
         self._parts: dict[float, NumbaMap] = {}
         self._rate = 0.0
-        self._calls = 0
         self.state_shape = state_shape
-        self.ops = self._one.ops
+        self.ops = self._substep.ops
         self.derivative = derivative
         self._described = {"numba": version("numba")} | (provenance or {}) | {"tau": self.time_per_step}
 
@@ -116,22 +120,22 @@ class CompiledFlow(TangentMap):
         return self._generic.log_abs_det_tolerance
 
     def apply(self, x: Block) -> Block:
-        self._audit(x)
+        self._generic.check_steps(x)
         if self._lanes:
-            return self._one.propagate(x, np.empty((*x.shape, 0)), self._substeps, self._substeps)[0]
+            return self._substep.propagate(x, np.empty((*x.shape, 0)), self._substeps, self._substeps)[0]
         y = x
         for _ in range(self._substeps):
-            y = self._one.apply(y)
+            y = self._substep.apply(y)
         stuck = self._stuck(y)
         if stuck.size:
             y[stuck] = self._generic.apply(x[stuck])
         return y
 
     def jvp(self, x: Block, v: Block) -> tuple[Block, Block]:
-        self._audit(x)
+        self._generic.check_steps(x)
         y, u = x, v
         for _ in range(self._substeps):
-            y, u = self._one.jvp(y, u)
+            y, u = self._substep.jvp(y, u)
         stuck = self._stuck(y, u)
         if stuck.size:
             y[stuck], u[stuck] = self._generic.jvp(x[stuck], v[stuck])
@@ -166,9 +170,9 @@ class CompiledFlow(TangentMap):
         if not self.carries(frame_dtype):
             return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         qr_every = whole("qr_every", qr_every, 1)
-        self._audit(x)
-        states, frames, totals = self._one.propagate_blocks(
-            x, frame, n_blocks, n_steps * self._substeps, qr_every * self._substeps
+        self._generic.check_steps(x)
+        states, frames, totals = self._substep.propagate_blocks(
+            x, frame, n_blocks, n_steps * self._substeps, min(qr_every * self._substeps, WITHIN)
         )
         stuck = self._stuck(states[-1], frames[-1])
         if stuck.size:
@@ -181,8 +185,8 @@ class CompiledFlow(TangentMap):
     def record(
         self, x: Block, frame: Block, n_steps: int, wanted: NDArray[np.bool_], *, first_step: int = 0
     ) -> Recording:
-        self._audit(x)
-        kept = self._one.record(x, frame, n_steps, wanted, within=self._substeps)
+        self._generic.check_steps(x)
+        kept = self._substep.record(x, frame, n_steps, wanted, within=self._substeps)
         if self._stuck(kept.x, kept.frame).size:
             return super().record(x, frame, n_steps, wanted)
         return kept
@@ -197,10 +201,10 @@ class CompiledFlow(TangentMap):
             return total
         if self._rate == 0.0:
             with np.errstate(all="ignore"):
-                matrices = self._one.jacobian(x[:8]) - np.eye(x.shape[1])
-                rate = np.sqrt((matrices**2).sum(axis=(1, 2)) / x.shape[1]).max() * self._substeps
+                matrices = self._generic.field.jacobian(x[:8])
+                rate = np.sqrt((matrices**2).sum(axis=(1, 2)) / x.shape[1]).max() * self.time_per_step
             self._rate = float(np.nan_to_num(rate, posinf=0.0))
-        return self._one.log_abs_det(x, n_steps * self._substeps)
+        return self._substep.log_abs_det(x, n_steps * self._substeps)
 
     def _divergence(self, x: Block) -> tuple[Block, Block]:
         """Integral of the divergence over one time tau, (b,), and where it leads."""
@@ -210,12 +214,12 @@ class CompiledFlow(TangentMap):
         states, now = [x] if rk4 else [], x
         for i in range(self._substeps if rk4 else len(nodes)):
             if rk4:
-                states += [self._shorter(0.5).apply(now), self._one.apply(now)]
+                states += [self._shorter(0.5).apply(now), self._substep.apply(now)]
                 now = states[-1]
             else:
                 now = self._shorter(nodes[i] - (nodes[i - 1] if i else 0.0)).apply(now)
                 states.append(now)
-        matrices = self._field.jacobian(np.concatenate(states))
+        matrices = self.field.jacobian(np.concatenate(states))
         traces = np.trace(matrices, axis1=1, axis2=2).reshape(len(states), len(x))
         rates = np.sqrt((matrices**2).sum(axis=(1, 2)) / x.shape[1]) * self.time_per_step
         self._generic.note(float(np.nan_to_num(rates, nan=0.0, posinf=0.0).max(initial=0.0)))
@@ -233,8 +237,8 @@ class CompiledFlow(TangentMap):
     def _shorter(self, part: float) -> NumbaMap:
         """The compiled step of a part of its length, by the code that is compiled already."""
         if part not in self._parts:
-            length, *others = self._one.parameters
-            shorter = NumbaMap(self._one.rule, state_shape=self.state_shape, parameters=(part * length, *others))
+            length, *others = self._substep.parameters
+            shorter = NumbaMap(self._substep.rule, state_shape=self.state_shape, parameters=(part * length, *others))
             self._parts[part] = shorter
         return self._parts[part]
 
@@ -250,19 +254,6 @@ class CompiledFlow(TangentMap):
         if rows.size and not isinstance(self.scheme, Automatic):
             raise too_stiff("dopri5", self.time_per_step)
         return rows
-
-    def _audit(self, x: Block) -> None:
-        """Hold equal steps against steps half as long, at the calls whose numbers are powers of two."""
-        self._calls += 1
-        if isinstance(self.scheme, RungeKutta4) and self._calls & (self._calls - 1) == 0:
-            audit(self.ops, x, self.time_per_step, self.scheme.steps, self._advance)
-
-    def _advance(self, count: int, h: float, x: Block, v: Block) -> tuple[Block, Block]:
-        """So many steps of RK4 of a length, by the code that is compiled already."""
-        one = self._shorter(h / self._one.parameters[0])
-        for _ in range(count):
-            x, v = one.jvp(x, v)
-        return x, v
 
 
 def timed_numba(rhs: Any, order: str, n: int) -> Any:

@@ -43,37 +43,55 @@ def field_tangents(p: Any, x: NDArray[np.float64], v: NDArray[np.float64], u: ND
     raise NotImplementedError
 
 
-def rk4(p: Any, x: NDArray[np.float64], v: NDArray[np.float64], y: NDArray[np.float64], u: NDArray[np.float64]) -> None:
-    """Carry x (n,) to y and the rows of v (k, m) to u by one classical Runge-Kutta step."""
+def rk4(
+    p: Any,
+    x: NDArray[np.float64],
+    v: NDArray[np.float64],
+    y: NDArray[np.float64],
+    u: NDArray[np.float64],
+    logs: NDArray[np.float64],
+) -> None:
+    """Carry x (n,) to y and the rows of v (k, m) to u by one classical Runge-Kutta step.
+
+    States take the very operations of `core.flow_schemes.RungeKutta4`.
+    """
     h, q = p[0], p[1:]
     n = x.shape[0]
     k, m = v.shape
-    stage, slope = x.copy(), np.empty(n)
+    stage, slope, total = x.copy(), np.empty(n), np.zeros(n)
     moved, turned = v.copy(), np.zeros((k, m))
-    for i in range(n):
-        y[i] = x[i]
     for c in range(k):
         for i in range(m):
             u[c, i] = v[c, i]
     for number in range(4):
-        weight = h / 6 if number == 0 or number == 3 else h / 3
+        weight = 1.0 if number == 0 or number == 3 else 2.0
         ahead = h / 2 if number < 2 else h
         field(q, stage, slope)
         if k > 0:
             field_tangents(q, stage, moved, turned)
         for i in range(n):
-            y[i] += weight * slope[i]
+            total[i] += weight * slope[i]
             stage[i] = x[i] + ahead * slope[i]
         for c in range(k):
             for i in range(m):
-                u[c, i] += weight * turned[c, i]
+                u[c, i] += h / 6 * weight * turned[c, i]
                 moved[c, i] = v[c, i] + ahead * turned[c, i]
+    for i in range(n):
+        y[i] = x[i] + h / 6 * total[i]
 
 
 def dopri5(
-    p: Any, x: NDArray[np.float64], v: NDArray[np.float64], y: NDArray[np.float64], u: NDArray[np.float64]
+    p: Any,
+    x: NDArray[np.float64],
+    v: NDArray[np.float64],
+    y: NDArray[np.float64],
+    u: NDArray[np.float64],
+    logs: NDArray[np.float64],
 ) -> None:
     """Carry x (n,) to y and the rows of v (k, m) to u over the time tau, as `core.flow.DormandPrince` does.
+
+    With `logs` (k,) rather than (0,), u stays as it was orthonormalized within tau, and log|diag R| of that is
+    added to them; without, u is what became of v.
 
     Both become NaN where the orbit leaves for infinity, and minus infinity where the tolerance
     takes more steps than there may be; such a state stays what it is.
@@ -127,7 +145,7 @@ def dopri5(
                     u[c, i] = moved[c, i]
                     turned[0, c, i] = turned[6, c, i]
             if bent > TURN:
-                turn(u, turned[0], factor)
+                turn(u, turned[0], factor, logs)
                 bent, turns = 0.0, turns + 1
                 rate = frame_rate(u, turned[0])
             left = 0.0 if last else left - h
@@ -145,7 +163,7 @@ def dopri5(
         for c in range(k):
             for i in range(n):
                 u[c, i] = -np.inf if stuck else np.nan
-    elif turns > 0:
+    elif turns > 0 and logs.shape[0] == 0:
         for c in range(k):
             for i in range(m):
                 moved[c, i] = 0.0
@@ -174,8 +192,13 @@ def frame_rate(u: NDArray[np.float64], velocity: NDArray[np.float64]) -> float:
     return np.sqrt(square) if np.isfinite(square) else 0.0
 
 
-def turn(u: NDArray[np.float64], velocity: NDArray[np.float64], factor: NDArray[np.float64]) -> None:
-    """Orthonormalize the rows of u (k, m) and their velocities; tangents are sums of rows by columns of factor."""
+def turn(
+    u: NDArray[np.float64], velocity: NDArray[np.float64], factor: NDArray[np.float64], logs: NDArray[np.float64]
+) -> None:
+    """Orthonormalize the rows of u (k, m) and their velocities; tangents are sums of rows by columns of factor.
+
+    Its diagonal, which may leave the range of floats, is also added to `logs` (k,), or to none where it is (0,).
+    """
     k, m = u.shape
     for c in range(k):
         before = length(u[c])
@@ -195,6 +218,8 @@ def turn(u: NDArray[np.float64], velocity: NDArray[np.float64], factor: NDArray[
         own = length(u[c])
         if own <= 1e-13 * before:
             own = 1.0
+        if logs.shape[0] > 0:
+            logs[c] += np.log(own)
         for i in range(m):
             u[c, i] /= own
             velocity[c, i] /= own
@@ -313,7 +338,7 @@ def image_of(advance: Any) -> Any:
 
     def image(p: Any, x: Any, y: Any) -> None:
         none = np.empty((0, x.shape[0]))
-        advance(p, x, none, y, none)
+        advance(p, x, none, y, none, y[:0])
 
     return image
 
@@ -322,13 +347,22 @@ def tangents_of(advance: Any) -> Any:
     """`row_kernels.tangents` of a flow from `rk4` or `dopri5`."""
 
     def tangents(p: Any, x: Any, v: Any, u: Any) -> None:
-        advance(p, x, v, np.empty(x.shape[0]), u)
+        advance(p, x, v, np.empty(x.shape[0]), u, np.empty(0))
 
     return tangents
 
 
+def stretch_of(advance: Any) -> Any:
+    """`row_kernels.stretch` of a flow from `dopri5`."""
+
+    def stretch(p: Any, x: Any, v: Any, u: Any, logs: Any) -> None:
+        advance(p, x, v, np.empty(x.shape[0]), u, logs)
+
+    return stretch
+
+
 def rk4_source(n: int, pattern: Pattern) -> tuple[str, tuple[tuple[bool, ...], ...]]:
-    """Source of `step(p, x0, x1, ...)` of a `LaneRule`: one RK4 step along `field`, and what its pattern is.
+    """Source of `step(p, x0, x1, ...)` of a `LaneRule`: one step of `rk4` along `field`, and what its pattern is.
 
     `field` must be in its globals: the `step` of the vector field, whose entries `pattern` marks.
     """
@@ -353,7 +387,7 @@ def rk4_source(n: int, pattern: Pattern) -> tuple[str, tuple[tuple[bool, ...], .
             lines.append(f"    D{s}_{i}_{j} = {' + '.join(own + chain)}")
         present.append(now)
     full = [[i == j or any(part[i][j] for part in present) for j in range(n)] for i in range(n)]
-    image = "".join(f"x{i} + h / 6 * (f0_{i} + 2 * (f1_{i} + f2_{i}) + f3_{i}), " for i in range(n))
+    image = "".join(f"x{i} + h / 6 * (f0_{i} + 2 * f1_{i} + 2 * f2_{i} + f3_{i}), " for i in range(n))
     derivative = []
     for i, j in _marked(full):
         weighted = [f"{w} * D{s}_{i}_{j}" for s, w in enumerate((1, 2, 2, 1)) if present[s][i][j]]
@@ -388,7 +422,7 @@ def divergence_source(n: int, pattern: Pattern) -> str:
     traces = [" + ".join([f"d{s}_{i}_{i}" for i in range(n) if (i, i) in marked] or ["0.0"]) for s in range(4)]
     lines += [
         f"            integral += h / 6 * (({traces[0]}) + 2 * (({traces[1]}) + ({traces[2]})) + ({traces[3]}))",
-        *(f"            x{i} = x{i} + h / 6 * (f0_{i} + 2 * (f1_{i} + f2_{i}) + f3_{i})" for i in range(n)),
+        *(f"            x{i} = x{i} + h / 6 * (f0_{i} + 2 * f1_{i} + 2 * f2_{i} + f3_{i})" for i in range(n)),
         "        total[t] += integral",
         *(f"        x[t, {i}] = x{i}" for i in range(n)),
     ]

@@ -40,20 +40,29 @@ def propagate_source(n: int, k: int, pattern: Pattern) -> str:
         "                for t in range(m):",
         *(f"                    {line}" for line in _mend(row)),
     ]
+    load = [
+        "                for j in range(k):",
+        f"                    s[{row.q} + i * k + j, t] = frame[first + t, i, j]",
+        "            for j in range(k):",
+        f"                s[{row.g} + j, t] = 1.0",
+    ]
+    store = [
+        "                for j in range(k):",
+        f"                    frame[first + t, i, j] = s[{row.q} + i * k + j, t]",
+        "            for j in range(k):",
+        f"                total[first + t, j] += np.log(s[{row.g} + j, t])",
+    ]
     lines = [
         "def propagate(p, x, frame, total, n_steps, qr_every):",
         "    b, n, k = frame.shape",
         f"    s = np.empty(({row.count}, {LANES}))",
-        "    w, lengths, r = np.empty((k, n)), np.empty(k), np.empty(k)",
+        *(["    w, lengths, r = np.empty((k, n)), np.empty(k), np.empty(k)"] if k > 0 else []),
         f"    for first in range(0, b, {LANES}):",
         f"        m = min({LANES}, b - first)",
         "        for t in range(m):",
         "            for i in range(n):",
         f"                s[{row.x} + i, t] = x[first + t, i]",
-        "                for j in range(k):",
-        f"                    s[{row.q} + i * k + j, t] = frame[first + t, i, j]",
-        "            for j in range(k):",
-        f"                s[{row.g} + j, t] = 1.0",
+        *(load if k > 0 else []),
         "        for number in range(1, n_steps + 1):",
         "            for t in range(m):",
         *(f"                {line}" for line in _advance(row, pattern)),
@@ -61,10 +70,7 @@ def propagate_source(n: int, k: int, pattern: Pattern) -> str:
         "        for t in range(m):",
         "            for i in range(n):",
         f"                x[first + t, i] = s[{row.x} + i, t]",
-        "                for j in range(k):",
-        f"                    frame[first + t, i, j] = s[{row.q} + i * k + j, t]",
-        "            for j in range(k):",
-        f"                total[first + t, j] += np.log(s[{row.g} + j, t])",
+        *(store if k > 0 else []),
     ]
     return "\n".join(lines) + "\n"
 

@@ -13,7 +13,6 @@ import hashlib
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -176,21 +175,19 @@ def lane_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool
         return [*leaf[:n], *entries], [f"return ({image}), ({slopes})"]
 
     lines = [f"def step(p, {', '.join(f'x{i}' for i in range(n))}):", *_lines(code, ends, frozen, finish)]
-    step = _function("\n".join(lines), "step", code, frozen)
-    step.made_by = lane_rule, (operations, ends, n, frozen)
+    made_of = operations, ends, n, frozen
+    step = _function("\n".join(lines), "step", code, made_of)
+    step.made_by = lane_rule, made_of
     return LaneRule(step, pattern)
 
 
 @lru_cache(maxsize=64)
 def row_rule(operations: tuple[Operation, ...], ends: Any, n: int, frozen: bool) -> RowRule:
     """The rule of a map of any size; as `lane_rule`."""
-    code = _Code(Program(operations, ends, (), n))
-    rule = RowRule(
-        _function(_image_text(code, ends, n, frozen), "image", code, frozen),
-        _function(_tangents_text(code, ends, n, frozen), "tangents", code, frozen),
-    )
-    rule.image.made_by = row_rule, (operations, ends, n, frozen)  # type: ignore[attr-defined]
-    return rule
+    code, made_of = _Code(Program(operations, ends, (), n)), (operations, ends, n, frozen)
+    image = _function(_image_text(code, ends, n, frozen), "image", code, made_of)
+    image.made_by = row_rule, made_of
+    return RowRule(image, _function(_tangents_text(code, ends, n, frozen), "tangents", code, made_of))
 
 
 def _image_text(code: _Code, ends: Any, n: int, frozen: bool) -> str:
@@ -224,14 +221,15 @@ def plain_function(operations: tuple[Operation, ...], ends: Any, n: int, name: s
     return namespace[name]
 
 
-def _function(text: str, name: str, code: _Code, frozen: bool) -> Any:
-    used = {operation[0] for operation in code.operations} & set(EXTERNAL) if not frozen else set()
+def _function(text: str, name: str, code: _Code, made_of: tuple[Any, ...]) -> Any:
+    """A function from its source, named after all that it is made of: Numba keeps its code on disk by that name."""
+    used = set() if made_of[-1] else {operation[0] for operation in code.operations} & set(EXTERNAL)
     namespace: dict[str, Any] = {"np": np, "math": math}
     namespace |= {f"loop_{function}": loop_of(function) for function in sorted(used)}
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    exec(compile(text, f"<lyapmap {digest}>", "exec"), namespace)
-    function: FunctionType = namespace[name]
-    return function
+    own = f"{name}_{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"
+    # As if it stood in this file: what is kept on disk is stale when the file changes.
+    exec(compile(text.replace(f"def {name}(", f"def {own}(", 1), __file__, "exec"), namespace)
+    return namespace[own]
 
 
 def exact_rules(own: FunctionRule, n: int) -> tuple[Any, RowRule, Callable[..., Any]] | None:
@@ -247,8 +245,8 @@ def exact_rules(own: FunctionRule, n: int) -> tuple[Any, RowRule, Callable[..., 
         return None
 
     def call(graph: Graph, x: Symbols) -> Any:
-        found = [fitted(graph, source)(x[0] if alone else x) for source, alone in sources]
-        return np.concatenate([np.asarray(joined(value), object).view(np.ndarray).ravel() for value in found])
+        outputs = [fitted(graph, source)(x[0] if alone else x) for source, alone in sources]
+        return np.concatenate([np.asarray(joined(value), object).view(np.ndarray).ravel() for value in outputs])
 
     try:
         program = traced(call, n, size=n if len(given) == 1 else n + n * n, frozen=True, branches=True)
@@ -261,18 +259,18 @@ def exact_rules(own: FunctionRule, n: int) -> tuple[Any, RowRule, Callable[..., 
     states = [rng.uniform(0.05, 0.95, (32, n)), rng.uniform(-1, 1, (32, n)), rng.normal(0, 3, (32, n))]
     with quiet():
         for x in np.concatenate(states):
-            found = np.empty(n)
+            values = np.empty(n)
             try:
                 wanted = np.ravel(function(float(x[0])) if scalar else function(x.copy()))
-                image((), x, found)
+                image((), x, values)
                 if own.jacobian is not None:
                     slopes = np.empty((n, n))
                     tangents((), x, np.eye(n), slopes)
                     wanted = np.append(wanted, own.jacobian(float(x[0])) if own.scalar_jacobian else own.jacobian(x))
-                    found = np.append(found, slopes.T)
+                    values = np.append(values, slopes.T)
             except Exception:  # it need not have a value everywhere, but then its code says more than its operations
                 return None
-            if not np.allclose(found, wanted, rtol=1e-13, atol=1e-300, equal_nan=True):
+            if not np.allclose(values, wanted, rtol=1e-13, atol=1e-300, equal_nan=True):
                 return None
 
     def matrix(x: Any) -> Any:
@@ -302,10 +300,13 @@ class _UfuncObject(ctypes.Structure):
 
 @lru_cache(maxsize=64)
 def loop_of(name: str) -> Any:
-    """NumPy's own loop for float64, to be called from compiled code for one number, or a pair."""
+    """NumPy's own loop for float64, to be called from compiled code for one number, or a pair.
+
+    It goes by a symbol, so that code that is kept on disk finds the loop of the process that loads it.
+    """
     import sys
 
-    from llvmlite import ir  # type: ignore[import-untyped]
+    from llvmlite import binding, ir  # type: ignore[import-untyped]
     from numba import types
     from numba.core import cgutils
     from numba.extending import intrinsic
@@ -316,8 +317,10 @@ def loop_of(name: str) -> Any:
     if sys.implementation.name != "cpython" or seen != (ufunc.nin, 1, ufunc.nin + 1, ufunc.ntypes):
         raise UntraceableError(f"np.{name} cannot be looked into")
     place = ufunc.types.index("d" * ufunc.nin + "->d")
-    address, data = inner.functions[place], (inner.data[place] if inner.data else None) or 0
-    count = ufunc.nin
+    count, symbol = ufunc.nin, f"lyapmap_loop_{name}"
+    binding.add_symbol(symbol, inner.functions[place])
+    # A loop without data does not look at them.
+    binding.add_symbol(f"{symbol}_data", (inner.data[place] if inner.data else None) or id(ufunc))
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         word, byte = ir.IntType(64), ir.IntType(8).as_pointer()
@@ -335,24 +338,25 @@ def loop_of(name: str) -> Any:
             builder.store(ir.Constant(word, 8), builder.gep(strides, [zero, at]))
         builder.store(ir.Constant(word, 1), length)
         kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word.as_pointer(), word.as_pointer(), byte])
-        function = builder.inttoptr(ir.Constant(word, address), kind.as_pointer())
+        module = builder.module
+        data = module.globals.get(f"{symbol}_data") or ir.GlobalVariable(module, ir.IntType(8), f"{symbol}_data")
         builder.call(
-            function,
+            cgutils.get_or_insert_function(module, kind, symbol),
             [
                 builder.bitcast(pointers, byte.as_pointer()),
                 length,
                 builder.bitcast(strides, word.as_pointer()),
-                builder.inttoptr(ir.Constant(word, data), byte),
+                data,
             ],
         )
         return builder.load(slots[count])
 
     if count == 1:
 
-        def one(typing: Any, a: Any) -> Any:
+        def lowered(typing: Any, a: Any) -> Any:
             return types.float64(types.float64), generate
 
-        return intrinsic(one)
+        return intrinsic(lowered)
 
     def two(typing: Any, a: Any, b: Any) -> Any:
         return types.float64(types.float64, types.float64), generate

@@ -33,6 +33,13 @@ def tangents(p: Any, x: NDArray[np.float64], v: NDArray[np.float64], u: NDArray[
     raise NotImplementedError
 
 
+def stretch(
+    p: Any, x: NDArray[np.float64], v: NDArray[np.float64], u: NDArray[np.float64], logs: NDArray[np.float64]
+) -> None:
+    """`tangents`, or those that were orthonormalized meanwhile, with log|diag R| of that added to logs (k,)."""
+    tangents(p, x, v, u)
+
+
 def apply_rows(p: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     """Fill y (b, n) with the images of x (b, n)."""
     for t in range(x.shape[0]):
@@ -63,14 +70,16 @@ def propagate_rows(
     """Carry x (b, n), frame (b, n, k) and total (b, k), all in place."""
     b, n, k = frame.shape
     state, moved = np.empty((1, n)), np.empty((1, n))
-    lengths, r = np.empty(k), np.empty(k)
+    lengths, r, logs = np.empty(k), np.empty(k), np.empty(k)
     for t in range(b):
         before, after = np.zeros((k, stride(n))), np.zeros((k, stride(n)))
         for i in range(n):
             state[0, i] = x[t, i]
         load(frame[t], before)
+        for j in range(k):
+            logs[j] = 0.0
         for number in range(1, n_steps + 1):
-            tangents(p, state[0], before, after)
+            stretch(p, state[0], before, after, logs)
             image(p, state[0], moved[0])
             state, moved = moved, state
             before, after = after, before
@@ -80,6 +89,8 @@ def propagate_rows(
                     total[t, j] += np.log(r[j])
         for i in range(n):
             x[t, i] = state[0, i]
+        for j in range(k):
+            total[t, j] += logs[j]
         store(before, frame[t])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.backends.numpy.program import Graph, Operation, Program, Symbol, UntraceableError
+from lyapmap.backends.numpy.program import Operation, Program, UntraceableError
 
 MOST_DERIVED = 6000
 """Operations, those of the derivatives among them, beyond which compiling takes too long."""
@@ -23,8 +23,8 @@ class Derived:
         self.slopes: dict[int, dict[int, int]] = {}
 
     def add(self, name: str, *given: Any) -> int:
-        if name == "mul" and self.one in given:
-            return given[1] if given[0] == self.one else given[0]
+        if name == "mul" and self.unit in given:
+            return given[1] if given[0] == self.unit else given[0]
         if name == "neg" and self.operations[given[0]][0] == "neg":
             return int(self.operations[given[0]][1])
         key = (name, *given)
@@ -43,7 +43,7 @@ class Derived:
         return self.known[key]
 
     @property
-    def one(self) -> int:
+    def unit(self) -> int:
         return self.literal(1.0)
 
     @property
@@ -67,7 +67,7 @@ class Derived:
     def _derivative(self, number: int) -> dict[int, int]:
         name, *given = self.operations[number]
         if name == "x":
-            return {given[0]: self.one}
+            return {given[0]: self.unit}
         if name in ("p", "lit", "true", "false", "sign", "floor", "ceil", "trunc", "rint", "floor_divide") or name in (
             "lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "isnan", "isfinite"
         ):  # fmt: skip
@@ -110,19 +110,19 @@ class Derived:
         def of(function: str, *values: int) -> int:
             return add(prefix + function, *values)
 
-        one = self.one
+        unit = self.unit
         square = add("mul", a, a)
         match name:
             case "add":
-                return [one, one]
+                return [unit, unit]
             case "float32":
-                return [one]
+                return [unit]
             case "sub":
-                return [one, -1]
+                return [unit, -1]
             case "mul":
                 return [b, a]
             case "div":
-                return [add("div", one, b), add("neg", add("div", y, b)) if self.slopes[b] else None]
+                return [add("div", unit, b), add("neg", add("div", y, b)) if self.slopes[b] else None]
             case "neg":
                 return [-1]
             case "abs":
@@ -136,54 +136,54 @@ class Derived:
             case "cos":
                 return [add("neg", of("sin", a))]
             case "tan":
-                return [add("add", one, add("mul", y, y))]
+                return [add("add", unit, add("mul", y, y))]
             case "sinh":
                 return [of("cosh", a)]
             case "cosh":
                 return [of("sinh", a)]
             case "tanh":
-                return [add("sub", one, add("mul", y, y))]
+                return [add("sub", unit, add("mul", y, y))]
             case "exp":
                 return [y]
             case "exp2":
                 return [add("mul", y, lit(float(np.log(2.0))))]
             case "expm1":
-                return [add("add", y, one)]
+                return [add("add", y, unit)]
             case "erf":
                 return [add("mul", lit(float(2 / np.sqrt(np.pi))), of("exp", add("neg", square)))]
             case "log":
-                return [add("div", one, a)]
+                return [add("div", unit, a)]
             case "log2" | "log10":
                 return [add("div", lit(float(1 / np.log(2.0 if name == "log2" else 10.0))), a)]
             case "log1p":
-                return [add("div", one, add("add", one, a))]
+                return [add("div", unit, add("add", unit, a))]
             case "arcsin" | "arccos":
-                slope = add("div", one, add("sqrt", add("sub", one, square)))
+                slope = add("div", unit, add("sqrt", add("sub", unit, square)))
                 return [slope if name == "arcsin" else add("neg", slope)]
             case "arctan":
-                return [add("div", one, add("add", one, square))]
+                return [add("div", unit, add("add", unit, square))]
             case "arcsinh":
-                return [add("div", one, add("sqrt", add("add", square, one)))]
+                return [add("div", unit, add("sqrt", add("add", square, unit)))]
             case "arccosh":
-                return [add("div", one, add("sqrt", add("sub", square, one)))]
+                return [add("div", unit, add("sqrt", add("sub", square, unit)))]
             case "arctanh":
-                return [add("div", one, add("sub", one, square))]
+                return [add("div", unit, add("sub", unit, square))]
             case "arctan2":
                 size = add("add", square, add("mul", b, b))
                 return [add("div", b, size), add("neg", add("div", a, size))]
             case "hypot":
                 return [add("div", a, y), add("div", b, y)]
             case "remainder":
-                return [one, add("neg", of("floor_divide", a, b)) if self.slopes[b] else None]
+                return [unit, add("neg", of("floor_divide", a, b)) if self.slopes[b] else None]
             case "fmod":
-                return [one, add("neg", add("trunc", add("div", a, b))) if self.slopes[b] else None]
+                return [unit, add("neg", add("trunc", add("div", a, b))) if self.slopes[b] else None]
             case "ipow":
                 n = given[1]
                 if n == 0:
                     return [None]
-                return [one if n == 1 else add("mul", lit(float(n)), a if n == 2 else add("ipow", a, n - 1))]
+                return [unit if n == 1 else add("mul", lit(float(n)), a if n == 2 else add("ipow", a, n - 1))]
             case "power" | "float_power" | "pow":
-                less = of(name, a, add("sub", b, one))
+                less = of(name, a, add("sub", b, unit))
                 return [add("mul", b, less), add("mul", y, of("log", a)) if self.slopes[b] else None]
             case "logaddexp":
                 first, second = (add("exp", add("sub", part, y)) for part in (a, b))
@@ -231,27 +231,3 @@ def arguments(operation: Operation) -> tuple[int, ...]:
     """Operations of which one is made."""
     name, *given = operation
     return () if name in _BEGINNINGS else tuple(given[:1] if name == "ipow" else given)
-
-
-def with_trace(graph: Graph, program: Program, x: Sequence[Symbol]) -> list[Symbol]:
-    """The images of x by a program, and the trace of its derivative there, as operations of a graph."""
-    if len(program.ends) == 3 and isinstance(program.ends[1], tuple):
-        raise UntraceableError("a branch")
-    code = Derived(program)
-    trace = code.zero
-    for i, end in enumerate(program.ends):
-        slope = code.derivative(end).get(i)
-        trace = trace if slope is None else code.add("add", trace, slope)
-    ends = [*program.ends, trace]
-    here: dict[int, int] = {}
-    for number in code.needed(ends):
-        name, *given = code.operations[number]
-        if name == "x":
-            here[number] = x[given[0]].number
-        elif name == "p":
-            here[number] = graph.constant(program.constants[given[0]])
-        elif name == "ipow":
-            here[number] = graph.add(name, here[given[0]], given[1])
-        else:
-            here[number] = graph.add(name, *(given if name in _BEGINNINGS else [here[part] for part in given]))
-    return [Symbol(graph, here[end]) for end in ends]

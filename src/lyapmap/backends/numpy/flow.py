@@ -1,28 +1,35 @@
-"""Flows along NumPy fields with equal steps, of which long runs are compiled."""
+"""Flows along NumPy fields, of which long runs are compiled."""
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.backends.numpy.compiled import CompiledRun, Twin, divergence_step, rk4_step
+from lyapmap.backends.numpy.compiled import ORBIT, Form, Twin, first_images
 from lyapmap.core.flow import FlowMap
-from lyapmap.core.flow_schemes import RungeKutta4
+from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4
 from lyapmap.core.map import SameTangents, TangentMap
+from lyapmap.core.stiff_flow import Automatic
+
+ADAPTIVE_CALLS = 20
+"""Calls of the field that a time tau takes with steps that follow the states, about; not measured, as `CALL`."""
 
 
 @final
 class NumpyFlow(SameTangents):
-    """`FlowMap` of a NumPy field and equal steps, which has a compiled twin of one of these steps."""
+    """`FlowMap` of a NumPy field, of which a run may be carried by `CompiledFlow` along the field's compiled twin.
 
-    def __init__(self, field: TangentMap, own: Twin, tau: float, scheme: RungeKutta4) -> None:
+    With equal steps states are the same to the last bit, else to the tolerance of the steps.
+    """
+
+    inner: FlowMap
+
+    def __init__(self, field: TangentMap, twin: Twin, tau: float, scheme: RungeKutta4 | DormandPrince | Automatic):
         super().__init__(FlowMap(field, tau, scheme))
-        self.field, self.scheme, self.steps = field, scheme, scheme.steps
-        self._h = tau / scheme.steps
-        self.twin = own.of_step(rk4_step(own.call, self._h), 4 * scheme.steps)
-        self.volume = own.of_step(rk4_step(divergence_step(own.call, own.n), self._h), 4 * scheme.steps, more=1)
+        self.field, self.twin, self.scheme = field, twin, scheme
         self._described: dict[str, Any] = {}
 
     @property
@@ -30,19 +37,45 @@ class NumpyFlow(SameTangents):
         return self.inner.provenance | self._described
 
     def for_run(self, x: NDArray[Any], k: int, n_steps: int) -> TangentMap:
-        if not self.twin.pays(n_steps):
+        scheme, tau = self.scheme, self.time_per_step
+        equal = isinstance(scheme, RungeKutta4)
+        if not self.twin.pays(n_steps, 4 * scheme.steps if isinstance(scheme, RungeKutta4) else ADAPTIVE_CALLS):
             return self
-        one = RungeKutta4(1)
 
         def image(states: NDArray[Any]) -> NDArray[Any]:
-            return np.asarray(one.carry(self.field, self._h, states, None).x)
+            return np.asarray(scheme.carry(self.field, tau, states, None).x)
 
-        def tangents(states: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
-            return np.asarray(one.carry(self.field, self._h, states, v).v)
+        def ahead(states: NDArray[Any]) -> NDArray[Any]:
+            moved: NDArray[Any] = states + tau / ORBIT * self.field.apply(states)
+            return moved
 
-        made = self.twin.now(x, k, image, tangents)
-        if made is None:
-            self._described = {"compiled": f"no: {self.twin.reason}"}
-            return self
-        self._described = {}
-        return CompiledRun(self, made, self.steps, self.volume.unchecked())
+        made: TangentMap | None = self.twin.now(
+            x,
+            k,
+            self.field.apply,
+            lambda states, v: np.asarray(self.field.jvp(states, v)[1]),
+            Form(self._compiled, True, image, first_images, image)
+            if equal
+            else Form(self._compiled, False, ahead, _velocities, self.field.apply),
+        )
+        self._described = {} if made is not None else {"compiled": f"no: {self.twin.reason}"}
+        return made or self
+
+    def _compiled(self, rule: Any, constants: tuple[float, ...]) -> TangentMap:
+        from lyapmap.backends.numba.flow import CompiledFlow
+
+        return CompiledFlow(
+            rule,
+            self.time_per_step,
+            self.scheme,
+            state_shape=self.state_shape,
+            parameters=constants,
+            derivative=self.derivative,
+            provenance=self.field.provenance | {"compiled": f"numba {version('numba')}"},
+            written=self.field,
+        )
+
+
+def _velocities(made: Any, x: NDArray[Any], frames: NDArray[Any]) -> NDArray[Any]:
+    velocities: NDArray[Any] = made.field.jvp(x, frames[:, :, :0])[0]
+    return velocities

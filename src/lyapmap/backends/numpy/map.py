@@ -23,9 +23,9 @@ from lyapmap.core.differences import (
     tangents_by_differences,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.flow_schemes import RungeKutta4
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
+from lyapmap.core.stiff_flow import Rodas4
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -100,7 +100,7 @@ class NumpyMap(TangentMap):
         return matrices.reshape(len(x), self._n, self._n)
 
     def along(self, tau: float, scheme: Any) -> TangentMap | None:
-        if not isinstance(scheme, RungeKutta4) or self.twin.wanted is False or self.ops.dtype != "float64":
+        if isinstance(scheme, Rodas4) or self.twin.wanted is False or self.ops.dtype != "float64":
             return None
         from lyapmap.backends.numpy.flow import NumpyFlow  # which stands on this file
 
@@ -199,12 +199,12 @@ class NumpyMap(TangentMap):
         return image
 
     def _check_jacobian(self, probe: NDArray[Any]) -> None:
-        found = np.asarray(self._jacobian(probe.reshape(-1, *self.state_shape)))  # type: ignore[misc]
+        matrices = np.asarray(self._jacobian(probe.reshape(-1, *self.state_shape)))  # type: ignore[misc]
         wanted = (len(probe), self._n, self._n)
-        if found.shape not in (wanted, (len(probe), *self.state_shape, *self.state_shape)):
-            raise ShapeError(f"jacobian: expected {wanted} for {len(probe)} states, got {found.shape}")
-        if np.result_type(found, probe) != probe.dtype:
-            raise PrecisionError(f"jacobian: expected {probe.dtype} back, got {found.dtype}")
+        if matrices.shape not in (wanted, (len(probe), *self.state_shape, *self.state_shape)):
+            raise ShapeError(f"jacobian: expected {wanted} for {len(probe)} states, got {matrices.shape}")
+        if np.result_type(matrices, probe) != probe.dtype:
+            raise PrecisionError(f"jacobian: expected {probe.dtype} back, got {matrices.dtype}")
 
     def _way(self, probe: NDArray[Any]) -> str:
         """How tangents are taken: by the quickest way that is exact at every state, held against differences."""
@@ -330,9 +330,9 @@ def _over_rows(function: Function) -> Function:
 
 def _agree(exact: NDArray[Any], rough: NDArray[Any], sure: NDArray[np.bool_], tolerance: float) -> bool:
     """Whether derivatives are those of differences, at most of the states where these can tell."""
-    told = sure & np.isfinite(rough).all(axis=1)
+    comparable = sure & np.isfinite(rough).all(axis=1)
     # An image that does not move at all, as that of 1e300 x % 1, has lost what moves it to rounding.
-    told &= rough.any(axis=1)
+    comparable &= rough.any(axis=1)
     size = np.maximum(np.abs(rough).max(axis=1, keepdims=True), 1e-3)
     close = (np.abs(exact - rough) <= tolerance * size).all(axis=1)
-    return not told.any() or bool(close[told].mean() > 0.5)
+    return not comparable.any() or bool(close[comparable].mean() > 0.5)

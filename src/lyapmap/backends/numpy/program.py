@@ -108,10 +108,10 @@ class Graph:
         if isinstance(value, bool | np.bool_):
             return self.add("true" if value else "false")
         if isinstance(value, int | np.integer):
-            found = float(value)
-            if int(found) != value:
+            exact = float(value)
+            if int(exact) != value:
                 raise UntraceableError("a whole number that is too large")
-            return self.literal(found)
+            return self.literal(exact)
         if isinstance(value, float | np.float64 | np.float32 | np.float16):
             if self.frozen or not math.isfinite(value):
                 return self.literal(float(value))
@@ -311,12 +311,12 @@ def _power_of_arrays(base: Symbols, exponent: Any) -> Any:
 
 
 def _elementwise(graph: Graph, name: str, given: Sequence[Any], power: int | None = None) -> Any:
-    def one(*values: Any) -> Any:
+    def scalar(*values: Any) -> Any:
         if power is not None:
             return Symbol(graph, graph.add("ipow", _number(graph, values[0]), power))
         return _operation(graph, name, *values)
 
-    made = np.frompyfunc(one, len(given), 1)(*(_plain(value) for value in given))
+    made = np.frompyfunc(scalar, len(given), 1)(*(_plain(value) for value in given))
     return made if isinstance(made, Symbol) else symbols(graph, made)
 
 
@@ -345,24 +345,24 @@ def _ufunc(graph: Graph, ufunc: Any, method: str, given: Sequence[Any], options:
     own = EXACT.get(name, name if name in EXTERNAL else None)
     if method == "__call__" and not options:
         if name == "matmul":
-            found: Any = _matmul(graph, *given)
+            result: Any = _matmul(graph, *given)
         elif name == "clip":
-            found = _elementwise(graph, "min", [_elementwise(graph, "max", given[:2]), given[2]])
+            result = _elementwise(graph, "min", [_elementwise(graph, "max", given[:2]), given[2]])
         elif name == "power" and graph.frozen and isinstance(given[1], int):
-            found = _elementwise(graph, "ipow", given[:1], given[1])
+            result = _elementwise(graph, "ipow", given[:1], given[1])
         elif own is None:
             raise UntraceableError(name)
         else:
-            found = _elementwise(graph, own, given)
+            result = _elementwise(graph, own, given)
     elif method in ("reduce", "accumulate") and own in ("add", "mul", "max", "min", "and", "or"):
-        found = _reduced(graph, own, method, given, options)
+        result = _reduced(graph, own, method, given, options)
     else:
         raise UntraceableError(f"{name}.{method}")
     if out is None:
-        return found
+        return result
     if not isinstance(out, Symbols):
         raise UntraceableError("writing into an array of numbers")
-    out[...] = found
+    out[...] = result
     return out
 
 
@@ -584,7 +584,7 @@ def traced(
         given = symbols(graph, [Symbol(graph, graph.add("x", i)) for i in range(n)])
         try:
             with np.errstate(all="ignore"):
-                found = function(graph, given)
+                outputs = function(graph, given)
         except _OtherWayError:
             condition = None
         except (UntraceableError, KeyboardInterrupt):
@@ -595,7 +595,7 @@ def traced(
             ways[0] += 1
             if ways[0] > MOST_WAYS:
                 raise UntraceableError("too many ways")
-            values = np.asarray(joined(found), object).view(np.ndarray).ravel()
+            values = np.asarray(joined(outputs), object).view(np.ndarray).ravel()
             if values.size != (size or n):
                 raise UntraceableError(f"{values.size} values")
             return tuple(_number(graph, value) for value in values)

@@ -62,13 +62,13 @@ def copied(
         raise PrecisionError(f"module: holds {', '.join(sorted(map(str, dtypes)))}; give the dtype to convert it to")
     if len(devices) > 1 and device is None:
         raise PrecisionError(f"module: lives on {', '.join(sorted(map(str, devices)))}; give the device to bring it to")
-    chosen_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
-    chosen_device = resolved_device(device or (devices.pop() if devices else "cpu"))
+    own_dtype = dtype or (dtypes.pop() if dtypes else torch.get_default_dtype())
+    own_device = resolved_device(device or (devices.pop() if devices else "cpu"))
     try:
         duplicate = copy.deepcopy(module)
     except RuntimeError as error:
         raise MapError(f"module: cannot be copied: {reason_of(error)}") from error
-    return converted(duplicate, chosen_dtype, chosen_device), chosen_dtype, chosen_device
+    return converted(duplicate, own_dtype, own_device), own_dtype, own_device
 
 
 def _real(dtype: torch.dtype) -> torch.dtype:

@@ -31,13 +31,13 @@ class TorchTiles:
         self._fine = torch.device("cpu") if self._device.type == "mps" else self._device
 
     def points(self, array: Any, name: str) -> Tensor:
-        found = array.detach() if isinstance(array, Tensor) else torch.from_numpy(np.array(real_array(array, name)))
-        if found.is_complex():
-            raise LyapmapError(f"{name}: expected real numbers, got dtype {found.dtype}")
-        if found.dtype not in (torch.float32, torch.float64):
+        tensor = array.detach() if isinstance(array, Tensor) else torch.from_numpy(np.array(real_array(array, name)))
+        if tensor.is_complex():
+            raise LyapmapError(f"{name}: expected real numbers, got dtype {tensor.dtype}")
+        if tensor.dtype not in (torch.float32, torch.float64):
             # Half precision fits into float32; integers may not.
-            found = found.to(torch.float32 if found.is_floating_point() else torch.float64)
-        return found.to(self._device).contiguous()
+            tensor = tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)
+        return tensor.to(self._device).contiguous()
 
     def to_numpy(self, points: Tensor, start: int, stop: int) -> NDArray[Any]:
         return points[start:stop].cpu().numpy()
@@ -130,7 +130,7 @@ class TorchTiles:
     def distances(
         self, a: Tensor, i: NDArray[np.int64], b: Tensor, j: NDArray[np.int64], scale: float
     ) -> NDArray[np.float64]:
-        found = np.empty(len(i))
+        distances = np.empty(len(i))
         step = max(1, PAIR_VALUES // a.shape[1])
         for start in range(0, len(i), step):
             some = slice(start, start + step)
@@ -138,8 +138,8 @@ class TorchTiles:
                 points[self._index(rows[some], points.device)].to(self._fine).double()
                 for points, rows in ((a, i), (b, j))
             )
-            found[some] = ((left - right) * scale).square_().sum(1).sqrt_().cpu().numpy()
-        return found / scale
+            distances[some] = ((left - right) * scale).square_().sum(1).sqrt_().cpu().numpy()
+        return distances / scale
 
     @staticmethod
     def _index(rows: NDArray[np.int64], device: torch.device) -> Tensor:

@@ -60,9 +60,9 @@ def transforms(
     number, mirrored = fy * nx + fx, (-fy % ny) * nx + (-fx % nx)
     real = int((number == mirrored).sum())
     # Of two frequencies that are conjugate to each other one is enough, counted twice.
-    chosen = np.concatenate([np.flatnonzero(number == mirrored), np.flatnonzero(number < mirrored)])
-    fy, fx = fy[chosen] / ny, fx[chosen] / nx
-    weights = np.where(np.arange(len(chosen)) < real, 1.0, 2.0)[:, None] / (ny * nx)
+    modes = np.concatenate([np.flatnonzero(number == mirrored), np.flatnonzero(number < mirrored)])
+    fy, fx = fy[modes] / ny, fx[modes] / nx
+    weights = np.where(np.arange(len(modes)) < real, 1.0, 2.0)[:, None] / (ny * nx)
 
     def angles(along_y: Any, along_x: Any) -> Any:
         y, x = (grid.ravel() for grid in np.meshgrid(along_y, along_x, indexing="ij"))
@@ -94,14 +94,14 @@ def spectra(weight: Tensor, t: Transforms, arrange: Callable[[Tensor], Tensor]) 
 
     Kept as long as the weights live unchanged, since tangents come in many chunks.
     """
-    found = _kept.get(weight)
-    if found is None or found[0] != (weight._version, id(t)):
+    cached = _kept.get(weight)
+    if cached is None or cached[0] != (weight._version, id(t)):
         kernel = arrange(weight)
         channels = kernel.shape[-2:]
         taps = kernel.reshape(-1, channels.numel())
         made = Spectra((t.cosines @ taps).unflatten(1, channels), (t.sines @ taps).unflatten(1, channels))
-        _kept[weight] = found = ((weight._version, id(t)), made)
-    return found[1]
+        _kept[weight] = cached = ((weight._version, id(t)), made)
+    return cached[1]
 
 
 def correlate(x: Tensor, kernel: Spectra, t: Transforms, out: tuple[int, int]) -> Tensor:

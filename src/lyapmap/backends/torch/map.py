@@ -351,12 +351,12 @@ class TorchMap(TangentMap):
         return quickest if seconds[quickest] < CLEARLY * seconds[usual] else usual
 
     def _carry_by_torch(self, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        def one(tangent: Tensor) -> Any:
+        def push(tangent: Tensor) -> Any:
             return jvp(self._function, (x,), (tangent,))
 
         try:
             with _one_at_a_time, plain_attention():
-                image, carried = vmap(one, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
+                image, carried = vmap(push, out_dims=cast(Any, (None, 0)), randomness="error")(tangents)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:
@@ -592,18 +592,18 @@ def wrap_torch(
         raise LyapmapError(f"memory_limit: expected a positive number of bytes, got {memory_limit}")
     wanted = as_dtype(dtype)
     if isinstance(function, nn.Module):
-        module, found_dtype, found_device = copied(function, wanted, device)
+        module, own_dtype, own_device = copied(function, wanted, device)
         name = type(function).__name__
         described = {"map": name} | (provenance or {})
-        made = TorchMap(module, shape, found_dtype, found_device, memory_limit, described)
+        made = TorchMap(module, shape, own_dtype, own_device, memory_limit, described)
         made.twin.wanted = compile
         return made
     if not callable(function):
         raise MapError(f"function: expected a torch module or function, got {type(function).__name__}")
-    chosen_device = resolved_device(device or "cpu")
+    own_device = resolved_device(device or "cpu")
     name = getattr(function, "__name__", type(function).__name__)
     described = {"map": name} | (provenance or {})
-    made = TorchMap(function, shape, wanted or torch.get_default_dtype(), chosen_device, memory_limit, described)
+    made = TorchMap(function, shape, wanted or torch.get_default_dtype(), own_device, memory_limit, described)
     made.twin.wanted = compile
     return made
 

@@ -56,7 +56,7 @@ def _explained(what: str) -> Iterator[None]:
         raise MapError(f"function: torch cannot {what}: {said(error)}") from error
 
 
-def _told(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _with_short_errors(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The function, with errors in one line."""
 
     def called(x: Tensor) -> Tensor:
@@ -73,8 +73,8 @@ def _told(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
 def said(error: Exception) -> str:
     """The one line of a message that says what is wrong: Keras puts its own before it."""
     lines = [line.replace("\x1b[1m", "").replace("\x1b[0m", "").strip() for line in str(error).splitlines()]
-    told = [line for line in lines if line and not line.startswith("Exception encountered")]
-    return told[0] if told else type(error).__name__
+    reasons = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return reasons[0] if reasons else type(error).__name__
 
 
 def rows_map(
@@ -87,4 +87,4 @@ def rows_map(
 ) -> TorchRowsMap:
     """The map of a torch function whose weights lie on `device`, the CPU by default."""
     where = resolved_device(device or "cpu")
-    return TorchRowsMap(_told(function), state_shape, DTYPES[dtype], where, memory_limit, provenance)
+    return TorchRowsMap(_with_short_errors(function), state_shape, DTYPES[dtype], where, memory_limit, provenance)

@@ -184,7 +184,7 @@ def shifts_of(taps: list[int], padding: Pair, dilation: Pair) -> Shifts:
 
 def _meetings(size: Pair, out: Pair, stride: Pair, shifts: Shifts) -> Meetings:
     """All o of `out` for which o * stride + shift is a pixel of `size`."""
-    found = []
+    all_pairs = []
     for n, m, s, along in zip(size, out, stride, shifts, strict=True):
         pairs = []
         for shift in along:
@@ -192,8 +192,8 @@ def _meetings(size: Pair, out: Pair, stride: Pair, shifts: Shifts) -> Meetings:
             count = max(0, last - first)
             start = first * s + shift if count else 0
             pairs.append((slice(first, first + count), slice(start, start + count * s, s)))
-        found.append(pairs)
-    return found
+        all_pairs.append(pairs)
+    return all_pairs
 
 
 def _pairs(meetings: Meetings) -> int:

@@ -33,11 +33,11 @@ BYTES_PER_SECOND = 5_000_000
 """More of them give more time."""
 PATIENCE = 12
 """Times its seconds on the processor that the child may take by the clock, on a machine that others use too."""
-OWN_MEMORY = 2**28
+OWN_MEMORY = 2**29
 """Bytes that the child has beside the file's room, for its libraries."""
 START = "from lyapmap.core.reading.apart import serve; serve()"
 
-Found = tuple[Any, dict[str, NDArray[Any]]]
+Answer = tuple[Any, dict[str, NDArray[Any]]]
 
 
 class Child:
@@ -61,7 +61,7 @@ class Child:
             self.close()
             raise LyapmapError("a child process that reads foreign files could not be started")
 
-    def ask(self, requests: Sequence[dict[str, Any]], seconds: float) -> Generator[Found]:
+    def ask(self, requests: Sequence[dict[str, Any]], seconds: float) -> Generator[Answer]:
         """The answers of the child, one after another; EOFError if it died over one or took longer."""
         watch = threading.Timer(seconds, self._process.kill)
         watch.daemon = True
@@ -74,7 +74,7 @@ class Child:
         finally:
             watch.cancel()
 
-    def _answer(self) -> Found:
+    def _answer(self) -> Answer:
         line = self._answers.readline()
         if not line.endswith(b"\n"):
             raise EOFError("the parser crashed, or took too much time")
@@ -105,7 +105,7 @@ _child: Child | None = None
 
 def apart(
     function: str, path: str | Path, refusal: str, error: type[LyapmapError] = LyapmapError, **options: Any
-) -> Found:
+) -> Answer:
     """What a function of ours makes of a file, run in the child process.
 
     Parameters
@@ -133,7 +133,7 @@ AT_ONCE = 64
 
 def each_apart(
     function: str, paths: Sequence[str | Path], refusal: str, error: type[LyapmapError] = LyapmapError, **options: Any
-) -> Iterator[Found]:
+) -> Iterator[Answer]:
     """The same of many files, in their order."""
     for begin in range(0, len(paths), AT_ONCE):
         some, sizes = paths[begin : begin + AT_ONCE], []
@@ -145,7 +145,7 @@ def each_apart(
 
 def folder_apart(
     function: str, path: str | Path, size: int, refusal: str, error: type[LyapmapError] = LyapmapError, **options: Any
-) -> Found:
+) -> Answer:
     """The same of a folder whose files have so many bytes together."""
     return _answers(function, [path], [size], refusal, error, options)[0]
 
@@ -157,7 +157,7 @@ def _answers(
     refusal: str,
     error: type[LyapmapError],
     options: dict[str, Any],
-) -> list[Found]:
+) -> list[Answer]:
     global _child
     requests: list[dict[str, Any]] = [
         {
@@ -170,7 +170,7 @@ def _answers(
         for path, size in zip(paths, sizes, strict=True)
     ]
     patience = PATIENCE * sum(request["seconds"] for request in requests)
-    found: list[Found] = []
+    received: list[Answer] = []
     with _lock:
         if _child is None or _child.owner != os.getpid():  # a fork has the pipes of its parent
             _child = Child()
@@ -178,16 +178,16 @@ def _answers(
         for path in paths:
             with parsing(path, refusal, error):
                 try:
-                    found.append(next(answers))
+                    received.append(next(answers))
                 except BaseException as fault:
                     answers.close()
                     # It lives on if it has answered, and owes nothing more.
-                    if not isinstance(fault, LyapmapError | RuntimeError) or len(found) + 1 < len(paths):
+                    if not isinstance(fault, LyapmapError | RuntimeError) or len(received) + 1 < len(paths):
                         _child.close()
                         _child = None
                     raise
         answers.close()
-    return found
+    return received
 
 
 @atexit.register

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.reading.apart import Found, apart
+from lyapmap.core.reading.apart import Answer, apart
 
 DEEPEST = 100
 """Groups within groups."""
@@ -91,7 +91,7 @@ def _put(tree: Tree, place: str, name: str | None, value: NDArray[Any] | Words) 
         tree.attributes.setdefault(place, {})[name] = value
 
 
-def read(path: str, *, room: int, only: str = "") -> Found:
+def read(path: str, *, room: int, only: str = "") -> Answer:
     """The reader itself, which runs in the child."""
     import h5py
 
@@ -103,7 +103,7 @@ def read(path: str, *, room: int, only: str = "") -> Found:
             if start is None:
                 raise LyapmapError(f"{path} has no {only!r}; it holds {', '.join(list(file)[:10]) or 'nothing'}")
         walk.visit(start, only.strip("/"), 0)
-    arrays = {str(i): array for i, array in enumerate(walk.found)}
+    arrays = {str(i): array for i, array in enumerate(walk.arrays)}
     return {"groups": walk.groups, "texts": walk.texts, "places": walk.places}, arrays
 
 
@@ -114,7 +114,7 @@ class _Walk:
         self.groups: list[str] = []
         self.texts: list[tuple[str, str | None, Words]] = []
         self.places: list[tuple[str, str | None]] = []
-        self.found: list[NDArray[Any]] = []
+        self.arrays: list[NDArray[Any]] = []
 
     def member(self, group: Any, name: str) -> Any:
         """What a name of a group stands for, if it is there; links that are no plain ones are refused."""
@@ -179,4 +179,4 @@ class _Walk:
             self.texts.append((place, name, words if array.ndim else words[0]))
             return
         self.places.append((place, name))
-        self.found.append(array)
+        self.arrays.append(array)

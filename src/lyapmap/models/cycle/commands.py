@@ -185,7 +185,7 @@ def cycle_seeds(run: Run, about: StudyRun, runs: list[Path], /, *, data: str, cl
     with studies.saying(run.as_json) as says:
         options = {name: value for name, value in about.subject.items() if name != "classifier"}
         named, subject = load_runs(runs, data=data, classes=classes, **options)
-        findings = measure(named, subject, run.folder, protocol=protocol, progress=run.progress, told=says.stage)
+        findings = measure(named, subject, run.folder, protocol=protocol, progress=run.progress, on_stage=says.stage)
     return studies.conclude(findings, run.as_json)
 
 
@@ -232,7 +232,7 @@ def cycle_trials(
     protocol = studies.protocol(run, f"{PAPER}.protocol", space_images=None)
     with studies.saying(run.as_json) as says:
         named, subject = load_runs(runs, data=data, classes=classes, also=also or (), **about.subject)
-        findings = measure(named, subject, run.folder, protocol=protocol, progress=run.progress, told=says.stage)
+        findings = measure(named, subject, run.folder, protocol=protocol, progress=run.progress, on_stage=says.stage)
     return studies.conclude(findings, run.as_json)
 
 

@@ -19,7 +19,7 @@ from lyapmap.files.zoo import load_model
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject, kept_epochs, load_subject
 from lyapmap.study.page import mean_and_deviation
-from lyapmap.study.stages import DONE, Bench, Record, Stage, Told
+from lyapmap.study.stages import DONE, OnStage, Record, Stage, Workspace
 from lyapmap.study.study import Findings, Study
 
 PAPER_LINES = {
@@ -47,8 +47,8 @@ class EpochStage:
     epoch: int
     path: Path
 
-    def __call__(self, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
-        return {"run": self.run, "epoch": self.epoch} | measure(self.path, subject, bench)
+    def __call__(self, subject: CycleSubject, work: Workspace) -> dict[str, Any]:
+        return {"run": self.run, "epoch": self.epoch} | measure(self.path, subject, work)
 
 
 def epoch_stages(folder: Path, run: str, most: int | None) -> list[Stage]:
@@ -71,10 +71,10 @@ def epoch_stages(folder: Path, run: str, most: int | None) -> list[Stage]:
     ]
 
 
-def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def measure(path: Path, subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Exponents of a checkpoint on its attractor, how well it keeps the order of the categories, and metrics of
     test images after 1, 10 and 30 steps."""
-    sizes = bench.sizes
+    sizes = work.sizes
     model = subject.of(path).model
     result = lyapunov_spectrum(
         model.map,
@@ -83,9 +83,9 @@ def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         transient=sizes.epoch_transient,
         n_exponents="auto",
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(result, f"{path.parent.name}-{path.stem}")
+    work.keep(result, f"{path.parent.name}-{path.stem}")
     numbers: dict[str, Any] = {
         "largest": result.exponents[0],
         "largest_stderr": result.stderr[0],
@@ -96,37 +96,37 @@ def measure(path: Path, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         "attractor": result.attractor,
         "status": str(result.status),
     }
-    numbers["order"] = _order(model.map, subject, bench)
-    return numbers | _metrics(model.map, subject, bench)
+    numbers["order"] = _order(model.map, subject, work)
+    return numbers | _metrics(model.map, subject, work)
 
 
-def _order(generator: TangentMap, subject: CycleSubject, bench: Bench) -> float | None:
+def _order(generator: TangentMap, subject: CycleSubject, work: Workspace) -> float | None:
     """Part of the steps on the attractor that lead to the next category; None without a classifier."""
     if subject.classify is None:
         return None
-    sizes = bench.sizes
+    sizes = work.sizes
     orbit = trajectory(
         generator,
         subject.starts(sizes.epoch_trajectories),
         n_steps=sizes.epoch_steps,
         transient=sizes.epoch_transient,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    return float(transitions(orbit, subject.classify, order=subject.classes, progress=bench.progress).accuracy)
+    return float(transitions(orbit, subject.classify, order=subject.classes, progress=work.progress).accuracy)
 
 
-def _metrics(generator: TangentMap, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def _metrics(generator: TangentMap, subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Of the images after each of STEPS, against as many test images."""
-    sizes = bench.sizes
+    sizes = work.sizes
     side = subject.side(sizes.k, sizes.epoch_images)
     images = subject.test_images(sizes.epoch_images)
     states = images.reshape(len(images), -1)
     numbers: dict[str, Any] = {}
     done = 0
     for step in STEPS:
-        states = trajectory(generator, states, n_steps=0, transient=step - done, progress=bench.progress).states[:, 0]
+        states = trajectory(generator, states, n_steps=0, transient=step - done, progress=work.progress).states[:, 0]
         done = step
-        metrics = side.compare(states.reshape(images.shape), seed=subject.seed, progress=bench.progress)
+        metrics = side.compare(states.reshape(images.shape), seed=subject.seed, progress=work.progress)
         numbers |= {f"{name}_at_{step}": getattr(metrics, name)[0] for name in METRICS}
     return numbers
 
@@ -147,19 +147,19 @@ def development_stage(stages: list[Stage], paper: Mapping[str, float]) -> Stage:
     )
 
 
-def _development(stages: list[Stage], paper: Mapping[str, float], _: CycleSubject, bench: Bench) -> dict[str, Any]:
+def _development(stages: list[Stage], paper: Mapping[str, float], _: CycleSubject, work: Workspace) -> dict[str, Any]:
     from lyapmap.models.cycle.pictures import draw_development
 
-    known = entries(bench.before, stages)
+    known = entries(work.before, stages)
     if not known:
         raise LyapmapError("no epoch could be measured")
-    bench.show(
+    work.show(
         draw_development({"": known}, paper=paper),
         "development",
         "Along training",
         "Every kept epoch of the run; dashed, the paper's values after 1000 epochs.",
     )
-    lost = [name for name in (stage.name for stage in stages) if bench.before[name].status != DONE]
+    lost = [name for name in (stage.name for stage in stages) if work.before[name].status != DONE]
     columns = {key: [entry[key] for entry in known] for key in ("epoch", *NUMBERS)}
     return columns | {"without": lost}
 
@@ -219,7 +219,7 @@ def cycle_seeds(
     *,
     protocol: CycleProtocol,
     progress: bool = False,
-    told: Told | None = None,
+    on_stage: OnStage | None = None,
 ) -> Findings:
     """Measure the kept epochs of several runs, or go on where an earlier call stopped.
 
@@ -232,7 +232,7 @@ def cycle_seeds(
     folder : path
     protocol : CycleProtocol
         Of which `epochs`, `k` and those that begin with "epoch" are used.
-    progress, told
+    progress, on_stage
         As of `cycle_study`.
 
     Returns
@@ -274,15 +274,15 @@ def cycle_seeds(
         ],
         settings=lambda sizes: {name: sizes[name] for name in sizes if name.startswith("epoch") or name == "k"},
     )
-    return study.run(subject, folder, protocol=protocol, progress=progress, told=told)
+    return study.run(subject, folder, protocol=protocol, progress=progress, on_stage=on_stage)
 
 
 def settings_of(folder: Path) -> str:
     """In what a run departs from the paper's losses and the usual settings, in words; seeds apart."""
     last = list(kept_epochs(folder).values())[-1]
     settings = load_model(last).training.get("settings", {})
-    wishes = {name.replace("_", " "): value for name, value in settings.get("wishes", {}).items()}
-    words = [f"{name} {value:g}" for name, value in wishes.items()]
+    terms = {name.replace("_", " "): value for name, value in settings.get("wishes", {}).items()}
+    words = [f"{name} {value:g}" for name, value in terms.items()]
     if "start" in settings:
         words.insert(0, f"after {settings['start']['epoch']} epochs of another run")
     return ", ".join(words) or "the paper's losses"
@@ -323,14 +323,14 @@ def table_of_runs(records: Mapping[str, Record], groups: Mapping[str, list[Stage
     return rows
 
 
-def _spread(groups: Mapping[str, list[Stage]], _: CycleSubject, bench: Bench) -> dict[str, Any]:
+def _spread(groups: Mapping[str, list[Stage]], _: CycleSubject, work: Workspace) -> dict[str, Any]:
     from lyapmap.models.cycle.pictures import draw_development
 
-    by_run = {name: entries(bench.before, stages) for name, stages in groups.items()}
+    by_run = {name: entries(work.before, stages) for name, stages in groups.items()}
     known = {name: epochs for name, epochs in by_run.items() if epochs}
     if not known:
         raise LyapmapError("no epoch could be measured")
-    bench.show(
+    work.show(
         draw_development(known, paper=PAPER_LINES),
         "spread",
         "Every run over its epochs",

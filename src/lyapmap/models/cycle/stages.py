@@ -21,16 +21,16 @@ from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.orbits.trajectory import Trajectory, trajectory
 from lyapmap.core.points import channels_first
 from lyapmap.models.cycle.subject import CycleSubject
-from lyapmap.study.stages import Bench, LeftOut
+from lyapmap.study.stages import LeftOut, Workspace
 
 HISTOGRAMS = 5
 """Exponents of S4 and of the convergence."""
 DIMENSION_METHODS = ("gride", "twonn", "mle", "pca")
 
 
-def spectrum(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def spectrum(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 8."""
-    sizes = bench.sizes
+    sizes = work.sizes
     exponents = sizes.exponents if sizes.exponents in ("auto", "all") else int(float(sizes.exponents))
     result = lyapunov_spectrum(
         subject.map,
@@ -39,10 +39,10 @@ def spectrum(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         transient=sizes.transient,
         n_exponents=exponents,
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(result, "spectrum")
-    bench.show(
+    work.keep(result, "spectrum")
+    work.show(
         result.plot(),
         "spectrum",
         "Lyapunov spectrum (Fig. 8)",
@@ -68,9 +68,9 @@ def spectrum(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def direct_divergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def direct_divergence(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 9, and how its slope agrees with the largest exponent of the spectrum."""
-    sizes = bench.sizes
+    sizes = work.sizes
     last = sizes.divergence_last
     result = divergence(
         subject.map,
@@ -79,17 +79,17 @@ def direct_divergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         size=sizes.divergence_size,
         window="auto" if last is None else (1, last),
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(result, "divergence")
-    tangent = bench.numbers("spectrum")
+    work.keep(result, "divergence")
+    tangent = work.numbers("spectrum")
     words = ""
     residual = math.nan
     if tangent:
         error = math.hypot(result.stderr, tangent["largest_stderr"] or math.nan)
         residual = (result.exponent - tangent["largest"]) / error
         words = f" The spectrum's largest exponent is {tangent['largest']:.3f}."
-    bench.show(
+    work.show(
         result.plot(),
         "divergence",
         "Divergence of nearest neighbours (Fig. 9)",
@@ -105,9 +105,9 @@ def direct_divergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def histograms(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def histograms(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """S4."""
-    sizes = bench.sizes
+    sizes = work.sizes
     result = finite_time_exponents(
         subject.map,
         subject.starts(sizes.histogram_trajectories),
@@ -115,10 +115,10 @@ def histograms(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         transient=sizes.transient,
         n_exponents=HISTOGRAMS,
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(result, "histograms")
-    bench.show(
+    work.keep(result, "histograms")
+    work.show(
         result.plot(),
         "histograms",
         "The first five exponents of each trajectory (S4)",
@@ -133,9 +133,9 @@ def histograms(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def convergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def convergence(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """The first five exponents along long trajectories."""
-    sizes = bench.sizes
+    sizes = work.sizes
     result = lyapunov_spectrum(
         subject.map,
         subject.starts(sizes.convergence_trajectories),
@@ -143,10 +143,10 @@ def convergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         transient=sizes.transient,
         n_exponents=HISTOGRAMS,
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(result, "convergence")
-    bench.show(
+    work.keep(result, "convergence")
+    work.show(
         result.plot(kind="convergence"),
         "convergence",
         f"Convergence of the first five exponents over {result.n_steps} steps",
@@ -163,14 +163,14 @@ def convergence(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def dimension(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def dimension(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Kaplan-Yorke dimension beside the intrinsic dimension of the data and of the attractor."""
-    sizes = bench.sizes
+    sizes = work.sizes
     rng = np.random.default_rng(subject.seed)
     data = subject.train.states
     most = len(data) if sizes.dimension_points is None else min(sizes.dimension_points, len(data))
-    orbit = _of_attractor(subject, bench, most)
-    known = bench.numbers("spectrum")
+    orbit = _of_attractor(subject, work, most)
+    known = work.numbers("spectrum")
     certain = known.get("kaplan_yorke")
     error = known.get("kaplan_yorke_stderr")
     result = compare_dimensions(
@@ -178,12 +178,12 @@ def dimension(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         methods=DIMENSION_METHODS,
         kaplan_yorke=(math.nan if certain is None else certain, math.nan if error is None else error),
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
         # Real images often have no plateau over scales, which the message says; the numbers are there.
         throw=False,
     )
-    bench.keep(result, "dimension")
-    bench.show(
+    work.keep(result, "dimension")
+    work.show(
         result.plot(),
         "dimension",
         "Dimension of the data and of the attractor",
@@ -199,13 +199,13 @@ def dimension(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
 
 
 METRICS = ("precision", "recall", "density", "coverage")
-TOLD_STEPS = (1, 10)
+PROGRESS_STEPS = (1, 10)
 """Steps whose metrics stand among the numbers by name."""
 
 
-def over_k(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def over_k(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 6: every trajectory against the test images, for every number of neighbours."""
-    sizes = bench.sizes
+    sizes = work.sizes
     real = subject.test.images
     largest = min(sizes.largest_k, len(real) - 1)
     along = manifold_along(
@@ -217,10 +217,10 @@ def over_k(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         over="trajectories",
         reference=_training_images(subject),
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(along, "over-k")
-    bench.show(
+    work.keep(along, "over-k")
+    work.show(
         along.plot(),
         "over-k",
         "Precision and recall of trajectories over k (Fig. 6)",
@@ -238,9 +238,9 @@ def over_k(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     return numbers
 
 
-def over_steps(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def over_steps(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 7: all test images after n steps against the test images."""
-    sizes = bench.sizes
+    sizes = work.sizes
     along = manifold_along(
         subject.side(sizes.k),
         subject.map,
@@ -248,10 +248,10 @@ def over_steps(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         n_steps=sizes.metric_steps,
         reference=_training_images(subject),
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(along, "over-steps")
-    bench.show(
+    work.keep(along, "over-steps")
+    work.show(
         along.plot(),
         "over-steps",
         f"Precision and recall over n, k = {along.k[0]} (Fig. 7)",
@@ -261,28 +261,28 @@ def over_steps(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     return _of_steps(along)
 
 
-def spaces(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def spaces(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Quality and variety of the images after some steps, and of the attractor, in several feature spaces.
 
     A gain that is one of the features that a generator was chosen by is none in the others.
     """
-    sizes = bench.sizes
+    sizes = work.sizes
     images = subject.test_images(sizes.space_images)
     steps = [0, *sizes.space_steps]
     states = images.reshape(len(images), -1)
     sets = {}
     for before, step in pairwise(steps):
-        orbit = trajectory(subject.map, states, n_steps=0, transient=step - before, progress=bench.progress)
+        orbit = trajectory(subject.map, states, n_steps=0, transient=step - before, progress=work.progress)
         states = orbit.states[:, 0]
         sets[str(step)] = states
-    sets["attractor"] = _of_attractor(subject, bench, len(images))
+    sets["attractor"] = _of_attractor(subject, work, len(images))
     real = _training_images(subject)[: len(images)]
     numbers: dict[str, Any] = {"at": list(sets), "samples": len(images), "k": sizes.k, "spaces": {}}
     for name, features in subject.spaces.items():
-        side = RealManifold(images, k=min(sizes.k, len(images) - 1), features=features, progress=bench.progress)
-        reference = side.compare(real, seed=subject.seed, progress=bench.progress)
+        side = RealManifold(images, k=min(sizes.k, len(images) - 1), features=features, progress=work.progress)
+        reference = side.compare(real, seed=subject.seed, progress=work.progress)
         along = [
-            side.compare(rows.reshape(images.shape), seed=subject.seed, progress=bench.progress)
+            side.compare(rows.reshape(images.shape), seed=subject.seed, progress=work.progress)
             for rows in sets.values()
         ]
         numbers["spaces"][name] = {
@@ -291,17 +291,17 @@ def spaces(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     return numbers
 
 
-def _of_attractor(subject: CycleSubject, bench: Bench, count: int) -> NDArray[Any]:
+def _of_attractor(subject: CycleSubject, work: Workspace, count: int) -> NDArray[Any]:
     """States on the attractor, as many as asked for, of all trajectories alike."""
-    start = subject.settled(bench.sizes.ensemble, bench.sizes.transient)
+    start = subject.settled(work.sizes.ensemble, work.sizes.transient)
     steps = max(-(-count // len(start)) - 1, 0)
-    orbit = trajectory(subject.map, start, n_steps=steps, progress=bench.progress).states
+    orbit = trajectory(subject.map, start, n_steps=steps, progress=work.progress).states
     return orbit.swapaxes(0, 1).reshape(-1, orbit.shape[-1])[:count]
 
 
-def augmented(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def augmented(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Metrics over n of initial states moved towards their nearest neighbours."""
-    sizes = bench.sizes
+    sizes = work.sizes
     starts = augmented_states(subject, sizes.fold, sizes.noise, sizes.augmented_images)
     rng = np.random.default_rng(subject.seed)
     count = min(len(starts), len(subject.train))
@@ -313,10 +313,10 @@ def augmented(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         starts,
         n_steps=sizes.augmented_steps,
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
     )
-    bench.keep(along, "augmented")
-    bench.show(
+    work.keep(along, "augmented")
+    work.show(
         along.plot(),
         "augmented",
         f"Precision and recall over n of augmented initial states, k = {along.k[0]}",
@@ -338,17 +338,17 @@ def augmented_states(subject: CycleSubject, fold: int, noise: float, most: int |
     return moved.reshape(-1, points.shape[1]).astype(points.dtype)
 
 
-def categories(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def categories(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """How often the images follow each other in the order of the cycle."""
     if subject.classify is None:
         raise LeftOut(subject.without)
-    sizes = bench.sizes
+    sizes = work.sizes
     orbit = trajectory(
-        subject.map, subject.starts(sizes.category_trajectories), n_steps=sizes.category_steps, progress=bench.progress
+        subject.map, subject.starts(sizes.category_trajectories), n_steps=sizes.category_steps, progress=work.progress
     )
-    result = transitions(orbit, subject.classify, order=subject.classes, progress=bench.progress)
-    bench.keep(result, "categories")
-    bench.show(
+    result = transitions(orbit, subject.classify, order=subject.classes, progress=work.progress)
+    work.keep(result, "categories")
+    work.show(
         result.plot(),
         "categories",
         "Categories along trajectories",
@@ -366,15 +366,15 @@ def categories(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def memorized(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def memorized(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Whether images on the attractor repeat training images, in pixels."""
-    sizes = bench.sizes
-    generated = _of_attractor(subject, bench, sizes.memorization_samples).reshape(-1, *subject.map.state_shape)
+    sizes = work.sizes
+    generated = _of_attractor(subject, work, sizes.memorization_samples).reshape(-1, *subject.map.state_shape)
     result = compare_with_training(
-        generated, subject.train.images, held_out=subject.test.images, seed=subject.seed, progress=bench.progress
+        generated, subject.train.images, held_out=subject.test.images, seed=subject.seed, progress=work.progress
     )
-    bench.keep(result, "memorization")
-    bench.show(
+    work.keep(result, "memorization")
+    work.show(
         result.plot(),
         "memorization",
         "Nearest training images",
@@ -409,12 +409,12 @@ def _of_steps(along: ManifoldAlong) -> dict[str, Any]:
         numbers[name] = getattr(along, name)[:, 0]
         if len(along.reference_precision):
             numbers[f"reference_{name}"] = getattr(along, f"reference_{name}")[0, 0]
-    for step in TOLD_STEPS:
+    for step in PROGRESS_STEPS:
         for name in ("precision", "recall"):
             if step < len(along.at):
                 numbers[f"{name}_at_{step}"] = getattr(along, name)[step, 0]
                 numbers[f"{name}_at_{step}_interval"] = getattr(along, f"{name}_interval")[step, 0]
-    later = slice(max(TOLD_STEPS), None)
+    later = slice(max(PROGRESS_STEPS), None)
     numbers["least_precision_after"] = float(along.precision[1:, 0].min()) if len(along.at) > 1 else None
     numbers["mean_recall_from_10"] = float(along.recall[later, 0].mean()) if len(along.at) > 10 else None
     return numbers
@@ -426,27 +426,27 @@ BUNDLE_COLUMNS = 24
 """Images of each trajectory of S3 that are shown."""
 
 
-def sequences(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def sequences(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 2 and 3."""
     from lyapmap.report.images import save_film_strip
 
-    orbit = trajectory(subject.map, subject.starts(ROWS), n_steps=bench.sizes.sequence_steps)
-    bench.keep(orbit, "sequences")
-    path = bench.picture_path(
+    orbit = trajectory(subject.map, subject.starts(ROWS), n_steps=work.sizes.sequence_steps)
+    work.keep(orbit, "sequences")
+    path = work.picture_path(
         "sequences",
         "Sequences of images (Fig. 2, 3)",
         "Each row starts from a test image; every further image is the generator's answer to the one before.",
     )
-    save_film_strip(path, channels_first(orbit.images()), columns=bench.sizes.sequence_steps + 1)
-    return {"rows": len(orbit.states), "steps": bench.sizes.sequence_steps}
+    save_film_strip(path, channels_first(orbit.images()), columns=work.sizes.sequence_steps + 1)
+    return {"rows": len(orbit.states), "steps": work.sizes.sequence_steps}
 
 
-def layout(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def layout(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """The training images in the plane, in which later stages place states."""
     from lyapmap.analysis.manifold.embedding import embed
 
     images = subject.train
-    most = bench.sizes.layout_points
+    most = work.sizes.layout_points
     rng = np.random.default_rng(subject.seed)
     keep = np.arange(len(images))
     if most is not None and most < len(keep):
@@ -458,18 +458,18 @@ def layout(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
         labels = [names[number] for number in numbers.tolist()]
     neighbors = min(15, len(keep) - 1)
     embedding = embed(
-        images.states[keep], labels=labels, n_neighbors=neighbors, seed=subject.seed, progress=bench.progress
+        images.states[keep], labels=labels, n_neighbors=neighbors, seed=subject.seed, progress=work.progress
     )
-    bench.keep(embedding, "layout")
+    work.keep(embedding, "layout")
     return {"points": len(keep), "neighbors": neighbors, "message": embedding.message}
 
 
-def one_trajectory(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def one_trajectory(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 4."""
-    steps, among = bench.sizes.embedded_steps, _layout(bench)
-    placed = among.place(trajectory(subject.map, subject.starts(1), n_steps=steps, progress=bench.progress))
-    bench.keep(placed, "embedding-trajectory")
-    bench.show(
+    steps, among = work.sizes.embedded_steps, _layout(work)
+    placed = among.place(trajectory(subject.map, subject.starts(1), n_steps=steps, progress=work.progress))
+    work.keep(placed, "embedding-trajectory")
+    work.show(
         placed.plot(),
         "embedding-trajectory",
         f"One trajectory of {steps} steps among the training images (Fig. 4)",
@@ -478,29 +478,29 @@ def one_trajectory(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     return {"steps": steps, "training_images": len(placed.data)}
 
 
-def over_time(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def over_time(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 5."""
-    starts = subject.starts(bench.sizes.ensemble)
-    placed = _layout(bench).along(subject.map, starts, at=bench.sizes.at, progress=bench.progress)
-    bench.keep(placed, "embedding-over-n")
-    bench.show(
+    starts = subject.starts(work.sizes.ensemble)
+    placed = _layout(work).along(subject.map, starts, at=work.sizes.at, progress=work.progress)
+    work.keep(placed, "embedding-over-n")
+    work.show(
         placed.plot(),
         "embedding-over-n",
         f"{len(starts)} states over n (Fig. 5)",
         "Test images of one category (n = 0) and where they are n steps later: the area they take shrinks onto the "
         "attractor.",
     )
-    return {"trajectories": len(starts), "at": bench.sizes.at}
+    return {"trajectories": len(starts), "at": work.sizes.at}
 
 
-def augmented_over_time(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def augmented_over_time(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """The same for augmented initial states of all categories."""
-    sizes = bench.sizes
+    sizes = work.sizes
     starts = augmented_states(subject, sizes.fold, sizes.noise, sizes.augmented_images)
     at = [step for step in sizes.at if step <= max(sizes.augmented_steps, sizes.at[0])]
-    placed = _layout(bench).along(subject.map, starts, at=at, progress=bench.progress)
-    bench.keep(placed, "embedding-augmented")
-    bench.show(
+    placed = _layout(work).along(subject.map, starts, at=at, progress=work.progress)
+    work.keep(placed, "embedding-augmented")
+    work.show(
         placed.plot(),
         "embedding-augmented",
         f"{len(starts)} augmented states over n",
@@ -510,42 +510,42 @@ def augmented_over_time(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
     return {"trajectories": len(starts), "at": at}
 
 
-def bundle(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def bundle(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """S3: trajectories from different images side by side, and whether their states mix."""
     from lyapmap.report.images import save_film_strip
 
-    orbit = _bundle(subject, bench)
+    orbit = _bundle(subject, work)
     mixing = mixing_of(orbit)
     words = f" Mixing is {mixing:.2f}, 1 where all visit the same states alike." if mixing == mixing else ""
     images = channels_first(orbit.images()[:, :BUNDLE_COLUMNS])
-    path = bench.picture_path(
+    path = work.picture_path(
         "bundle",
-        f"{len(images)} trajectories after {bench.sizes.transient} steps (S3)",
+        f"{len(images)} trajectories after {work.sizes.transient} steps (S3)",
         f"One row for each initial image, all on the attractor.{words}",
     )
     save_film_strip(path, images, columns=BUNDLE_COLUMNS, scale=1 if images.shape[-1] >= 28 else None)
-    return {"trajectories": len(images), "steps": bench.sizes.bundle_steps, "mixing": mixing}
+    return {"trajectories": len(images), "steps": work.sizes.bundle_steps, "mixing": mixing}
 
 
-def bundle_embedded(subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+def bundle_embedded(subject: CycleSubject, work: Workspace) -> dict[str, Any]:
     """S3 among the training images."""
     from lyapmap.analysis.manifold.pictures_embedding import draw_embedded_bundle
 
-    placed = _layout(bench).place(_bundle(subject, bench))
-    bench.keep(placed, "embedding-bundle")
-    bench.show(
+    placed = _layout(work).place(_bundle(subject, work))
+    work.keep(placed, "embedding-bundle")
+    work.show(
         draw_embedded_bundle(placed),
         "embedding-bundle",
         "The same trajectories among the training images (S3)",
-        f"A panel for each trajectory, {bench.sizes.bundle_steps} steps long: alike if they lie on one attractor.",
+        f"A panel for each trajectory, {work.sizes.bundle_steps} steps long: alike if they lie on one attractor.",
     )
     return {"trajectories": len(placed.coordinates)}
 
 
-def _bundle(subject: CycleSubject, bench: Bench) -> Trajectory:
-    sizes = bench.sizes
+def _bundle(subject: CycleSubject, work: Workspace) -> Trajectory:
+    sizes = work.sizes
     start = subject.settled(sizes.ensemble, sizes.transient)[: sizes.bundle]
-    return trajectory(subject.map, start, n_steps=sizes.bundle_steps, progress=bench.progress)
+    return trajectory(subject.map, start, n_steps=sizes.bundle_steps, progress=work.progress)
 
 
 def mixing_of(orbit: Trajectory) -> float:
@@ -563,7 +563,7 @@ def mixing_of(orbit: Trajectory) -> float:
     return float(other.mean() / (s * (b - 1) / (b * s - 1)))
 
 
-def _layout(bench: Bench) -> Any:
+def _layout(work: Workspace) -> Any:
     from lyapmap.analysis.manifold.embedding import Embedding
 
-    return Embedding.load(bench.result_of("layout", "layout"))
+    return Embedding.load(work.result_of("layout", "layout"))

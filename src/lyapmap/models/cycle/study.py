@@ -12,7 +12,7 @@ from lyapmap.models.cycle.epochs import PAPER_LINES, development_stage, epoch_st
 from lyapmap.models.cycle.protocol import CycleProtocol
 from lyapmap.models.cycle.subject import CycleSubject
 from lyapmap.study.page import number, with_error
-from lyapmap.study.stages import Bench, LeftOut, Record, Stage
+from lyapmap.study.stages import LeftOut, Record, Stage, Workspace
 from lyapmap.study.study import Study
 
 PAPER = {"largest": 0.340, "divergence": 0.352, "n_positive": 5, "kaplan_yorke": 14.5, "precision": 0.8, "recall": 0.3}
@@ -182,7 +182,7 @@ def _about(subject: CycleSubject) -> dict[str, Any]:
     }
 
 
-def _no_epochs(_: CycleSubject, bench: Bench) -> dict[str, Any]:
+def _no_epochs(_: CycleSubject, work: Workspace) -> dict[str, Any]:
     raise LeftOut("the model lies in no folder of a training run that kept several epochs (train with --keep-every)")
 
 

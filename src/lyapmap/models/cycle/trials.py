@@ -21,7 +21,7 @@ from lyapmap.models.cycle.stages import METRICS
 from lyapmap.models.cycle.study import STAGES, STUDY
 from lyapmap.models.cycle.subject import CycleSubject, kept_epochs
 from lyapmap.study.page import mean_and_deviation, number
-from lyapmap.study.stages import DONE, Bench, Record, Stage, Told
+from lyapmap.study.stages import DONE, OnStage, Record, Stage, Workspace
 from lyapmap.study.study import Findings, Study, Tables
 
 MEASURED = ("spectrum", "spaces", "categories", "memorization", "dimension")
@@ -42,16 +42,16 @@ class TrialStage:
     folder: Path
     protocol: CycleProtocol
 
-    def __call__(self, subject: CycleSubject, bench: Bench) -> dict[str, Any]:
+    def __call__(self, subject: CycleSubject, work: Workspace) -> dict[str, Any]:
         epochs = kept_epochs(self.folder)
         last = max(epochs)
         own = subject.of(epochs[last])
         measured = STUDY.run(
             own,
-            bench.folder / "runs" / self.run,
+            work.folder / "runs" / self.run,
             protocol=self.protocol,
             only=MEASURED,
-            progress=bool(bench.progress),
+            progress=bool(work.progress),
         )
         without = [f"{name}: {record.message}" for name, record in measured.records.items() if record.status != DONE]
         numbers = {name: record.numbers for name, record in measured.records.items()}
@@ -135,7 +135,7 @@ def cycle_trials(
     *,
     protocol: CycleProtocol,
     progress: bool = False,
-    told: Told | None = None,
+    on_stage: OnStage | None = None,
 ) -> Findings:
     """Measure the last epoch of several trainings on the test images, or go on where an earlier call stopped.
 
@@ -149,7 +149,7 @@ def cycle_trials(
     folder : path
         Receives everything; the study of each network lies below `runs`.
     protocol : CycleProtocol
-    progress, told
+    progress, on_stage
         As of `cycle_study`.
 
     Returns
@@ -197,7 +197,7 @@ def cycle_trials(
         tables=lambda _, records: tables(trial_numbers(records)),
         settings=lambda values: {name: values[name] for name in sizes},
     )
-    return study.run(subject, folder, protocol=protocol, progress=progress, told=told)
+    return study.run(subject, folder, protocol=protocol, progress=progress, on_stage=on_stage)
 
 
 def _files(run: Path) -> list[str]:
@@ -298,10 +298,10 @@ def _each(trials: Sequence[Mapping[str, Any]], rows: Sequence[tuple[str, str, in
     ]
 
 
-def _comparison(_: CycleSubject, bench: Bench) -> dict[str, Any]:
+def _comparison(_: CycleSubject, work: Workspace) -> dict[str, Any]:
     from lyapmap.models.cycle.pictures import draw_trials
 
-    trials = trial_numbers(bench.before)
+    trials = trial_numbers(work.before)
     if not trials:
         raise LyapmapError("no training could be measured")
     space = trials[0]["spaces"][0]
@@ -315,7 +315,7 @@ def _comparison(_: CycleSubject, bench: Bench) -> dict[str, Any]:
         }
         for kind in kinds
     }
-    bench.show(
+    work.show(
         draw_trials(values, [_at(at) for at in _steps(trials)]),
         "trials",
         "Quality and variety of every training",

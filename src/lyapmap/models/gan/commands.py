@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from lyapmap.analysis.dimension.comparison import DimensionComparison
-    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum
+    from lyapmap.analysis.tangents.singular_values import JacobianSpectrum
     from lyapmap.data import ImageSet
     from lyapmap.models.gan.canvas import CanvasDynamics
     from lyapmap.models.gan.dcgan import DcganConfig
@@ -256,7 +256,7 @@ def _written(run: Run, result: GanSamples, words: str) -> int:
 
 
 @command(
-    "lyapmap.analysis.exponents.singular_values:jacobian_spectrum",
+    "lyapmap.analysis.tangents.singular_values:jacobian_spectrum",
     examples="""
 lyapmap gan jacobian runs/dcgan/last.pt --samples 50
 lyapmap gan jacobian runs/gran3/last.pt --data mnist --out report

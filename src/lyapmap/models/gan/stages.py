@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from lyapmap.analysis.battle import Tournament
 from lyapmap.analysis.battle import tournament as let_battle
-from lyapmap.analysis.exponents.singular_values import jacobian_spectrum
 from lyapmap.analysis.manifold.memorization import memorization
+from lyapmap.analysis.tangents.singular_values import jacobian_spectrum
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.points import rescaled
 from lyapmap.models.gan.canvas import canvas_dynamics
 from lyapmap.models.gan.dcgan import DcganConfig
 from lyapmap.models.gan.gran import GranConfig
 from lyapmap.models.gan.pair import Gan, gan_function, gan_latents, load_gan, manifold_dimensions, sample_gan
-from lyapmap.study.stages import Bench, LeftOut
+from lyapmap.study.stages import LeftOut, Workspace
 from lyapmap.study.subject import METRICS, ImageSubject, category_labels, image_features, quality
 
 if TYPE_CHECKING:
@@ -178,19 +178,19 @@ class Quality:
 
     model: str
 
-    def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
+    def __call__(self, subject: GanSubject, work: Workspace) -> dict[str, Any]:
         from lyapmap.report.images import in_rows, save_sheet
 
-        sizes = bench.sizes
+        sizes = work.sizes
         images = subject.images(self.model, sizes.samples)
-        path = bench.picture_path(f"samples-{self.model}", f"Samples of {self.model}", "The first ones, none chosen.")
+        path = work.picture_path(f"samples-{self.model}", f"Samples of {self.model}", "The first ones, none chosen.")
         save_sheet(in_rows(images[: SHEET**2]), path)
         metrics = subject.side(sizes.k, sizes.real).compare(images, seed=subject.seed)
-        bench.keep(metrics, f"manifold-{self.model}")
+        work.keep(metrics, f"manifold-{self.model}")
         numbers = quality(metrics)
         numbers["variance"] = self._variance(subject, images, sizes.real)
         numbers |= self._categories(subject, images)
-        return numbers | self._nearest(subject, bench, images)
+        return numbers | self._nearest(subject, work, images)
 
     def _variance(self, subject: GanSubject, images: NDArray[np.float32], most: int) -> float:
         """Half the mean squared distance between two samples, in parts of that between two test images."""
@@ -214,16 +214,16 @@ class Quality:
             "category_share": share,
         }
 
-    def _nearest(self, subject: GanSubject, bench: Bench, images: NDArray[np.float32]) -> dict[str, Any]:
+    def _nearest(self, subject: GanSubject, work: Workspace, images: NDArray[np.float32]) -> dict[str, Any]:
         nearest = memorization(
             images,
             subject.trained_on(self.model),
-            held_out=subject.real(subject.test, bench.sizes.real),
+            held_out=subject.real(subject.test, work.sizes.real),
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
         )
-        bench.keep(nearest, f"memorization-{self.model}")
-        bench.show(
+        work.keep(nearest, f"memorization-{self.model}")
+        work.show(
             nearest.plot(),
             f"memorization-{self.model}",
             f"Nearest training images of {self.model}",
@@ -244,18 +244,18 @@ class Shape:
 
     model: str
 
-    def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
-        sizes, gan = bench.sizes, subject.gans[self.model]
+    def __call__(self, subject: GanSubject, work: Workspace) -> dict[str, Any]:
+        sizes, gan = work.sizes, subject.gans[self.model]
         noise = gan_latents(gan.config.latent_shape, sizes.jacobians, seed=subject.seed)
         spectrum = jacobian_spectrum(
             gan_function(gan, dtype="float64"),
             noise,
             threshold=sizes.threshold,
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
         )
-        bench.keep(spectrum, f"jacobian-{self.model}")
-        bench.show(
+        work.keep(spectrum, f"jacobian-{self.model}")
+        work.show(
             spectrum.plot(),
             f"jacobian-{self.model}",
             f"Jacobian of {self.model}",
@@ -270,9 +270,9 @@ class Shape:
             rescaled(real, (-1.0, 1.0), gan.config.value_range).astype(np.float32),
             n=sizes.dimension_points,
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
         )
-        bench.keep(beside, f"dimension-{self.model}")
+        work.keep(beside, f"dimension-{self.model}")
         for i, whose in enumerate(beside.names):
             for j, method in enumerate(beside.methods):
                 numbers[f"{method}_{whose}"] = beside.dimension[i, j]
@@ -286,10 +286,10 @@ class Canvas:
 
     model: str
 
-    def __call__(self, subject: GanSubject, bench: Bench) -> dict[str, Any]:
+    def __call__(self, subject: GanSubject, work: Workspace) -> dict[str, Any]:
         from lyapmap.report.images import save_film_strip
 
-        sizes, gan = bench.sizes, subject.gans[self.model]
+        sizes, gan = work.sizes, subject.gans[self.model]
         config = gan.config
         if not isinstance(config, GranConfig) or config.steps < 2:
             raise LeftOut(f"{self.model} draws in one step")
@@ -300,11 +300,11 @@ class Canvas:
             trajectories=sizes.canvas_trajectories,
             canvas_steps=sizes.canvas_steps,
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
             throw=False,
         )
-        bench.keep(dynamics, f"canvas-{self.model}")
-        bench.show(
+        work.keep(dynamics, f"canvas-{self.model}")
+        work.show(
             dynamics.plot(),
             f"canvas-{self.model}",
             f"The canvas of {self.model} drawn on and on",
@@ -324,7 +324,7 @@ class Canvas:
             }
         more = [steps for steps in sizes.canvas_more if steps > config.steps]
         shown = max([config.steps, *more])
-        path = bench.picture_path(
+        path = work.picture_path(
             f"strip-{self.model}",
             f"How {self.model} draws",
             f"Each row one piece of noise; trained with {config.steps}.",
@@ -338,11 +338,11 @@ class Canvas:
         return numbers
 
 
-def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
+def battles(subject: GanSubject, work: Workspace) -> dict[str, Any]:
     """Every model against every other, by each other's discriminators."""
     if len(subject.gans) < 2:
         raise LeftOut("one model has nobody to battle against")
-    sizes = bench.sizes
+    sizes = work.sizes
     bounds = next(iter(subject.gans.values())).config.value_range
     test = rescaled(subject.real(subject.test, sizes.real), (-1.0, 1.0), bounds).astype(np.float32)
     table = let_battle(
@@ -351,11 +351,11 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
         sizes.battle_samples,
         tolerance=sizes.tolerance,
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
         throw=False,
     )
-    bench.keep(table, "tournament")
-    bench.show(
+    work.keep(table, "tournament")
+    work.show(
         table.plot(),
         "tournament",
         "All battles",
@@ -373,22 +373,22 @@ def battles(subject: GanSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
+def verdict(subject: GanSubject, work: Workspace) -> dict[str, Any]:
     """Battles of kinds over all their seeds, and whether winners are better by the manifold's measures too."""
     from lyapmap.analysis.proportions import wilson
     from lyapmap.models.gan.pictures import draw_kinds, draw_winners
 
-    measured = {name: bench.numbers(f"quality-{name}") for name in subject.gans}
+    measured = {name: work.numbers(f"quality-{name}") for name in subject.gans}
     known = {name: numbers for name, numbers in measured.items() if numbers}
     if not known:
         raise LyapmapError("no model could be measured")
-    bench.show(
+    work.show(
         draw_kinds(subject.kinds, known),
         "kinds",
         "Quality and variety by kind of model",
         "Each dot a model, the line their mean.",
     )
-    path = bench.result_of("battles", "tournament")
+    path = work.result_of("battles", "tournament")
     table = Tournament.load(path)
     numbers: dict[str, Any] = {"pairs": pairs_of_kinds(table, subject.kinds)}
     decided = [
@@ -404,7 +404,7 @@ def verdict(subject: GanSubject, bench: Bench) -> dict[str, Any]:
         # Battles of the same models are no independent trials: as many as there are models less one are counted.
         limits = wilson(np.mean(better), len(table.names) - 1, 0.95) if better else [None, None]
         numbers[f"winner_has_more_{metric}_interval"] = limits
-    bench.show(
+    work.show(
         draw_winners(table, known),
         "winners",
         "Does the winner cover more?",
@@ -424,9 +424,9 @@ def pairs_of_kinds(table: Tournament, kinds: dict[str, str]) -> list[dict[str, A
         for second in order[place + 1 :]:
             at = [
                 (i, j)
-                for i, one in enumerate(table.names)
+                for i, name in enumerate(table.names)
                 for j, other in enumerate(table.names)
-                if kinds[one] == first and kinds[other] == second
+                if kinds[name] == first and kinds[other] == second
             ]
             tests = np.log([table.r_test[i, j] for i, j in at])
             samples = np.log([table.r_sample[i, j] for i, j in at])

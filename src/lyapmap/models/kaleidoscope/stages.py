@@ -27,7 +27,7 @@ from lyapmap.core.propagate import states_at, step_states
 from lyapmap.files.model import Model
 from lyapmap.models.kaleidoscope.experiment import count_apart
 from lyapmap.models.kaleidoscope.subject import UNIFORM, KaleidoscopeSubject
-from lyapmap.study.stages import Bench, LeftOut, Stage
+from lyapmap.study.stages import LeftOut, Stage, Workspace
 from lyapmap.study.study import SHOWN, basins
 from lyapmap.study.subject import METRICS, quality
 
@@ -40,12 +40,12 @@ SURE = 0.9
 """Confidence that is asked for."""
 
 
-def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def samples(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Film strip, grid, and how sure the classifier is of what it sees."""
     from lyapmap.models.kaleidoscope.pictures import draw_confidence
     from lyapmap.report.images import in_rows, save_film_strip, save_sheet
 
-    sizes = bench.sizes
+    sizes = work.sizes
     deviation = sizes.noise / UNIFORM
     numbers: dict[str, Any] = {"at": sizes.at, "samples": sizes.samples, "classifier": None}
     sure: dict[str, Any] = {}
@@ -53,13 +53,13 @@ def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         states = subject.along(sizes.samples, sizes.at, level)
         film = np.stack([subject.images(x[:ROWS]) for x in states], axis=1)
         short = "quiet" if level == 0 else "noisy"
-        path = bench.picture_path(
+        path = work.picture_path(
             f"film-{short}",
             f"From noise to samples, {name}" + (f" of {sizes.noise:g}" if level else ""),
             f"Each row starts from uniform noise; step n is the network applied n times, {name}.",
         )
         save_film_strip(path, film, steps=sizes.at, columns=len(sizes.at))
-        path = bench.picture_path(
+        path = work.picture_path(
             f"grid-{short}", f"Samples after {sizes.at[-1]} steps, {name}", "One sample of each start, none chosen."
         )
         save_sheet(in_rows(subject.images(states[-1][: ROWS**2])), path)
@@ -75,7 +75,7 @@ def samples(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         numbers["real_confidence"] = float(_most(subject, subject.real(subject.test, sizes.samples)).mean())
         counts = np.bincount(subject.train.labels, minlength=max(subject.classify.classes) + 1)
         numbers["data_labels"] = counts[list(subject.classify.classes)] / len(subject.train)
-        bench.show(
+        work.show(
             draw_confidence(sizes.at, sure, numbers),
             "confidence",
             f"Confidence of {subject.classify.name}, and what it sees",
@@ -104,14 +104,14 @@ def _most(subject: KaleidoscopeSubject, images: NDArray[Any]) -> NDArray[np.floa
     return np.asarray(subject.classify.probabilities(images).max(axis=1))
 
 
-def burn_in(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def burn_in(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """When single trajectories come to rest, and when the ensemble keeps its distribution."""
-    sizes = bench.sizes
+    sizes = work.sizes
     rest = settling(
-        subject.map, subject.starts(sizes.samples), n_steps=sizes.settle_steps, progress=bench.progress, throw=False
+        subject.map, subject.starts(sizes.samples), n_steps=sizes.settle_steps, progress=work.progress, throw=False
     )
-    bench.keep(rest, "settling")
-    bench.show(
+    work.keep(rest, "settling")
+    work.show(
         rest.plot(),
         "settling",
         "How trajectories come to rest, without noise",
@@ -149,12 +149,12 @@ def burn_in(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             every=sizes.burn_in_every,
             features=features,
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
             throw=False,
         )
-        bench.keep(mixing, f"burn-in-{short}")
+        work.keep(mixing, f"burn-in-{short}")
         what = {"pixels": "pixels", "features": f"{subject.features_name} features", "noisy": "pixels, with noise"}
-        bench.show(
+        work.show(
             mixing.plot(),
             f"burn-in-{short}",
             f"Burn-in in {what[short]}",
@@ -189,11 +189,11 @@ def _restless(subject: KaleidoscopeSubject, rest: Settling) -> dict[str, Any]:
     }
 
 
-def manifold(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def manifold(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Precision, recall, density and coverage of the samples over the iterations."""
     from lyapmap.models.kaleidoscope.pictures import draw_manifold_steps
 
-    sizes = bench.sizes
+    sizes = work.sizes
     side = subject.side(sizes.k, sizes.real)
     numbers: dict[str, Any] = {"at": sizes.at, "k": sizes.k, "features": subject.features_name}
     curves: dict[str, dict[str, list[float]]] = {}
@@ -201,14 +201,14 @@ def manifold(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         comparisons = [
             side.compare(subject.images(x), seed=subject.seed) for x in subject.along(sizes.samples, sizes.at, level)
         ]
-        bench.keep(comparisons[-1], f"manifold-{'quiet' if level == 0 else 'noisy'}")
+        work.keep(comparisons[-1], f"manifold-{'quiet' if level == 0 else 'noisy'}")
         curves[name] = {metric: [float(getattr(metrics, metric)[0]) for metrics in comparisons] for metric in METRICS}
         short = "" if level == 0 else "_noisy"
         numbers |= {f"{metric}{short}": values for metric, values in curves[name].items()}
         numbers |= quality(comparisons[-1], f"last_{{}}{short}")
     reference = side.compare(subject.real(subject.train, sizes.samples), seed=subject.seed)
     numbers |= quality(reference, "reference_{}", intervals=False)
-    bench.show(
+    work.show(
         draw_manifold_steps(sizes.at, curves, {metric: numbers[f"reference_{metric}"] for metric in METRICS}),
         "manifold",
         f"Quality and variety of the samples over n, k = {sizes.k}",
@@ -218,9 +218,9 @@ def manifold(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     return numbers
 
 
-def memorization(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def memorization(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Whether samples repeat training images, in pixels."""
-    sizes = bench.sizes
+    sizes = work.sizes
     numbers: dict[str, Any] = {"samples": sizes.samples, "training_images": len(subject.train)}
     for short, level in (("", 0.0), ("_noisy", sizes.noise / UNIFORM)):
         ends = subject.settled(sizes.samples, sizes.sample_steps, level)
@@ -232,11 +232,11 @@ def memorization(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             subject.real(subject.train),
             held_out=subject.real(subject.test, sizes.real),
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
         )
-        bench.keep(nearest, f"memorization{short.replace('_', '-')}")
+        work.keep(nearest, f"memorization{short.replace('_', '-')}")
         name = QUIET if level == 0 else NOISY
-        bench.show(
+        work.show(
             nearest.plot(),
             f"memorization{short.replace('_', '-')}",
             f"Nearest training images, {name}",
@@ -260,21 +260,21 @@ EARLY = (1, 2, 3, 5, 8, 13)
 """Steps after which states serve as guesses: near the borders of basins, where the unstable points lie."""
 
 
-def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def fixed_points(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Newton's method from ends, early iterates and training images; merged, with multipliers and basins."""
     from lyapmap.study.page import draw_fixed_points
 
-    rest = Settling.load(bench.result_of("burn-in", "settling"))
-    guesses, origin = _guesses(subject, rest, bench.sizes.guesses)
+    rest = Settling.load(work.result_of("burn-in", "settling"))
+    guesses, origin = _guesses(subject, rest, work.sizes.guesses)
     search = periodic_orbits(
         subject.precise,
         guesses,
         n_guesses=len(guesses),
         seed=subject.seed,
-        progress=bench.progress,
+        progress=work.progress,
         throw=False,
     )
-    bench.keep(search, "fixed-points")
+    work.keep(search, "fixed-points")
     points = search.orbits[:, 0]  # all within the range of the output, as images of themselves
     share, interval, confirmed = basins(rest, points, search.multipliers)
     stable = np.array([name == "stable" for name in search.stability], bool)
@@ -303,7 +303,7 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     numbers["nearest_training_image"] = nearest[:, 0]
     numbers["distance_to_training"] = distance[:, 0]
     shown = order[:SHOWN]
-    bench.show(
+    work.show(
         draw_fixed_points(
             subject.images(points[shown]),
             subject.images(training[nearest[: len(shown), 0]]),
@@ -319,7 +319,7 @@ def fixed_points(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         f"from {len(rest.attractor)} noise starts. Under each image: share of the starts that end there, and the "
         "modulus of the leading multiplier.",
     )
-    bench.show(
+    work.show(
         search.plot(),
         "multipliers",
         "Multipliers of the fixed points",
@@ -348,11 +348,11 @@ CERTAIN = 2.0
 DIMENSION_METHODS = ("gride", "twonn")
 
 
-def exponents(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def exponents(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Largest exponent and wandering between basins against the level of noise, for both kinds of noise."""
     from lyapmap.models.kaleidoscope.pictures import draw_noise
 
-    sizes = bench.sizes
+    sizes = work.sizes
     numbers: dict[str, Any] = {"levels": sizes.noise_levels, "wander_steps": sizes.wander_steps}
     sweeps: dict[str, Sweep] = {}
     start = subject.settled(sizes.samples, sizes.sample_steps)[: sizes.exponent_trajectories]
@@ -367,10 +367,10 @@ def exponents(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             transient=sizes.exponent_transient,
             n_exponents=2,
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
             throw=False,
         )
-        bench.keep(swept, f"noise-{kind}")
+        work.keep(swept, f"noise-{kind}")
         sweeps[kind] = swept
         rate, error, visited = swept.measured[:, 0], swept.measured[:, 1], swept.measured[:, 2]
         with np.errstate(divide="ignore"):
@@ -388,7 +388,7 @@ def exponents(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
             f"{kind}_positive_from": first_sure(swept.values, swept.exponents[:, 0], swept.stderr[:, 0]),
         }
     numbers["verdict"] = verdict(numbers)
-    bench.show(
+    work.show(
         draw_noise(sweeps, numbers),
         "noise",
         "From settling to wandering",
@@ -454,26 +454,26 @@ def _carried(numbers: dict[str, Any]) -> bool:
     return bool(contracting) and all(contracting)
 
 
-def categories(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def categories(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Dwell times and transitions between categories under noise."""
     if subject.classify is None:
         raise LeftOut(subject.without)
-    sizes = bench.sizes
+    sizes = work.sizes
     start = subject.settled(sizes.samples, sizes.sample_steps)[: sizes.category_trajectories]
     numbers: dict[str, Any] = {"levels": sizes.category_levels, "categories": subject.classify.classes}
     rows: list[dict[str, Any]] = []
     for level in sizes.category_levels:
-        orbit = trajectory(subject.noisy(level), start, n_steps=sizes.category_steps, progress=bench.progress)
+        orbit = trajectory(subject.noisy(level), start, n_steps=sizes.category_steps, progress=work.progress)
 
         def named(states: NDArray[Any]) -> NDArray[np.int64]:
             assert subject.classify is not None
             return subject.classify(subject.images(states.reshape(len(states), -1)))
 
-        followed = transitions(orbit, named, categories=subject.classify.classes, progress=bench.progress)
+        followed = transitions(orbit, named, categories=subject.classify.classes, progress=work.progress)
         name = f"{level:g}".replace(".", "_")
-        bench.keep(followed, f"categories-{name}")
+        work.keep(followed, f"categories-{name}")
         stay = float(np.trace(followed.counts) / max(followed.counts.sum(), 1))
-        bench.show(
+        work.show(
             followed.plot(),
             f"categories-{name}",
             f"Categories under noise of standard deviation {level:g}",
@@ -493,15 +493,15 @@ def categories(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
     return numbers | {key: [row[key] for row in rows] for key in rows[0]}
 
 
-def dimension(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def dimension(subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     """Intrinsic dimension of what noise makes the network draw, and of where it comes to rest, beside the data."""
-    sizes = bench.sizes
+    sizes = work.sizes
     rng = np.random.default_rng(subject.seed)
     data = subject.train.states
     most = min(sizes.dimension_points, len(data))
     sets = {"training images": data[np.sort(rng.choice(len(data), most, replace=False))]}
     numbers: dict[str, Any] = {"points": most}
-    rest = Settling.load(bench.result_of("burn-in", "settling"))
+    rest = Settling.load(work.result_of("burn-in", "settling"))
     if len(rest.points) > FEWEST_POINTS:
         sets["ends without noise"] = rest.points
     else:
@@ -513,7 +513,7 @@ def dimension(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         start,
         n_steps=steps - 1,
         transient=sizes.exponent_transient,
-        progress=bench.progress,
+        progress=work.progress,
     ).states
     flat = np.ascontiguousarray(moved.swapaxes(0, 1).reshape(-1, moved.shape[-1])[:most])
     # The noise added last fills all dimensions; what the network makes of the state does not.
@@ -521,10 +521,10 @@ def dimension(subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
         subject.map.apply(subject.map.ops.from_numpy(flat))
     )
     comparison = compare_dimensions(
-        sets, methods=DIMENSION_METHODS, seed=subject.seed, progress=bench.progress, throw=False
+        sets, methods=DIMENSION_METHODS, seed=subject.seed, progress=work.progress, throw=False
     )
-    bench.keep(comparison, "dimension")
-    bench.show(
+    work.keep(comparison, "dimension")
+    work.show(
         comparison.plot(),
         "dimension",
         "Dimension of the data and of what the network draws",
@@ -551,9 +551,9 @@ class ModelStage:
 
     number: int
 
-    def __call__(self, subject: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+    def __call__(self, subject: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
         model = subject.model if self.number < 0 else subject.against[self.number]
-        return measure(subject, model, bench)
+        return measure(subject, model, work)
 
 
 def model_stages(subject: KaleidoscopeSubject) -> list[Stage]:
@@ -583,11 +583,11 @@ def model_stages(subject: KaleidoscopeSubject) -> list[Stage]:
     ]
 
 
-def measure(subject: KaleidoscopeSubject, model: Model, bench: Bench) -> dict[str, Any]:
+def measure(subject: KaleidoscopeSubject, model: Model, work: Workspace) -> dict[str, Any]:
     """Whether a network settles, how soon, and what its samples are worth."""
-    sizes = bench.sizes
+    sizes = work.sizes
     starts = subject.starts(sizes.against_samples, model)
-    options: dict[str, Any] = {"progress": bench.progress, "throw": False}
+    options: dict[str, Any] = {"progress": work.progress, "throw": False}
     rest = settling(model.map, starts, n_steps=sizes.against_steps, **options)
     mixing = measure_burn_in(
         model.map, starts, n_steps=sizes.against_steps, every=max(1, sizes.against_steps // 100),
@@ -636,17 +636,17 @@ class _Beside:
     """Reads what the stages of the networks found, and compares them."""
 
     names: list[str]
-    compare: Callable[[list[dict[str, Any]], Bench], dict[str, Any]]
+    compare: Callable[[list[dict[str, Any]], Workspace], dict[str, Any]]
 
-    def __call__(self, _: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
-        networks = [bench.numbers(name) for name in self.names]
+    def __call__(self, _: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
+        networks = [work.numbers(name) for name in self.names]
         networks = [numbers for numbers in networks if numbers]
         if len(networks) < 2:
             raise LeftOut("fewer than two networks could be measured")
-        return self.compare(networks, bench)
+        return self.compare(networks, work)
 
 
-def depth(networks: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
+def depth(networks: list[dict[str, Any]], work: Workspace) -> dict[str, Any]:
     """Burn-in of perceptrons against their depth."""
     from lyapmap.models.kaleidoscope.pictures import draw_depth
 
@@ -658,7 +658,7 @@ def depth(networks: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
     names = ("name", "depth", "width", "burn_in", "burn_in_interval", "settled_share", "settled_interval",
              "median_settled_at", "ends")  # fmt: skip
     numbers = {name: [network[name] for network in perceptrons] for name in names}
-    bench.show(
+    work.show(
         draw_depth(numbers),
         "depth",
         "Burn-in against depth",
@@ -668,10 +668,10 @@ def depth(networks: list[dict[str, Any]], bench: Bench) -> dict[str, Any]:
     return numbers
 
 
-def variants(networks: list[dict[str, Any]], _: Bench) -> dict[str, Any]:
+def variants(networks: list[dict[str, Any]], _: Workspace) -> dict[str, Any]:
     """All networks, number by number."""
     return {name: [network[name] for network in networks] for name in networks[0]}
 
 
-def _nothing_beside(_: KaleidoscopeSubject, bench: Bench) -> dict[str, Any]:
+def _nothing_beside(_: KaleidoscopeSubject, work: Workspace) -> dict[str, Any]:
     raise LeftOut("no further networks were given (--against)")

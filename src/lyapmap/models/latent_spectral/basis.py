@@ -13,7 +13,7 @@ from lyapmap.analysis.latent_basis import LatentBasis, cycle_phases
 from lyapmap.analysis.latent_triple import Floats, LatentTriple
 from lyapmap.analysis.proportions import wilson
 from lyapmap.models.latent_spectral.subject import LsdSubject
-from lyapmap.study.stages import Bench
+from lyapmap.study.stages import Workspace
 
 LEVEL = 0.95
 SAMPLE = 2000
@@ -23,12 +23,12 @@ RANKS = (1, 2, 3)
 """Places of the true label for which amplitudes are shown apart (Fig. 6)."""
 
 
-def basis_of(subject: LsdSubject, bench: Bench) -> LatentBasis:
+def basis_of(subject: LsdSubject, work: Workspace) -> LatentBasis:
     """The basis that the stage "basis" kept, with the networks at hand."""
-    return LatentBasis.load(bench.result_of("basis", "basis")).with_triple(subject.triple)
+    return LatentBasis.load(work.result_of("basis", "basis")).with_triple(subject.triple)
 
 
-def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def basis(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 3 and 4: averages, quasi-eigenvectors, inner products, and the values of latent vectors."""
     from lyapmap.models.latent_spectral.pictures import draw_latents, draw_vectors
 
@@ -37,11 +37,11 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         built = LatentBasis.build(
             subject.triple,
             data=subject.train,
-            n_vectors=bench.sizes.vectors,
+            n_vectors=work.sizes.vectors,
             seed=subject.seed,
-            progress=bench.progress,
+            progress=work.progress,
         )
-    bench.keep(built, "basis")
+    work.keep(built, "basis")
     triple = subject.triple
     kept = {}
     for name, letter, vectors, seen in (
@@ -49,7 +49,7 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         ("vectors", "ξ", built.xi, built.xi_label),
     ):
         kept[name] = int((seen == built.label).sum())
-        bench.show(
+        work.show(
             draw_vectors(
                 subject.shown(triple.images(vectors)), built.label, built.set_number, seen == built.label,
                 subject.classes, letter,
@@ -60,7 +60,7 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
             f"{len(vectors)} are classified as their label (framed where not).",
         )  # fmt: skip
     resolved = int(built.resolved.sum())
-    bench.show(
+    work.show(
         built.plot(),
         "inner-products",
         "Inner products (Fig. 4), and what is left of each average",
@@ -72,7 +72,7 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     encoded, drawn = triple.latents(images, rng), rng.standard_normal((SAMPLE, triple.latent))
     kinds = {"encoded": encoded, "random": drawn}
     labels = {name: triple.labels_of_latents(z) for name, z in kinds.items()}
-    bench.show(
+    work.show(
         draw_latents(kinds, labels, subject.classes),
         "latents",
         "Values of latent vectors by label (Fig. 3)",
@@ -98,11 +98,11 @@ def basis(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     }
 
 
-def classification(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def classification(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 5: accuracies over draws of the encoder, and where the true label stands among the amplitudes."""
     from lyapmap.models.latent_spectral.pictures import draw_accuracy
 
-    basis, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
+    basis, triple, sizes = basis_of(subject, work), subject.triple, work.sizes
     images, labels = subject.test_sample(sizes.test_images)
     rng = np.random.default_rng(subject.seed)
     sure = float((triple.labels(images) == labels).mean())
@@ -118,11 +118,11 @@ def classification(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         for row, sets in enumerate((None, 1)):
             ranks = basis.ranks(z, labels, sets=sets)
             cumulative[row] += np.bincount(ranks - 1, minlength=len(basis.xi)).cumsum() / len(ranks) / sizes.trials
-        if callable(bench.progress):
-            bench.progress(trial + 1, sizes.trials)
+        if callable(work.progress):
+            work.progress(trial + 1, sizes.trials)
     mean = triple.latents(images)
     batch = np.arange(min(25, len(images)))
-    bench.show(
+    work.show(
         draw_accuracy(
             labels[batch], basis.classify(mean[batch]), sure, accuracy["decoded"], accuracy["lsd"],
             cumulative[0], cumulative[1], subject.classes,
@@ -161,17 +161,17 @@ def _accuracies(
     return float((decoded == labels).mean()), float(right.mean()), float(in_first.mean()), float(signed.mean())
 
 
-def amplitudes(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def amplitudes(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 6: sorted amplitudes where the true label stands first, second and third."""
     from lyapmap.models.latent_spectral.pictures import draw_amplitudes
 
-    basis = basis_of(subject, bench)
-    images, labels = subject.test_sample(bench.sizes.test_images)
+    basis = basis_of(subject, work)
+    images, labels = subject.test_sample(work.sizes.test_images)
     z = subject.triple.latents(images, np.random.default_rng(subject.seed))
     ranks = basis.ranks(z, labels)
     falling = basis.amplitudes(z)[:, :SHOWN_RANKS]
     groups = {rank: falling[ranks == rank] for rank in RANKS}
-    bench.show(
+    work.show(
         draw_amplitudes(groups),
         "amplitudes",
         "Amplitudes by rank (Fig. 6)",
@@ -185,11 +185,11 @@ def amplitudes(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     return numbers
 
 
-def components(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def components(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Fig. 7: test images made of their largest components."""
     from lyapmap.models.latent_spectral.pictures import draw_columns
 
-    basis, triple, sizes = basis_of(subject, bench), subject.triple, bench.sizes
+    basis, triple, sizes = basis_of(subject, work), subject.triple, work.sizes
     counts = [n for n in sizes.components if n < len(basis.xi)]
     images, labels = subject.test_sample(sizes.noisy_images)
     z = triple.latents(images)
@@ -206,7 +206,7 @@ def components(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         end = "_rescaled" if rescale else ""
         numbers |= {f"right{end}": right, f"psnr{end}": likeness}
     order = ["image", f"n = {len(basis.xi)}", *(f"n = {n}" for n in counts)]
-    bench.show(
+    work.show(
         draw_columns({name: subject.shown(columns[name][: sizes.rows]) for name in order}),
         "components",
         "Test images made of their largest components (Fig. 7)",
@@ -243,11 +243,11 @@ def with_noise(images: NDArray[Any], kind: str, strength: float, rng: np.random.
     return noisy.astype(images.dtype)
 
 
-def denoising(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def denoising(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Likeness to the clean image, and whether its label is kept, by kind and strength of noise."""
     from lyapmap.models.latent_spectral.pictures import draw_columns, draw_denoising
 
-    basis, sizes = basis_of(subject, bench), bench.sizes
+    basis, sizes = basis_of(subject, work), work.sizes
     images, labels = subject.test_sample(sizes.noisy_images)
     clean = subject.shown(images)
     rng = np.random.default_rng(subject.seed)
@@ -274,7 +274,7 @@ def denoising(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
                     shown[method] = made[: sizes.rows]
         key = kind.replace(" ", "_")
         numbers[key] = {"strengths": strengths, **table}
-        bench.show(
+        work.show(
             draw_denoising(kind, strengths, table, numbers["clean_right"]),
             f"denoising-{kind.replace(' ', '-')}",
             f"Denoising of {kind} noise",
@@ -282,7 +282,7 @@ def denoising(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
             f"n principal components of the training images; median over {MEDIAN} x {MEDIAN} pixels.",
         )
         picked = {"clean": clean[: sizes.rows]} | _picked(shown, counts)
-        bench.show(
+        work.show(
             draw_columns(picked),
             f"denoised-{kind.replace(' ', '-')}",
             f"Denoised images, {kind} noise of {strengths[len(strengths) // 2]:g}",
@@ -342,13 +342,13 @@ _TITLES = {"rotation": "", "projection": " by Eq. 12", "round trip": " with a ro
            "round trip per label": " with a round trip at each label"}  # fmt: skip
 
 
-def rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def rotation(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Encoded images of the first label, rotated through all labels and back, in four ways, and what is seen."""
     from lyapmap.models.latent_spectral.pictures import draw_rotation
     from lyapmap.report.images import save_film_strip
 
-    basis, steps, triple = basis_of(subject, bench), bench.sizes.rotation_steps, subject.triple
-    z = triple.latents(subject.of_label(0, bench.sizes.rotated))
+    basis, steps, triple = basis_of(subject, work), work.sizes.rotation_steps, subject.triple
+    z = triple.latents(subject.of_label(0, work.sizes.rotated))
     targets = [*range(1, basis.categories), 0]
     numbers: dict[str, Any] = {
         "images": len(z),
@@ -370,12 +370,12 @@ def rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         some = path[:, :STRIP_ROWS]
         shown = subject.shown(triple.images(some.reshape(-1, basis.latent)))
         save_film_strip(
-            bench.picture_path(f"rotation-{key}", f"Rotation{_TITLES[way]} through the labels (Fig. 8)", sentence),
+            work.picture_path(f"rotation-{key}", f"Rotation{_TITLES[way]} through the labels (Fig. 8)", sentence),
             shown.reshape(*some.shape[:2], *shown.shape[1:]).swapaxes(0, 1),
             columns=len(path),
             scale=1 if shown.shape[-1] >= 28 else None,
         )
-    bench.show(
+    work.show(
         draw_rotation(
             {way: numbers[f"{way.replace(' ', '_')}_reached"] for way in WAYS},
             {way: numbers[f"{way.replace(' ', '_')}_spread"] for way in WAYS},

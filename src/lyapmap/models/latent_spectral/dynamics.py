@@ -29,7 +29,7 @@ from lyapmap.core.propagate import states_at, step_states
 from lyapmap.models.latent_spectral.basis import basis_of
 from lyapmap.models.latent_spectral.maps import image_rotation_map, image_shift_map, rotation_map, round_trip_map
 from lyapmap.models.latent_spectral.subject import LsdSubject
-from lyapmap.study.stages import Bench, LeftOut, Stage
+from lyapmap.study.stages import LeftOut, Stage, Workspace
 from lyapmap.study.study import SHOWN, basins
 from lyapmap.study.subject import quality
 
@@ -48,16 +48,16 @@ TURN_GUESSES, TURN_ITERATIONS = 3, 10
 """The same for a whole turn, whose derivative is dear, and how many states it starts from."""
 
 
-def round_trip(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def round_trip(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """z -> E(G(z)): where encoded images and random latent vectors end, exponents, and fixed points."""
-    sizes, triple = bench.sizes, subject.triple
+    sizes, triple = work.sizes, subject.triple
     trip = round_trip_map(triple)
     images, labels = subject.test_sample(sizes.starts)
     encoded = triple.latents(images)
     random = np.random.default_rng(subject.seed).standard_normal(encoded.shape)
     starts = _in(trip, np.concatenate([encoded, random]))
-    rest = settling(trip, starts, n_steps=sizes.settle_steps, progress=bench.progress, throw=False)
-    bench.keep(rest, "round-trip-settling")
+    rest = settling(trip, starts, n_steps=sizes.settle_steps, progress=work.progress, throw=False)
+    work.keep(rest, "round-trip-settling")
     ends = trip.ops.to_numpy(step_states(trip, trip.ops.from_numpy(starts), n_steps=sizes.settle_steps))
     kept = triple.labels_of_latents(ends[: len(encoded)]) == labels
     numbers: dict[str, Any] = {
@@ -66,9 +66,9 @@ def round_trip(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
         "label_kept_after_one": float((_labels_after(subject, trip, encoded, 1) == labels).mean()),
         "length": float(np.linalg.norm(ends, axis=1).mean() / math.sqrt(triple.latent)),
         **_rest(rest),
-        **_exponents(subject, bench, trip, starts, "round-trip"),
+        **_exponents(subject, work, trip, starts, "round-trip"),
     }
-    bench.show(
+    work.show(
         rest.plot(),
         "round-trip-settling",
         "Where repeated round trips come to rest",
@@ -78,10 +78,10 @@ def round_trip(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     guesses = np.concatenate([rest.points[rest.period == 1], ends, encoded])[: sizes.guesses]
     orbits = periodic_orbits(
         subject.precise(), _in(subject.precise(), guesses), n_guesses=len(guesses), max_iterations=ITERATIONS,
-        seed=subject.seed, progress=bench.progress, throw=False,
+        seed=subject.seed, progress=work.progress, throw=False,
     )  # fmt: skip
-    bench.keep(orbits, "round-trip-fixed-points")
-    return numbers | _fixed_points(subject, bench, rest, orbits)
+    work.keep(orbits, "round-trip-fixed-points")
+    return numbers | _fixed_points(subject, work, rest, orbits)
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,15 @@ class RotationCycle:
 
     by_label: bool
 
-    def __call__(self, subject: LsdSubject, bench: Bench) -> dict[str, Any]:
-        steps = 1 if self.by_label else bench.sizes.rotation_steps
-        return _rotation_cycle(subject, bench, steps, "label-rotation" if self.by_label else "rotation")
+    def __call__(self, subject: LsdSubject, work: Workspace) -> dict[str, Any]:
+        steps = 1 if self.by_label else work.sizes.rotation_steps
+        return _rotation_cycle(subject, work, steps, "label-rotation" if self.by_label else "rotation")
 
 
-def _rotation_cycle(subject: LsdSubject, bench: Bench, steps: int, key: str) -> dict[str, Any]:
+def _rotation_cycle(subject: LsdSubject, work: Workspace, steps: int, key: str) -> dict[str, Any]:
     from lyapmap.models.latent_spectral.pictures import draw_turns
 
-    sizes, triple, basis = bench.sizes, subject.triple, basis_of(subject, bench)
+    sizes, triple, basis = work.sizes, subject.triple, basis_of(subject, work)
     turning = rotation_map(triple, basis, steps=steps)
     starts = _in(turning, triple.latents(subject.of_label(0, sizes.starts)))
     along = _turns(turning, starts, sizes.turns)
@@ -119,10 +119,10 @@ def _rotation_cycle(subject: LsdSubject, bench: Bench, steps: int, key: str) -> 
     whole = turning.whole_turn()
     rest = settling(
         whole, _in(turning, along[-1]), n_steps=max(4, sizes.turns // 2), longest_period=LONGEST_CYCLE,
-        progress=bench.progress, throw=False,
+        progress=work.progress, throw=False,
     )  # fmt: skip
-    bench.keep(rest, f"{key}-settling")
-    bench.show(
+    work.keep(rest, f"{key}-settling")
+    work.show(
         draw_turns(back, apart, plain_back, right),
         f"{key}-turns",
         f"Does the rotation through all labels close? {_words(steps)}",
@@ -143,10 +143,10 @@ def _rotation_cycle(subject: LsdSubject, bench: Bench, steps: int, key: str) -> 
         "apart": apart.mean(axis=1),
         "labels": right,
         **_rest(rest),
-        **_exponents(subject, bench, turning, starts, key),
+        **_exponents(subject, work, turning, starts, key),
     }
     numbers["verdict"] = verdict(numbers)
-    return numbers | _cycles(subject, bench, basis, rest, steps, key)
+    return numbers | _cycles(subject, work, basis, rest, steps, key)
 
 
 def _words(steps: int) -> str:
@@ -167,7 +167,7 @@ def verdict(numbers: dict[str, Any]) -> str:
     return "wanders without parting neighbours"
 
 
-def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, orbits: PeriodicOrbits) -> dict[str, Any]:
+def _fixed_points(subject: LsdSubject, work: Workspace, rest: Settling, orbits: PeriodicOrbits) -> dict[str, Any]:
     """Numbers and the picture of the fixed points of the round trip."""
     from lyapmap.study.page import draw_fixed_points
 
@@ -189,7 +189,7 @@ def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, orbits: Per
         "fixed_point_labels": [subject.classes[label] for label in subject.triple.labels(images)],
         "fixed_point_shares": share,
     }
-    bench.show(
+    work.show(
         draw_fixed_points(
             subject.shown(images[order]), subject.shown(subject.train.images[nearest[:, 0]]), share[order],
             np.abs(orbits.multipliers[order, 0]), distance[:, 0], total=len(points), unstable=int((~stable).sum()),
@@ -203,7 +203,7 @@ def _fixed_points(subject: LsdSubject, bench: Bench, rest: Settling, orbits: Per
 
 
 def _cycles(
-    subject: LsdSubject, bench: Bench, basis: LatentBasis, rest: Settling, steps: int, key: str
+    subject: LsdSubject, work: Workspace, basis: LatentBasis, rest: Settling, steps: int, key: str
 ) -> dict[str, Any]:
     """Cycles of whole turns by Newton's method, in float64 where the networks can be converted."""
     try:
@@ -221,7 +221,7 @@ def _cycles(
         seed=subject.seed,
         throw=False,
     )
-    bench.keep(cycles, f"{key}-cycles")
+    work.keep(cycles, f"{key}-cycles")
     return {
         "closed_cycles": len(cycles.orbits),
         "closed_cycles_stable": sum(name == "stable" for name in cycles.stability),
@@ -241,16 +241,16 @@ def _rest(rest: Settling) -> dict[str, Any]:
 
 
 def _exponents(
-    subject: LsdSubject, bench: Bench, tangent_map: TangentMap, starts: NDArray[Any], name: str
+    subject: LsdSubject, work: Workspace, tangent_map: TangentMap, starts: NDArray[Any], name: str
 ) -> dict[str, Any]:
     """Exponents in latent space, kept and drawn."""
-    sizes = bench.sizes
+    sizes = work.sizes
     spectrum = lyapunov_spectrum(
         tangent_map, starts[: sizes.trajectories], n_steps=sizes.steps, transient=sizes.transient,
-        n_exponents=min(EXPONENTS, subject.triple.latent), seed=subject.seed, progress=bench.progress, throw=False,
+        n_exponents=min(EXPONENTS, subject.triple.latent), seed=subject.seed, progress=work.progress, throw=False,
     )  # fmt: skip
-    bench.keep(spectrum, f"{name}-spectrum")
-    bench.show(
+    work.keep(spectrum, f"{name}-spectrum")
+    work.show(
         spectrum.plot(),
         f"{name}-spectrum",
         f"Exponents of the {_NAMES[name]}",
@@ -351,19 +351,19 @@ def image_stages(subject: LsdSubject) -> list[Stage]:
     return [*stages, Stage("side-by-side", "Generators side by side", _Beside(names), needs=names)]
 
 
-def _rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
-    basis = basis_of(subject, bench)
+def _rotation(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
+    basis = basis_of(subject, work)
     return measure(
         subject,
-        bench,
+        work,
         _own("LSD rotation", image_rotation_map(subject.triple, basis, labels=_places(subject)), subject),
     )
 
 
-def _shift(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
-    basis = basis_of(subject, bench)
+def _shift(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
+    basis = basis_of(subject, work)
     return measure(
-        subject, bench, _own("LSD shift", image_shift_map(subject.triple, basis, labels=_places(subject)), subject)
+        subject, work, _own("LSD shift", image_shift_map(subject.triple, basis, labels=_places(subject)), subject)
     )
 
 
@@ -383,9 +383,9 @@ def _own(name: str, tangent_map: TangentMap, subject: LsdSubject) -> Cyclic:
     return Cyclic(name, tangent_map, states, images)
 
 
-def _noisy_rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+def _noisy_rotation(subject: LsdSubject, work: Workspace) -> dict[str, Any]:
     """Latent vectors drawn by the encoder at every step: a random map, whose exponents are not asked for."""
-    basis, rng, sizes = basis_of(subject, bench), np.random.default_rng(subject.seed), bench.sizes
+    basis, rng, sizes = basis_of(subject, work), np.random.default_rng(subject.seed), work.sizes
     phases = cycle_phases(basis, _places(subject))
 
     def step(images: NDArray[Any], at: int) -> NDArray[Any]:
@@ -407,7 +407,7 @@ def _noisy_rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
     return {
         "name": "LSD rotation, encoder's noise",
         **_accuracy(subject, np.stack(seen, axis=1)),
-        **_quality(subject, bench, end),
+        **_quality(subject, work, end),
     }
 
 
@@ -415,7 +415,7 @@ def _noisy_rotation(subject: LsdSubject, bench: Bench) -> dict[str, Any]:
 class _Against:
     number: int
 
-    def __call__(self, subject: LsdSubject, bench: Bench) -> dict[str, Any]:
+    def __call__(self, subject: LsdSubject, work: Workspace) -> dict[str, Any]:
         model = subject.against[self.number]
         shape = tuple(model.map.state_shape)
 
@@ -425,28 +425,28 @@ class _Against:
         def images(rows: NDArray[Any]) -> Images:
             return channels_first(rows.reshape(-1, *shape))
 
-        return measure(subject, bench, Cyclic(model.name, model.map, states, images))
+        return measure(subject, work, Cyclic(model.name, model.map, states, images))
 
 
-def measure(subject: LsdSubject, bench: Bench, generator: Cyclic) -> dict[str, Any]:
+def measure(subject: LsdSubject, work: Workspace, generator: Cyclic) -> dict[str, Any]:
     """Categories, exponents, dimension, precision and recall of a cyclic generator."""
     from lyapmap.report.images import save_film_strip
 
-    sizes, name = bench.sizes, generator.name
+    sizes, name = work.sizes, generator.name
     first = generator.states(subject.shown(subject.test.of_class(subject.cycle[0])))
     spectrum = lyapunov_spectrum(
         generator.map, first[: sizes.trajectories], n_steps=sizes.image_steps, transient=sizes.image_transient,
-        n_exponents="auto", seed=subject.seed, progress=bench.progress, throw=False,
+        n_exponents="auto", seed=subject.seed, progress=work.progress, throw=False,
     )  # fmt: skip
     key = name.replace(" ", "-").replace("/", "-").lower()
-    bench.keep(spectrum, f"spectrum-{key}")
+    work.keep(spectrum, f"spectrum-{key}")
     orbit = trajectory(
-        generator.map, first[: sizes.category_trajectories], n_steps=sizes.category_steps, progress=bench.progress
+        generator.map, first[: sizes.category_trajectories], n_steps=sizes.category_steps, progress=work.progress
     ).states
     seen = np.stack([subject.categories(generator.images(rows)) for rows in orbit.swapaxes(0, 1)], axis=1)
     strip = orbit[: sizes.rows, : STRIP_STEPS + 1]
     save_film_strip(
-        bench.picture_path(f"images-{key}", f"Images of {name}", "Each row a trajectory from a test image."),
+        work.picture_path(f"images-{key}", f"Images of {name}", "Each row a trajectory from a test image."),
         np.stack([generator.images(rows) for rows in strip]),
         columns=strip.shape[1],
     )
@@ -467,7 +467,7 @@ def measure(subject: LsdSubject, bench: Bench, generator: Cyclic) -> dict[str, A
         "attractor": spectrum.attractor,
         "status": str(spectrum.status),
         **_accuracy(subject, seen),
-        **_quality(subject, bench, end),
+        **_quality(subject, work, end),
     }
 
 
@@ -483,13 +483,13 @@ def _accuracy(subject: LsdSubject, seen: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
-def _quality(subject: LsdSubject, bench: Bench, end: Callable[[Images, int], Images]) -> dict[str, Any]:
+def _quality(subject: LsdSubject, work: Workspace, end: Callable[[Images, int], Images]) -> dict[str, Any]:
     """Precision and recall of images from starts of all classes, each at its own phase, after the transient."""
-    sizes, classes = bench.sizes, subject.cycle
+    sizes, classes = work.sizes, subject.cycle
     side = subject.side(sizes.k, sizes.real)
     each = -(-sizes.real // len(classes))
     made = [end(subject.shown(subject.test.of_class(c)[:each]), phase) for phase, c in enumerate(classes)]
-    metrics = side.compare(np.concatenate(made), seed=subject.seed, progress=bench.progress, throw=False)
+    metrics = side.compare(np.concatenate(made), seed=subject.seed, progress=work.progress, throw=False)
     return {"k": int(metrics.k[0]), "samples": sum(len(part) for part in made), **quality(metrics)}
 
 
@@ -499,8 +499,8 @@ class _Beside:
 
     names: tuple[str, ...]
 
-    def __call__(self, _: LsdSubject, bench: Bench) -> dict[str, Any]:
-        measured = [numbers for numbers in (bench.numbers(name) for name in self.names) if numbers]
+    def __call__(self, _: LsdSubject, work: Workspace) -> dict[str, Any]:
+        measured = [numbers for numbers in (work.numbers(name) for name in self.names) if numbers]
         if len(measured) < 2:
             raise LeftOut("fewer than two generators could be measured")
         keys = dict.fromkeys(key for numbers in measured for key in numbers)

@@ -90,10 +90,10 @@ def rotation_map(
     """
     networks = _Networks(triple, dtype, device)
 
-    def one(turn: Step) -> Step:
+    def next_turn(turn: Step) -> Step:
         return lambda z: networks.encode(networks.generate(turn(z)))
 
-    return _turns(networks, basis, labels, steps, one, (triple.latent,), "rotation")
+    return _turns(networks, basis, labels, steps, next_turn, (triple.latent,), "rotation")
 
 
 def image_rotation_map(
@@ -114,10 +114,10 @@ def image_rotation_map(
     """
     networks = _Networks(triple, dtype, device)
 
-    def one(turn: Step) -> Step:
+    def next_turn(turn: Step) -> Step:
         return lambda x: networks.generate(turn(networks.encode(x)))
 
-    return _turns(networks, basis, labels, steps, one, _image_shape(triple), "image rotation")
+    return _turns(networks, basis, labels, steps, next_turn, _image_shape(triple), "image rotation")
 
 
 def image_shift_map(

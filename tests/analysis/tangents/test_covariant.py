@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lyapmap as lm
-from lyapmap.analysis.exponents.backward import carried_back
+from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
 from lyapmap.core.map import TangentMap
@@ -361,3 +361,19 @@ def test_vectors_of_a_network_are_never_made_from_its_jacobian(monkeypatch: Any)
     )
     image = m.jvp(found.states[0, :-1], found.vectors[0, :-1])[1]
     np.testing.assert_allclose(parallel(np.asarray(image), found.vectors[0, 1:]), 1, atol=1e-6)
+
+
+def test_a_numpy_function_is_recorded_by_its_compiled_twin() -> None:
+    def henon(s: Any) -> Any:
+        return np.stack([1 - 1.4 * s[:, 0] ** 2 + s[:, 1], 0.3 * s[:, 0]], axis=1)
+
+    ours, theirs = (
+        lm.covariant_vectors(
+            lm.wrap(henon, state_shape=2, compile=compiled), [0.1, 0.1], n_steps=60, seed=0, throw=False
+        )
+        for compiled in (True, False)
+    )
+    assert ours.provenance["compiled"].startswith("numba")
+    np.testing.assert_array_equal(ours.states, theirs.states)
+    np.testing.assert_allclose(np.abs(ours.vectors), np.abs(theirs.vectors), atol=1e-6)  # up to their sign
+    np.testing.assert_allclose(ours.exponents, theirs.exponents, atol=1e-8)

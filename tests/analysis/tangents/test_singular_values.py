@@ -216,7 +216,7 @@ def test_a_function_of_one_s_own_will_do():
 
 
 def test_ctrl_c_keeps_the_states_done(monkeypatch):
-    from lyapmap.analysis.exponents import singular_values
+    from lyapmap.analysis.tangents import singular_values
 
     monkeypatch.setattr(singular_values, "CHUNK_VALUES", 4)
     f = lm.wrap_function(circle, input_shape=2)

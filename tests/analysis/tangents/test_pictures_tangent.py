@@ -10,7 +10,7 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.analysis.exponents.pictures_growth import draw_divergence
-from lyapmap.analysis.exponents.pictures_tangent import draw_alignment, draw_covariant, draw_finite_time
+from lyapmap.analysis.tangents.pictures_tangent import draw_alignment, draw_covariant, draw_finite_time
 from lyapmap.core.results import Status
 from lyapmap.report.fields import draw_field
 from lyapmap.report.style import new_figure

@@ -67,7 +67,7 @@ class Alignment(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_alignment"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.tangents.pictures_tangent.draw_alignment"
     REMEDIES: ClassVar[dict[Status | Cause, str]] = {Cause.TOO_SHORT: "raise n_steps"}
 
     log_gali: Values = dims("trajectory", "record")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.exponents.attractor import ZERO, growth_rounding
-from lyapmap.analysis.exponents.backward import carried_back
 from lyapmap.analysis.exponents.growth import GrowthStatistics
+from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, MapError
@@ -290,7 +290,7 @@ class CovariantVectors(Result):
         "per step", or "per unit time" of a flow.
     """
 
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_covariant"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.tangents.pictures_tangent.draw_covariant"
     SUMMARY: ClassVar[tuple[str, ...]] = ("exponents",)
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "raise backward_transient or transient, or ask for fewer vectors",
@@ -416,6 +416,7 @@ def covariant_vectors(
         "n_trajectories": int(x.shape[0]),
     }
     length = settings["n_steps"] + (MOST_BACKWARD if backward_transient is None else backward_transient)
+    tangent_map = tangent_map.for_run(x, k, settings["transient"] + length)
     usual = math.isqrt(length) + 1
     settings["checkpoint_every"] = usual if checkpoint_every is None else whole("checkpoint_every", checkpoint_every, 1)
     values = int(x.shape[0]) * (k * k + n * (k + 1) // settings["sample_every"]) * length

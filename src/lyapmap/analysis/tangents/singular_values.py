@@ -59,7 +59,7 @@ class JacobianSpectrum(Result):
         Whether all min(m, n) values are there.
     """
 
-    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.exponents.pictures_tangent.draw_singular_values"
+    DRAWN_BY: ClassVar[str] = "lyapmap.analysis.tangents.pictures_tangent.draw_singular_values"
     REMEDIES: ClassVar[dict[Status, str]] = {
         Status.NOT_CONVERGED: "ask for all values (n_values='all')",
         Status.ESCAPED: "look whether the function is differentiable there, and its weights are finite",

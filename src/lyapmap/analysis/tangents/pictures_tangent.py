@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lyapmap.analysis.exponents.alignment import Alignment
-    from lyapmap.analysis.exponents.covariant import CovariantVectors
     from lyapmap.analysis.exponents.finite_time import FiniteTimeExponents
-    from lyapmap.analysis.exponents.singular_values import JacobianSpectrum
+    from lyapmap.analysis.tangents.alignment import Alignment
+    from lyapmap.analysis.tangents.covariant import CovariantVectors
+    from lyapmap.analysis.tangents.singular_values import JacobianSpectrum
 
 MOST_ROWS, MOST_VECTORS = 4, 5
 MOST_ARROWS = 250

@@ -1,0 +1,1 @@
+"""Directions in tangent space: covariant vectors, alignment of subspaces, singular values."""
