@@ -97,12 +97,12 @@ take, calls = GrowthStatistics._record, []
 
 def record(self):
     calls.append(1)
-    if len(calls) == 20:
+    if len(calls) == 5:
         os.kill(os.getpid(), signal.SIGTERM)  # in the middle of the statistics
     take(self)
 
 GrowthStatistics._record = record
-main(["spectrum", "henon", "-n", "1000000000", "--json", "--out", "r"])
+main(["spectrum", "henon", "-n", "1000000", "--json", "--out", "r"])
 """
 
 

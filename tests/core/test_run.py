@@ -13,9 +13,8 @@ import pytest
 
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
-from lyapmap.core.interrupts import unbroken
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Run
+from lyapmap.core.run import Run, unbroken
 from sample_maps import Henon
 
 

@@ -473,8 +473,8 @@ class Run:
             from lyapmap.cli.folder import OutFolder
 
             own = {key: value for key, value in self.values.items() if key not in INCIDENTAL}
-            options = {} if self.command.goes_on else own
-            self._folder = OutFolder(Path(out), self.command.name, options, renames="out" not in self.given)
+            identity = {} if self.command.goes_on else own
+            self._folder = OutFolder(Path(out), self.command.name, identity, renames="out" not in self.given)
             self.out = self._folder.path
         elif out is not None and self.command.out is not False:
             self.out = Path(out)

@@ -12,12 +12,11 @@ from lyapmap.analysis.exponents.attractor import RepeatWatch, starts_on_cycle
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.straight import LEAST_STEPS, find_line, line_through, slope_error, usable_end
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.interrupts import unbroken
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Status, Verdict
-from lyapmap.core.run import Report
+from lyapmap.core.run import Report, unbroken
 
 Values = NDArray[np.float64]
 

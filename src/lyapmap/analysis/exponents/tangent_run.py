@@ -19,11 +19,10 @@ from lyapmap.analysis.exponents.kaplan_yorke import (
     kaplan_yorke_with_error,
 )
 from lyapmap.analysis.exponents.tangent_precision import Tangents
-from lyapmap.core.interrupts import unbroken
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
-from lyapmap.core.run import Report
+from lyapmap.core.run import Report, unbroken
 
 BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""

@@ -18,12 +18,11 @@ from lyapmap.analysis.exponents.finite_time import start_states
 from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.interrupts import unbroken
 from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Report, Run
+from lyapmap.core.run import Report, Run, unbroken
 
 Values = NDArray[np.float64]
 
