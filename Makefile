@@ -58,6 +58,8 @@ setup: $(STAMP)
 $(VENV)/.installed-%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(subst -,$(comma),$*)]"
+	# It asks for torchvision, which lyapmap does without, and which must be of torch's own kind (CPU, CUDA).
+	$(if $(findstring dev,$*),$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps onnx2pytorch)
 	touch $@
 
 clean:

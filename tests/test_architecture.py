@@ -25,10 +25,10 @@ SOURCE = Path(lyapmap.__file__).parent
 LONG_FILE = 700
 """Lines from which a docstring has to say why the file is long."""
 
-MOST_FILES = 20
+MOST_FILES = 16
 """In one folder, for a person to take in at a glance."""
-MANY_FILES = {"systems", "cli"}
-"""Folders that are lists by nature."""
+MORE_FILES = {"systems": 20, "cli": 20, "core": 22}
+"""Folders that hold more: two that are lists by nature, and the ground that all stand on."""
 
 FLOORS = (
     {"core"},
@@ -75,7 +75,7 @@ FRAMEWORKS = {
     "numba": ["backends/numba/*.py", "core/machine_code.py"],
     "tensorflow": KERAS,
     "keras": KERAS,
-    "jax": ["backends/jax_*.py"],
+    "jax": ["backends/jax_*.py", "files/jax_files.py"],
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
     "cyclopts": ["cli/root.py", "cli/command.py"],
@@ -189,7 +189,7 @@ def faults(root: Path) -> Iterator[str]:
             yield from (f"{where}:{line}: prints" for line in _prints(ast.parse(text)))
     for folder in sorted({path.parent for path in root.rglob("*.py")}):
         where, files = folder.relative_to(root).as_posix(), len(list(folder.glob("[!_]*.py")))
-        if files > MOST_FILES and where not in MANY_FILES:
+        if files > MORE_FILES.get(where, MOST_FILES):
             yield f"{where}: {files} files, more than a glance takes in"
     yield from (f"{' <-> '.join(circle)}: a circle" for circle in circles(root))
 
@@ -447,9 +447,9 @@ def test_a_fault_that_is_planted_is_found(where: str, tmp_path: Path) -> None:
 def test_a_crowded_folder_is_found(tmp_path: Path) -> None:
     for folder in ("data", "systems"):
         (tmp_path / folder).mkdir()
-        for number in range(21):
+        for number in range(17):
             (tmp_path / folder / f"a{number}.py").write_text("")
-    assert list(faults(tmp_path)) == ["data: 21 files, more than a glance takes in"]
+    assert list(faults(tmp_path)) == ["data: 17 files, more than a glance takes in"]
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:

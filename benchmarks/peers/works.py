@@ -710,6 +710,44 @@ def network_clvlib(name: str) -> Job:
     return job
 
 
+# A map of many coordinates, whose Jacobian nobody would want to see.
+
+work("ring", "ring of 1500 coupled maps, 100 steps, four exponents", "one trajectory", "first 0.4 to 0.6")
+
+
+def ring_spectrum(m: Any) -> Job:
+    return spectrum_of(m, np.random.default_rng(0).uniform(-0.5, 0.5, (1, 1500)), 100, 20, n_exponents=4)
+
+
+@by("lyapmap, a NumPy function", "ring")
+def ring_numpy(name: str) -> Job:
+    import lyapmap as lm
+
+    def ring(s: np.ndarray) -> np.ndarray:
+        y = 1 - 1.9 * s**2
+        return 0.8 * y + 0.1 * (np.roll(y, 1, axis=1) + np.roll(y, -1, axis=1))
+
+    return ring_spectrum(lm.wrap(ring, state_shape=1500))
+
+
+@by("lyapmap, an njit function", "ring")
+def ring_njit(name: str) -> Job:
+    import numba
+
+    import lyapmap as lm
+
+    @numba.njit
+    def ring(s: np.ndarray) -> np.ndarray:
+        n = s.shape[0]
+        y = 1 - 1.9 * s**2
+        out = np.empty(n)
+        for i in range(n):
+            out[i] = 0.8 * y[i] + 0.1 * (y[i - 1] + y[(i + 1) % n])
+        return out
+
+    return ring_spectrum(lm.wrap(ring, state_shape=1500))
+
+
 # Covariant vectors.
 
 work("covariant-henon", "covariant vectors of Hénon, 20 000 steps", "one trajectory", "mean angle 54.0 degrees")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from scipy.linalg import expm
 import lyapmap as lm
 from lyapmap.backends.numba.flow import CompiledFlow, LaneRule
 from lyapmap.core.conformance import check_map
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flow import FlowMap
 from lyapmap.core.flow_schemes import ERRORS, STAGES, DormandPrince, RungeKutta4
 from lyapmap.core.propagate import propagate, random_frame, step_states
@@ -285,3 +287,27 @@ def test_bad_arguments_are_named(options, message):
     options = {"rhs": lorenz, "tau": 0.1, "state_shape": 3} | options
     with pytest.raises(lm.LyapmapError, match=message):
         lm.flow(options.pop("rhs"), options.pop("tau"), **options)
+
+
+@pytest.mark.parametrize("compiled", [True, False], ids=["njit", "numpy"])
+def test_equal_steps_over_a_long_time_keep_every_exponent(compiled):
+    """Rates 3 and -40, turned, over tau = 4: e^12 beside e^-160."""
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    matrix = turn @ np.diag([3.0, -40.0]) @ turn.T
+
+    @numba.njit
+    def field(s):
+        return matrix @ s
+
+    m = lm.flow(field if compiled else (lambda s: s @ matrix.T), 4.0, state_shape=2, method="rk4", steps=400)
+    result = lm.lyapunov_spectrum(m, [0.0, 0.0], n_steps=10, transient=1, seed=0, throw=False)
+    np.testing.assert_allclose(result.exponents, [3.0, -40.0], rtol=2e-3)
+
+
+def test_a_numba_field_that_fills_an_array_is_told_so():
+    @numba.njit
+    def field(s, out):
+        out[0] = s[0]
+
+    with pytest.raises(LyapmapError, match=r"rhs: takes \(s, out\); a field returns the velocity"):
+        lm.flow(field, 0.1, state_shape=2)

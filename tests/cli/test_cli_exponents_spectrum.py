@@ -176,7 +176,7 @@ def test_bad_status_exits_with_1_and_names_it(importable, arguments, status):
         (["--map", "henon", "--exponents", "3"], "--exponents: expected 1 to 2"),
         (["--map", "henon", "--data", "digits"], "are no images"),
         (["--map", "henon", "--x0", "missing.npy"], "--x0: no file missing.npy"),
-        (["--map", "henon", "--state-shape", "2"], "--state-shape: only --callable needs it"),
+        (["--map", "henon", "--state-shape", "2"], "--state-shape: only together with --model or --callable"),
         (["--map", "henon", "--tolerance", "-1"], "tolerance: expected a positive number, got -1"),
         (["--model", "cycle-digits-01"], "did you mean cycle-digits-012?"),
         (["--model", "missing.pt"], "missing.pt: no such file"),

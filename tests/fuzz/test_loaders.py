@@ -37,6 +37,8 @@ from lyapmap.study import stages
 from lyapmap.training.loop import train
 
 TIMES = int(os.environ.get("LYAPMAP_FUZZ", "100000"))
+Kind = tuple[Callable[[Path], Path], str, Callable[[Path], Any], int]
+"""What makes a file, its name, what reads it, and how many damaged ones the suite tries."""
 PATIENCE = 60.0
 """Seconds for one file, on a machine that others use too; the child process has at most 5 on the processor."""
 
@@ -140,7 +142,7 @@ def run(path: Path) -> Path:
     return path.parent / "last.pt"
 
 
-READERS: dict[str, tuple[Callable[[Path], Path], str, Callable[[Path], Any], int]] = {
+READERS: dict[str, Kind] = {
     "model.pt": (model, "m.pt", lambda path: zoo.load_saved(path), 150),
     "model.safetensors": (model, "m.safetensors", lambda path: zoo.load_saved(path), 150),
     "older torch file": (old_torch, "m.pth", read_torch, 200),
@@ -166,15 +168,16 @@ READERS: dict[str, tuple[Callable[[Path], Path], str, Callable[[Path], Any], int
     "stage of a study": (record, "x", go_on, 100),
     "run": (run, "x", lambda path: train(Still(), path.parent, epochs=1), 50),
 }
-"""Kinds of files: what makes one, its name, what reads it, and how many damaged ones the suite tries."""
+"""Kinds of files by name."""
 
 
-def fuzzed(kind: str, folder: Path, times: int, seed: int) -> Counter[str]:
-    """What came of damaged files; errors that are not ours, with the seed that makes them, in the keys."""
-    make, name, read, _ = READERS[kind]
+def fuzzed(kind: Kind, folder: Path, times: int, seed: int) -> tuple[Counter[str], int]:
+    """What came of damaged files, with errors that are not ours and their seeds in the keys; bytes grown by."""
+    make, name, read, _ = kind
     path = make(folder / name)
     good = path.read_bytes()
     read(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     outcomes: Counter[str] = Counter()
     for number in range(seed, seed + times):
         path.write_bytes(damaged(good, random.Random(number)))
@@ -188,13 +191,11 @@ def fuzzed(kind: str, folder: Path, times: int, seed: int) -> Counter[str]:
             outcomes[f"{type(error).__name__} {number}: {error}"[:200]] += 1
         if time.perf_counter() - begin > PATIENCE:
             outcomes[f"slow {number}"] += 1
-    return outcomes
+    return outcomes, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
-def check(kind: str, folder: Path, times: int, seed: int) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    outcomes = fuzzed(kind, folder, times, seed)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+def check(kind: Kind, folder: Path, times: int, seed: int) -> None:
+    outcomes, grown = fuzzed(kind, folder, times, seed)
     foreign = {outcome: n for outcome, n in outcomes.items() if outcome not in ("read", "refused")}
     assert not foreign, json.dumps(foreign, indent=1)
     assert outcomes["read"] + outcomes["refused"] == times
@@ -204,11 +205,11 @@ def check(kind: str, folder: Path, times: int, seed: int) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", READERS)
 def test_damaged_files(kind: str, tmp_path: Path) -> None:
-    check(kind, tmp_path, READERS[kind][3], seed=0)
+    check(READERS[kind], tmp_path, READERS[kind][3], seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", READERS)
 def test_many_damaged_files(kind: str, tmp_path: Path) -> None:
-    check(kind, tmp_path, TIMES, seed=1_000_000)
+    check(READERS[kind], tmp_path, TIMES, seed=1_000_000)

@@ -22,6 +22,7 @@ from lyapmap.backends.frameworks import (
     is_module,
     is_tensorflow,
 )
+from lyapmap.backends.outputs import Selected
 from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.conformance import vouched
@@ -39,6 +40,7 @@ def wrap(
     periods: Any = None,
     backend: str | None = None,
     inputs: Any = None,
+    output: Any = None,
     derivative: str | None = None,
     verify: bool = True,
     **options: Any,
@@ -62,9 +64,14 @@ def wrap(
         [0, period), so that they have a dimension. Tangents are untouched.
     backend : "numpy", "numba", "torch", "tensorflow", "keras", "jax" or the name of an entry point, optional
         Which framework `function` belongs to; found out by default.
-    inputs : (m,), optional
-        Only for a recurrent cell (`GRUCell`, `LSTMCell`, `RNNCell` of torch, Keras or flax): what it is given at
-        every step, zeros by default. The map is that of its hidden state.
+    inputs : tuple, dict or one value, optional
+        What the function takes beside the state, the same at every step: by place, or by name. Arrays are those of one
+        state, without a batch axis, and are repeated for each state; anything else is given as it is. Of a
+        recurrent cell (`GRUCell`, `LSTMCell`, `RNNCell` of torch, Keras or flax), whose hidden state is the map's, the
+        input (m,), zeros by default. For inputs that change from step to step see `lyapmap.driven`.
+    output : str, int or callable, optional
+        Which part of what the function returns is the next state: a name, an index, or a function of it. By default
+        the only array there is, in whatever it comes.
     derivative : "differences", optional
         Take the derivative by central differences, whatever the framework has to offer.
     verify : bool
@@ -117,6 +124,7 @@ def wrap(
             state_example=state_example,
             backend=backend,
             inputs=inputs,
+            output=output,
             derivative=derivative,
             verify=verify,
             **options,
@@ -130,8 +138,17 @@ def wrap(
         function, backend = cell.map_of_state(inputs), cell.backend
         shape, state_example = None, cell.state_example(shape, state_example)
         options["provenance"] = cell.described(inputs) | (options.get("provenance") or {})
-    elif inputs is not None:
-        raise LyapmapError("inputs: only a recurrent cell takes them; for other maps see lyapmap.driven")
+    elif inputs is not None or output is not None:
+        if resembles_map(function) and not is_module(function):
+            option = "inputs" if output is None else "output"
+            raise LyapmapError(f"{option}: {type(function).__name__} is a map already; see lyapmap.driven")
+        options["provenance"] = {"map": name_of(function)} | (options.get("provenance") or {})
+        if is_module(function) and not is_keras(function):
+            from lyapmap.backends.torch.map import with_selection
+
+            function = with_selection(function, inputs, output)
+        else:
+            function = Selected(function, inputs, output)
     if is_tangent_map(function) or (resembles_map(function) and not is_module(function)):
         if options or backend or state_example is not None:
             extra = next(iter(options), "backend" if backend else "state_example")

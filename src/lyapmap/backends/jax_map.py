@@ -40,7 +40,16 @@ STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback"
 LIVE_ARRAYS = 8
 """Arrays of the largest size that are alive at once while tangents pass through, about."""
 
-LIBRARY = ArrayLibrary(jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda array, like: jnp.asarray(array))
+
+def _repeated(array: Any, rows: jax.Array) -> jax.Array:
+    values = jnp.asarray(array)
+    values = values.astype(rows.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else values
+    return jnp.broadcast_to(values, (rows.shape[0], *values.shape))
+
+
+LIBRARY = ArrayLibrary(
+    jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda array, like: jnp.asarray(array), _repeated
+)
 
 
 class JaxOps(ArrayOps):

@@ -17,11 +17,20 @@ class MapOptions:
         A reference map, a shipped model, the file of a network, or PKG.MODULE:FUNCTION; or one of --model, --map and
         --callable.
     model : NAME|FILE
-        A shipped model, or a .pt, .safetensors, .keras, .h5 or TensorFlow file.
+        A shipped model, or the file or folder of a network, of torch, Keras, TensorFlow, ONNX, flax, equinox or
+        Hugging Face.
+    network : PKG.MODULE:CLASS
+        The network that the weights of --model belong to.
+    network_args : JSON
+        Arguments that it is made with, e.g. '{"width": 32}'.
+    inputs : JSON
+        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'.
+    output : NAME|INDEX
+        Which part of the network's answer is the next state; the only array by default.
     part : NAME
-        Which network of a TensorFlow checkpoint.
+        Which network of a file that holds several.
     trust
-        Load a SavedModel, a program that may do anything when it runs.
+        Load a pickled module, TorchScript, an exported program or a SavedModel, which may do anything when they run.
     map_name : NAME
         A reference map; see `lyapmap maps`.
     parameter : NAME=VALUE
@@ -29,7 +38,7 @@ class MapOptions:
     function : PKG.MODULE:FUNCTION
         A function or network that can be imported.
     state_shape : N[,N...]
-        Shape of one state of --callable, e.g. 1,28,28.
+        Shape of one state, e.g. 1,28,28, of --callable or of a --model that does not say it.
     x0 : FILE.npy
         Initial states, one per row.
     data : NAME|FOLDER
@@ -50,6 +59,10 @@ class MapOptions:
 
     subject: str | None = None
     model: str | None = None
+    network: str | None = None
+    network_args: str | None = None
+    inputs: str | None = None
+    output: str | None = None
     part: str | None = None
     trust: bool = False
     map_name: str | None = None

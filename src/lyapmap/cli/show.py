@@ -140,6 +140,8 @@ def common_facts(result: Result, source: Source | None = None) -> list[tuple[str
         facts.append(("started from", source.started_from))
     if str(origin.get("derivative")).startswith(NOT_USUAL):
         facts.append(("derivative", str(origin["derivative"])))
+    if "stored" in origin:
+        facts.append(("precision", f"{origin['dtype']}; the network is stored in {origin['stored']}"))
     if "seconds" in origin:
         facts.append(("seconds", f"{origin['seconds']:.2f}"))
     status = str(result.status)

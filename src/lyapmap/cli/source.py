@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.map import TangentMap, dimension, resembles_map
 from lyapmap.core.points import image_shape, laid_out
 from lyapmap.core.reading.arrays import one_array
+from lyapmap.files.model import imported
 
 if TYPE_CHECKING:
     from lyapmap.analysis.exponents.finite_time import Grid
@@ -77,10 +78,14 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError(f"expected one of --model, --map and --callable, got {got}")
     if options.parameter and not map_name:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
-    if (options.part or options.trust) and not model:
-        raise LyapmapError(f"{'--part' if options.part else '--trust'}: only together with --model")
-    if options.state_shape and not function:
-        raise LyapmapError("--state-shape: only --callable needs it")
+    of_model = {"--part": options.part, "--trust": options.trust, "--network": options.network}
+    of_networks = {"--state-shape": options.state_shape, "--inputs": options.inputs, "--output": options.output}
+    for options_of, fits, words in ((of_model, model, "--model"), (of_networks, not map_name, "--model or --callable")):
+        for option, value in options_of.items():
+            if value and not fits:
+                raise LyapmapError(f"{option}: only together with {words}")
+    if options.network_args and not options.network:
+        raise LyapmapError("--network-args: only together with --network")
     kind = given[0].removeprefix("--")
     b = options.trajectories or TRAJECTORIES[kind]
     usual: Callable[[], _Start]  # where the states start that nobody gives
@@ -142,7 +147,15 @@ def _model(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _
     from lyapmap.files.zoo import load_model
 
     loaded = load_model(
-        str(options.model), dtype=options.dtype, device=options.device, part=options.part, trust=options.trust
+        str(options.model),
+        network=options.network,
+        network_args=_json(options.network_args, "--network-args", {}),
+        state_shape=options.state_shape,
+        dtype=options.dtype,
+        device=options.device,
+        part=options.part,
+        trust=options.trust,
+        **_answers(options),
     )
 
     def samples() -> _Start:
@@ -159,6 +172,32 @@ def _model(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _
         return states[:b].reshape(b, -1), "the model's sample states"
 
     return loaded.name, loaded.map, samples
+
+
+def _answers(options: MapOptions) -> dict[str, Any]:
+    """What a network takes beside its state, and what is taken of its answer."""
+    output: Any = options.output
+    if output is not None and re.fullmatch(r"-?\d+", output):
+        output = int(output)
+    inputs = _json(options.inputs, "--inputs", None)
+    if isinstance(inputs, dict):
+        inputs = {name: _array(value) for name, value in inputs.items()}
+    elif inputs is not None:
+        inputs = tuple(_array(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
+    return {"inputs": inputs, "output": output}
+
+
+def _array(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, list) else value
+
+
+def _json(text: str | None, option: str, empty: Any) -> Any:
+    if text is None:
+        return empty
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LyapmapError(f"{option}: expected JSON, e.g. '{{\"width\": 32}}', got {text!r} ({error})") from None
 
 
 def _reference(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _Start]]:
@@ -202,7 +241,7 @@ def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[]
     from lyapmap.backends.frameworks import tells_shape
 
     text, shape, dtype = str(options.function), options.state_shape, options.dtype
-    target = _imported(text)
+    target = imported(text, "--callable")
     is_map = resembles_map(target)
     if is_map and dtype is not None:
         raise LyapmapError(f"--dtype: {text} is a map already and has its own")
@@ -212,30 +251,11 @@ def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[]
     elif shape is None and not tells_shape(target):
         raise LyapmapError(f"--state-shape: {text} needs the shape of one state, e.g. --state-shape 2")
     else:
-        tangent_map = wrap(target, state_shape=shape, **details)  # type: ignore[arg-type]
+        given = {name: value for name, value in _answers(options).items() if value is not None}
+        tangent_map = wrap(target, state_shape=shape, **given, **details)  # type: ignore[arg-type]
     n = dimension(tangent_map.state_shape)
     words = "random numbers in [0, 1); give others with --x0"
     return text, tangent_map, lambda: (np.random.default_rng(options.seed).uniform(0, 1, (b, n)), words)
-
-
-def _imported(text: str) -> Any:
-    module_name, colon, attribute = text.partition(":")
-    if not colon or not module_name or not attribute:
-        raise LyapmapError(f"--callable: expected pkg.module:function, got {text!r}")
-    if "" not in sys.path:
-        sys.path.append("")  # modules of the current folder, which must not stand before those of libraries
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise LyapmapError(f"--callable: no module named {error.name!r}") from None
-    except Exception as error:  # the module's own code may raise anything
-        raise LyapmapError(f"--callable: {module_name} failed to import ({type(error).__name__}: {error})") from None
-    target: Any = module
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            raise LyapmapError(f"--callable: {module_name} has no {attribute!r}")
-        target = getattr(target, part)
-    return target
 
 
 def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:

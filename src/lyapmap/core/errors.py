@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from pathlib import Path
+
+
+def by_user(error: BaseException) -> str:
+    """What went wrong in somebody's own code, in one line, with the file and line where that code was.
+
+    Examples
+    --------
+    >>> try:
+    ...     int("seven")
+    ... except ValueError as error:
+    ...     by_user(error)
+    "ValueError: invalid literal for int() with base 10: 'seven'"
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [""]
+    words = f"{type(error).__name__}: {lines[0][:LONGEST]}" if lines[0] else type(error).__name__
+    place = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        # Not the standard library's, an installed package's or ours.
+        if path.is_file() and not LIBRARIES & set(path.parts) and OURS not in path.parents:
+            place = f" ({path.name}, line {frame.lineno})"
+    return words + place
+
+
+LONGEST = 200
+"""Letters of a message that are shown."""
+LIBRARIES = {"site-packages", "dist-packages", f"python{sys.version_info.major}.{sys.version_info.minor}"}
+OURS = Path(__file__).parents[1]
+
 
 class LyapmapError(ValueError):
     """Something the caller gave cannot be used; the message names it and says what would do."""

@@ -221,6 +221,8 @@ class ArrayLibrary(NamedTuple):
         Makes a function of rows of one of single ones.
     from_numpy : callable or None
         (array, like), of the dtype of the latter, or of the library's default where it is None.
+    repeated : callable or None
+        (array, rows): the array once for each of the rows, of their dtype where it holds floating-point numbers.
     """
 
     reshape: Callable[..., Array]
@@ -228,6 +230,7 @@ class ArrayLibrary(NamedTuple):
     stack: Callable[[list[Array]], Array]
     over_rows: Callable[[Callable[..., Array]], Callable[..., Array]] | None = None
     from_numpy: Callable[[NDArray[Any], Any], Array] | None = None
+    repeated: Callable[[Any, Any], Array] | None = None
 
 
 ADAPTERS = {"torch": "lyapmap.backends.torch"}

@@ -179,7 +179,7 @@ def load(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{path}: no such file")
     stored = read_torch(path) if path.suffix == ".pt" else _read_safetensors(path)
     if not isinstance(stored, Mapping) or "format" not in stored:
-        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({_describe(stored)})")
+        raise CheckpointError(f"{path}: not a lyapmap checkpoint ({described(stored)})")
     if type(stored["format"]) is not str or stored["format"] != FORMAT:
         raise CheckpointError(f"{path}: format {_short(stored['format'])}, this version reads {FORMAT!r}")
     missing = [key for key in _KEYS if key not in stored]
@@ -230,7 +230,8 @@ def _require_suffix(path: Path) -> None:
         raise CheckpointError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
 
 
-def _describe(content: object) -> str:
+def described(content: object) -> str:
+    """What a file holds that is no checkpoint of ours, in a few words."""
     if isinstance(content, Mapping):
         keys = ", ".join(_short(k) for k in list(content)[:3])
         return f"a dict with keys {keys}{', ...' if len(content) > 3 else ''}" if keys else "it has no header of ours"
@@ -242,19 +243,31 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _read_safetensors(path: Path) -> Any:
+def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors of a file.
+
+    Raises
+    ------
+    CheckpointError
+        If it is missing or damaged.
+    """
     data = content(path, CheckpointError)
     with parsing(path, "truncated or not a safetensors file", CheckpointError):
         from safetensors.torch import load as parsed
 
         tensors = parsed(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    return header, tensors
+
+
+def _read_safetensors(path: Path) -> Any:
+    header, tensors = read_safetensors(path)
     written = header.get("format", "")
     if written != json.dumps(FORMAT):  # of another program, whose other entries may be no JSON
         return {"format": written.strip('"')} if written else {}
     with parsing(path, "damaged header", CheckpointError):
         values = {key: _with_tensors(json.loads(value), tensors) for key, value in header.items() if key in _KEYS}
-        return plain_tree(values, path, len(data))
+        return plain_tree(values, path, path.stat().st_size)
 
 
 def _without_tensors(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
@@ -353,7 +366,7 @@ def _no_larger_than(checkpoint: Checkpoint) -> Iterator[None]:
         handle.remove()
 
 
-def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+def read(path: Path, label: str) -> Saved:
     """The network of a `.pt` or `.safetensors` checkpoint."""
     checkpoint = load(path)
     known = papers.networks()

@@ -32,7 +32,7 @@ from lyapmap.core.reading.bounded import first_line, json_in, parsing
 from lyapmap.core.reading.hdf5 import Tree, hdf5_tree
 from lyapmap.core.writing import written_whole
 from lyapmap.files import papers
-from lyapmap.files.model import Saved
+from lyapmap.files.model import Saved, Wanted
 
 RECORD, SAMPLES = "lyapmap/record.json", "lyapmap/sample_states.npy"
 FORMAT = "lyapmap/1"
@@ -52,10 +52,10 @@ SPARE = 10_000
 SAVED_MODEL, SIGNATURE = "SavedModel", "serving_default"
 
 
-def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """The network of a `.keras` or `.h5` file, or what a SavedModel serves."""
     if path.is_dir():
-        return _saved_model(path, label, trust)
+        return _saved_model(path, label, wanted.trust)
     network = load(path)
     about, states = _extras(path)
     origin = {"model": label, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

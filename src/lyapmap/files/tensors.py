@@ -164,6 +164,27 @@ CALLED: dict[tuple[str, str], Callable[..., Any]] = {
 """What a pickle may call, and what is called for it."""
 
 
+class WouldRunCodeError(CheckpointError):
+    """A pickle that calls more than what puts a tensor together.
+
+    Attributes
+    ----------
+    names : list of str
+        What it would call.
+    """
+
+    def __init__(self, path: str | Path, names: list[str]) -> None:
+        super().__init__(
+            f"{path}: refused, because it holds {', '.join(names[:3])} and would run code when loaded; "
+            "store a state dict of tensors instead"
+        )
+        self.names = names
+        self._path = path
+
+    def __reduce__(self) -> tuple[type, tuple[str | Path, list[str]]]:
+        return type(self), (self._path, self.names)
+
+
 class _Unpickler(pickle.Unpickler):
     def __init__(self, stream: io.BytesIO, path: Path, storage: Callable[..., Tensor]) -> None:
         super().__init__(stream)
@@ -184,10 +205,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _refuse(path: Path, names: list[str]) -> NoReturn:
-    raise CheckpointError(
-        f"{path}: refused, because it holds {', '.join(names[:3])} and would run code when loaded; "
-        "store a state dict of tensors instead"
-    )
+    raise WouldRunCodeError(path, names)
 
 
 def _unpickled(stream: io.BytesIO, path: Path, storage: Callable[..., Tensor]) -> Any:

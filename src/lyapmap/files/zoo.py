@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.resources import files
@@ -18,9 +19,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from lyapmap.core.errors import CheckpointError, MissingExtraError
+from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError
 from lyapmap.files import papers
-from lyapmap.files.model import Model, Reader, Saved
+from lyapmap.files.model import Model, Reader, Saved, Wanted
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,26 @@ class Kind:
     fits : callable
         Whether a path, or the prefix of several files, is of this kind.
     package : str
-        What must be installed, and by that name an extra of ours.
+        What must be installed.
     reader : str
         Module that keeps the `Reader` protocol; empty where only a paper knows what such files hold.
+    extra : str
+        Of ours that brings the package, where that has another name.
     """
 
     fits: Callable[[Path], bool]
     package: str
     reader: str
+    extra: str = ""
 
 
+TORCH = (".pt", ".pth", ".safetensors", ".ckpt", ".bin", ".pt2")
 KINDS = {
-    "torch": Kind(lambda path: path.suffix in (".pt", ".safetensors"), "torch", "lyapmap.files.checkpoint"),
+    "torch": Kind(
+        lambda path: path.suffix in TORCH and not _is_prefix(path) and not path.is_dir(),
+        "torch",
+        "lyapmap.files.torch_files",
+    ),
     "Keras": Kind(lambda path: path.suffix in (".keras", ".h5", ".hdf5"), "tensorflow", "lyapmap.files.keras_networks"),
     "TensorFlow checkpoint": Kind(
         lambda path: path.suffix == ".index" or _is_prefix(path) or (path / "checkpoint").is_file(),
@@ -51,14 +60,26 @@ KINDS = {
         "",
     ),
     "SavedModel": Kind(lambda path: (path / "saved_model.pb").is_file(), "tensorflow", "lyapmap.files.keras_networks"),
+    "ONNX": Kind(lambda path: path.suffix == ".onnx", "onnx", "lyapmap.files.onnx_networks"),
+    "flax": Kind(lambda path: path.suffix == ".msgpack", "flax", "lyapmap.files.jax_files", "examples"),
+    "equinox": Kind(lambda path: path.suffix == ".eqx", "equinox", "lyapmap.files.jax_files", "examples"),
+    "folder of Hugging Face": Kind(lambda path: (path / "config.json").is_file(), "torch", "lyapmap.files.folders"),
 }
+"""The first that fits counts."""
 REFUSED = {
-    ".pt2": "it is a torch.export program, and loading it can run code that was planted in the file",
-    ".pth": "lyapmap reads state dicts with their config; save one with lyapmap.training.Checkpoint",
-    ".pkl": "it is a pickle, which runs code when loaded",
-    ".onnx": "there is no reader for it",
+    ".pkl": "it is a pickle, which runs code when loaded; save the network's state dict with torch.save as ckpt.pt, "
+    "and give its class with network",
+    ".pickle": "it is a pickle, which runs code when loaded; save the network's state dict with torch.save as ckpt.pt, "
+    "and give its class with network",
+    ".npz": "it holds arrays, not a network",
+    ".pb": "it is a frozen graph; give the folder of a SavedModel",
+    ".tflite": "it is quantised for phones; give the Keras model that it was made from",
 }
 """Files that people have, and why they cannot be used."""
+READ = (
+    "a .pt, .pth, .ckpt or .safetensors file, a .pt2 program, a .keras or .h5 model, a TensorFlow checkpoint, "
+    "a SavedModel, an .onnx file, flax's .msgpack, equinox's .eqx, or a folder with config.json"
+)
 
 
 def _is_prefix(path: Path) -> bool:
@@ -114,16 +135,18 @@ def kind_of(name: str | Path) -> tuple[Path, Kind]:
         raise CheckpointError(
             f"model: {str(name)!r} is neither a file nor one of {', '.join(shipped()) or 'no shipped models'}{hint}"
         )
-    reason = REFUSED.get(path.suffix, "it is of no kind that is known")
-    raise CheckpointError(
-        f"{path}: refused, because {reason}; expected a .pt or .safetensors checkpoint, a .keras or .h5 model, "
-        "a TensorFlow checkpoint or a SavedModel folder"
-    )
+    reason = REFUSED.get(path.suffix, f"it is of no kind that is known; expected {READ}")
+    raise CheckpointError(f"{path}: refused, because {reason}")
 
 
 def load_model(
     name: str | Path,
     *,
+    network: Any = None,
+    network_args: Mapping[str, Any] | None = None,
+    state_shape: Any = None,
+    inputs: Any = None,
+    output: Any = None,
     dtype: str | None = None,
     device: str | None = None,
     memory_limit: int | None = None,
@@ -135,19 +158,29 @@ def load_model(
     Parameters
     ----------
     name : str or path
-        Name of a shipped model; a `.pt` or `.safetensors` checkpoint; a `.keras` or `.h5` model; a
-        checkpoint of `tf.train.Checkpoint` (its prefix, its `.index` file or its folder) that holds
-        a cycle generator; the folder of a SavedModel.
+        Name of a shipped model, or the file or folder of a network: a checkpoint of lyapmap; a state dict, a Lightning
+        checkpoint, a module or a program of torch; a model of Keras or TensorFlow; an ONNX file; parameters of flax or
+        equinox; a folder of diffusers or transformers. docs/models.md has a table.
+    network : class, callable, module or str, optional
+        What the weights of a file belong to, where the file holds weights alone; "package.module:Class" is imported,
+        from the current folder too.
+    network_args : dict, optional
+        Arguments with which it is made.
+    state_shape : tuple of int, optional
+        Shape of one state, where file and network do not say it.
+    inputs, output : optional
+        What the network takes beside the state, and which part of its answer is the next state; see `lyapmap.wrap`.
     dtype : "float32" or "float64", optional
-        Of the map; as saved by default.
+        Of the map; by default as saved, and float32 for weights in half precision.
     device : str, optional
         Where the map computes; the CPU by default.
     memory_limit : int, optional
         Bytes that one pass of tangents may take, about.
     part : str, optional
-        Which network of a TensorFlow checkpoint, e.g. "generator_g"; needed where there are several.
+        Which network, of a file that holds several, e.g. "generator_g" or "ema_model".
     trust : bool
-        Load files that may run code when they are loaded (SavedModel). All others cannot.
+        Load files that may run code when they are loaded (pickled modules, TorchScript, exported programs, SavedModel).
+        All others cannot.
 
     Returns
     -------
@@ -166,26 +199,46 @@ def load_model(
     >>> model.map.state_shape
     (1, 8, 8)
     """
-    saved, reader = load_saved(name, part=part, trust=trust)
-    options = {"dtype": dtype, "device": device, "memory_limit": memory_limit}
-    made = reader.as_map(saved, **{key: value for key, value in options.items() if value is not None})
+    wanted = Wanted(part, trust, network, network_args or {})
+    saved, reader = _load_saved(name, wanted)
+    options = {
+        "dtype": dtype,
+        "device": device,
+        "memory_limit": memory_limit,
+        "state_shape": state_shape,
+        "inputs": inputs,
+        "output": output,
+    }
+    label = saved.origin["model"]
+    try:
+        made = reader.as_map(saved, **{key: value for key, value in options.items() if value is not None})
+    except LyapmapError as error:  # the network is the file's, and not a function that the caller gave
+        error.args = (re.sub(r"^(function|module):", f"{label}:", str(error)),)
+        raise
     shape, states = tuple(made.state_shape), saved.sample_states
     if states is None:
         states = np.zeros((0, *shape), np.float32)
     if states.shape[1:] != shape or not np.isfinite(states).all():
-        wanted = ", ".join(map(str, shape))
-        raise CheckpointError(f"{name}: sample_states have shape {states.shape}, expected (m, {wanted}), all finite")
-    label = saved.origin["model"]
+        expected = ", ".join(map(str, shape))
+        raise CheckpointError(f"{name}: sample_states have shape {states.shape}, expected (m, {expected}), all finite")
     return Model(label, made, saved.module, states, saved.architecture, saved.config, saved.training)
 
 
 def load_saved(name: str | Path, *, part: str | None = None, trust: bool = False) -> tuple[Saved, Reader]:
     """A network as its file has it, and the module that read it; see `load_model`."""
+    return _load_saved(name, Wanted(part, trust))
+
+
+def _load_saved(name: str | Path, wanted: Wanted) -> tuple[Saved, Reader]:
     path, kind = kind_of(name)
-    if part is not None and kind is not KINDS["TensorFlow checkpoint"]:
-        raise CheckpointError(f"part: only TensorFlow checkpoints hold several networks, and {path.name} is none")
+    several = kind in (KINDS["TensorFlow checkpoint"], KINDS["torch"])
+    if wanted.part is not None and (not several or str(name) in shipped()):
+        raise CheckpointError(f"part: {path.name} holds one network only")
+    weights_alone = (KINDS["torch"], KINDS["flax"], KINDS["equinox"])
+    if wanted.network is not None and kind not in weights_alone:
+        raise CheckpointError(f"network: {path.name} says itself which network it holds")
     reader = _reader(kind)
-    return reader.read(path, str(name) if str(name) in shipped() else path.name, part, trust), reader
+    return reader.read(path, str(name) if str(name) in shipped() else path.name, wanted), reader
 
 
 def record(name: str | Path) -> dict[str, Any]:
@@ -202,6 +255,6 @@ def record(name: str | Path) -> dict[str, Any]:
 
 def _reader(kind: Kind) -> Reader:
     if find_spec(kind.package) is None:
-        raise MissingExtraError(kind.package, kind.package, "loading this model")
+        raise MissingExtraError(kind.package, kind.extra or kind.package, "loading this model")
     name = next(name for name, known in KINDS.items() if known is kind)
     return import_module(kind.reader or papers.reader_of(name))

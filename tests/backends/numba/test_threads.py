@@ -25,7 +25,7 @@ from lyapmap.core.propagate import random_frame
 
 def with_threads(name, count, **parameters):
     inner = systems.create(name, **parameters).inner
-    inner = getattr(inner, "_one", inner)
+    inner = getattr(inner, "_substep", inner)
     return NumbaMap(inner.rule, state_shape=inner.state_shape, parameters=inner.parameters, threads=count)
 
 

@@ -109,6 +109,13 @@ def test_tables_hold_every_training(trials):
     assert len(made) == 3, "one more table for each space beside the first"
 
 
+def test_memorization_and_chaos_of_every_training_are_drawn(trials):
+    figures = {path.stem for path in (trials[0] / "out").rglob("*.png")}
+    assert {"trials", "trust", "memorization"} <= figures
+    for name in trials[1]:
+        assert 0 <= numbers(trials, name)["preference"] <= 1
+
+
 def test_nothing_is_measured_twice(trials, monkeypatch):
     def never(*given, **options):
         raise AssertionError("measured again")
@@ -122,12 +129,14 @@ def test_a_run_by_a_recipe_is_called_so(tmp_path):
     settings = RECIPES["control"]
     recipe = CycleRecipe(CycleConfig(image_size=8, width=2), TRAIN, TEST, classes=CLASSES, settings=settings)
     train(recipe, tmp_path, epochs=1, keep_every=1)
-    assert kind_of(tmp_path) == "control"
+    assert kind_of(tmp_path) == "control, width 2"
 
 
 def test_other_settings_are_told_in_words(trials):
-    assert kind_of(trials[1]["own-1"]) == "average 0.5, batch size 40, epochs 3, decay epochs 1, validation 0.1"
-    assert kind_of(trials[1]["plain-1"]) == "the paper's losses, batch size 40"
+    assert (
+        kind_of(trials[1]["own-1"]) == "average 0.5, batch size 40, epochs 3, decay epochs 1, validation 0.1, width 4"
+    )
+    assert kind_of(trials[1]["plain-1"]) == "the paper's losses, batch size 40, width 4"
 
 
 def test_the_median_is_neither_the_best_nor_the_worst():

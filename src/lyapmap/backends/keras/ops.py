@@ -99,9 +99,21 @@ def library_named(name: str) -> ArrayLibrary:
     """Functions of tensors of "tensorflow", or of those that stand for any of Keras' backends."""
     if name == "tensorflow":
         tf = tensorflow()
-        return ArrayLibrary(tf.reshape, tf.concat, tf.stack)
+
+        def repeated(array: Any, rows: Any) -> Any:
+            tensor = tf.convert_to_tensor(array)
+            tensor = tf.cast(tensor, rows.dtype) if tensor.dtype.is_floating else tensor
+            return tf.broadcast_to(tensor, tf.concat([tf.shape(rows)[:1], tf.shape(tensor)], 0))
+
+        return ArrayLibrary(tf.reshape, tf.concat, tf.stack, repeated=repeated)
     ops = keras().ops
-    return ArrayLibrary(ops.reshape, ops.concatenate, ops.stack)
+
+    def repeated_by_keras(array: Any, rows: Any) -> Any:
+        tensor = ops.convert_to_tensor(array)
+        tensor = ops.cast(tensor, rows.dtype) if "float" in str(tensor.dtype) else tensor
+        return ops.broadcast_to(tensor, (ops.shape(rows)[0], *tensor.shape))
+
+    return ArrayLibrary(ops.reshape, ops.concatenate, ops.stack, repeated=repeated_by_keras)
 
 
 def resolved_device(device: str | None) -> str:

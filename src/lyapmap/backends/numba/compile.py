@@ -405,13 +405,12 @@ def _differences_along(function: Any) -> Callable[..., None]:
                     largest = max(largest, abs(a[i]), abs(b[i]), abs(c[i]))
                 shortest = abs(tc)
                 tolerance = min(max(NOISE * eps * size / shortest, AGREEMENT), COARSEST)
-                misfit = 0.0
+                misfit, rounding, reach = 0.0, 30 * eps * size / shortest, (tc - tb) / (ta - tb)
                 for i in range(n):
-                    noise = 30 * eps * abs(image[i]) / (shortest / size)
+                    noise = rounding * abs(image[i])
                     if attempt > 2 and noise > (COARSEST * largest * size if largest > 0.0 else FLAT * abs(image[i])):
                         misfit = np.inf
-                    tilt = (a[i] - b[i]) / (ta - tb)
-                    off = abs(b[i] + tilt * (tc - tb) - c[i])
+                    off = abs(b[i] + reach * (a[i] - b[i]) - c[i])
                     scale = max(abs(a[i]), abs(b[i]), abs(c[i]), 1e-3 * largest)
                     if off > 0.0:
                         misfit = max(misfit, off / (tolerance * scale + noise / size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from importlib.metadata import version
 from typing import Any, final
 
@@ -16,6 +17,9 @@ from lyapmap.core.flow import FlowMap, finite_time
 from lyapmap.core.flow_schemes import WITHIN, DormandPrince, RungeKutta4, Scheme, too_stiff
 from lyapmap.core.map import Blocks, Recording, TangentMap
 from lyapmap.core.stiff_flow import Automatic
+
+FILLED = frozenset({"out", "result", "dx", "ds", "du", "dy", "dxdt", "dydt", "dsdt", "dudt"})
+"""Names that people give to an array into which the velocity is written."""
 
 __all__ = ["CompiledFlow", "LaneRule", "RowRule"]
 
@@ -259,6 +263,13 @@ class CompiledFlow(TangentMap):
 def timed_numba(rhs: Any, order: str, n: int) -> Any:
     """A Numba field f(t, x) or f(x, t) as one of (x, t)."""
     import numba
+
+    names = list(inspect.signature(rhs.py_func).parameters)
+    if not FILLED.isdisjoint(names):
+        raise LyapmapError(
+            f"rhs: takes ({', '.join(names)}); a field returns the velocity, as f(x), f(t, x) or f(x, t), rather than "
+            "writing it into an array"
+        )
 
     if order == "x, t":
         swapped = rhs

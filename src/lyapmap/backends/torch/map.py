@@ -24,9 +24,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lyapmap.backends.compiled import CompilableFlow, Twin
+from lyapmap.backends.outputs import Selected, selected
 from lyapmap.backends.structured import FlatFunction
 from lyapmap.backends.timed_field import TimedField
-from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device
+from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device, stored_in
 from lyapmap.backends.torch.dual import ORDERS, NoRule, Way, carry
 from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.backends.torch.program import program_of
@@ -421,14 +422,15 @@ class TorchMap(TangentMap):
         try:
             with torch.no_grad(), largest:
                 y = self._function(probe)
+                if not isinstance(y, Tensor):
+                    self._function = with_selection(self._function)
+                    y = self._function(probe)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
             raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {reason_of(error)}") from error
         if not bool((probe == 0.5).all()):
             raise MapError("function: it changes the states it is given; let it work on x.clone()")
-        if not isinstance(y, Tensor):
-            raise MapError(f"function: expected it to return a tensor, got {type(y).__name__}")
         if y.shape != probe.shape:
             raise ShapeError(
                 f"function: expected {tuple(probe.shape)} for two states of shape {self.state_shape}, "
@@ -594,7 +596,7 @@ def wrap_torch(
     if isinstance(function, nn.Module):
         module, own_dtype, own_device = copied(function, wanted, device)
         name = type(function).__name__
-        described = {"map": name} | (provenance or {})
+        described = {"map": name} | stored_in(function) | (provenance or {})
         made = TorchMap(module, shape, own_dtype, own_device, memory_limit, described)
         made.twin.wanted = compile
         return made
@@ -620,6 +622,25 @@ class TimedModule(torch.nn.Module):
 
     def forward(self, z: torch.Tensor) -> Any:
         return self._field(z)
+
+
+class SelectedModule(nn.Module):
+    """A module with inputs beside the state, of whose answers one array is taken; copied and moved like any module."""
+
+    def __init__(self, module: nn.Module, inputs: Any = None, output: Any = None) -> None:
+        super().__init__()
+        self.module = module
+        self.inputs = inputs
+        self.output = output
+        self.training = module.training
+
+    def forward(self, x: Tensor) -> Any:
+        return selected(self.module, x, self.inputs, self.output)
+
+
+def with_selection(function: Any, inputs: Any = None, output: Any = None) -> Any:
+    """A function or module with inputs beside the state, of whose answers one array is taken."""
+    return (SelectedModule if isinstance(function, nn.Module) else Selected)(function, inputs, output)
 
 
 class FlatModule(nn.Module):

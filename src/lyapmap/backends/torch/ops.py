@@ -17,12 +17,19 @@ ON_LINUX = hasattr(os, "sched_getaffinity")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
+def _repeated(array: Any, rows: Tensor) -> Tensor:
+    tensor = torch.as_tensor(array, device=rows.device)
+    tensor = tensor.to(rows.dtype) if tensor.is_floating_point() else tensor
+    return tensor.expand(rows.shape[0], *tensor.shape)
+
+
 LIBRARY = ArrayLibrary(
     torch.reshape,
     torch.cat,
     torch.stack,
     torch.func.vmap,
     lambda array, like: torch.as_tensor(array, dtype=torch.get_default_dtype() if like is None else like.dtype),
+    _repeated,
 )
 
 

@@ -252,6 +252,9 @@ def cycle_seeds(
         "spread", "Spread over runs and epochs", partial(_spread, groups), needs=tuple(stage.name for stage in flat)
     )
     settings = {name: settings_of(path) for name, path in runs.items()}
+    widths = {name: load_model(list(kept_epochs(path).values())[-1]).config["width"] for name, path in runs.items()}
+    if len(set(widths.values())) > 1:
+        settings = {name: f"{words}, width {widths[name]}" for name, words in settings.items()}
     kinds = len(set(settings.values()))
     study = Study(
         stages=lambda *_: [*flat, spread],

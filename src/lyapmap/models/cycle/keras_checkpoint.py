@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.core.reading.bounded import content, inside, parsing, text
 from lyapmap.files.keras_networks import as_map
-from lyapmap.files.model import Saved
+from lyapmap.files.model import Saved, Wanted
 from lyapmap.models.cycle.config import CycleConfig
 
 
@@ -156,10 +156,10 @@ class Unit:
     keys: dict[str, str] = field(default_factory=dict)
 
 
-def read(path: Path, label: str, part: str | None, trust: bool) -> Saved:
+def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """A generator of a TensorFlow checkpoint; it has no sample states."""
     prefix = _prefix(path)
-    network, config, name = generator(prefix, part)
+    network, config, name = generator(prefix, wanted.part)
     digest = hashlib.sha256()
     for file in _files(prefix):
         digest.update(content(file, CheckpointError))

@@ -100,7 +100,53 @@ def draw_trials(values: Mapping[str, Mapping[str, NDArray[np.float64]]], places:
         Line2D([], [], color=style.SEQUENCE[i % len(style.SEQUENCE)], marker="o", markersize=3.5, label=kind)
         for i, kind in enumerate(values)
     ]
-    panels[0].legend(handles=handles, fontsize=style.SMALL, frameon=False, loc="lower left")
+    figure.legend(handles=handles, fontsize=style.SMALL, frameon=False, loc="outside lower center")
+    return figure
+
+
+def draw_trust(trials: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the largest exponent over the last epochs of trainings, and how near their images are to training images.
+
+    Parameters
+    ----------
+    trials : sequence of dict
+        Of each training "run", "kind", "held_epochs", "held" and "held_stderr" (values or None), and where it was
+        measured "preference".
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    kinds = list(dict.fromkeys(trial["kind"] for trial in trials))
+    colours = {kind: style.SEQUENCE[place % len(style.SEQUENCE)] for place, kind in enumerate(kinds)}
+    figure = style.new_figure(9.6, 3.6)
+    left, right = figure.subplots(1, 2)
+    style.dress(left, title="Largest exponent", x="epochs before the last", y="nats per step")
+    style.dress(right, title="Nearness to training images", x="training", y="chance")
+    for trial in trials:
+        before = np.asarray(trial["held_epochs"]) - trial["held_epochs"][-1]
+        values, errors = (np.array(trial[key], float) for key in ("held", "held_stderr"))
+        left.errorbar(
+            before,
+            values,
+            yerr=SIGMAS * errors,
+            color=colours[trial["kind"]],
+            linewidth=1.1,
+            marker="o",
+            markersize=3.5,
+        )
+    left.axhline(0, color=style.PALE, linewidth=0.8)
+    known = [trial for trial in trials if trial.get("preference") is not None]
+    for place, trial in enumerate(known):
+        right.plot([place], [trial["preference"]], color=colours[trial["kind"]], marker="o", linestyle="none")
+    right.axhline(0.5, color=style.PALE, linewidth=0.8)
+    names = [trial["run"] for trial in known]
+    right.set_xticks(range(len(known)), names, rotation=35, ha="right", fontsize=style.SMALL)
+    right.set_ylim(-0.03, 1.03)
+    left.locator_params(axis="x", integer=True)
+    for kind in kinds:
+        left.plot([], [], color=colours[kind], marker="o", markersize=3.5, label=kind)
+    figure.legend(fontsize=style.SMALL, frameon=False, loc="outside lower center")
     return figure
 
 

@@ -114,18 +114,19 @@ def flat(numbers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def kind_of(folder: Path) -> str:
-    """The name of the recipe whose settings a run has, or in words what they are."""
+    """The name of the recipe whose settings a run has, or in words what they are, and the width of its network."""
     from lyapmap.models.cycle.recipe import RECIPES, CycleSettings
 
-    last = list(kept_epochs(folder).values())[-1]
-    settings = load_model(last).training.get("settings", {})
+    last = load_model(list(kept_epochs(folder).values())[-1])
+    settings, width = last.training.get("settings", {}), f"width {last.config['width']}"
     own = {key: value for key, value in settings.items() if key not in ("data", "classes", "seed")}
     for name, recipe in RECIPES.items():
         if recipe.to_dict() == own:
-            return name
+            return f"{name}, {width}"
     usual = CycleSettings().to_dict()
     others = {key: value for key, value in own.items() if key not in ("wishes", "start") and value != usual.get(key)}
-    return ", ".join([settings_of(folder), *(f"{key.replace('_', ' ')} {value:g}" for key, value in others.items())])
+    words = (f"{key.replace('_', ' ')} {value:g}" for key, value in others.items())
+    return ", ".join([settings_of(folder), *words, width])
 
 
 def cycle_trials(
@@ -200,11 +201,6 @@ def cycle_trials(
     return study.run(subject, folder, protocol=protocol, progress=progress, on_stage=on_stage)
 
 
-def _files(run: Path) -> list[str]:
-    """What a training's numbers depend on: its last kept epochs."""
-    return [f"file:{path}" for path in list(kept_epochs(run).values())[-LAST_EPOCHS:]]
-
-
 def trial_numbers(records: Mapping[str, Record]) -> list[dict[str, Any]]:
     """Numbers of the trainings that could be measured."""
     return [record.numbers for name, record in records.items() if name.startswith("trial-") and record.status == DONE]
@@ -247,7 +243,7 @@ def rows_of(trials: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, int]]:
         *rows,
         ("copies", "copies of training images", 0),
         ("closer", "nearer to training images than 1 % of the test images", 3),
-        ("preference", "nearer to training than to held-out images", 3),
+        ("preference", "chance to lie nearer to training images than a test image does", 3),
     ]
 
 
@@ -299,7 +295,7 @@ def _each(trials: Sequence[Mapping[str, Any]], rows: Sequence[tuple[str, str, in
 
 
 def _comparison(_: CycleSubject, work: Workspace) -> dict[str, Any]:
-    from lyapmap.models.cycle.pictures import draw_trials
+    from lyapmap.models.cycle.pictures import draw_trials, draw_trust
 
     trials = trial_numbers(work.before)
     if not trials:
@@ -320,6 +316,14 @@ def _comparison(_: CycleSubject, work: Workspace) -> dict[str, Any]:
         "trials",
         "Quality and variety of every training",
         f"A line for each training, in the features of {space}; the last place: as many training images instead.",
+    )
+    work.show(
+        draw_trust(trials),
+        "trust",
+        "Whether chaos holds, and whether images are copied",
+        f"Left, the largest exponent in each of the last {LAST_EPOCHS} epochs kept, with two standard errors. Right, "
+        "the chance that an image on the attractor lies nearer to a training image than a test image does: 0.5 where "
+        "training images are not preferred, 1 where they are copied.",
     )
     rows = [key for key, _, _ in rows_of(trials)]
     return {
