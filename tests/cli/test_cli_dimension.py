@@ -59,6 +59,7 @@ def test_a_file(files):
     result = run("dimension", "--points", "plane.npy", "--method", "gride", "--method", "pca", "--out", "out")
     assert result.exit_code == 0, result.output
     assert {p.name for p in (files / "out").iterdir()} == {
+        "run.json",
         "dimension.nc",
         "dimension.json",
         "dimension.png",

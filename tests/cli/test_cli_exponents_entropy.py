@@ -33,7 +33,13 @@ def test_json_equals_the_library():
 
 def test_out_writes_files_that_can_be_read(tmp_path):
     assert run(*TENT, "--out", str(tmp_path)).exit_code == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"entropy.nc", "entropy.json", "entropy.png", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "run.json",
+        "entropy.nc",
+        "entropy.json",
+        "entropy.png",
+        "report.html",
+    }
     assert lm.ExpansionEntropy.load(tmp_path / "entropy.nc").entropy == pytest.approx(np.log(2))
 
 

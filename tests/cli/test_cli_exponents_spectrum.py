@@ -72,6 +72,7 @@ def test_out_writes_data_pictures_and_a_report(tmp_path):
     result = run("spectrum", *DIGITS, "--out", str(out))
     assert result.exit_code == 0, result.output
     assert {p.name for p in out.iterdir()} == {
+        "run.json",
         "spectrum.nc",
         "spectrum.json",
         "spectrum.png",

@@ -35,7 +35,7 @@ def test_json_equals_the_library_and_fixed_parameters_hold():
 
 def test_out_writes_files_that_can_be_read(tmp_path):
     assert run(*LOGISTIC, "--only", "bifurcation", "--carry", "--out", str(tmp_path)).exit_code == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"sweep.nc", "sweep.json", "sweep.png", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {"run.json", "sweep.nc", "sweep.json", "sweep.png", "report.html"}
     assert lm.Sweep.load(tmp_path / "sweep.nc").states.shape == (3, 8, 1)
 
 

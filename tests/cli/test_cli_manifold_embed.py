@@ -40,7 +40,7 @@ def test_an_ensemble_of_a_model(digits):
     assert "7 of test images of digits, classes 0" in told
     assert "7 x 3, steps 0, 1, 3" in told
     names = {p.name for p in out.iterdir()}
-    assert names == {"embedding.nc", "embedding.json", "embedding.png", "report.html", "fitted.nc"}
+    assert names == {"run.json", "embedding.nc", "embedding.json", "embedding.png", "report.html", "fitted.nc"}
     states = lm.EmbeddedStates.load(out / "embedding.nc")
     assert states.at.tolist() == [0, 1, 3]
     assert states.label_names == ("0", "1")

@@ -34,7 +34,7 @@ def test_json_equals_the_library():
 
 def test_out_writes_files_that_can_be_read(tmp_path):
     assert run(*HENON, "--period", "2", "--out", str(tmp_path)).exit_code == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"orbits.nc", "orbits.json", "orbits.png", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {"run.json", "orbits.nc", "orbits.json", "orbits.png", "report.html"}
     assert np.isfinite(lm.PeriodicOrbits.load(tmp_path / "orbits.nc").exponents).all()
 
 

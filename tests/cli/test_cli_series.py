@@ -44,6 +44,7 @@ def test_dimension_of_a_file(files):
     result = run("correlation-dimension", "--points", "points.npy", "--theiler", "2", "--out", "out")
     assert result.exit_code == 0, result.output
     assert {p.name for p in (files / "out").iterdir()} == {
+        "run.json",
         "correlation_dimension.nc",
         "correlation_dimension.json",
         "correlation_dimension.png",

@@ -23,7 +23,9 @@ def test_some_stages_and_again(tmp_path):
     assert done.exit_code == 0, done.output
     assert "recall at n = 10" in done.output
     assert "pixels" in done.output
-    assert {"study.json", "index.html", "stages", "results", "figures"} == {p.name for p in tmp_path.iterdir()}
+    assert {"run.json", "study.json", "index.html", "stages", "results", "figures"} == {
+        p.name for p in tmp_path.iterdir()
+    }
     saved = lm.ManifoldAlong.load(tmp_path / "results" / "over-steps.nc")
     assert saved.k.tolist() == [3]
     before = json.loads((tmp_path / "study.json").read_text())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.core.errors import Interrupted, LyapmapError, MapError, RunError
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Run
+from lyapmap.core.run import Run, unbroken
 from sample_maps import Henon
 
 
@@ -78,6 +82,54 @@ def test_seeds() -> None:
         Run("d", seed=-1)
 
 
-def test_other_errors_pass() -> None:
-    with pytest.raises(ZeroDivisionError), Run("e").steps(keep=lambda: True):
-        _ = 1 / 0
+def test_a_map_that_raises_leaves_what_came_before() -> None:
+    def halfway(keep: bool) -> Count:
+        run, done = Run("e"), [0, 1]
+        with run.steps(keep=lambda: done if keep else None):
+            _ = 1 / 0
+        return run.finish(Count(**run.ending(done="2 of 5 steps"), steps=np.array(done)), True)
+
+    with pytest.raises(RunError, match="the map raised ZeroDivisionError: division by zero after 2 of 5 steps") as stop:
+        halfway(True)
+    assert isinstance(stop.value.__cause__, ZeroDivisionError)
+    assert (stop.value.result.cause, stop.value.result.steps.tolist()) == (Cause.RAISED, [0, 1])
+    with pytest.raises(ZeroDivisionError):
+        halfway(False)
+
+
+def test_errors_of_ours_pass() -> None:
+    with pytest.raises(MapError), Run("e").steps(keep=lambda: True):
+        raise MapError("map: its rows depend on each other")
+
+
+def test_ctrl_c_that_python_swallows_ends_the_run_at_the_next_step() -> None:
+    class Swallows:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run, done = Run("f"), []
+    with warnings.catch_warnings(), run.steps(keep=lambda: done) as report:
+        warnings.simplefilter("ignore")
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        try:
+            _ = [Swallows()].pop() and 1
+            for step in range(5):
+                done.append(step)
+                report(step + 1, 5)
+        finally:
+            sys.unraisablehook = hook
+    assert run.interrupted
+    assert done == [0]
+
+
+def test_ctrl_c_waits_for_what_belongs_together() -> None:
+    run, pairs = Run("g"), []
+    with run.steps(keep=lambda: pairs):
+        with unbroken():
+            os.kill(os.getpid(), signal.SIGINT)
+            pairs.append(1)
+            pairs.append(2)
+        pairs.append(3)
+    assert run.interrupted
+    assert pairs == [1, 2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

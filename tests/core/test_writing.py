@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lyapmap.core.writing import write_text, written_whole
+from lyapmap.core.writing import WriteError, write_text, written_whole
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -55,6 +55,6 @@ def test_a_pipe_is_written_to_directly(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_where_nothing_was_written(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "empty.txt"):
+    with pytest.raises(WriteError, match=r"empty\.txt: cannot be written"), written_whole(tmp_path / "empty.txt"):
         pass
     assert not list(tmp_path.iterdir())

@@ -23,6 +23,7 @@ from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
 
 if TYPE_CHECKING:
+    from lyapmap.cli.folder import OutFolder
     from lyapmap.cli.source import Source
 
 KINDS = ("map", "callable", "model")
@@ -54,6 +55,10 @@ PROVIDED = {"progress", "throw", "seed", "device"}
 """Parameters of analyses that each command provides itself."""
 LAST = {"device", "threads", "seed"}
 """Options that stand after the others of a command."""
+RESUMED = {"TrainingRun", "StudyRun"}
+"""Shared options of commands that go on where an earlier call ended."""
+INCIDENTAL = {"out", "as_json", "threads"}
+"""Options that are no part of what a run is."""
 ARGUMENTS = {"subject"}
 """Fields of shared options that are given by their place."""
 SHORT = {"n_steps": "-n", "n_exponents": "-k", "n_vectors": "-k", "trajectories": "-b", "parameter": "-p"}
@@ -292,6 +297,12 @@ class Command:
         return self.function.__name__.rstrip("_").replace("_", "-")
 
     @property
+    def goes_on(self) -> bool:
+        """Whether it goes on with what an earlier call left in its folder, and looks itself whether that fits."""
+        annotations = {parameter.annotation for parameter in parameters(self._own()).values()}
+        return bool(annotations & RESUMED)
+
+    @property
     def help(self) -> str:
         """What it does, as its docstring says before the options."""
         return summary(self.function.__doc__ or "")
@@ -440,6 +451,12 @@ class Run:
         self.out: Path | None = None
         self.source: Source = None  # type: ignore[assignment]  # a command without one does not look
         self.interrupted = False
+        self._folder: OutFolder | None = None
+
+    def end(self) -> None:
+        """Give the folder back."""
+        if self._folder is not None:
+            self._folder.release()
 
     @property
     def progress(self) -> bool:
@@ -455,8 +472,15 @@ class Run:
     def begin(self) -> None:
         """Make the folder and load the source: complain before the work, not after."""
         out = self.values.get("out")
-        if out is not None and self.command.out is not False:
-            self.out = made_folder(Path(out))
+        if out is not None and self.command.out is not False and not _beside_the_first():
+            from lyapmap.cli.folder import OutFolder
+
+            own = {key: value for key, value in self.values.items() if key not in INCIDENTAL}
+            identity = {} if self.command.goes_on else own
+            self._folder = OutFolder(Path(out), self.command.name, identity, renames="out" not in self.given)
+            self.out = self._folder.path
+        elif out is not None and self.command.out is not False:
+            self.out = Path(out)
         if self.command.source is not None:
             from lyapmap.cli.options import MapOptions
             from lyapmap.cli.source import load_source
@@ -555,6 +579,8 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         if not isinstance(error, Interrupted) or error.result is None:
             print("lyapmap: interrupted", file=sys.stderr)
         return INTERRUPTED
+    finally:
+        at.end()
 
 
 def _argument(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:
@@ -583,13 +609,9 @@ def in_options(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-def made_folder(out: Path) -> Path:
-    """The folder of `--out`, made if it does not exist."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LyapmapError(f"--out: {out} cannot be made a folder ({error.strerror})") from None
-    return out
+def _beside_the_first() -> bool:
+    """Whether this is one of several processes that train together, and another has the folder."""
+    return any(os.environ.get(name, "0") not in ("", "0") for name in ("RANK", "LOCAL_RANK"))
 
 
 def _metavar(parameter: Parameter) -> str:

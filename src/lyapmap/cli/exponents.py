@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +54,12 @@ def spectrum(run: Run) -> int:
     if source.kind == "map" and dimension(source.map.state_shape) > LARGE:
         run.values |= {name: steps for name, steps in LARGE_STEPS.items() if name not in run.given}
     result = run()
-    out = run.out
     return run.show(
         result,
         f"Lyapunov spectrum of {source.name}",
         _about_spectrum(result),
         table=_spectrum_table,
-        pictures=[] if out is None else [_picture_of_convergence(result, out), _picture_of_trajectory(source, out)],
+        pictures=[partial(_picture_of_convergence, result), partial(_picture_of_trajectory, source)],
     )
 
 

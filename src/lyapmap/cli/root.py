@@ -6,7 +6,9 @@ import codecs
 import ctypes
 import io
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -95,7 +97,14 @@ def main(tokens: Sequence[str] | None = None) -> None:
     """
     keep_memory()
     plain_letters()
-    raise SystemExit(run(sys.argv[1:] if tokens is None else [*tokens]))
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what batch systems send before the end
+    try:
+        raise SystemExit(run(sys.argv[1:] if tokens is None else [*tokens]))
+    finally:
+        if before is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 PLAIN = {"±": "+-", "·": "-", "→": "->", "≥": ">=", "≤": "<=", "λ": "lambda", "…": "..."}

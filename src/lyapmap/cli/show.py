@@ -34,9 +34,12 @@ def conclude(
     table: Callable[[Any], Table] | None = None,
     source: Source | None = None,
     name: str = "",
-    pictures: Sequence[tuple[str, Path]] = (),
+    pictures: Sequence[Callable[[Path], tuple[str, Path]]] = (),
 ) -> int:
-    """Write and print a result; the exit code that belongs to its status.
+    """Print and write a result; the exit code that belongs to its status.
+
+    What took longest comes first: numbers on the terminal, numbers in files, pictures, so that a full disk or Ctrl-C
+    on the way loses as little as may be.
 
     Parameters
     ----------
@@ -53,10 +56,20 @@ def conclude(
         Where the result's map comes from.
     name : str
         Of the files: NAME.nc, NAME.json, NAME.png, and report.html that shows them; that of the command by default.
-    pictures : pairs of (caption, PNG file)
-        Shown on the report's page below that of the result.
+    pictures : callables
+        Each draws a picture into a folder and gives (caption, PNG file); shown on the report's page below that of
+        the result.
     """
     facts = [*facts, *common_facts(result, source)]
+    console = make_console()
+    if run.as_json:
+        print(result.to_json(), flush=True)
+    else:
+        console.print(title, style="bold")
+        if table is not None:
+            console.print(table(result))
+        print_facts(console, facts)
+        sys.stdout.flush()
     if run.out is not None:
         from lyapmap.report.page import save_report
 
@@ -65,18 +78,10 @@ def conclude(
             run.out / "report.html",
             title=title,
             facts=[(label, str(text)) for label, text in facts],
-            pictures=[*((title, file) for file in own), *pictures],
+            pictures=[*((title, file) for file in own), *(draw(run.out) for draw in pictures)],
             provenance=result.provenance,
         )
-    if run.as_json:
-        print(result.to_json())
-    else:
-        console = make_console()
-        console.print(title, style="bold")
-        if table is not None:
-            console.print(table(result))
-        print_facts(console, facts)
-        if run.out is not None:
+        if not run.as_json:
             print_facts(console, [("written to", str(run.out))])
     return exit_code(run, result)
 

@@ -66,12 +66,14 @@ class Cause(StrEnum):
     TOLERANCE = "tolerance"
     INTERRUPTED = "interrupted"
     CROSS_CHECK = "cross_check"
+    RAISED = "raised"
 
 
 _CAUSE_REMEDIES = {
     Cause.TOO_SHORT: "raise n_steps or the number of trajectories",
     Cause.TOLERANCE: "raise n_steps or the number of trajectories, or ask for a larger tolerance",
     Cause.INTERRUPTED: "let it run to its end; what was done until then stands in the result",
+    Cause.RAISED: "mend the map, or start elsewhere; what was done until then stands in the result",
     Cause.CROSS_CHECK: "look whether the derivative belongs to the map (wrap checks it unless verify=False), whether "
     "the map gives the same image twice, or use float64",
 }

@@ -1,4 +1,4 @@
-"""The ritual of a run in one place: clock, seed, progress, Ctrl-C, provenance, and how it ended.
+"""The ritual of a run in one place: clock, seed, progress, Ctrl-C, maps that raise, provenance, and how it ended.
 
 An analysis makes a `Run`, does its work in a block that Ctrl-C may end, and hands over what it found:
 
@@ -8,18 +8,25 @@ An analysis makes a `Run`, does its work in a block that Ctrl-C may end, and han
             cycles.append(newton(guess, run.rng))
             report(i + 1, len(guesses))
     return run.finish(Cycles(**run.ending(verdict, done=f"{i} guesses"), settings=settings, orbits=cycles), throw)
+
+Python raises KeyboardInterrupt between any two instructions of the main thread. One that falls into a destructor or a
+callback of a library in C is printed and forgotten, and one that falls between two arrays that belong together leaves
+them apart. So a run watches its signals, asks at each step whether one was forgotten, and holds them back where it
+takes in what it must keep.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
-from lyapmap.core.errors import Interrupted
+from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
@@ -47,6 +54,98 @@ def reporting(progress: bool | Report, label: str) -> Iterator[Report]:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Watch:
+    """The signals of one run.
+
+    Attributes
+    ----------
+    signalled : int or None
+        The signal that asked the run to end.
+    """
+
+    def __init__(self) -> None:
+        self.signalled: int | None = None
+        self.held = 0
+        self.before: dict[int, Any] = {}
+
+    def handle(self, number: int, frame: Any) -> None:
+        """Take a signal: do as before, or later where signals are held back."""
+        if self.held:
+            self.signalled = number
+            return
+        try:
+            self.before[number](number, frame)
+        except KeyboardInterrupt:
+            self.signalled = number
+            raise
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if one was raised before and got lost, or waits."""
+        number, self.signalled = self.signalled, None
+        if number is not None:
+            self.handle(number, None)
+
+
+_watches: list[Watch] = []
+
+
+@contextmanager
+def watched() -> Iterator[Watch]:
+    """A block whose signals are watched.
+
+    Only those that have a handler in Python, such as the one that makes KeyboardInterrupt of Ctrl-C, and only in the
+    main thread, to which signals go.
+    """
+    watch = Watch()
+    if threading.current_thread() is not threading.main_thread():
+        yield watch
+        return
+    for number in SIGNALS:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            watch.before[number] = handler
+            signal.signal(number, watch.handle)
+    _watches.append(watch)
+    try:
+        yield watch
+    finally:
+        _watches.remove(watch)
+        for watched_signal, handler in watch.before.items():
+            signal.signal(watched_signal, handler)
+
+
+@contextmanager
+def unbroken() -> Iterator[None]:
+    """A block that belongs together: signals wait for its end.
+
+    Examples
+    --------
+    >>> import os
+    >>> done = []
+    >>> try:
+    ...     with watched(), unbroken():
+    ...         os.kill(os.getpid(), signal.SIGINT)
+    ...         done.append("all of it")
+    ... except KeyboardInterrupt:
+    ...     print(done)
+    ['all of it']
+    """
+    if not _watches or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    watch = _watches[-1]
+    watch.held += 1
+    try:
+        yield
+    finally:
+        watch.held -= 1
+    if not watch.held:
+        watch.check()
+
+
 class Run:
     """One run of an analysis, from the checked arguments to the result.
 
@@ -69,6 +168,8 @@ class Run:
         Its generator.
     interrupted : bool
         Whether Ctrl-C ended the work, with something to keep.
+    raised : Exception or None
+        What a map raised in the middle of the work, with something to keep.
     details : dict
         Plain values that the provenance records besides.
     """
@@ -88,18 +189,24 @@ class Run:
         if seed is not UNSEEDED:
             self.seed, self.rng = seeded(seed)
         self.interrupted = False
+        self.raised: Exception | None = None
         self.details: dict[str, Any] = {}
         self._begin = time.perf_counter()
 
     @contextmanager
     def steps(self, keep: Callable[[], Any] | None = None) -> Iterator[Report]:
-        """A block of work that Ctrl-C ends; what it yields reports progress.
+        """A block of work that Ctrl-C ends, or a map that raises; what it yields reports progress.
 
         Parameters
         ----------
         keep : callable, optional
-            Asked after Ctrl-C whether there is something to keep. If so the block is left, and `finish` raises
-            `Interrupted` with the result. Otherwise `Interrupted` is raised at once, with nothing.
+            Asked then whether there is something to keep. If so the block is left, and `finish` raises
+            `Interrupted` or `RunError` with the result. Otherwise `Interrupted`, or what the map raised, is raised
+            at once, with nothing.
+
+        Notes
+        -----
+        An error of lyapmap's own passes: a map that breaks its contract leaves nothing that could be vouched for.
 
         Examples
         --------
@@ -113,12 +220,22 @@ class Run:
         of = self.tangent_map
         session = nullcontext() if of is None else of.ops.session(dimension(of.state_shape))
         try:
-            with reporting(self.progress, self.label) as report, session:
-                yield report
+            with watched() as signals, reporting(self.progress, self.label) as report, session:
+
+                def watched_report(done: int, total: int) -> None:
+                    report(done, total)
+                    signals.check()
+
+                yield watched_report
+                signals.check()
         except KeyboardInterrupt:
             if keep is None or not keep():
                 raise Interrupted(None) from None
             self.interrupted = True
+        except Exception as error:
+            if isinstance(error, LyapmapError) or keep is None or not keep():
+                raise
+            self.raised = error
 
     @property
     def seconds(self) -> float:
@@ -140,7 +257,10 @@ class Run:
             How much was done by the time of Ctrl-C, such as "20 of 50 steps".
         """
         stands = verdict.status in (Status.ESCAPED, Status.COLLAPSED) or verdict.cause is Cause.INTERRUPTED
-        if self.interrupted and not stands:
+        if self.raised is not None:
+            words = " ".join(f"{type(self.raised).__name__}: {self.raised}".split()).rstrip(": ")
+            verdict = Verdict(Status.NOT_CONVERGED, f"the map raised {words} after {done}", Cause.RAISED)
+        elif self.interrupted and not stands:
             verdict = Verdict(Status.NOT_CONVERGED, f"interrupted after {done}", Cause.INTERRUPTED)
         return {**verdict._asdict(), "provenance": self.provenance()}
 
@@ -148,4 +268,9 @@ class Run:
         """The result; after Ctrl-C `Interrupted` with it, and `RunError` with it if it failed and `throw`."""
         if self.interrupted:
             raise Interrupted(result)
-        return result.checked(throw)
+        if self.raised is None:
+            return result.checked(throw)
+        try:
+            return result.checked(throw)
+        except RunError as error:
+            raise error from self.raised

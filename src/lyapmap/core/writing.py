@@ -4,8 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+
+from lyapmap.core.errors import LyapmapError
+
+_numbers = count()
+
+
+class WriteError(LyapmapError, OSError):
+    """A file cannot be written: a full disk, no permission, no such folder. What was there before still is.
+
+    Attributes
+    ----------
+    reason : str
+        In the words of the system.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (str(self), self.reason)
 
 
 @contextmanager
@@ -14,6 +39,11 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     It has the same suffix, by which many libraries choose a format. A link is followed; what is no regular file, such
     as a pipe, is written to directly.
+
+    Raises
+    ------
+    WriteError
+        If the system refuses. The error of the block itself, where it is another one.
 
     Examples
     --------
@@ -28,15 +58,32 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     if place.exists() and not place.is_file():
         yield place
         return
-    # The process is part of the name: two that write the same file at once must not meet.
-    beside = place.with_name(f"{place.stem}.{os.getpid()}.part{place.suffix}")
+    # Process and number are part of the name: two that write the same file at once must not meet, nor two threads.
+    beside = place.with_name(f"{place.stem}.{os.getpid()}-{next(_numbers)}.part{place.suffix}")
     try:
         yield beside
         with beside.open("rb") as file:
             os.fsync(file.fileno())  # else a crash of the machine may leave the new name on an empty file
         os.replace(beside, place)
+        _flush_names(place.parent)
+    except OSError as error:
+        if isinstance(error, WriteError):
+            raise
+        reason = error.strerror or " ".join(str(error).split())
+        raise WriteError(f"{path}: cannot be written ({reason})", reason) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _flush_names(folder: Path) -> None:
+    """Let a new name outlive a crash of the machine, on systems that can be asked for it."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -38,7 +38,13 @@ def test_train_sample_and_go_on(tmp_path):
     assert settings["epoch"] == 2
     drawn = run("gan", "sample", "--model", str(out / "last.pt"), "--canvas-steps", "5", "--out", str(tmp_path / "s"))
     assert (drawn.exit_code, "64 samples in 5 steps; trained with 3" in drawn.stdout) == (0, True)
-    assert {p.name for p in (tmp_path / "s").iterdir()} == {"samples.npz", "grid.png", "strip.png", "canvas.gif"}
+    assert {p.name for p in (tmp_path / "s").iterdir()} == {
+        "run.json",
+        "samples.npz",
+        "grid.png",
+        "strip.png",
+        "canvas.gif",
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,8 @@ def test_canvas_is_told_and_written(models, tmp_path):
     assert result.exit_code == 0, result.stderr
     for words in ("trained with 3 steps and one noise", "exponent 2", "fresh noise", "at step 5 updates have size"):
         assert words in result.stdout
-    assert {p.name for p in tmp_path.iterdir()} == {"canvas.nc", "canvas.json", "canvas.png", "report.html"}
+    written = {p.name for p in tmp_path.iterdir()}
+    assert written == {"run.json", "canvas.nc", "canvas.json", "canvas.png", "report.html"}
 
 
 def test_interpolation_is_written(models, tmp_path):
@@ -103,7 +110,8 @@ def test_interpolation_is_written(models, tmp_path):
         "gan", "interpolate", "--model", models["dcgan"], "--pairs", "2", "-n", "3", "--out", str(tmp_path), "--json"
     )
     assert json.loads(result.stdout)["columns"] == 3
-    assert {p.name for p in tmp_path.iterdir()} == {"samples.npz", "interpolation.png"}
+    written = {p.name for p in tmp_path.iterdir()}
+    assert written == {"run.json", "samples.npz", "interpolation.png"}
 
 
 def test_a_generator_cannot_be_iterated(models):

@@ -32,7 +32,13 @@ def test_facts_and_files(tmp_path, arguments, name, kind, words):
     assert result.exit_code == 0, result.output
     for word in words:
         assert word in result.stdout
-    assert {p.name for p in tmp_path.iterdir()} == {f"{name}.nc", f"{name}.json", f"{name}.png", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "run.json",
+        f"{name}.nc",
+        f"{name}.json",
+        f"{name}.png",
+        "report.html",
+    }
     assert kind.load(tmp_path / f"{name}.nc").status == "ok"
 
 

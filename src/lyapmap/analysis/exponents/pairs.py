@@ -16,7 +16,7 @@ from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Status, Verdict
-from lyapmap.core.run import Report
+from lyapmap.core.run import Report, unbroken
 
 Values = NDArray[np.float64]
 
@@ -350,9 +350,10 @@ class FitTwins(_Followed):
         total = self.n_steps or AUTO_FIT_STEPS
         since_end = 0
         while self.done < total:
-            if not self._advance():
-                return
-            self._record()
+            with unbroken():
+                if not self._advance():
+                    return
+                self._record()
             report(self.done, total)
             if self.n_steps is None:
                 since_end += self._ended()
@@ -472,11 +473,14 @@ class RescaledTwins(_Followed):
             grown, start = self._block(length, start)
             if grown is None:
                 return
-            self.statistics.add(grown[:, None], length)
-            self.measured += length
-            blocks += 1
-            if blocks % thin == 0 or self.measured == self.n_steps:
-                self._note(self.measured)
+            with unbroken():
+                self.statistics.add(grown[:, None], length)
+                self.measured += length
+                blocks += 1
+                noted = blocks % thin == 0 or self.measured == self.n_steps
+                if noted:
+                    self._note(self.measured)
+            if noted:
                 report(self.done, total)
 
     def _block(self, length: int, start: Values) -> tuple[Values | None, Values]:

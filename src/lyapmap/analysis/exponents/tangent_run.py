@@ -22,7 +22,7 @@ from lyapmap.analysis.exponents.tangent_precision import Tangents
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
-from lyapmap.core.run import Report
+from lyapmap.core.run import Report, unbroken
 
 BLOCKS = 128
 """Blocks into which a run is cut, about: the resolution of its error statistics."""
@@ -38,6 +38,9 @@ SMALL = 100_000
 """Values carried (steps x trajectories x tangent components), about, below which blocks are looked at together."""
 SMALL_COMPILED = 32 * SMALL
 """The same of compiled code, which carries a value in about a nanosecond."""
+LONGEST_COMPILED = 2**28
+"""The same of the longest block of compiled code, which cannot be interrupted: about a second at most. It goes by
+what is carried and by no clock, so that the numbers are the same wherever they are computed."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
 LATE_PERIOD = 16
@@ -181,6 +184,8 @@ class TangentRun:
         """Carry everything forward, block by block, until done, converged or lost."""
         every = 1 if self.chooses_qr else self.qr_every
         length = -(-max(n_steps // BLOCKS, 1) // every) * every
+        if self.map.compiled:  # within which Python takes no signal
+            length = min(length, max(every, LONGEST_COMPILED // (self.b * self.n * (self.k + 1)) // every * every))
         left, group = n_steps, 1
         # Where a block is done in no time, looking at it is what takes time: more and more together.
         values = length * self.b * self.n * (self.k + 1)
@@ -192,7 +197,8 @@ class TangentRun:
             good = self._look(blocks, length)
             left -= length * good
             if good:
-                self._take(blocks[:good], length, statistics)
+                with unbroken():
+                    self._take(blocks[:good], length, statistics)
             if self.lost() is not None or (statistics is not None and self._converged(statistics)):
                 return
             self.report(self.step, self.planned)

@@ -22,7 +22,7 @@ from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_ste
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Report, Run
+from lyapmap.core.run import Report, Run, unbroken
 
 Values = NDArray[np.float64]
 
@@ -238,11 +238,14 @@ class _DeviationVectors:
                 lengths = np.linalg.norm(product, axis=1)
                 log_r, log_lengths = self.log_r + self.ops.log_abs_diagonal(r), self.log_lengths + np.log(lengths)
                 coefficients = product / lengths[:, None, :]
-            self.x, self.frame, self.coefficients = x, frame, coefficients
-            self.log_r, self.log_lengths = log_r, log_lengths
-            self.done = step + 1
-            if self.done % thin == 0 or self.done == self.n_steps:
-                self._record()
+            with unbroken():
+                self.x, self.frame, self.coefficients = x, frame, coefficients
+                self.log_r, self.log_lengths = log_r, log_lengths
+                self.done = step + 1
+                recorded = self.done % thin == 0 or self.done == self.n_steps
+                if recorded:
+                    self._record()
+            if recorded:
                 report(self.transient + self.done, self.transient + self.n_steps)
 
     def _record(self) -> None:

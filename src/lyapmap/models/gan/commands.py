@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from lyapmap.cli.options import Machine, StudyRun, TrainingRun
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from lyapmap.analysis.dimension.comparison import DimensionComparison
@@ -297,13 +299,14 @@ def jacobian(
 
     images = None if data is None else _beside(data, classes, gan, points, run.seed)
     result = run(gan_function(gan, dtype=dtype), gan_latents(gan.config.latent_shape, samples, seed=run.seed))
-    facts, pictures = _about_jacobian(result), []
+    facts = _about_jacobian(result)
+    pictures: list[Callable[[Path], tuple[str, Path]]] = []
     if images is not None and not run.interrupted:
         dimensions = manifold_dimensions(gan, images.images, n=points, seed=run.seed, progress=run.progress)
         facts += _dimensions(dimensions, str(data))
         if run.out is not None:
             show.save(dimensions, run.out, "dimension")
-            pictures = [("Intrinsic dimension", run.out / "dimension.png")]
+            pictures = [lambda out: ("Intrinsic dimension", out / "dimension.png")]
     title = f"Jacobian of {gan.name}: {result.inputs} values of noise to {result.outputs} pixels"
     return run.show(result, title, facts, pictures=pictures)
 
@@ -423,12 +426,15 @@ def line(run: Run, *, data: str = "one", seed: int = 0) -> int:
     from lyapmap.models.gan.pictures import save_gan_line_gif
 
     result = run(data)
-    out = run.out
     facts = [
         ("value", f"{result.value[0]:.4f} at first, {result.value[-1]:.4f} at last; -log 4 = {-math.log(4):.4f}"),
         ("best possible", f"{result.best_value[0]:.4f} at first, {result.best_value[-1]:.4f} at last"),
         ("D against its best", f"mean difference {result.error[0]:.3f} at first, {result.error[-1]:.3f} at last"),
         ("divergence", f"{result.divergence[-1]:.4g} nats between p_g and p_data (Jensen-Shannon)"),
     ]
-    film = [] if out is None else [("The training as a film", save_gan_line_gif(out / "line.gif", result))]
-    return run.show(result, "A GAN on a line", facts, pictures=film)
+    return run.show(
+        result,
+        "A GAN on a line",
+        facts,
+        pictures=[lambda out: ("The training as a film", save_gan_line_gif(out / "line.gif", result))],
+    )
