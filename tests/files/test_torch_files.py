@@ -206,3 +206,14 @@ def test_files_of_other_kinds(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(json.dumps(name).encode())
     with pytest.raises(LyapmapError, match=words):
         lm.load_model(tmp_path / name)
+
+
+class Failing(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise KeyError("no such layer")
+
+
+def test_what_a_network_raises_is_one_line_with_its_place(tmp_path: Path) -> None:
+    path = saved(tmp_path / "whole.pt", Failing().eval())
+    with pytest.raises(LyapmapError, match=r"^whole.pt: .*no such layer.*test_torch_files.py, line \d+"):
+        lm.load_model(path, trust=True, state_shape=2)

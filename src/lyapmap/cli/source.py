@@ -252,7 +252,7 @@ def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[]
         raise LyapmapError(f"--state-shape: {text} needs the shape of one state, e.g. --state-shape 2")
     else:
         given = {name: value for name, value in _answers(options).items() if value is not None}
-        tangent_map = wrap(target, state_shape=shape, **given, **details)  # type: ignore[arg-type]
+        tangent_map = wrap(target, state_shape=shape, **given, **details)
     n = dimension(tangent_map.state_shape)
     words = "random numbers in [0, 1); give others with --x0"
     return text, tangent_map, lambda: (np.random.default_rng(options.seed).uniform(0, 1, (b, n)), words)

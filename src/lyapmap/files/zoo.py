@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError
+from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError, by_user
 from lyapmap.files import papers
 from lyapmap.files.model import Model, Reader, Saved, Wanted
 
@@ -215,6 +215,8 @@ def load_model(
     except LyapmapError as error:  # the network is the file's, and not a function that the caller gave
         error.args = (re.sub(r"^(function|module):", f"{label}:", str(error)),)
         raise
+    except Exception as error:  # of a library, or of the class that the caller named
+        raise CheckpointError(f"{label}: its network fails: {by_user(error)}") from error
     shape, states = tuple(made.state_shape), saved.sample_states
     if states is None:
         states = np.zeros((0, *shape), np.float32)
