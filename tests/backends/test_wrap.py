@@ -172,7 +172,7 @@ def test_a_type_error_of_the_function_itself_is_not_mistaken_for_an_option() -> 
     def failing(x: torch.Tensor) -> torch.Tensor:
         raise TypeError("the function's own")
 
-    with pytest.raises(TypeError, match="the function's own"):
+    with pytest.raises(MapError, match=r"TypeError: the function's own \(test_wrap.py, line \d+\)"):
         lm.wrap(failing, state_shape=2, backend="torch")
 
 

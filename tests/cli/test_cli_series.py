@@ -122,7 +122,7 @@ def test_zero_one_of_maps_and_files(files):
         (["zero-one", "--series", "bad.npy"], "not a readable file"),
         (["zero-one", "--series", "broken.csv"], "different numbers of columns"),
         (["zero-one", "--series", "words.txt"], "not a readable file"),
-        (["zero-one", "--series", "x.xyz"], "expected a .npy, .npz, .csv"),
+        (["zero-one", "--series", "x.xyz"], "expected a .npy, .npz, .h5"),
         (["zero-one", "--series", "series.csv", "--column", "5"], "--column: expected a column"),
         (["series", "--series", "named.csv", "--column", "pressure"], "named.csv, t, x, or 0 to 1, got pressure"),
         (["series", "--series", "two.txt"], "say which (--decimal or --sep)"),

@@ -144,7 +144,9 @@ def test_foreign_models_start_from_random_states_and_say_so(tmp_path):
         model = lm.load_model(tmp_path / name)
         assert model.map.state_shape == (3,)
         assert model.sample_states.shape == (0, 3)
-        result = run("trajectory", "--model", str(tmp_path / name), "--steps", "3", "--out", str(tmp_path / "out"))
+        result = run(
+            "trajectory", "--model", str(tmp_path / name), "--steps", "3", "--out", str(tmp_path / f"out-{name}")
+        )
         assert result.exit_code == 0, result.output
         assert "random numbers in [-1, 1), since the model brings no sample states" in result.stdout
     x = np.random.default_rng(0).uniform(-1, 1, (2, 3)).astype("float32")
@@ -206,11 +208,11 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path, generator, network)
 
 def test_kinds_that_are_not_read_say_why(tmp_path):
     (tmp_path / "m.pt2").write_bytes(b"x")
-    assert "it is a torch.export program" in refused(tmp_path / "m.pt2")
-    (tmp_path / "m.bin").write_bytes(b"x")
-    assert "it is of no kind that is known; expected a .pt" in refused(tmp_path / "m.bin")
+    assert "not a file that torch.save wrote" in refused(tmp_path / "m.pt2")
+    (tmp_path / "m.dat").write_bytes(b"x")
+    assert "it is of no kind that is known; expected a .pt" in refused(tmp_path / "m.dat")
     assert "is neither a file nor one of" in refused(tmp_path / "nowhere")
-    assert "only TensorFlow checkpoints hold several networks" in refused("cycle-digits-012", part="generator_g")
+    assert "holds one network only" in refused("cycle-digits-012", part="generator_g")
     for options in (["--map", "henon", "--trust"], ["--map", "henon", "--part", "g"]):
         result = run("spectrum", *options)
         assert result.exit_code == 2

@@ -109,8 +109,8 @@ MENDED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         lambda z: torch.from_numpy(np.tanh(z.numpy() @ LAYER.weight.numpy().T + LAYER.bias.numpy())),
         "central differences in float64",
     ),
-    "a gradient, no tangents": (lambda z: Backward.apply(F.linear(z, LAYER.weight) + LAYER.bias), "reverse mode"),
-    "wrong tangents": (lambda z: WrongTangents.apply(LAYER(z)), "reverse mode"),
+    "a gradient, no tangents": (lambda z: Backward.apply(F.linear(z, LAYER.weight) + LAYER.bias), "reverse mode twice"),
+    "wrong tangents": (lambda z: WrongTangents.apply(LAYER(z)), "reverse mode twice"),
     "wrong gradient": (lambda z: WrongGradient.apply(LAYER(z)), "forward mode"),
 }
 

@@ -11,7 +11,6 @@ from lyapmap.cli import show
 from lyapmap.cli.command import Run, command
 from lyapmap.cli.options import Machine
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.reading.arrays import one_array
 
 if TYPE_CHECKING:
     from lyapmap.analysis.battle import BattleResult, Tournament
@@ -74,6 +73,7 @@ def battle(
 def _contender(model: str, device: str | None) -> Any:
     if Path(model).suffix == ".npy":
         from lyapmap.analysis.battle import as_contender
+        from lyapmap.core.reading.arrays import one_array
 
         samples = one_array(model, "cannot be read as an array", option="MODEL: ")
         return replace(as_contender(samples, 0), name=Path(model).name)

@@ -218,7 +218,8 @@ class Run:
         True
         """
         of = self.tangent_map
-        session = nullcontext() if of is None else of.ops.session(dimension(of.state_shape))
+        # A function between spaces has no states of its own.
+        session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
         try:
             with watched() as signals, reporting(self.progress, self.label) as report, session:
 

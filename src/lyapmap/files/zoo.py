@@ -107,7 +107,7 @@ def index() -> dict[str, dict[str, Any]]:
     Examples
     --------
     >>> index()["cycle-digits-012"]["sample_states"]
-    [64, 1, 8, 8]
+    [27, 1, 8, 8]
     """
     return cast(dict[str, dict[str, Any]], json.loads((_folder() / INDEX).read_text()))
 

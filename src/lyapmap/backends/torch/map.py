@@ -31,7 +31,7 @@ from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of
 from lyapmap.backends.torch.dual import ORDERS, NoRule, Way, carry
 from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.backends.torch.program import program_of
-from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, by_user
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, quiet
 from lyapmap.core.propagate import HANDED_OVER, side_by_side
@@ -451,6 +451,10 @@ class TorchMap(TangentMap):
             raise
         except RuntimeError as error:
             raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {reason_of(error)}") from error
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            if isinstance(error, LyapmapError):
+                raise
+            raise MapError(f"function: failed on states of shape {tuple(probe.shape)}: {by_user(error)}") from error
         if not bool((probe == 0.5).all()):
             raise MapError("function: it changes the states it is given; let it work on x.clone()")
         if y.shape != probe.shape:
