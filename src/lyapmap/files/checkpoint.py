@@ -177,7 +177,12 @@ def load(path: str | Path) -> Checkpoint:
     _require_suffix(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
-    stored = read_torch(path) if path.suffix == ".pt" else _read_safetensors(path)
+    return of_stored(read_torch(path) if path.suffix == ".pt" else _read_safetensors(path), path)
+
+
+def of_stored(stored: Any, path: Path) -> Checkpoint:
+    """The checkpoint that a file holds, from what was read of it; raises the errors of `load`."""
+    _require_suffix(path)
     if not isinstance(stored, Mapping) or "format" not in stored:
         raise CheckpointError(f"{path}: not a lyapmap checkpoint ({described(stored)})")
     if type(stored["format"]) is not str or stored["format"] != FORMAT:
@@ -261,7 +266,11 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _read_safetensors(path: Path) -> Any:
-    header, tensors = read_safetensors(path)
+    return of_header(*read_safetensors(path), path)
+
+
+def of_header(header: dict[str, Any], tensors: dict[str, Tensor], path: Path) -> Any:
+    """What a checkpoint of ours holds, with its tensors in their places; of another program, its format alone."""
     written = header.get("format", "")
     if written != json.dumps(FORMAT):  # of another program, whose other entries may be no JSON
         return {"format": written.strip('"')} if written else {}
@@ -366,9 +375,8 @@ def _no_larger_than(checkpoint: Checkpoint) -> Iterator[None]:
         handle.remove()
 
 
-def read(path: Path, label: str) -> Saved:
-    """The network of a `.pt` or `.safetensors` checkpoint."""
-    checkpoint = load(path)
+def network_of(checkpoint: Checkpoint, path: Path, label: str) -> Saved:
+    """The network of a checkpoint; `label` names it in results."""
     known = papers.networks()
     if checkpoint.model in known and known[checkpoint.model][1].no_map:
         raise CheckpointError(f"model: {label} is a {checkpoint.model}, {known[checkpoint.model][1].no_map}")

@@ -18,6 +18,7 @@ import torch
 from lyapmap.backends import wrap
 from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError, by_user
 from lyapmap.core.map import TangentMap
+from lyapmap.core.reading.bounded import content, parsing
 from lyapmap.files.model import Saved, Wanted
 from lyapmap.files.torch_files import Batches
 
@@ -27,13 +28,10 @@ DETECTION = ("torchvision", "torchvision.io", "torchvision.ops", "torchvision.tr
 
 def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """The graph of a file as a torch module."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    try:
+    digest = hashlib.sha256(content(path, CheckpointError)).hexdigest()
+    with parsing(path.name, "damaged, or no ONNX file", CheckpointError):
         model = onnx.load(path)
         onnx.checker.check_model(model)
-    except Exception as error:  # protobuf's and the checker's own kinds
-        raise CheckpointError(f"{path.name}: damaged, or no ONNX file ({str(error).strip().splitlines()[0]})") from None
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     if not inputs:
@@ -46,7 +44,7 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
         "axes": [len(value.type.tensor_type.shape.dim) for value in inputs[1:]],
         "dtypes": [str(onnx.helper.tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type)) for v in inputs[1:]],
     }
-    origin = {"model": label, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "map": "ONNX graph"}
+    origin = {"model": label, "sha256": digest, "map": "ONNX graph"}
     return Saved(_converted(model, path), origin, config=config)
 
 

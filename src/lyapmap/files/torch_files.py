@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lyapmap.backends import wrap
 from lyapmap.backends.outputs import array_in
-from lyapmap.backends.torch.copies import require_usable
+from lyapmap.backends.torch.copies import require_usable, stored_in
 from lyapmap.core.errors import CheckpointError, LyapmapError, by_user
 from lyapmap.core.map import TangentMap
 from lyapmap.core.reading.bounded import content, first_line
@@ -39,21 +39,20 @@ WITHOUT_NUMBERS = {
     "_rebuild_meta_tensor": "its weights are on the meta device and hold no numbers",
 }
 """What torch calls for tensors that cannot be used, and why they cannot."""
-HALF = (torch.float16, torch.bfloat16)
 SHOWN = 3
 
 
 def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """The network of a torch file."""
-    origin = {"model": label, "sha256": hashlib.sha256(content(path, CheckpointError)).hexdigest()}
     program = _program(path)
-    if program:
-        return _read_program(path, program, origin, wanted)
-    stored = _content(path, wanted)
+    stored = None if program else _content(path, wanted)
     if isinstance(stored, Mapping) and str(stored.get("format", "")).startswith("lyapmap/"):
         if wanted.network is not None:
             raise CheckpointError(f"network: {label} is a checkpoint of lyapmap and knows its network")
-        return checkpoint.read(path, label)
+        return checkpoint.network_of(checkpoint.of_stored(stored, path), path, label)
+    origin = {"model": label, "sha256": hashlib.sha256(content(path, CheckpointError)).hexdigest()}
+    if program:
+        return _read_program(path, program, origin, wanted)
     if isinstance(stored, nn.Module):
         return Saved(stored.eval(), origin | {"map": type(stored).__name__})
     modules = [m for m in stored.values() if isinstance(m, nn.Module)] if isinstance(stored, Mapping) else []
@@ -72,11 +71,8 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
     module = built(wanted.network, arguments)
     require_usable(weights.items())
     prefix = load_weights(module, weights, path.name)
-    half = {str(t.dtype).removeprefix("torch.") for t in weights.values() if t.dtype in HALF}
     origin |= {"map": type(module).__name__, "weights": ".".join(filter(None, (place, prefix.rstrip("."))))}
-    if half:
-        origin["stored"] = ", ".join(sorted(half))
-    return Saved(module.eval(), origin)
+    return Saved(module.eval(), origin | stored_in(weights.values()))
 
 
 def as_map(saved: Saved, **options: Any) -> TangentMap:
@@ -214,7 +210,8 @@ def _content(path: Path, wanted: Wanted) -> Any:
     """What a file holds, read without running anything in it unless it is trusted."""
     if path.suffix == ".safetensors":
         header, tensors = checkpoint.read_safetensors(path)
-        return {"format": checkpoint.FORMAT} if header.get("format") == json.dumps(checkpoint.FORMAT) else tensors
+        ours = header.get("format") == json.dumps(checkpoint.FORMAT)
+        return checkpoint.of_header(header, tensors, path) if ours else tensors
     try:
         return read_torch(path)
     except WouldRunCodeError as error:

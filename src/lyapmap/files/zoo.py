@@ -66,11 +66,13 @@ KINDS = {
     "folder of Hugging Face": Kind(lambda path: (path / "config.json").is_file(), "torch", "lyapmap.files.folders"),
 }
 """The first that fits counts."""
+PICKLED = (
+    "it is a pickle, which runs code when loaded; save the network's state dict with torch.save as ckpt.pt, "
+    "and give its class with network"
+)
 REFUSED = {
-    ".pkl": "it is a pickle, which runs code when loaded; save the network's state dict with torch.save as ckpt.pt, "
-    "and give its class with network",
-    ".pickle": "it is a pickle, which runs code when loaded; save the network's state dict with torch.save as ckpt.pt, "
-    "and give its class with network",
+    ".pkl": PICKLED,
+    ".pickle": PICKLED,
     ".npz": "it holds arrays, not a network",
     ".pb": "it is a frozen graph; give the folder of a SavedModel",
     ".tflite": "it is quantised for phones; give the Keras model that it was made from",

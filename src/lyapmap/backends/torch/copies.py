@@ -43,7 +43,7 @@ def resolved_device(device: str | torch.device) -> torch.device:
         raise LyapmapError(f"device: {device} cannot be used ({str(error).splitlines()[0]})") from None
 
 
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
 
@@ -58,10 +58,10 @@ def copied(
             f"module: {training[0]} is in training mode, where dropout and batch norm make it no map; "
             "call module.eval() first"
         )
-    floating = [t for t in _tensors(module) if t.is_floating_point() or t.is_complex()]
+    floating = [t for t in tensors_of(module) if t.is_floating_point() or t.is_complex()]
     # Half precision is for storage: a step would round to three digits, and tangents to no more.
     dtypes = {torch.float32 if _real(t.dtype) in HALF else _real(t.dtype) for t in floating}
-    devices = {t.device for t in _tensors(module)}
+    devices = {t.device for t in tensors_of(module)}
     if len(dtypes) > 1 and dtype is None:
         raise PrecisionError(f"module: holds {', '.join(sorted(map(str, dtypes)))}; give the dtype to convert it to")
     if len(devices) > 1 and device is None:
@@ -80,9 +80,9 @@ def copied(
 HALF = (torch.float16, torch.bfloat16)
 
 
-def stored_in(module: nn.Module) -> dict[str, str]:
-    """For results: in which half precision a module's weights are, if they are."""
-    kinds = {str(t.dtype).removeprefix("torch.") for t in _tensors(module) if t.dtype in HALF}
+def stored_in(tensors: Iterable[Tensor]) -> dict[str, str]:
+    """For results: in which half precision weights are, if they are."""
+    kinds = {str(t.dtype).removeprefix("torch.") for t in tensors if t.dtype in HALF}
     return {"stored": ", ".join(sorted(kinds))} if kinds else {}
 
 

@@ -27,7 +27,7 @@ from lyapmap.backends.compiled import CompilableFlow, Twin
 from lyapmap.backends.outputs import Selected, selected
 from lyapmap.backends.structured import FlatFunction
 from lyapmap.backends.timed_field import TimedField
-from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device, stored_in
+from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device, stored_in, tensors_of
 from lyapmap.backends.torch.dual import ORDERS, NoRule, Way, carry
 from lyapmap.backends.torch.ops import TorchOps
 from lyapmap.backends.torch.program import program_of
@@ -623,7 +623,7 @@ def wrap_torch(
     if isinstance(function, nn.Module):
         module, own_dtype, own_device = copied(function, wanted, device)
         name = type(function).__name__
-        described = {"map": name} | stored_in(function) | (provenance or {})
+        described = {"map": name} | stored_in(tensors_of(function)) | (provenance or {})
         made = TorchMap(module, shape, own_dtype, own_device, memory_limit, described)
         made.twin.wanted = compile
         return made
