@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.numpy.program import Program, UntraceableError
-from lyapmap.core.flow import FlowMap
-from lyapmap.core.flow_schemes import RungeKutta4, Scheme
+from lyapmap.core.flows.map import FlowMap
+from lyapmap.core.flows.schemes import RungeKutta4, Scheme
+from lyapmap.core.flows.stiff import Rodas4
 from lyapmap.core.map import Blocks, InBlocks, SameTangents, TangentMap, WrappedMap, dimension
 from lyapmap.core.ops import Array, quiet
 from lyapmap.core.qr_loop import Recording
-from lyapmap.core.stiff_flow import Rodas4
 
 if TYPE_CHECKING:
     from lyapmap.backends.numba.compile import LaneRule, RowRule

@@ -24,8 +24,8 @@ from lyapmap.backends.jax_blocks import (
     qr,
 )
 from lyapmap.backends.jax_precision import in_session
-from lyapmap.core.flow import FlowMap, audit
-from lyapmap.core.flow_schemes import (
+from lyapmap.core.flows.map import FlowMap, audit
+from lyapmap.core.flows.schemes import (
     BLOWN_UP,
     ERRORS,
     GROW,
@@ -41,9 +41,9 @@ from lyapmap.core.flow_schemes import (
     moved,
     too_stiff,
 )
+from lyapmap.core.flows.stiff import Automatic
 from lyapmap.core.map import Blocks, InBlocks, dimension
 from lyapmap.core.propagate import quiet
-from lyapmap.core.stiff_flow import Automatic
 
 HANDED_OVER = 2000
 """Steps of the explicit method in one time tau after which method "auto" goes on uncompiled, with help."""
@@ -269,7 +269,7 @@ def with_divergence(field: Any) -> Image:
 
 
 class _Course(NamedTuple):
-    """Trajectories on their way through one time tau; see `core.flow_schemes.Course`."""
+    """Trajectories on their way through one time tau; see `lyapmap.core.flows.schemes.Course`."""
 
     y: jax.Array
     u: Any

@@ -29,10 +29,10 @@ from lyapmap.backends.jax_blocks import (
 from lyapmap.backends.jax_precision import in_double, in_session, x64
 from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.flow_schemes import Scheme
+from lyapmap.core.flows.schemes import Scheme
+from lyapmap.core.flows.stiff import Rodas4
 from lyapmap.core.map import JACOBIAN_CHUNK, Blocks, InBlocks, TangentMap, dimension
 from lyapmap.core.ops import ArrayLibrary, ArrayOps
-from lyapmap.core.stiff_flow import Rodas4
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback")

@@ -13,11 +13,11 @@ from lyapmap.backends.numba.compile import FlowRule, FunctionRule, LaneRule, Row
 from lyapmap.backends.numba.map import ANALYTIC, NumbaMap
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import FlowMap, finite_time
-from lyapmap.core.flow_schemes import WITHIN, DormandPrince, RungeKutta4, Scheme, too_stiff
+from lyapmap.core.flows.map import FlowMap, finite_time
+from lyapmap.core.flows.schemes import WITHIN, DormandPrince, RungeKutta4, Scheme, too_stiff
+from lyapmap.core.flows.stiff import Automatic
 from lyapmap.core.map import Blocks, InBlocks, TangentMap
 from lyapmap.core.qr_loop import Recording
-from lyapmap.core.stiff_flow import Automatic
 
 FILLED = frozenset({"out", "result", "dx", "ds", "du", "dy", "dxdt", "dydt", "dsdt", "dudt"})
 """Names that people give to an array into which the velocity is written."""
