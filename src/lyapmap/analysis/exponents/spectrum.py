@@ -122,7 +122,7 @@ def lyapunov_spectrum(
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
     run = Run("spectrum", tangent_map, seed=seed, progress=progress)
     tangents = TangentRun(tangent_map, x, k, run.rng, settings)
-    with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:
+    with run.steps(keep=lambda: tangents.statistics.steps, rows=tangents.b) as tangents.report:
         tangents.transient(auto)
         tangents.measure(auto)
         tangents.look_for_late_repeat()
