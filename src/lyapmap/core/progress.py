@@ -126,15 +126,15 @@ def ask_to_end() -> None:
 
 
 class Forecast:
-    """Seconds of the whole, from the pieces of it that are done.
+    """Seconds to the end, from the pieces that are done.
 
-    The first piece loads, compiles and chooses; time counts from its end.
+    The first piece after the beginning loads, compiles and chooses; what comes after its end is measured.
 
     Examples
     --------
     >>> forecast = Forecast()
     >>> [forecast.seconds(done, 100, at) for done, at in ((0, 0.0), (1, 5.0), (2, 5.5), (3, 6.0))]
-    [None, None, None, 54.5]
+    [None, None, None, 48.5]
     """
 
     def __init__(self) -> None:
@@ -142,17 +142,16 @@ class Forecast:
         self._first: tuple[float, float] | None = None
 
     def seconds(self, done: float, total: float, now: float) -> float | None:
-        """Of the whole; None while nothing can be said."""
+        """Until all is done; None while nothing can be said."""
         if self._begin is None:
-            self._begin = now
-        if self._first is None:
-            if done > 0:
-                self._first = done, now
-            return None
-        before, at = self._first
-        if done <= before or now - at < SETTLED:
-            return None
-        return at - self._begin + (total - before) * (now - at) / (done - before)
+            self._begin = done
+        elif self._first is None and done > self._begin:
+            self._first = done, now
+        elif self._first is not None:
+            before, at = self._first
+            if done > before and now - at >= SETTLED:
+                return (total - done) * (now - at) / (done - before)
+        return None
 
 
 _shown: list[Progress] = []
@@ -244,7 +243,6 @@ class Bar:
         self._forecast = Forecast()
         self._told = False
         self._done, self._total = 0, 0
-        self._forecast.seconds(0, 0, clock())
 
     def report(self, done: int, total: int) -> None:
         """So many steps are done."""
@@ -264,7 +262,7 @@ class Bar:
         if seconds is not None:
             self._told = True
             if seconds >= WORTH_TELLING:
-                words = f"{self._label}: about {in_time(seconds)} in all"
+                words = f"{self._label}: about {in_time(seconds)} to go"
                 self.display.console.print(words, highlight=False, markup=False)
 
 
