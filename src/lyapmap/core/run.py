@@ -26,6 +26,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
+from lyapmap.core.demand import Demand, meet
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
@@ -159,6 +160,8 @@ class Run:
         None draws one from the operating system, which is recorded; without the argument nothing is random.
     progress : bool or callable
         As the caller gave it.
+    demand : Demand, optional
+        What it needs; what does not fit into memory is refused here, before anything is made.
 
     Attributes
     ----------
@@ -172,6 +175,7 @@ class Run:
         What a map raised in the middle of the work, with something to keep.
     details : dict
         Plain values that the provenance records besides.
+    demand : Demand or None
     """
 
     rng: Any
@@ -183,8 +187,11 @@ class Run:
         *,
         seed: Any = UNSEEDED,
         progress: bool | Report = False,
+        demand: Demand | None = None,
     ) -> None:
+        meet(label, demand, getattr(getattr(tangent_map, "ops", None), "device", "cpu"))
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
+        self.demand = demand
         self.seed: Any = None
         if seed is not UNSEEDED:
             self.seed, self.rng = seeded(seed)
