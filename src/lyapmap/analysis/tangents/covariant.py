@@ -20,9 +20,10 @@ from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, MapError
-from lyapmap.core.map import Map, Recording, TangentMap, as_states, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame
+from lyapmap.core.qr_loop import Recording
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
