@@ -87,21 +87,38 @@ def held(what: str, itemsize: float, **sizes: int) -> Held:
     return Held(what, itemsize, sizes)
 
 
-def of_states(tangent_map: TangentMap, b: int, k: int = 0, *, copies: float = 4) -> list[Held]:
+def of_states(
+    tangent_map: TangentMap, b: int, k: int = 0, *, copies: float = 4, rows: str = "trajectories"
+) -> list[Held]:
     """What every run over b trajectories holds: states, with k tangents each, and what is alive within a step.
 
-    `copies` are the arrays of states, and of tangents, that are held at once: those given, current, next, watched.
+    `copies` are the arrays of states, and of tangents, that are held at once: those given, current, next, watched;
+    `rows` is the name of the argument that sets b.
     """
     n, size = math.prod(tangent_map.state_shape), 4 if tangent_map.ops.dtype == "float32" else 8
-    arrays = [held("states", copies * size, trajectories=b, _n=n)]
+    arrays = [Held("states", copies * size, {rows: b, "_n": n})]
     if k:
-        arrays.append(held("tangents", copies * size, trajectories=b, _n=n, n_exponents=k))
-        arrays.append(held("factors", 3 * size, trajectories=b, n_exponents=k, _k=k))
+        arrays.append(Held("tangents", copies * size, {rows: b, "_n": n, "n_exponents": k}))
+        arrays.append(Held("factors", 3 * size, {rows: b, "n_exponents": k, "_k": k}))
     at_once = min(b * (1 + k), tangent_map.rows_at_once) if tangent_map.row_bytes else b * (1 + k)
     # A map that says nothing of itself makes arrays like its states; compiled code makes none.
     row = tangent_map.row_bytes or (0 if tangent_map.compiled else PASSING * n * size)
-    within = "trajectories" if at_once == b * (1 + k) else "_rows"
-    return [*arrays, held("a step", row * at_once / max(1, b), **{within: b})]
+    within = rows if at_once == b * (1 + k) else "_rows"
+    return [*arrays, Held("a step", row * at_once / max(1, b), {within: b})]
+
+
+def of_points(arrays: Sequence[Held], points: int, trial: Callable[[slice], Any]) -> Demand:
+    """The demand of a method on points, whose time grows with their pairs too.
+
+    `trial` does the whole of it on some of them, which it is given as a slice: every so many, so that they lie as far
+    apart, and as far in time, as all do.
+    """
+
+    def begin(size: int) -> Advance:
+        every = max(1, points // size)
+        return lambda steps: trial(slice(0, every * size, every))
+
+    return Demand(arrays, rows=points, begin=begin, growth="pairs")
 
 
 @dataclass(frozen=True)
@@ -114,10 +131,12 @@ class Demand:
     rows, steps : int
         Of all the work: trajectories and steps; or points, and one step.
     begin : callable, optional
-        Starts a trial of the very run over so many rows; what it returns does so many steps. None where nothing is
-        known of the time.
+        Starts a trial of the very run over so many rows; what it returns does so many steps. None where only its
+        progress will show how long it takes.
     growth : "rows" or "pairs"
         Whether the time grows with the rows, or also with their pairs.
+    touched : float
+        Bytes of memory that are taken from the system for the first time, which takes time too.
     """
 
     arrays: Sequence[Held] = ()
@@ -125,6 +144,7 @@ class Demand:
     steps: int = 1
     begin: Callable[[int], Advance] | None = None
     growth: str = "rows"
+    touched: float = 0.0
 
     @property
     def nbytes(self) -> int:
@@ -163,6 +183,15 @@ class Demand:
 def require_room(label: str, *arrays: Held) -> None:
     """Refuse arrays that do not fit into memory, before they are made."""
     Demand(arrays).admit(label)
+
+
+WITH_ITS_RUN = 8
+"""Times the memory of initial states that a run over them holds, about."""
+
+
+def require_room_of_states(label: str, b: int, n: int, rows: str = "trajectories") -> None:
+    """Refuse b initial states of n values with which no run would fit into memory."""
+    require_room(label, Held("states", WITH_ITS_RUN * 8, {rows: b, "_n": n}))
 
 
 def in_bytes(count: float) -> str:
@@ -228,8 +257,8 @@ def _of_group() -> float:
         with suppress(OSError, ValueError):
             limit = float(Path(folder, most).read_text(encoding="ascii"))
             used = float(Path(folder, now).read_text(encoding="ascii"))
-            counted = dict(line.split() for line in Path(folder, "memory.stat").read_text(encoding="ascii").splitlines())
-            return limit - used + float(counted.get("inactive_file", 0))
+            lines = Path(folder, "memory.stat").read_text(encoding="ascii").splitlines()
+            return limit - used + float(dict(line.split() for line in lines).get("inactive_file", 0))
     return math.inf
 
 
@@ -270,6 +299,10 @@ class Estimate:
     measured_rows: int = 0
     measured_steps: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, None for unknown seconds."""
+        return vars(self) | {"seconds": None if math.isnan(self.seconds) else self.seconds}
+
 
 def estimate(part: str, demand: Demand, *, clock: Clock = time.perf_counter) -> Estimate:
     """Seconds and bytes that a run will take, from a trial of about a second.
@@ -294,15 +327,33 @@ def estimate(part: str, demand: Demand, *, clock: Clock = time.perf_counter) -> 
         return Estimate(part, math.nan, demand.nbytes, demand.rows, demand.steps)
     token = _plan.set(None)  # the trial's own runs are no parts
     try:
-        with _quick_refused():
+        with _unwarned():
             seconds, rows, steps = (_by_pairs if demand.growth == "pairs" else _by_rows)(demand, clock)
+            seconds += _seconds_of_memory(demand.touched, clock)
     finally:
         _plan.reset(token)
     return Estimate(part, seconds, demand.nbytes, demand.rows, demand.steps, rows, steps)
 
 
+SOME = 2**25
+"""Bytes of memory by which it is measured how long the system takes to hand it out."""
+
+
+def _seconds_of_memory(touched: float, clock: Clock) -> float:
+    if touched < SOME:
+        return 0.0
+    import mmap
+
+    begin = clock()
+    with mmap.mmap(-1, SOME) as memory:
+        for page in range(0, SOME, mmap.PAGESIZE):
+            memory[page] = 1
+        taken = clock() - begin
+    return taken * touched / SOME
+
+
 @contextmanager
-def _quick_refused() -> Iterator[None]:
+def _unwarned() -> Iterator[None]:
     """NumPy's warnings of a trial, whose states may go anywhere, are nobody's."""
     from lyapmap.core.ops import quiet
 
@@ -412,7 +463,7 @@ class Plan:
             "free_bytes": None if math.isinf(self.free) else int(self.free),
             "fits": self.fits,
             "complete": self.complete,
-            "parts": [vars(part) | {"seconds": None if math.isnan(part.seconds) else part.seconds} for part in self.parts],
+            "parts": [part.to_dict() for part in self.parts],
         }
 
 
@@ -421,6 +472,7 @@ class Planned(BaseException):
 
 
 _plan: ContextVar[Plan | None] = ContextVar("plan", default=None)
+_begun: ContextVar[float] = ContextVar("begun", default=0.0)
 
 
 def planning() -> Plan | None:
@@ -451,6 +503,35 @@ def planned(clock: Clock = time.perf_counter) -> Iterator[Plan]:
         _plan.reset(token)
 
 
+@contextmanager
+def inside(demand: Demand | None) -> Iterator[None]:
+    """The work of a run: what it calls is no part of a plan where the run itself is one."""
+    plan = _plan.get()
+    if plan is None:
+        yield
+        return
+    foretold = demand is not None and demand.begin is not None
+    token = _plan.set(None if foretold else plan)
+    before = _begun.set(plan.clock())
+    try:
+        yield
+    finally:
+        _begun.reset(before)
+        _plan.reset(token)
+
+
+def foretell(label: str, demand: Demand | None, done: int, total: int) -> None:
+    """Note in the plan a run that said nothing of itself, once its progress shows how long it takes."""
+    plan = _plan.get()
+    if plan is None or done <= 0:
+        return
+    taken = plan.clock() - _begun.get()
+    if taken > QUICK:
+        nbytes = 0 if demand is None else demand.nbytes
+        plan.parts.append(Estimate(label, taken * total / done, nbytes, 1, total, 1, done))
+        raise Planned
+
+
 def meet(label: str, demand: Demand | None, device: str = "cpu") -> None:
     """What a run does with its demand when it begins: refuse what does not fit, or note it in the plan."""
     plan = _plan.get()
@@ -463,6 +544,8 @@ def meet(label: str, demand: Demand | None, device: str = "cpu") -> None:
     if demand.nbytes > plan.free:
         plan.parts.append(Estimate(label, math.nan, demand.nbytes, demand.rows, demand.steps))
         raise Planned
+    if demand.begin is None:  # its progress will show
+        return
     plan.parts.append(estimate(label, demand, clock=plan.clock))
     if not plan.parts[-1].seconds <= QUICK:
         raise Planned

@@ -15,6 +15,7 @@ from __future__ import annotations
 import abc
 import copy
 import math
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,7 +104,7 @@ class TangentMap(abc.ABC):
         carried apart in threads; 0.0 where they may not. The same on every machine.
     row_bytes : float
         Bytes that one evaluation holds within for each state or tangent, about; 0.0 where nobody knows.
-    rows_at_once : float
+    rows_at_once : int
         States and tangents that are evaluated at once: as many as `memory_limit` lets.
     """
 
@@ -127,7 +128,7 @@ class TangentMap(abc.ABC):
     steps_inside: bool = True
     row_work: float = 0.0
     row_bytes: float = 0.0
-    rows_at_once: float = math.inf
+    rows_at_once: int = sys.maxsize
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -598,7 +599,7 @@ class WrappedMap(TangentMap):
         return self.inner.row_bytes
 
     @property
-    def rows_at_once(self) -> float:
+    def rows_at_once(self) -> int:
         return self.inner.rows_at_once
 
     def at(self, step: int) -> TangentMap:

@@ -26,7 +26,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
-from lyapmap.core.demand import Demand, meet
+from lyapmap.core.demand import Demand, foretell, inside, meet
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
@@ -189,9 +189,10 @@ class Run:
         progress: bool | Report = False,
         demand: Demand | None = None,
     ) -> None:
-        meet(label, demand, getattr(getattr(tangent_map, "ops", None), "device", "cpu"))
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
-        self.demand = demand
+        self.demand: Demand | None = None
+        if demand is not None:
+            self.needs(demand)
         self.seed: Any = None
         if seed is not UNSEEDED:
             self.seed, self.rng = seeded(seed)
@@ -199,6 +200,11 @@ class Run:
         self.raised: Exception | None = None
         self.details: dict[str, Any] = {}
         self._begin = time.perf_counter()
+
+    def needs(self, demand: Demand) -> None:
+        """Say what the work will need, where that is known only now; what does not fit into memory is refused."""
+        self.demand = demand
+        meet(self.label, demand, getattr(getattr(self.tangent_map, "ops", None), "device", "cpu"))
 
     @contextmanager
     def steps(self, keep: Callable[[], Any] | None = None) -> Iterator[Report]:
@@ -228,11 +234,13 @@ class Run:
         # A function between spaces has no states of its own.
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
         try:
-            with watched() as signals, reporting(self.progress, self.label) as report, session:
+            within = inside(self.demand)
+            with watched() as signals, reporting(self.progress, self.label) as report, session, within:
 
                 def watched_report(done: int, total: int) -> None:
                     report(done, total)
                     signals.check()
+                    foretell(self.label, self.demand, done, total)
 
                 yield watched_report
                 signals.check()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, Twins
+from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, Twins, twins_demand
 from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
@@ -178,7 +178,8 @@ def divergence(
         "renormalize_every": whole("renormalize_every", renormalize_every, 1),
         "n_trajectories": int(x.shape[0]),
     }
-    run = Run("divergence", tangent_map, seed=seed, progress=progress)
+    demand = twins_demand(tangent_map, x, settings, steps)
+    run = Run("divergence", tangent_map, seed=seed, progress=progress, demand=demand)
     twins: Twins = (
         FitTwins(tangent_map, steps, fitted) if method == "fit" else RescaledTwins(tangent_map, steps, settings)
     )

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import TangentRun
+from lyapmap.analysis.exponents.tangent_run import TangentRun, further_steps
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, of_states
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, as_states, dimension
+from lyapmap.core.map import Map, TangentMap, as_states, dimension
+from lyapmap.core.ops import Array
 from lyapmap.core.run import Report, Run
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
@@ -120,7 +124,7 @@ def lyapunov_spectrum(
         "n_trajectories": int(x.shape[0]),
     }
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
-    run = Run("spectrum", tangent_map, seed=seed, progress=progress)
+    run = Run("spectrum", tangent_map, seed=seed, progress=progress, demand=_demand(tangent_map, x, k, auto, settings))
     tangents = TangentRun(tangent_map, x, k, run.rng, settings)
     with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:
         tangents.transient(auto)
@@ -128,6 +132,16 @@ def lyapunov_spectrum(
         tangents.look_for_late_repeat()
     run.details = tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)
+
+
+def _demand(tangent_map: TangentMap, x: Array, k: int, auto: bool, settings: dict[str, Any]) -> Demand:
+    b = int(x.shape[0])
+
+    def begin(rows: int) -> Advance:
+        return TangentRun(tangent_map, x[:rows], k, np.random.default_rng(0), settings).trial(auto, b)
+
+    steps = settings["n_steps"] + settings["transient"] + further_steps(tangent_map, b, k, settings)
+    return Demand(of_states(tangent_map, b, k), rows=b, steps=steps, begin=begin)
 
 
 def _requested(n_exponents: int | str | None, n: int) -> tuple[int, bool]:

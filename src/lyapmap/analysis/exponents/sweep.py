@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, RunError, in_one_line
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
@@ -302,7 +303,7 @@ def sweep(
     make = _Family(factory, parameter)
     for extreme in (row.min(), row.max()):
         example = make(extreme)  # a bad range is refused before the work
-    run = Run("sweep", example, seed=seed, progress=progress)
+    run = Run("sweep", example, seed=seed, progress=progress, demand=_demand(make, example, row, x0, task))
     points: list[Point | None] = [None] * len(row)
     with run.steps(keep=lambda: any(points)) as report:
         for done, (index, point) in enumerate(_each(make, row, x0, task, carry, workers, run.seed), 1):
@@ -339,6 +340,19 @@ def sweep(
         unit=rate_unit(example),
     )
     return run.finish(result, throw)
+
+
+def _demand(make: _Family, example: TangentMap, values: _Values, x0: Any, task: Task) -> Demand:
+    b = task.n_trajectories if x0 is None else len(as_states(x0, example)[0])
+    n = dimension(example.state_shape)
+    order = np.random.default_rng(0).permutation(len(values))  # some values take longer than others
+
+    def begin(rows: int) -> Advance:
+        return lambda steps: [measure(make(values[order[i % len(values)]]), x0, task, 0) for i in range(steps)]
+
+    kept = held("states", 2 * 8, values=len(values), trajectories=b, n_kept=task.n_kept, _n=n)
+    k = task.n_exponents or min(n, 16)
+    return Demand([*of_states(example, b, k), kept], rows=1, steps=len(values), begin=begin)
 
 
 class _Family:

@@ -160,6 +160,7 @@ class Tangents:
 
     Attributes
     ----------
+    asked : str
     settled : bool
         Whether it is known.
     dtype : str
@@ -171,7 +172,7 @@ class Tangents:
     """
 
     def __init__(self, tangent_map: TangentMap, asked: str, b: int, n_steps: int) -> None:
-        self._whole, self._asked, self._n_steps = tangent_map, requested(asked, tangent_map), n_steps
+        self._whole, self.asked, self._n_steps = tangent_map, requested(asked, tangent_map), n_steps
         self.dtype, self.noise = tangent_map.ops.dtype, 0.0
         self.comparison: dict[str, Any] = {}
         self._low, self._low_dtype = tangent_map, self.dtype
@@ -190,7 +191,7 @@ class Tangents:
 
     def carrier(self, k: int, n: int) -> TangentMap:
         """The map that carries k of n directions."""
-        if self.settled or self._asked != "auto":
+        if self.settled or self.asked != "auto":
             return self._low
         # Until it is known, few directions may align roughly; many reach far down.
         return self._low if 4 * k <= n else self._whole
@@ -207,7 +208,7 @@ class Tangents:
         if self.settled:
             return x, frame, 0
         self.settled = True
-        if self._asked != "auto":
+        if self.asked != "auto":
             self.dtype, self.noise = self._low_dtype, noise_of(self._whole, self._low, x, frame)
             return x, frame, 0
         compared, x, frame = compare(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from lyapmap.analysis.exponents.kaplan_yorke import (
     half_as_many_again,
     kaplan_yorke_with_error,
 )
-from lyapmap.analysis.exponents.tangent_precision import Tangents
+from lyapmap.analysis.exponents.tangent_precision import PAIRED_STEPS, Tangents
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
@@ -43,6 +44,8 @@ LONGEST_COMPILED = 2**28
 what is carried and by no clock, so that the numbers are the same wherever they are computed."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
+TRIAL = 16
+"""Steps from which a trial judges how many exponents a run will carry."""
 LATE_PERIOD = 16
 """Longest period that is looked for at the end of a run."""
 
@@ -56,6 +59,12 @@ class _Block:
     determinants: NDArray[np.float64] | None = None
     beside: NDArray[np.float64] | None = None
     """Growth of all directions over the steps along which determinants were taken, (b,)."""
+
+
+def further_steps(tangent_map: TangentMap, b: int, k: int, settings: dict[str, Any]) -> int:
+    """What a run does beside its steps, in steps of k tangents: two precisions compared, a late repeat looked for."""
+    compared = not Tangents(tangent_map, settings["tangent_dtype"], b, settings["n_steps"]).settled
+    return 2 * PAIRED_STEPS * compared + LATE_PERIOD // (k + 1)
 
 
 class TangentRun:
@@ -104,6 +113,21 @@ class TangentRun:
     @property
     def k(self) -> int:
         return int(self.frame.shape[2])
+
+    def trial(self, auto: bool, b: int) -> Callable[[int], None]:
+        """A function that does so many steps more of a run over b trajectories, in its blocks, to be timed."""
+        length = max(self.n_steps // BLOCKS, 1)
+        self.tangents = Tangents(self.map, self.tangents.asked, b, self.n_steps)
+        if auto and self.transient_steps:
+            self._adapt(TRIAL)
+        self._compare_tangents()
+
+        def advance(steps: int) -> None:
+            if self.lost() is not None:  # goes on from the start, whatever comes of it
+                self.x, self.escaped, self.overflowed = self.x0, np.zeros(self.b, bool), False
+            self._advance(steps, self.statistics, length)
+
+        return advance
 
     def transient(self, auto: bool) -> None:
         """Run the transient; with `auto`, use its second half to choose how many exponents to carry."""
@@ -180,10 +204,10 @@ class TangentRun:
         if self.statistics.steps == 0:
             self.statistics = GrowthStatistics(self.b, k)
 
-    def _advance(self, n_steps: int, statistics: GrowthStatistics | None) -> None:
+    def _advance(self, n_steps: int, statistics: GrowthStatistics | None, block: int = 0) -> None:
         """Carry everything forward, block by block, until done, converged or lost."""
         every = 1 if self.chooses_qr else self.qr_every
-        length = -(-max(n_steps // BLOCKS, 1) // every) * every
+        length = -(-(block or max(n_steps // BLOCKS, 1)) // every) * every
         if self.map.compiled:  # within which Python takes no signal
             length = min(length, max(every, LONGEST_COMPILED // (self.b * self.n * (self.k + 1)) // every * every))
         left, group = n_steps, 1
