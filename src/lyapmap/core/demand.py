@@ -504,7 +504,7 @@ def planned(clock: Clock = time.perf_counter) -> Iterator[Plan]:
 
 
 @contextmanager
-def inside(demand: Demand | None) -> Iterator[None]:
+def within_run(demand: Demand | None) -> Iterator[None]:
     """The work of a run: what it calls is no part of a plan where the run itself is one."""
     plan = _plan.get()
     if plan is None:

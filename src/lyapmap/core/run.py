@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
-from lyapmap.core.demand import Demand, foretell, inside, meet
+from lyapmap.core.demand import Demand, foretell, meet, within_run
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.journal import Journal, Resumable, identity
 from lyapmap.core.map import TangentMap, dimension
@@ -268,7 +268,7 @@ class Run:
         # A function between spaces has no states of its own.
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
         try:
-            within = inside(self.demand)
+            within = within_run(self.demand)
             with watched() as signals, reporting(self.progress, self.label) as report, session, within:
 
                 def watched_report(done: int, total: int) -> None:

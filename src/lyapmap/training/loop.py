@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lyapmap.core.demand import foretell, inside
+from lyapmap.core.demand import foretell
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.core.plain import plain
 from lyapmap.core.reading.bounded import inside, parsing
@@ -426,7 +426,12 @@ def train(
             run.save()
         foretell("training", None, run.steps, epochs * recipe.steps_per_epoch)
 
-    with inside(None), closing(logbook), torch.random.fork_rng(devices=team.generators), interrupts_held() as let_through:
+    with (
+        inside(None),
+        closing(logbook),
+        torch.random.fork_rng(devices=team.generators),
+        interrupts_held() as let_through,
+    ):
         run.begin(resume)
         try:
             while run.epoch < epochs:

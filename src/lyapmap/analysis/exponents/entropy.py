@@ -266,7 +266,12 @@ def _demand(tangent_map: TangentMap, low: _Values, high: _Values, n_samples: int
 
     matrices = held("derivatives", 12 * 8, n_samples=n_samples, _n=n, _columns=n)
     growth = held("growth", 4 * 8, n_samples=n_samples, n_steps=n_steps + 1)
-    return Demand([*of_states(tangent_map, n_samples, rows="n_samples"), matrices, growth], rows=n_samples, steps=n_steps, begin=begin)
+    return Demand(
+        [*of_states(tangent_map, n_samples, rows="n_samples"), matrices, growth],
+        rows=n_samples,
+        steps=n_steps,
+        begin=begin,
+    )
 
 
 class _Samples:

@@ -131,7 +131,14 @@ def lyapunov_spectrum(
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
     demand = _demand(tangent_map, x, k, auto, settings)
     run = Run(
-        "spectrum", tangent_map, seed=seed, progress=progress, journal=journal, start=x, settings=settings, demand=demand
+        "spectrum",
+        tangent_map,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        start=x,
+        settings=settings,
+        demand=demand,
     )
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents) as tangents.report:
