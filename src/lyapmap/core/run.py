@@ -225,7 +225,7 @@ class Run:
         RoomError
         """
         self.demand = demand
-        meet(self.label, demand, getattr(getattr(self.tangent_map, "ops", None), "device", "cpu"))
+        meet(self.label, demand, "cpu" if self.tangent_map is None else self.tangent_map.ops.device)
 
     @contextmanager
     def steps(self, keep: Callable[[], Any] | None = None, *, work: Resumable | None = None) -> Iterator[Report]:

@@ -427,7 +427,7 @@ def train(
         foretell("training", None, run.steps, epochs * recipe.steps_per_epoch)
 
     with (
-        inside(None),
+        within_run(None),
         closing(logbook),
         torch.random.fork_rng(devices=team.generators),
         interrupts_held() as let_through,

@@ -376,11 +376,11 @@ def intrinsic_dimension(
             throw=False,
         )
 
-    by_graph = [name for name in methods if name != "correlation"]
-    most_near = max((_ranks(name, counts[name], scales, n, graph)[0] for name in by_graph), default=0)
-    arrays = [held("points", 3 * 8, points=n, _d=rows.shape[1]), held("neighbours", 3 * 16, points=n, k=most_near + 1)]
     if n >= ENOUGH_POINTS:
-        run.needs(of_points(arrays, n, trial))
+        by_graph = [name for name in methods if name != "correlation"]
+        most_near = max((_ranks(name, counts[name], scales, n, graph)[0] for name in by_graph), default=0)
+        neighbours = held("neighbours", 3 * 16, points=n, k=most_near + 1)
+        run.needs(of_points([held("points", 3 * 8, points=n, _d=rows.shape[1]), neighbours], n, trial))
     with run.steps() as report:
         if n < ENOUGH_POINTS:
             readings = {name: nothing(n_given) | {"message": _too_few(n, n_given)} for name in methods}
