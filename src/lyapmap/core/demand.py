@@ -411,12 +411,14 @@ def _by_pairs(demand: Demand, clock: Clock) -> tuple[float, int, int]:
         if taken > 2 * ENOUGH:
             break
         size = min(demand.rows, 2 * size)
-    from scipy.optimize import nnls
-
     x, y = np.array(sizes[-4:], float), np.array(times[-4:])
     # Relative errors count alike: the largest size stands nearest to what is asked for.
     columns = np.stack([x, x**2], axis=1) / y[:, None]
-    (line, parabola), _ = nnls(columns, np.ones(len(y)))
+    line, parabola = np.linalg.lstsq(columns, np.ones(len(y)), rcond=None)[0]
+    if parabola < 0 or line < 0:  # noise: the other one alone
+        kept = columns[:, 0 if parabola < 0 else 1]
+        alone = kept.sum() / (kept @ kept)
+        line, parabola = (alone, 0.0) if parabola < 0 else (0.0, alone)
     seconds = line * demand.rows + parabola * float(demand.rows) ** 2
     return float(seconds), size, 1
 

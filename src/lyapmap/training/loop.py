@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lyapmap.core.demand import foretell
+from lyapmap.core.demand import foretell, within_run
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.core.plain import plain
 from lyapmap.core.reading.bounded import inside, parsing
