@@ -73,10 +73,10 @@ from .core.combinators import in_turn as in_turn
 from .core.combinators import iterate as iterate
 from .core.combinators import noisy as noisy
 from .core.combinators import return_map as return_map
+from .core.combined.driven import driven as driven
+from .core.combined.driven import each_step as each_step
+from .core.combined.driven import random_inputs as random_inputs
 from .core.conformance import check_map as check_map
-from .core.driven import driven as driven
-from .core.driven import each_step as each_step
-from .core.driven import random_inputs as random_inputs
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
 from .core.results import Status as Status

@@ -29,11 +29,11 @@ from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.backends.reservoirs import closed_loop
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.arguments import whole
+from lyapmap.core.combined.driven import DrivenMap, JoinedInputs
+from lyapmap.core.combined.periodic import PeriodicStates
 from lyapmap.core.conformance import vouched
-from lyapmap.core.driven import DrivenMap, JoinedInputs
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, in_one_line
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
-from lyapmap.core.periodic import PeriodicStates
 from lyapmap.core.structure import Leaf, Structure, structure_of
 
 
@@ -91,8 +91,9 @@ def wrap(
         that repeat, rows that do not depend on each other, a derivative that is what differences
         show. Takes about as long as fifty evaluations; False is for those who know.
     **options
-        For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype`, `device` and
-        `memory_limit` (torch, TensorFlow, Keras, JAX), `xla` (TensorFlow, Keras), `provenance`.
+        For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype` and `device` (torch,
+        TensorFlow, Keras, JAX), `memory_limit` (all but Numba, whose loops hold one state), `xla` (TensorFlow,
+        Keras), `provenance`.
 
     Returns
     -------

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lyapmap.backends.structured import array_library, library_of, name_of
-from lyapmap.core.driven import StepInputs, step_inputs
+from lyapmap.core.combined.driven import StepInputs, step_inputs
 from lyapmap.core.errors import MapError, ShapeError
 from lyapmap.core.structure import Leaf, Structure
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lyapmap.core.driven import StepInputs
+from lyapmap.core.combined.driven import StepInputs
 from lyapmap.core.errors import LyapmapError, MapError, ShapeError
 from lyapmap.core.structure import as_numpy, structure_of
 

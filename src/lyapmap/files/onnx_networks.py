@@ -16,7 +16,7 @@ import onnx
 import torch
 
 from lyapmap.backends import wrap
-from lyapmap.core.driven import step_inputs
+from lyapmap.core.combined.driven import step_inputs
 from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError, by_user
 from lyapmap.core.map import TangentMap
 from lyapmap.core.reading.bounded import content, parsing
