@@ -30,6 +30,7 @@ from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.journal import Journal, Resumable, identity
 from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.propagate import Crew, carried_by
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
 Report = Callable[[int, int], None]
@@ -165,6 +166,8 @@ class Run:
         Folder in which the run writes where it stands, and from which it goes on.
     start, settings : Array, mapping
         Initial states and what else makes the run the one it is, for its journal.
+    crew : Crew, optional
+        Who computes its rows.
 
     Attributes
     ----------
@@ -192,8 +195,10 @@ class Run:
         journal: str | Path | None = None,
         start: Any = None,
         settings: Mapping[str, Any] = {},
+        crew: Crew | None = None,
     ) -> None:
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
+        self.crew = crew
         self.seed: Any = None
         self.interrupted = False
         self.raised: Exception | None = None
@@ -250,7 +255,8 @@ class Run:
         # A function between spaces has no states of its own.
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
         try:
-            with watched() as signals, reporting(self.progress, self.label) as report, session:
+            bar = reporting(self.progress, self.label)
+            with watched() as signals, bar as report, session, carried_by(self.crew):
 
                 def watched_report(done: int, total: int) -> None:
                     report(done, total)

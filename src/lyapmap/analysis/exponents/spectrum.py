@@ -17,6 +17,7 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, dimension
 from lyapmap.core.run import Report, Run
+from lyapmap.engine.crew import crew_of
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
@@ -39,6 +40,7 @@ def lyapunov_spectrum(
     tangent_dtype: str = "auto",
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents of a map, with standard errors.
@@ -80,6 +82,8 @@ def lyapunov_spectrum(
     journal : path, optional
         Folder in which the run writes where it stands, for at most 1 % of its time. The same call goes on
         from there, to the same bits, whatever ended it; after the end it gives the result at once.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the run ends collapsed, escaped or not converged; else return it with that status.
 
@@ -125,7 +129,16 @@ def lyapunov_spectrum(
         "n_trajectories": int(x.shape[0]),
     }
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
-    run = Run("spectrum", tangent_map, seed=seed, progress=progress, journal=journal, start=x, settings=settings)
+    run = Run(
+        "spectrum",
+        tangent_map,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        crew=crew_of(client),
+        start=x,
+        settings=settings,
+    )
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents) as tangents.report:
         tangents.carry_out()
