@@ -55,7 +55,9 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
             return
         quiet = logging.CRITICAL  # what it would say of killed workers, the crew knows
         with (
-            LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=quiet) as own,
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=quiet
+            ) as own,
             Client(own, set_as_default=False) as client,
         ):
             # Workers that this process starts find what it finds, such as a function in the folder of the command.

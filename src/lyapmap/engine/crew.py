@@ -70,9 +70,11 @@ class Crew:
         CrewError
             If the scheduler is gone.
         """
-        if self.client.status != "running":
-            raise _gone()
-        return max(1, sum(self.client.nthreads().values()))
+        try:
+            workers = self.client.nthreads()
+        except (OSError, TimeoutError, ValueError) as error:  # its connection broke, or is closed
+            raise _gone() from error
+        return max(1, sum(workers.values()))
 
     def rows(
         self, tangent_map: TangentMap, task: RowTask, arrays: tuple[Array, ...], options: dict[str, Any], amount: float
@@ -141,7 +143,8 @@ class Crew:
 
     def _done(self, submit: Callable[[list[int]], Any], groups: list[list[int]]) -> Iterator[tuple[list[int], Any]]:
         """Groups of parts and their results as they come; those whose workers die of them are sent again, in halves."""
-        from distributed import as_completed
+        from distributed import CancelledError, as_completed
+        from distributed.comm import CommClosedError
         from distributed.scheduler import KilledWorker
 
         waiting = {submit(group): group for group in groups}
@@ -153,9 +156,9 @@ class Crew:
                 if future.status == "finished":
                     yield group, future.result()
                     continue
-                if future.status in ("cancelled", "lost") or self.client.status != "running":
-                    raise _gone()
-                error = future.exception()
+                error = _gone() if future.status in ("cancelled", "lost") else future.exception()
+                if isinstance(error, CommClosedError | CancelledError) or self.client.status != "running":
+                    raise _gone() from error
                 if not isinstance(error, KilledWorker | MemoryError):
                     raise error
                 deaths[group[0]] = deaths.get(group[0], 0) + 1

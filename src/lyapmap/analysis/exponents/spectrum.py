@@ -140,7 +140,7 @@ def lyapunov_spectrum(
         settings=settings,
     )
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
-    with run.steps(keep=lambda: tangents.statistics.steps, work=tangents) as tangents.report:
+    with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:
         tangents.carry_out()
     run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)
