@@ -46,7 +46,9 @@ def cluster(workers: int | None = None, scheduler: str | None = None) -> Iterato
         import dask
         from distributed import Client, LocalCluster
     except ImportError:
-        raise MissingExtraError("distributed", "distributed", "--workers" if scheduler is None else "--scheduler") from None
+        raise MissingExtraError(
+            "distributed", "distributed", "--workers" if scheduler is None else "--scheduler"
+        ) from None
     with dask.config.set(SETTINGS):
         if scheduler is not None:
             _answers(scheduler)
