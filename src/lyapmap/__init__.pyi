@@ -76,6 +76,8 @@ from .core.combinators import noisy as noisy
 from .core.combinators import random_inputs as random_inputs
 from .core.combinators import return_map as return_map
 from .core.conformance import check_map as check_map
+from .core.demand import Plan as Plan
+from .core.demand import plan as plan
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
 from .core.results import Status as Status

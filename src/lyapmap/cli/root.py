@@ -42,6 +42,7 @@ COMMANDS = {
     "orbits": "trajectory orbits settling burn-in",
     "catalogue": "check maps models",
     "doctor": "doctor",
+    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
