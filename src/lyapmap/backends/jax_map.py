@@ -65,6 +65,14 @@ class JaxOps(ArrayOps):
         self.device = "cpu" if device.platform == "cpu" else f"{device.platform}:{device.id}"
         self.library = f"jax {jax.__version__}"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A device is no part of what travels to another process, only which one it is.
+        return vars(self) | {"_device": (self._device.platform, self._device.id)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        platform, number = state["_device"]
+        vars(self).update(state | {"_device": jax.devices(platform)[number]})
+
     def session(self, n: int = 1) -> AbstractContextManager[Any]:
         return x64() if self.dtype == "float64" else nullcontext()
 
