@@ -165,7 +165,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def one(name: str, answers: Any) -> None:
+def plan_and_run(name: str, answers: Any) -> None:
     """Plan and run a case, in a process of its own, so that peaks of memory are its own."""
     function, arguments, options = cases()[name]()
     with planned(time.process_time) as plan:
@@ -185,7 +185,7 @@ def main() -> None:
         if wanted and not any(part in name for part in wanted):
             continue
         answers = context.Queue()
-        process = context.Process(target=one, args=(name, answers))
+        process = context.Process(target=plan_and_run, args=(name, answers))
         process.start()
         answer = None
         while answer is None and (process.is_alive() or not answers.empty()):

@@ -20,12 +20,12 @@ def _short_trials(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_long_run_is_foretold_and_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("plan", "spectrum", "henon", "-n", "100000000000", "-b", "2", "--out", str(out), "--json")
-    found = json.loads(result.stdout)
+    foretold = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert [part["part"] for part in found["parts"]] == ["spectrum"]
-    assert found["seconds"] > 100
-    assert found["fits"]
-    assert not found["complete"]
+    assert [part["part"] for part in foretold["parts"]] == ["spectrum"]
+    assert foretold["seconds"] > 100
+    assert foretold["fits"]
+    assert not foretold["complete"]
     assert not out.exists()
 
 
@@ -67,7 +67,7 @@ def test_training_is_foretold(tmp_path: Path) -> None:
         "plan", "train", "cycle", "--data", "digits", "--width", "1", "--epochs", "100000", "--monitor-every", "0",
         "--out", str(tmp_path / "r"), "--json",
     )  # fmt: skip
-    found = json.loads(result.stdout)
-    assert [part["part"] for part in found["parts"]] == ["training"]
-    assert found["seconds"] > 1000
+    foretold = json.loads(result.stdout)
+    assert [part["part"] for part in foretold["parts"]] == ["training"]
+    assert foretold["seconds"] > 1000
     assert not (tmp_path / "r").exists()

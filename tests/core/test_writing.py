@@ -64,6 +64,7 @@ def test_nothing_is_left_where_nothing_was_written(tmp_path: Path) -> None:
 
 FULL = """
 import resource, sys
+from lyapmap.core.writing import append_line
 path = sys.argv[1]
 append_line(path, "first")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))

@@ -47,29 +47,31 @@ def plan(run: Run, words: list[str], /) -> int:
     if words[0] in ("plan", "--json", "--help"):
         raise UsageError(f"COMMAND: expected a command with its options, got {words[0]!r}")
     written, said, begin = io.StringIO(), io.StringIO(), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="lyapmap-plan-") as folder, planned() as found:
-        found.folder = str(Path(folder, "out"))
+    with tempfile.TemporaryDirectory(prefix="lyapmap-plan-") as folder, planned() as foretold:
+        foretold.folder = str(Path(folder, "out"))
         code = 0
         with redirect_stdout(written), redirect_stderr(said):
             code = typed([*words])
     taken = time.perf_counter() - begin
-    if found.complete and (code == show.INTERRUPTED or (code and not found.parts)):
+    if foretold.complete and (code == show.INTERRUPTED or (code and not foretold.parts)):
         sys.stderr.write(said.getvalue())
         return code
     if run.as_json:
-        show.print_json({"command": words, "planning_seconds": round(taken, 3)} | found.to_dict())
-        return 0 if found.fits else show.BAD_STATUS
+        show.print_json({"command": words, "planning_seconds": round(taken, 3)} | foretold.to_dict())
+        return 0 if foretold.fits else show.BAD_STATUS
     console = show.make_console()
     console.print(f"Plan of lyapmap {' '.join(words)}", style="bold")
-    for part in found.parts:
+    for part in foretold.parts:
         work = f"{part.rows:,} x {part.steps:,} steps" if part.steps > 1 else f"{part.rows:,} points"
         seconds = "not known" if part.seconds != part.seconds else in_time(part.seconds)
         show.print_facts(console, [(part.part, f"{seconds}, {in_bytes(part.bytes)} ({work})")])
-    if not found.parts:
+    if not foretold.parts:
         show.print_facts(console, [("time", f"{in_time(taken)}: it was done on the way")])
-    facts = [("in all", f"{in_time(found.seconds)}, {in_bytes(found.bytes)} at once beside what the program holds")]
-    facts.append(("memory", f"{in_bytes(found.free)} are free{'' if found.fits else ': too few'}"))
-    if not found.complete:
+    facts = [
+        ("in all", f"{in_time(foretold.seconds)}, {in_bytes(foretold.bytes)} at once beside what the program holds")
+    ]
+    facts.append(("memory", f"{in_bytes(foretold.free)} are free{'' if foretold.fits else ': too few'}"))
+    if not foretold.complete:
         facts.append(("not counted", "loading, what comes after the last part, and pictures"))
     show.print_facts(console, facts)
-    return 0 if found.fits else show.BAD_STATUS
+    return 0 if foretold.fits else show.BAD_STATUS

@@ -319,8 +319,8 @@ def estimate(part: str, demand: Demand, *, clock: Clock = time.perf_counter) -> 
     --------
     >>> def begin(rows):
     ...     return lambda steps: time.sleep(1e-3 * rows * steps)
-    >>> found = estimate("sleep", Demand(rows=4, steps=2000, begin=begin))
-    >>> 7 < found.seconds < 12
+    >>> foretold = estimate("sleep", Demand(rows=4, steps=2000, begin=begin))
+    >>> 7 < foretold.seconds < 12
     True
     """
     if demand.begin is None:
