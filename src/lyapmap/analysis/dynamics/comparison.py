@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.analysis.dynamics.distances import (
-    LARGEST_MOVE,
     BinnedDivergence,
     Distance,
     MixtureDivergence,
@@ -61,6 +60,8 @@ DRAWINGS = 200
 LEVEL = 0.95
 SHOWN = 1500
 """Points of each side that the picture shows."""
+ESCAPED = 1e8
+"""Deviations of the reference beyond which a trajectory of the model has left."""
 LONGEST_LAG = 4
 """The lag of pairs of states is at most the length of a trajectory over this."""
 Function = Callable[[Any], Any]
@@ -414,14 +415,15 @@ def _follow(sides: _Sides, settings: dict[str, Any], run: Run, report: Report) -
         of_model = recorded(model, x, steps, _read(observer, model, sides.readout), more)
     else:
         of_model = observer.of_data(generated[:, :steps])  # type: ignore[index]
-    escaped = int((~np.isfinite(of_model).all(axis=(1, 2))).sum())
+    escaped = int((~(np.abs(of_model) < ESCAPED).all(axis=(1, 2))).sum())
     forecast = unrelated = np.zeros((2 * b, 0))
     truth = of_reference[:, :, : observer.d]
     if isinstance(model, TangentMap) and sides.readout is None and not lost:
         forecast = forecast_errors(model, reference_start, truth, observer.features, settings["threshold"], more)
         other = np.roll(truth, b, axis=0)
         unrelated = np.sqrt(((other - truth) ** 2).sum(axis=2))[:, 1:] / deviation(truth)
-    exponents, rate, notes = None, math.nan, []
+    exponents: Values | None = None
+    rate, notes = math.nan, list[str]()
     if not (lost or escaped or settings["n_exponents"] == 0):
         exponents, rate, notes = _exponents(sides, states, model_start, settings, rng)
     values = np.concatenate([of_model, of_reference])
@@ -480,7 +482,7 @@ def _compared(followed: _Followed, run: Run) -> tuple[dict[str, Any], Verdict]:
         if followed.lost:
             verdict = Verdict(Status.ESCAPED, "the reference leaves the range of numbers")
         return fields | _nothing(followed.lost), verdict
-    values = np.clip(followed.values, -LARGEST_MOVE, LARGEST_MOVE)
+    values = followed.values
     features = values[:, :, : observer.d]
     is_reference = labels(b)[0] == 0
     lag = _lag(features[is_reference])
@@ -492,7 +494,7 @@ def _compared(followed: _Followed, run: Run) -> tuple[dict[str, Any], Verdict]:
         of = [distance.of(weights) for distance in distances]
         halves = weights[1] + weights[2]
         of += [abs(q.of(weights[0]) - q.of(halves)) for q in quantities]
-        return np.nan_to_num(np.array(of))
+        return np.asarray(np.nan_to_num(np.array(of)))
 
     by_chance = [differences(other) for other in exchanged(b, settings["n_permutations"], rng)]
     p = adjusted(np.stack([differences(weights), *by_chance]))
@@ -503,9 +505,9 @@ def _compared(followed: _Followed, run: Run) -> tuple[dict[str, Any], Verdict]:
         reach = 1.96 * float(np.std([distance.of(other) for other in anew]))
         fields |= {name: value, f"{name}_interval": np.array([value - reach, value + reach])}
         fields[f"{name}_floor"] = distance.floor(weights)
-    for name, part in (("model", lambda w: w[0]), ("reference", lambda w: w[1] + w[2])):
-        fields[name] = np.array([q.of(part(weights)) for q in quantities])
-        repeated = np.array([[q.of(part(other)) for q in quantities] for other in anew])
+    for name, rows in (("model", [0]), ("reference", [1, 2])):
+        fields[name] = np.array([q.of(weights[rows].sum(axis=0)) for q in quantities])
+        repeated = np.array([[q.of(other[rows].sum(axis=0)) for q in quantities] for other in anew])
         fields[f"{name}_interval"] = np.quantile(repeated, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0).T
     names = [*DISTANCES, *(q.name for q in quantities)]
     surest = np.argsort(p, kind="stable")
@@ -554,7 +556,7 @@ def _lag(features: Values) -> int:
 
 def _distances(features: Values, reference: NDArray[np.bool_], lag: int, settings: dict[str, Any]) -> list[Distance]:
     """Of states, of pairs of states, and of power spectra."""
-    units, steps, d = features.shape
+    _, steps, d = features.shape
     some = np.linspace(0, steps - 1 - lag, min(POINTS_EACH, steps - lag)).round().astype(int)
     points = features[:, some]
     method = settings["method"]
@@ -623,4 +625,4 @@ def _forecast(followed: _Followed, rng: np.random.Generator) -> dict[str, Any]:
 def _steps_within(error: Values, threshold: float) -> Values:
     """Steps before the first at which the error exceeds the threshold, (b,); all of them where none does."""
     beyond = error > threshold
-    return np.where(beyond.any(axis=1), beyond.argmax(axis=1), error.shape[1]).astype(np.float64)
+    return np.asarray(np.where(beyond.any(axis=1), beyond.argmax(axis=1), error.shape[1]), np.float64)

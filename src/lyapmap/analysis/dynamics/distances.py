@@ -23,12 +23,10 @@ MARGIN = 0.01
 """Of the reference's range, that the box of bins goes beyond it."""
 NEIGHBOR = 4
 """Which neighbour's distance tells the density."""
-KEPT = 64
+KEPT = 24
 """Neighbours of each point that are looked at first; nearly always enough."""
 NEAREST = 1e-9
 """Distances, in deviations of the reference, below which points count as the same."""
-LARGEST_MOVE = 1e12
-"""Features beyond are cut off there, so that their squares stay finite."""
 
 
 class Distance(abc.ABC):
@@ -71,9 +69,9 @@ class BinnedDivergence(Distance):
         scaled = (features - (low - margin)) / (high - low + 2 * margin) * self.bins
         inside = ((scaled >= 0) & (scaled < self.bins)).all(axis=2)
         places = np.where(inside[..., None], scaled, 0).astype(np.int64)
-        index = np.ravel_multi_index(np.moveaxis(places, 2, 0), (self.bins,) * d)
+        inner = np.ravel_multi_index(tuple(np.moveaxis(places, 2, 0)), (self.bins,) * d)
         # What lies outside has a bin of its own.
-        index = np.where(inside, index, self.bins**d)
+        index = np.where(inside, inner, self.bins**d)
         visited, column = np.unique(index, return_inverse=True)
         self.count = np.zeros((units, len(visited)))
         np.add.at(self.count, (np.repeat(np.arange(units), steps), column.ravel()), 1.0)
@@ -112,7 +110,8 @@ class NeighborDivergence(Distance):
         nearest = np.sort(np.partition(distances, k - 1, axis=2)[:, :, :k], axis=2).reshape(len(rows), units * k)
         order = np.argsort(nearest, axis=1, kind="stable")
         self.log = np.log(np.maximum(np.take_along_axis(nearest, order, axis=1), NEAREST))
-        self.neighbor = order // k
+        self.neighbor = (order // k).astype(np.int16)
+        self.near = np.ascontiguousarray(self.neighbor[:, :KEPT])
         self.k = k
         self.dimension = self._dimension(reference, d)
 
@@ -127,15 +126,16 @@ class NeighborDivergence(Distance):
 
     def _log_distance(self, weights: Weights, rows: NDArray[np.bool_]) -> Values:
         """Of the point at which so much weight lies within reach as k points of one trajectory have."""
-        log, neighbor = self.log[rows], self.neighbor[rows]
-        kept = min(KEPT, log.shape[1])
-        reach = np.cumsum(weights[neighbor[:, :kept]], axis=1) >= self.k
-        place = reach.argmax(axis=1)
-        late = np.flatnonzero(~reach[:, -1])
+        small, where = weights.astype(np.uint8), np.flatnonzero(rows)
+        place = self._reached(small, self.near[where])
+        late = np.flatnonzero(place < 0)
         if late.size:
-            further = np.cumsum(weights[neighbor[late]], axis=1) >= self.k
-            place[late] = np.where(further[:, -1], further.argmax(axis=1), log.shape[1] - self.k * 2)
-        return np.take_along_axis(log, place[:, None], axis=1)[:, 0]
+            place[late] = self._reached(small, self.neighbor[where[late]])
+        return np.asarray(self.log[where, np.where(place < 0, self.log.shape[1] - 2 * self.k, place)])
+
+    def _reached(self, weights: NDArray[np.uint8], neighbor: NDArray[np.int16]) -> NDArray[np.int64]:
+        reach = np.cumsum(weights[neighbor], axis=1, dtype=np.uint16) >= self.k
+        return np.where(reach[:, -1], reach.argmax(axis=1), -1)
 
     def _dimension(self, reference: NDArray[np.bool_], most: int) -> float:
         """Of the reference (E. Levina, P. Bickel 2004), by which a log ratio of distances becomes one of densities."""
@@ -206,7 +206,7 @@ class SpectralDistance(Distance):
         """Mean over trajectories, each component with sum 1; 0 where nothing moves, (f, d)."""
         power = np.einsum("u,ufd->fd", weights, self.power)
         total = power.sum(axis=0)
-        return power / np.where(total > 0, total, 1.0)
+        return np.asarray(power / np.where(total > 0, total, 1.0))
 
     def between(self, first: Weights, second: Weights) -> float:
         """Between 0 and 1."""

@@ -22,8 +22,7 @@ OF_DISTANCES = ("divergence", "transition_divergence", "spectral_distance")
 
 def draw_dynamics_comparison(result: DynamicsComparison) -> Figure:
     """States, power spectra, errors of forecasts, and what differs, each beside the reference."""
-    figure = style.new_figure(13.0, 8.2)
-    (states, spectra), (forecast, table) = figure.subplots(2, 2)
+    figure, (states, table, spectra, forecast) = style.panels(4, width=11.0, row=3.8)
     _draw_states(states, result)
     _draw_spectra(spectra, result)
     _draw_forecast(forecast, result)
@@ -106,6 +105,10 @@ def _draw_quantities(axes: Axes, result: DynamicsComparison) -> None:
             markerfacecolor=colour if differs else "white", markersize=5,
         )  # fmt: skip
     axes.axvspan(-1, 1, color=style.PALE, alpha=0.5, linewidth=0)
-    axes.set_xscale("symlog", linthresh=3)
+    ticks = (-100, -10, -1, 0, 1, 10, 100)
+    axes.set_xscale("symlog", linthresh=2)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.margins(x=0.08)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=style.SMALL)
     axes.set_ylim(len(rows) - 0.5, -0.5)

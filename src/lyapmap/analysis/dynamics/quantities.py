@@ -110,7 +110,9 @@ def observed(name: str, function: Callable[[Any], Any], states: Any) -> Values:
     """One number (b,) for each state."""
     values = np.asarray(function(states), np.float64)
     if values.shape not in ((len(states),), (len(states), 1)):
-        raise ShapeError(f"observables: {name} gave {values.shape}, expected one number for each of {len(states)} states")
+        raise ShapeError(
+            f"observables: {name} gave {values.shape}, expected one number for each of {len(states)} states"
+        )
     return values.reshape(len(states))
 
 

@@ -67,4 +67,4 @@ def adjusted(differences: Values) -> Values:
     still = spread <= 1e-9 * np.abs(differences).max(axis=0)
     height = np.where(still, 0.0, (differences - differences.mean(axis=0)) / np.where(still, 1.0, spread))
     largest = height.max(axis=1)
-    return (largest[:, None] >= height[0] - 1e-12).mean(axis=0)
+    return np.asarray((largest[:, None] >= height[0] - 1e-12).mean(axis=0))

@@ -86,8 +86,7 @@ def side(given: Any, name: str) -> TangentMap | Data:
         return Data(rows, np.shape(given[0])[1:])
     if callable(given):
         raise LyapmapError(f"{name}: expected a map or data, got a function; lyapmap.wrap(...) makes a map of it")
-    rows = as_points(given, name)
-    return Data([rows], np.shape(given)[1:])
+    return Data([as_points(given, name)], np.shape(given)[1:])
 
 
 class Features:
@@ -125,7 +124,7 @@ class Features:
     def __call__(self, states: Any) -> Values:
         """Features (b, d) of states (b, n), in deviations of the reference."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return (self._raw(np.asarray(states, np.float64)) - self.centre) / self.scale
+            return np.asarray((self._raw(np.asarray(states, np.float64)) - self.centre) / self.scale)
 
     def _raw(self, states: Values) -> Values:
         if self.own is not None:
