@@ -234,7 +234,7 @@ def compare_dynamics(
     model_x0 : (b, n) or (b, *state_shape), optional
         Where the model starts; needed with `readout`, by default states of the reference.
     n_exponents : int, "auto", "all" or None
-        As `lyapunov_spectrum` takes it, where both sides are maps; 0 for none.
+        Compared, counted from the largest, where both sides are maps; 0 for none.
     threshold : float
         Of the error of a forecast, in deviations of the reference.
     false_alarm : float
