@@ -78,6 +78,10 @@ FRAMEWORKS = {
     "jax": ["backends/jax_*.py", "files/jax_files.py"],
     "umap": ["analysis/manifold/umap_*.py"],
     "matplotlib": ["report/*.py", "*/pictures*.py"],
+    "plotly": ["report/*.py"],
+    "jinja2": ["report/*.py", "explore/*.py"],
+    "starlette": ["explore/*.py"],
+    "uvicorn": ["explore/*.py"],
     "cyclopts": ["cli/root.py", "cli/command.py"],
 }
 """Files that may import a framework."""
