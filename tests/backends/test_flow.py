@@ -14,10 +14,10 @@ import lyapmap as lm
 from lyapmap.backends.numba.flow import CompiledFlow, LaneRule
 from lyapmap.core.conformance import check_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import FlowMap
-from lyapmap.core.flow_schemes import ERRORS, STAGES, DormandPrince, RungeKutta4
+from lyapmap.core.flows.map import FlowMap
+from lyapmap.core.flows.schemes import ERRORS, STAGES, DormandPrince, RungeKutta4
+from lyapmap.core.flows.stiff import Automatic, Rodas4
 from lyapmap.core.propagate import propagate, random_frame, step_states
-from lyapmap.core.stiff_flow import Automatic, Rodas4
 
 METHODS = [{"method": "dopri5"}, {"method": "rk4", "steps": 40}]
 X = np.array([[1.0, 2.0, 20.0], [5.0, 5.0, 25.0], [-8.0, -9.0, 30.0]])

@@ -11,7 +11,7 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import FlowMap
+from lyapmap.core.flows.map import FlowMap
 from lyapmap.core.map import TangentMap
 from lyapmap.core.propagate import random_frame
 

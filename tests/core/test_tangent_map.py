@@ -212,8 +212,8 @@ class Wrong(TangentMap):
 
 
 def flow_of(field: Any) -> TangentMap:
-    from lyapmap.core.flow import FlowMap
-    from lyapmap.core.flow_schemes import RungeKutta4
+    from lyapmap.core.flows.map import FlowMap
+    from lyapmap.core.flows.schemes import RungeKutta4
 
     return FlowMap(field, 0.1, RungeKutta4(4))
 

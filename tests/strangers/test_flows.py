@@ -7,8 +7,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import lyapmap as lm
-from lyapmap.core import flow_schemes
 from lyapmap.core.conformance import check_map
+from lyapmap.core.flows import schemes as flow_schemes
 from lyapmap.core.propagate import propagate, random_frame
 
 ADAPTIVE = ("auto", "dopri5", "rodas4")

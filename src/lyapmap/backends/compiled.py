@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.numpy.program import Program, UntraceableError
-from lyapmap.core.flow import FlowMap
-from lyapmap.core.flow_schemes import RungeKutta4, Scheme
-from lyapmap.core.map import Blocks, Recording, SameTangents, TangentMap, WrappedMap, dimension
+from lyapmap.core.flows.map import FlowMap
+from lyapmap.core.flows.schemes import RungeKutta4, Scheme
+from lyapmap.core.flows.stiff import Rodas4
+from lyapmap.core.map import Blocks, InBlocks, SameTangents, TangentMap, WrappedMap, dimension
 from lyapmap.core.ops import Array, quiet
-from lyapmap.core.stiff_flow import Rodas4
+from lyapmap.core.qr_loop import Recording
 
 if TYPE_CHECKING:
     from lyapmap.backends.numba.compile import LaneRule, RowRule
@@ -142,7 +143,7 @@ class Twin:
         return ""
 
 
-class CarriedByTwin(WrappedMap):
+class CarriedByTwin(InBlocks, WrappedMap):
     """A map for one run, which a compiled map of NumPy arrays carries."""
 
     compiled = True
@@ -174,29 +175,8 @@ class CarriedByTwin(WrappedMap):
     def jacobian(self, x: Array) -> Array:
         return self._theirs(self.made.jacobian(self._ours(x)))
 
-    def propagate(
-        self,
-        x: Array,
-        frame: Array,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> tuple[Array, Array, NDArray[np.float64]]:
-        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every, frame_dtype=frame_dtype)
-        return states[0], frames[0], totals[0]
-
-    def propagate_blocks(
-        self,
-        x: Array,
-        frame: Array,
-        n_blocks: int,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
+    def carry_blocks(
+        self, x: Array, frame: Array, n_blocks: int, n_steps: int, qr_every: int, frame_dtype: str | None
     ) -> Blocks:
         # In double precision, whatever frames are kept in.
         given = self._ours(x), self._ours(frame)

@@ -24,8 +24,8 @@ from lyapmap.backends.jax_blocks import (
     qr,
 )
 from lyapmap.backends.jax_precision import in_session
-from lyapmap.core.flow import FlowMap, audit
-from lyapmap.core.flow_schemes import (
+from lyapmap.core.flows.map import FlowMap, audit
+from lyapmap.core.flows.schemes import (
     BLOWN_UP,
     ERRORS,
     GROW,
@@ -41,9 +41,9 @@ from lyapmap.core.flow_schemes import (
     moved,
     too_stiff,
 )
-from lyapmap.core.map import Blocks, TangentMap, dimension
+from lyapmap.core.flows.stiff import Automatic
+from lyapmap.core.map import Blocks, InBlocks, dimension
 from lyapmap.core.propagate import quiet
-from lyapmap.core.stiff_flow import Automatic
 
 HANDED_OVER = 2000
 """Steps of the explicit method in one time tau after which method "auto" goes on uncompiled, with help."""
@@ -57,7 +57,7 @@ Point = tuple[jax.Array, Any]
 
 
 @final
-class JaxFlow(TangentMap):
+class JaxFlow(InBlocks):
     """The time-tau map of a JAX vector field: `FlowMap`, compiled.
 
     Parameters
@@ -135,36 +135,15 @@ class JaxFlow(TangentMap):
             return self.ops.from_numpy(images), self.ops.from_numpy(moved)
         return y, u
 
-    def propagate(
-        self,
-        x: jax.Array,
-        frame: jax.Array,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> tuple[jax.Array, jax.Array, NDArray[np.float64]]:
-        states, frames, growths = self.propagate_blocks(x, frame, 1, n_steps, qr_every, frame_dtype=frame_dtype)
-        return states[0], frames[0], growths[0]
-
     @in_session
-    def propagate_blocks(
-        self,
-        x: jax.Array,
-        frame: jax.Array,
-        n_blocks: int,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> Blocks:
+    def carry_blocks(
+        self, x: jax.Array, frame: jax.Array, n_blocks: int, n_steps: int, qr_every: int, frame_dtype: str | None
+    ) -> Blocks | None:
         if self._left_alone(frame) or not self.carries(frame_dtype):
             return self._generic.propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
         together = TOGETHER if TOGETHER * frame.size <= MOST_TOGETHER else 1
         if n_blocks > together:
-            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every)
+            return None
         self._audit(x)
         begin = self._field.required(x, "x"), self._field.required(frame, "v")
         states, frames, growth, stuck = self._blocks(*begin, n_blocks, n_steps, qr_every, together)
@@ -290,7 +269,7 @@ def with_divergence(field: Any) -> Image:
 
 
 class _Course(NamedTuple):
-    """Trajectories on their way through one time tau; see `core.flow_schemes.Course`."""
+    """Trajectories on their way through one time tau; see `lyapmap.core.flows.schemes.Course`."""
 
     y: jax.Array
     u: Any

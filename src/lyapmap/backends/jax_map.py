@@ -29,10 +29,10 @@ from lyapmap.backends.jax_blocks import (
 from lyapmap.backends.jax_precision import in_double, in_session, x64
 from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.flow_schemes import Scheme
-from lyapmap.core.map import JACOBIAN_CHUNK, Blocks, TangentMap, dimension
+from lyapmap.core.flows.schemes import Scheme
+from lyapmap.core.flows.stiff import Rodas4
+from lyapmap.core.map import JACOBIAN_CHUNK, Blocks, InBlocks, TangentMap, dimension
 from lyapmap.core.ops import ArrayLibrary, ArrayOps
-from lyapmap.core.stiff_flow import Rodas4
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 STEPS = ("round", "floor", "ceil", "sign", "rem", "pure_callback", "io_callback")
@@ -146,7 +146,7 @@ class JaxOps(ArrayOps):
         return jnp.where(where, 0, array)
 
 
-class JaxMap(TangentMap):
+class JaxMap(InBlocks):
     """A JAX function of a batch of states. Built by `wrap_jax`.
 
     A step is compiled once for every number of states and tangents. States and directions are
@@ -209,50 +209,25 @@ class JaxMap(TangentMap):
         return _joined(images, 0), _joined(tangents, 0)
 
     @in_session
-    def propagate(
-        self,
-        x: jax.Array,
-        frame: jax.Array,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> tuple[jax.Array, jax.Array, NDArray[np.float64]]:
-        if not self._carries_blocks(frame, frame_dtype):
-            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
+    def carry_blocks(
+        self, x: jax.Array, frame: jax.Array, n_blocks: int, n_steps: int, qr_every: int, frame_dtype: str | None
+    ) -> Blocks | None:
+        together = self._together(frame)
+        if n_blocks > together or not self._carries_blocks(frame, frame_dtype):
+            return None
         self._require(x, "x")
         self._require(frame, "v")
-        if self._together(frame) > 1:
-            (images, *_), (frames, *_), product, _ = self._blocks(x, frame, 1, n_steps, qr_every, TOGETHER)
-            return images, frames, product.log()[0]
-        states = max(1, self.rows_at_once // frame.shape[2])
+        if together > 1:
+            states, frames, growth, _ = self._blocks(x, frame, n_blocks, n_steps, qr_every, together)
+            return states[:n_blocks], frames[:n_blocks], growth.log()[:n_blocks]
+        rows = max(1, self.rows_at_once // frame.shape[2])
         parts = [
-            self._blocks(rows, vectors, 1, n_steps, qr_every, 1)
-            for rows, vectors in zip(_split(x, states), _split(frame, states), strict=True)
+            self._blocks(some, vectors, 1, n_steps, qr_every, 1)
+            for some, vectors in zip(_split(x, rows), _split(frame, rows), strict=True)
         ]
-        images, frames, growths, _ = zip(*parts, strict=True)
+        images, moved, growths, _ = zip(*parts, strict=True)
         growth = np.concatenate([growth.log()[0] for growth in growths])
-        return _joined([y for (y,) in images], 0), _joined([q for (q,) in frames], 0), growth
-
-    @in_session
-    def propagate_blocks(
-        self,
-        x: jax.Array,
-        frame: jax.Array,
-        n_blocks: int,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> Blocks:
-        if not 1 < n_blocks <= self._together(frame) or not self._carries_blocks(frame, frame_dtype):
-            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
-        self._require(x, "x")
-        self._require(frame, "v")
-        states, frames, growth, _ = self._blocks(x, frame, n_blocks, n_steps, qr_every, TOGETHER)
-        return states[:n_blocks], frames[:n_blocks], growth.log()[:n_blocks]
+        return [_joined([y for (y,) in images], 0)], [_joined([q for (q,) in moved], 0)], [growth]
 
     def _together(self, frame: jax.Array) -> int:
         """Blocks to be done in one call: many where they are small."""

@@ -11,6 +11,7 @@ import difflib
 import inspect
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -51,12 +52,13 @@ PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distr
 DEBUG = "LYAPMAP_DEBUG"
 """Variable of the environment with which unforeseen errors show their traceback."""
 
-PROVIDED = {"progress", "throw", "seed", "device"}
+PROVIDED = {"progress", "throw", "seed", "device", "journal"}
 """Parameters of analyses that each command provides itself."""
 LAST = {"device", "threads", "seed"}
 """Options that stand after the others of a command."""
 RESUMED = {"TrainingRun", "StudyRun"}
 """Shared options of commands that go on where an earlier call ended."""
+JOURNAL = "journal"
 INCIDENTAL = {"out", "as_json", "threads"}
 """Options that are no part of what a run is."""
 ARGUMENTS = {"subject"}
@@ -456,8 +458,14 @@ class Run:
         self.interrupted = False
         self._folder: OutFolder | None = None
 
-    def end(self) -> None:
-        """Give the folder back."""
+    def end(self, *, done: bool) -> None:
+        """Give the folder back, without the journal of a run that is `done`: its results are there."""
+        journal = self.journal
+        if journal is not None and journal.is_dir():
+            if done or not any(journal.iterdir()):
+                shutil.rmtree(journal, ignore_errors=True)
+            elif self.interrupted:
+                print(f"lyapmap: the same command goes on from what {self.out} holds", file=sys.stderr)
         if self._folder is not None:
             self._folder.release()
 
@@ -465,6 +473,11 @@ class Run:
     def progress(self) -> bool:
         """Whether to show bars."""
         return not self.as_json
+
+    @property
+    def journal(self) -> Path | None:
+        """Folder of what an unfinished run has come to, within that of `--out`."""
+        return None if self.out is None else self.out / JOURNAL
 
     @property
     def folder(self) -> Path:
@@ -515,7 +528,7 @@ class Run:
         place = self._place(callee)
         module, _, name = place.partition(":")
         takes = parameters(place)
-        rest = {"seed": self.seed, "progress": self.progress, "throw": False}
+        rest = {"seed": self.seed, "progress": self.progress, "throw": False, "journal": self.journal}
         arguments = {key: value for key, value in rest.items() if key in takes} | self.options(callee) | fixed
         function = getattr(import_module(module), name)
         given = states or (self.source.map, self.source.x0)
@@ -526,9 +539,9 @@ class Run:
         try:
             return call()
         except Interrupted as stopped:
+            self.interrupted = True
             if stopped.result is None:
                 raise
-            self.interrupted = True
             return stopped.result
 
     def show(self, result: Any, title: str, facts: Sequence[tuple[str, Any]], **details: Any) -> int:
@@ -558,13 +571,14 @@ def as_function(made: Command, groups: Mapping[str, Any]) -> Callable[..., int]:
 
 def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) -> int:
     """Run a command; errors become one line and an exit code."""
-    at = Run(made, options, given)
+    at, done = Run(made, options, given), False
     try:
         at.begin()
         _, *own = inspect.signature(made.function, eval_str=True).parameters.values()
         arguments = {parameter.name: _argument(parameter, at.values) for parameter in own}
         placed = [arguments.pop(p.name) for p in own if p.kind is inspect.Parameter.POSITIONAL_ONLY]
-        return made.function(at, *placed, **arguments)
+        code = made.function(at, *placed, **arguments)
+        done = not at.interrupted
     except RunError as error:
         complain(error, at.names)
         return BAD_STATUS
@@ -579,11 +593,14 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         complain(Exception(f"{by_user(error)}; {DEBUG}=1 shows where it comes from"), at.names)
         return BAD_INPUT
     except KeyboardInterrupt as error:
+        at.interrupted = True
         if not isinstance(error, Interrupted) or error.result is None:
             print("lyapmap: interrupted", file=sys.stderr)
         return INTERRUPTED
+    else:
+        return code
     finally:
-        at.end()
+        at.end(done=done)
 
 
 def _argument(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:

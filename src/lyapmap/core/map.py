@@ -15,7 +15,7 @@ from __future__ import annotations
 import abc
 import copy
 import math
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, guard
 from lyapmap.core.ops import Array, ArrayOps, NumpyOps, quiet
 from lyapmap.core.points import refuse_masked
+from lyapmap.core.qr_loop import Recording, qr_loop, recorded
 from lyapmap.core.structure import Structure, as_numpy
 
 JACOBIAN_CHUNK = 128
@@ -49,29 +50,6 @@ class Map(Protocol):
 
 Blocks = tuple[Any, Any, Any]
 """States, frames and log growth after each of several blocks of steps: lists or arrays of them."""
-
-
-class Recording(NamedTuple):
-    """Every R of a block of steps, and some of its states and frames; what `TangentMap.record` gives.
-
-    Attributes
-    ----------
-    x : (b, n)
-        States after the block, in the map's own arrays.
-    frame : (b, n, k)
-        Frames after it.
-    factors : (n_steps, b, k, k) float64 NumPy
-        R of every step: its tangents are the frame after it times R.
-    states : (m, b, n) NumPy
-        Before those steps that are wanted.
-    frames : (m, b, n, k) float64 NumPy
-    """
-
-    x: Array
-    frame: Array
-    factors: NDArray[np.float64]
-    states: NDArray[Any]
-    frames: NDArray[np.float64]
 
 
 class TangentMap(abc.ABC):
@@ -187,25 +165,10 @@ class TangentMap(abc.ABC):
     ) -> tuple[Array, Array, NDArray[np.float64]]:
         """States (b, n), frames (b, n, k) and log growth (b, k) after a block of steps.
 
-        This loop is the definition (G. Benettin et al. 1980; I. Shimada and T. Nagashima 1979). A map
-        that carries blocks itself must agree with it, and leaves frames of another dtype to it.
+        `lyapmap.core.qr_loop` is the definition. A map that carries blocks itself must agree with it, and
+        leaves frames of another dtype to it.
         """
-        ops = self.ops
-        frame_dtype = frame_dtype or ops.dtype
-        total = np.zeros((frame.shape[0], frame.shape[2]))
-        with quiet():
-            for step in range(1, n_steps + 1):
-                now = self.at(first_step + step - 1)
-                if now is not self and now.orthonormalizes_within and now.carries(frame_dtype):
-                    x, frame, growth = now.propagate(x, frame, 1)
-                    total += growth
-                    continue
-                x, tangents = now.jvp(x, ops.cast(frame, ops.dtype))
-                frame = ops.cast(tangents, frame_dtype)
-                if step % qr_every == 0 or step == n_steps:
-                    frame, r = ops.qr(frame)
-                    total += ops.log_abs_diagonal(r)
-        return x, frame, total
+        return qr_loop(self, x, frame, n_steps, qr_every, frame_dtype, first_step)
 
     def propagate_blocks(
         self,
@@ -240,25 +203,7 @@ class TangentMap(abc.ABC):
         States and frames before the steps that are `wanted` (n_steps,) are kept as well. The same block
         gives the same bits whatever is wanted, so that it can be taken again from where it began.
         """
-        ops = self.ops
-        b, n, k = frame.shape
-        factors = np.empty((n_steps, b, k, k))
-        states, frames = [], []
-        with quiet():
-            for step in range(n_steps):
-                if wanted[step]:
-                    states.append(ops.to_numpy(x))
-                    frames.append(ops.to_numpy(frame))
-                x, tangents = self.at(first_step + step).jvp(x, frame)
-                frame, r = ops.qr(tangents)
-                factors[step] = ops.to_numpy(r)
-        return Recording(
-            x,
-            frame,
-            factors,
-            np.array(states, ops.dtype).reshape(-1, b, n),
-            np.array(frames, np.float64).reshape(-1, b, n, k),
-        )
+        return recorded(self, x, frame, n_steps, wanted, first_step)
 
     def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         """Sum of log|det J| along the orbits over a block of steps, (b,).
@@ -746,6 +691,50 @@ class SameTangents(WrappedMap):
 
     def log_abs_det(self, x: Array, n_steps: int, *, first_step: int = 0) -> NDArray[np.float64]:
         return self.inner.log_abs_det(x, n_steps, first_step=first_step)
+
+
+class InBlocks(TangentMap):
+    """A map with code of its own for blocks of steps."""
+
+    @abc.abstractmethod
+    def carry_blocks(
+        self, x: Array, frame: Array, n_blocks: int, n_steps: int, qr_every: int, frame_dtype: str | None
+    ) -> Blocks | None:
+        """What `propagate_blocks` gives; None where that is left to the definition."""
+
+    def propagate(
+        self,
+        x: Array,
+        frame: Array,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> tuple[Array, Array, NDArray[np.float64]]:
+        blocks = self.carry_blocks(x, frame, 1, n_steps, qr_every, frame_dtype)
+        if blocks is None:
+            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step)
+        states, frames, totals = blocks
+        return states[0], frames[0], totals[0]
+
+    def propagate_blocks(
+        self,
+        x: Array,
+        frame: Array,
+        n_blocks: int,
+        n_steps: int,
+        qr_every: int = 1,
+        *,
+        frame_dtype: str | None = None,
+        first_step: int = 0,
+    ) -> Blocks:
+        blocks = self.carry_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype)
+        if blocks is not None:
+            return blocks
+        return super().propagate_blocks(
+            x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
+        )
 
 
 class StepMap(TangentMap):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Blocks, Recording, SameTangents, TangentMap, dimension
+from lyapmap.core.map import Blocks, SameTangents, TangentMap, dimension
 from lyapmap.core.ops import Array
+from lyapmap.core.qr_loop import Recording
 
 MANY = 64
 """Coordinates that come round, beyond which they are moved together rather than one by one."""

@@ -1,7 +1,7 @@
 """Carrying states and tangent frames forward.
 
-The frame is re-orthonormalized every few steps and the growth collected as log|diag R|. The loop
-stands in `TangentMap.propagate`, which is the definition; compiled maps have their own.
+The frame is re-orthonormalized every few steps and the growth collected as log|diag R|. That loop is
+`core.qr_loop`; compiled maps have their own. Here blocks of it are asked for, and shared out.
 
 Trajectories are carried side by side, each part of them in a thread that computes alone. A library that
 shares out every operation among threads makes them wait for each other hundreds of times a step, by

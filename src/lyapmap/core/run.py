@@ -21,12 +21,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.core.journal import Journal, Resumable, identity
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
@@ -159,6 +161,10 @@ class Run:
         None draws one from the operating system, which is recorded; without the argument nothing is random.
     progress : bool or callable
         As the caller gave it.
+    journal : path, optional
+        Folder in which the run writes where it stands, and from which it goes on.
+    start, settings : Array, mapping
+        Initial states and what else makes the run the one it is, for its journal.
 
     Attributes
     ----------
@@ -183,18 +189,28 @@ class Run:
         *,
         seed: Any = UNSEEDED,
         progress: bool | Report = False,
+        journal: str | Path | None = None,
+        start: Any = None,
+        settings: Mapping[str, Any] = {},
     ) -> None:
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
         self.seed: Any = None
-        if seed is not UNSEEDED:
-            self.seed, self.rng = seeded(seed)
         self.interrupted = False
         self.raised: Exception | None = None
         self.details: dict[str, Any] = {}
         self._begin = time.perf_counter()
+        self._before = 0.0  # seconds of processes that worked on it before
+        self.journal: Journal | None = None
+        if journal is not None:
+            given = None if seed is UNSEEDED or seed is None else seeded(seed)[0]
+            self.journal = Journal(journal, identity(label, tangent_map, start, settings, given))
+            if self.journal.state is not None and seed is None:
+                seed = self.journal.state["seed"]  # the one that was drawn
+        if seed is not UNSEEDED:
+            self.seed, self.rng = seeded(seed)
 
     @contextmanager
-    def steps(self, keep: Callable[[], Any] | None = None) -> Iterator[Report]:
+    def steps(self, keep: Callable[[], Any] | None = None, *, work: Resumable | None = None) -> Iterator[Report]:
         """A block of work that Ctrl-C ends, or a map that raises; what it yields reports progress.
 
         Parameters
@@ -203,6 +219,9 @@ class Run:
             Asked then whether there is something to keep. If so the block is left, and `finish` raises
             `Interrupted` or `RunError` with the result. Otherwise `Interrupted`, or what the map raised, is raised
             at once, with nothing.
+        work : Resumable, optional
+            What the block carries, which stands where the journal says when the block begins. It must be whole
+            whenever progress is reported, and change only within `unbroken`.
 
         Notes
         -----
@@ -218,6 +237,16 @@ class Run:
         True
         """
         of = self.tangent_map
+        journal = self.journal if work is not None else None
+
+        def standing() -> dict[str, Any]:
+            assert work is not None
+            return {"seed": self.seed, "seconds": self.seconds, "work": work.state()}
+
+        if journal is not None and work is not None and journal.state is not None:
+            self._before = float(journal.state["seconds"])
+            work.restore(journal.state["work"])
+            journal.state = None
         # A function between spaces has no states of its own.
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
         try:
@@ -226,8 +255,17 @@ class Run:
                 def watched_report(done: int, total: int) -> None:
                     report(done, total)
                     signals.check()
+                    if journal is not None:
+                        journal.consider(standing)
 
-                yield watched_report
+                try:
+                    yield watched_report
+                finally:  # ended, interrupted or failed: what is whole stays
+                    if journal is not None:
+                        with unbroken():
+                            journal.write(standing())
+                        if journal.fault:
+                            self.details["journal"] = f"not written ({journal.fault})"
                 signals.check()
         except KeyboardInterrupt:
             if keep is None or not keep():
@@ -240,8 +278,8 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
-        return time.perf_counter() - self._begin
+        """Of work on it, those before it was cut short included."""
+        return self._before + time.perf_counter() - self._begin
 
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from, up to now."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from lyapmap.backends.numba.flow import CompiledFlow, LaneRule, RowRule
 from lyapmap.core.arguments import whole
-from lyapmap.core.flow_schemes import RungeKutta4
+from lyapmap.core.flows.schemes import RungeKutta4
 from lyapmap.systems.reference_map import Known, ReferenceMap, SystemInfo, number
 
 

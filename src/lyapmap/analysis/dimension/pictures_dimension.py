@@ -29,8 +29,7 @@ def draw_dimension(result: DimensionEstimate) -> Figure:
     """
     local = np.asarray(result.local)
     local = local[np.isfinite(local)]
-    figure = style.new_figure(9.6 if len(local) else 6.0, 4.4)
-    panels = figure.subplots(1, 2 if len(local) else 1, squeeze=False)[0]
+    figure, panels = style.panels(2 if len(local) else 1)
     style.dress(panels[0], title="Over scales", x=_distance(result.method), y="dimension")
     if len(result.scales):
         _draw_curve(panels[0], result)
@@ -115,8 +114,7 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
 
 def draw_dimension_comparison(result: DimensionComparison) -> Figure:
     """Draw dimensions of several sets side by side: over scales, and by method."""
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     curve = NAMES["gride" if "gride" in result.methods else result.methods[0]]
     style.dress(left, title=f"Over scales ({curve})", x="distance", y="dimension")
     style.dress(right, title="By method", x="", y="dimension")
@@ -163,8 +161,7 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
 
     The scaling region is shaded; the band beside the slope is two standard errors to either side.
     """
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     radii, counted = np.asarray(result.radii), np.asarray(result.pairs) > 0
     style.dress(left, title="Correlation sum", x="radius r", y="C(r)")
     style.dress(right, title="Local slope", x="radius r", y="d log C / d log r")

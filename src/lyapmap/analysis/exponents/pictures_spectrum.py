@@ -83,7 +83,7 @@ def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Of 13 by 4.6 inches; `figure.savefig(path)` writes it.
+        `figure.savefig(path)` writes it.
 
     Raises
     ------
@@ -95,8 +95,7 @@ def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     if kind == "convergence":
         return draw_convergence(result)
     spectrum = _Sorted.of(result)
-    figure = style.new_figure(13.0, 4.6)
-    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.15, 1, 1]})
+    figure, (left, middle, right) = style.panels(3)
     _draw_exponents(left, spectrum, result.unit)
     _draw_convergence(middle, spectrum)
     _draw_partial_sums(right, result, spectrum)
@@ -287,8 +286,7 @@ def draw_convergence(result: LyapunovSpectrum) -> Figure:
     exponents one by one, with the error that each has by itself: trajectories on several
     attractors part.
     """
-    figure = style.new_figure(13.0, 4.6)
-    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.1, 1.1, 1]})
+    figure, (left, middle, right) = style.panels(3)
     k = min(ERRORS_DRAWN, int(np.isfinite(result.exponents).sum()))
     _draw_estimates(left, result, k)
     slope = _draw_errors(middle, result, k)

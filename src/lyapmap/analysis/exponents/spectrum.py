@@ -6,6 +6,7 @@ k exponents cost about k + 1 evaluations of the map per step, and memory does no
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lyapmap.analysis.exponents.attractor import FULL_UP_TO
@@ -37,6 +38,7 @@ def lyapunov_spectrum(
     frame_dtype: str | None = None,
     tangent_dtype: str = "auto",
     progress: bool | Report = False,
+    journal: str | Path | None = None,
     throw: bool = True,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents of a map, with standard errors.
@@ -75,6 +77,9 @@ def lyapunov_spectrum(
         hides are NaN.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
+    journal : path, optional
+        Folder in which the run writes where it stands, for at most 1 % of its time. The same call goes on
+        from there, to the same bits, whatever ended it; after the end it gives the result at once.
     throw : bool
         Raise if the run ends collapsed, escaped or not converged; else return it with that status.
 
@@ -120,13 +125,11 @@ def lyapunov_spectrum(
         "n_trajectories": int(x.shape[0]),
     }
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
-    run = Run("spectrum", tangent_map, seed=seed, progress=progress)
-    tangents = TangentRun(tangent_map, x, k, run.rng, settings)
-    with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:
-        tangents.transient(auto)
-        tangents.measure(auto)
-        tangents.look_for_late_repeat()
-    run.details = tangents.tangents.described()
+    run = Run("spectrum", tangent_map, seed=seed, progress=progress, journal=journal, start=x, settings=settings)
+    tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
+    with run.steps(keep=lambda: tangents.statistics.steps, work=tangents) as tangents.report:
+        tangents.carry_out()
+    run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)
 
 

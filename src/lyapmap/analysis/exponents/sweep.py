@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,12 +15,13 @@ from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError, RunError, in_one_line
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.plain import with_error
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Report, Run
+from lyapmap.core.run import Report, Run, unbroken
 
 ALIGN = 100
 """Steps for tangent frames to align: a gap of 0.1 nats per step between two exponents leaves e^-10 of the wrong
@@ -62,6 +64,23 @@ class Point:
         if not self.status.failed:
             self.status, self.message, self.cause = status, message, cause
         self.final = None
+
+
+class Points(list[Point | None], Resumable):
+    """What was found at each value; None where it is not known yet."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__([None] * count)
+
+    def state(self) -> dict[str, Any]:
+        """The points as plain values, by their numbers."""
+        return {str(i): vars(point) for i, point in enumerate(self) if point is not None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take in the points that were known."""
+        for i, values in state.items():
+            ended = {"status": Status(values["status"]), "cause": Cause(values["cause"])}
+            self[int(i)] = Point(**{**values, **ended})
 
 
 def measure(tangent_map: TangentMap, x0: Any, task: Task, seed: int) -> Point:
@@ -239,6 +258,7 @@ def sweep(
     workers: int = 1,
     seed: int | None = None,
     progress: bool | Report = False,
+    journal: str | Path | None = None,
     throw: bool = True,
 ) -> Sweep:
     """Analyse a family of maps along a parameter.
@@ -277,6 +297,8 @@ def sweep(
         system and recorded.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (values done, values in all).
+    journal : path, optional
+        Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
     throw : bool
         Raise if the runs at all values failed.
 
@@ -319,12 +341,6 @@ def sweep(
     make = _Family(factory, parameter)
     for extreme in (row.min(), row.max()):
         example = make(extreme)  # a bad range is refused before the work
-    run = Run("sweep", example, seed=seed, progress=progress)
-    points: list[Point | None] = [None] * len(row)
-    with run.steps(keep=lambda: any(points)) as report:
-        for done, (index, point) in enumerate(_each(make, row, x0, task, carry, workers, run.seed), 1):
-            points[index] = point
-            report(done, len(row))
     names = [a if isinstance(a, str) else getattr(a, "__name__", type(a).__name__) for a in task.analyses]
     settings = {
         "analysis": names,
@@ -335,7 +351,22 @@ def sweep(
         "n_trajectories": task.n_trajectories if x0 is None else len(as_states(x0, example)[0]),
         "carry": bool(carry),
     }
-    ran = sum(point is not None for point in points)
+    run = Run(
+        "sweep",
+        example,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        start=None if x0 is None else as_states(x0, example)[0],
+        settings=settings | {"parameter": parameter, "values": row.tolist()},
+    )
+    points = Points(len(row))
+    with run.steps(keep=lambda: any(points), work=points) as report:
+        for index, point in _each(make, row, x0, task, carry, workers, run.seed, points):
+            with unbroken():
+                points[index] = point
+            report(len(points) - points.count(None), len(row))
+    ran = len(points) - points.count(None)
     ending = run.ending(_verdict(parameter, row, points), done=f"{ran} of {len(row)} values")
     own = ending["provenance"]
     if "parameters" in own:
@@ -377,21 +408,20 @@ class _Family:
 
 
 def _each(
-    make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int
+    make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int, known: Points
 ) -> Iterator[tuple[int, Point]]:
-    """Points as they are done, with their numbers."""
+    """Points that are not known yet as they are done, with their numbers."""
+    left = [index for index, point in enumerate(known) if point is None]
     if workers == 1:
-        last = None
-        for index, value in enumerate(values):
-            point = measure(make(value), x0 if last is None else last, task, seed)
-            last = point.final if carry else None
-            yield index, point
+        for index in left:
+            before = known[index - 1] if carry and index else None
+            last = None if before is None else before.final
+            yield index, measure(make(values[index]), x0 if last is None else last, task, seed)
         return
     pool = ThreadPoolExecutor(workers)
     try:
         waiting: dict[Future[Point], int] = {
-            pool.submit(lambda at: measure(make(at), x0, task, seed), value): index
-            for index, value in enumerate(values)
+            pool.submit(lambda at: measure(make(at), x0, task, seed), values[index]): index for index in left
         }
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:

@@ -28,8 +28,7 @@ SMALLEST = 1e-12
 
 def draw_settling(result: Settling) -> Figure:
     """Length of steps, part at rest, and shares of the ends."""
-    figure = style.new_figure(13.0, 4.4)
-    length, rest, ends = figure.subplots(1, 3)
+    figure, (length, rest, ends) = style.panels(3)
     steps = np.arange(1, len(result.step_size) + 1)
     low, middle, high = np.maximum(result.step_size, SMALLEST).T
     length.fill_between(steps, low, high, color=style.SKY, alpha=0.35, linewidth=0, label="10 to 90 %")
@@ -81,8 +80,7 @@ def draw_settling(result: Settling) -> Figure:
 
 def draw_burn_in(result: BurnIn) -> Figure:
     """Energy distance to the last ensemble over the steps."""
-    figure = style.new_figure(8.6, 4.6)
-    axes = figure.subplots()
+    figure, (axes,) = style.panels(1)
     known = np.isfinite(result.distance)
     if known.any():
         least = result.threshold / 30 if result.threshold > 0 else 1e-6 * float(np.nanmax(result.distance) or 1.0)
@@ -151,8 +149,7 @@ def draw_trajectory(result: Trajectory) -> Figure:
     if image_shape(tuple(result.state_shape)) is not None:
         images = channels_first(states.reshape(-1, *result.state_shape))
         states = principal_components(states)
-    figure = style.new_figure(9.0, 4.4)
-    portrait, series = figure.subplots(1, 2)
+    figure, (portrait, series) = style.panels(2)
     _portrait(portrait, states, images)
     shown = min(states.shape[1], SERIES_STEPS + 1)
     first = int(result.settings.get("transient", 0))
@@ -208,13 +205,13 @@ def draw_periodic_orbits(result: PeriodicOrbits) -> Figure:
     unstable directions.
     """
     images = image_shape(tuple(result.state_shape)) is not None and len(result.orbits) > 0
-    figure = style.new_figure(12.0, 5.0)
     if images:
+        figure = style.new_figure(12.0, 5.0)
         parts: Any = figure.subfigures(1, 2, width_ratios=[1.25, 1])
         _draw_images(parts[0], result)
         _draw_exponents(parts[1].subplots(), result)
     else:
-        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.25, 1]})
+        figure, (left, right) = style.panels(2)
         _draw_points(left, result)
         _draw_exponents(right, result)
     style.caption(figure, result, "Cycles", [in_words(result)])

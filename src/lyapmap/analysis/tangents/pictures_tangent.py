@@ -35,8 +35,7 @@ def draw_covariant(result: CovariantVectors) -> Figure:
     if image_shape(tuple(result.state_shape)) is not None:
         figure = _with_images(result)
     else:
-        figure = style.new_figure(13.0, 4.6)
-        left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.25, 1, 1]})
+        figure, (left, middle, right) = style.panels(3)
         _draw_portrait(left, result)
         _draw_exponents(middle, result)
         _draw_angles(right, result)
@@ -163,16 +162,14 @@ def draw_alignment(result: Alignment) -> Figure:
     Over a grid: its logarithm at the end, and the verdict, as images.
     """
     if result.grid and len(result.grid["shape"]) == 2:
-        figure = style.new_figure(11.4, 5.4)
-        left, right = figure.subplots(1, 2)
+        figure, (left, right) = style.panels(2, row=4.0)
         end = np.maximum(result.log_gali[:, -1] / math.log(10), -16.0)
         n = 1 + max(result.grid["axes"])
         label = rf"$\log_{{10}}$ GALI$_{{{result.k}}}$ (cut at −16)"
         draw_field(left, end, result.grid, label=label, title=f"After {result.steps[-1]} steps", colours="magma", n=n)
         _draw_verdicts(right, result, n)
     else:
-        figure = style.new_figure(11.0, 4.6)
-        left, right = figure.subplots(1, 2, sharey=True)
+        figure, (left, right) = style.panels(2, sharey=True)
         _draw_curves(left, result, logarithmic=False)
         _draw_curves(right, result, logarithmic=True)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in result.counts.items() if count)
@@ -181,7 +178,7 @@ def draw_alignment(result: Alignment) -> Figure:
 
 
 def _draw_curves(axes: Axes, result: Alignment, *, logarithmic: bool) -> None:
-    title = "Against the logarithm of the step: power laws are straight" if logarithmic else "Chaos falls along a line"
+    title = "A power law is straight here" if logarithmic else "Chaos is straight here"
     style.dress(axes, title=title, x="step", y="" if logarithmic else rf"$\log_{{10}}$ GALI$_{{{result.k}}}$")
     curves = result.log_gali / math.log(10)
     verdicts = np.array(result.verdict)
@@ -224,8 +221,7 @@ def draw_finite_time(result: FiniteTimeExponents) -> Figure:
     if result.grid:
         drawn = min(k, 2)
         wide = len(result.grid["shape"]) == 2
-        figure = style.new_figure((5.6 if wide else 8.0) * drawn + 0.4, 5.4 if wide else 4.2)
-        panels = figure.subplots(1, drawn, squeeze=False)[0]
+        figure, panels = style.panels(drawn, row=4.0 if wide else style.ROW)
         for i, axes in enumerate(panels):
             draw_field(
                 axes,
@@ -237,8 +233,7 @@ def draw_finite_time(result: FiniteTimeExponents) -> Figure:
                 n=1 + max(result.grid["axes"]),
             )
     else:
-        figure = style.new_figure(max(3.1 * drawn, 6.5), 4.0)
-        panels = figure.subplots(1, drawn, squeeze=False, sharey=False)[0]
+        figure, panels = style.panels(drawn)
         for i, axes in enumerate(panels):
             _draw_histogram(axes, result, i)
     parts = [
@@ -279,8 +274,7 @@ SMALLEST = 1e-12
 
 def draw_singular_values(result: JacobianSpectrum) -> Figure:
     """Singular values by rank with their spread over the states, and how many states have which dimension."""
-    figure = style.new_figure(9.6, 4.4)
-    spectrum, counts = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure, (spectrum, counts) = style.panels(2)
     known = np.isfinite(result.singular_values).all(axis=1)
     values = result.singular_values[known]
     if len(values) and values.max() > 0:

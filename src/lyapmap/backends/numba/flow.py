@@ -13,10 +13,11 @@ from lyapmap.backends.numba.compile import FlowRule, FunctionRule, LaneRule, Row
 from lyapmap.backends.numba.map import ANALYTIC, NumbaMap
 from lyapmap.core.arguments import whole
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow import FlowMap, finite_time
-from lyapmap.core.flow_schemes import WITHIN, DormandPrince, RungeKutta4, Scheme, too_stiff
-from lyapmap.core.map import Blocks, Recording, TangentMap
-from lyapmap.core.stiff_flow import Automatic
+from lyapmap.core.flows.map import FlowMap, finite_time
+from lyapmap.core.flows.schemes import WITHIN, DormandPrince, RungeKutta4, Scheme, too_stiff
+from lyapmap.core.flows.stiff import Automatic
+from lyapmap.core.map import Blocks, InBlocks, TangentMap
+from lyapmap.core.qr_loop import Recording
 
 FILLED = frozenset({"out", "result", "dx", "ds", "du", "dy", "dxdt", "dydt", "dsdt", "dudt"})
 """Names that people give to an array into which the velocity is written."""
@@ -41,7 +42,7 @@ GAUSS = np.array([*_HALF_GAUSS, 0.417959183673469, *reversed(_HALF_GAUSS)])
 
 
 @final
-class CompiledFlow(TangentMap):
+class CompiledFlow(InBlocks):
     """The time-tau map of a compiled vector field.
 
     Parameters
@@ -145,34 +146,11 @@ class CompiledFlow(TangentMap):
             y[stuck], u[stuck] = self._generic.jvp(x[stuck], v[stuck])
         return y, u
 
-    def propagate(
-        self,
-        x: Block,
-        frame: Block,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> tuple[Block, Block, Block]:
+    def carry_blocks(
+        self, x: Block, frame: Block, n_blocks: int, n_steps: int, qr_every: int, frame_dtype: str | None
+    ) -> Blocks | None:
         if not self.carries(frame_dtype):
-            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
-        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every)
-        return states[0], frames[0], totals[0]
-
-    def propagate_blocks(
-        self,
-        x: Block,
-        frame: Block,
-        n_blocks: int,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> Blocks:
-        if not self.carries(frame_dtype):
-            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
+            return None
         qr_every = whole("qr_every", qr_every, 1)
         self._generic.check_steps(x)
         states, frames, totals = self._substep.propagate_blocks(

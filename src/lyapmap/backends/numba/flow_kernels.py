@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core.flow_schemes import (
+from lyapmap.core.flows.schemes import (
     BLOWN_UP,
     ERRORS,
     GROW,
@@ -53,7 +53,7 @@ def rk4(
 ) -> None:
     """Carry x (n,) to y and the rows of v (k, m) to u by one classical Runge-Kutta step.
 
-    States take the very operations of `core.flow_schemes.RungeKutta4`.
+    States take the very operations of `lyapmap.core.flows.schemes.RungeKutta4`.
     """
     h, q = p[0], p[1:]
     n = x.shape[0]
@@ -88,7 +88,7 @@ def dopri5(
     u: NDArray[np.float64],
     logs: NDArray[np.float64],
 ) -> None:
-    """Carry x (n,) to y and the rows of v (k, m) to u over the time tau, as `core.flow.DormandPrince` does.
+    """Carry x (n,) to y and the rows of v (k, m) to u over the time tau, as `flows.schemes.DormandPrince` does.
 
     With `logs` (k,) rather than (0,), u stays as it was orthonormalized within tau, and log|diag R| of that is
     added to them; without, u is what became of v.
@@ -306,7 +306,7 @@ def first_step(
     rtol: float,
     atol: float,
 ) -> float:
-    """A first step as `core.flow.DormandPrince` finds it; NaN where the state or its velocity is not finite."""
+    """A first step as `flows.schemes.DormandPrince` finds it; NaN where the state or its velocity is not finite."""
     n = y.shape[0]
     first = second = change = 0.0
     for i in range(n):

@@ -21,8 +21,9 @@ from lyapmap.backends.numba.program import exact_rules
 from lyapmap.backends.numba.threads import in_parts
 from lyapmap.core.differences import CENTRAL_DIFFERENCES, COLUMNS, slopes_along
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
-from lyapmap.core.map import Blocks, Recording, TangentMap, dimension
+from lyapmap.core.map import Blocks, InBlocks, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
+from lyapmap.core.qr_loop import Recording
 
 ANALYTIC = "analytic"
 GIVEN = "jacobian given"
@@ -38,7 +39,7 @@ __all__ = ["LaneRule", "NumbaMap", "RowRule", "wrap_numba"]
 
 
 @final
-class NumbaMap(TangentMap):
+class NumbaMap(InBlocks):
     """A compiled map. Users get one from `wrap_numba`, the catalogue builds its own from rules.
 
     Parameters
@@ -121,35 +122,18 @@ class NumbaMap(TangentMap):
         matrices: NDArray[np.float64] = super().jacobian(self._states(x))
         return matrices
 
-    def propagate(
-        self,
-        x: NDArray[np.float64],
-        frame: NDArray[Any],
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> tuple[NDArray[np.float64], NDArray[Any], NDArray[np.float64]]:
-        if not self.carries(frame_dtype):
-            return super().propagate(x, frame, n_steps, qr_every, frame_dtype=frame_dtype)
-        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every)
-        return states[0], frames[0], totals[0]
-
-    def propagate_blocks(
+    def carry_blocks(
         self,
         x: NDArray[np.float64],
         frame: NDArray[Any],
         n_blocks: int,
         n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> Blocks:
+        qr_every: int,
+        frame_dtype: str | None,
+    ) -> Blocks | None:
         """States (m, b, n), frames (m, b, n, k) and log growth (m, b, k) after each of m blocks of steps."""
         if not self.carries(frame_dtype):
-            return super().propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)
+            return None
         if qr_every < 1:
             raise LyapmapError(f"qr_every: expected at least 1 step, got {qr_every}")
         x = self._states(x)

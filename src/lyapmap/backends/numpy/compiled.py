@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from lyapmap.backends.numpy.program import Program, Symbols, UntraceableError, fitted, traced
 from lyapmap.backends.numpy.purity import impurity, reachable
-from lyapmap.core.map import Blocks, Recording, TangentMap, WrappedMap
+from lyapmap.core.map import Blocks, InBlocks, TangentMap, WrappedMap
 from lyapmap.core.ops import quiet
+from lyapmap.core.qr_loop import Recording
 
 if TYPE_CHECKING:
     from lyapmap.backends.numba.map import LaneRule, NumbaMap, RowRule
@@ -213,7 +214,7 @@ def first_images(made: Any, x: NDArray[Any], frames: NDArray[Any]) -> NDArray[An
     return images
 
 
-class CompiledRun(WrappedMap):
+class CompiledRun(InBlocks, WrappedMap):
     """A map for one run, of which blocks of steps are carried by a compiled twin."""
 
     compiled = True
@@ -232,29 +233,8 @@ class CompiledRun(WrappedMap):
     def log_abs_det_tolerance(self) -> float:  # type: ignore[override]
         return self.inner.log_abs_det_tolerance
 
-    def propagate(
-        self,
-        x: NDArray[Any],
-        frame: NDArray[Any],
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
-        states, frames, totals = self.propagate_blocks(x, frame, 1, n_steps, qr_every, frame_dtype=frame_dtype)
-        return states[0], frames[0], totals[0]
-
-    def propagate_blocks(
-        self,
-        x: NDArray[Any],
-        frame: NDArray[Any],
-        n_blocks: int,
-        n_steps: int,
-        qr_every: int = 1,
-        *,
-        frame_dtype: str | None = None,
-        first_step: int = 0,
+    def carry_blocks(
+        self, x: NDArray[Any], frame: NDArray[Any], n_blocks: int, n_steps: int, qr_every: int, frame_dtype: str | None
     ) -> Blocks:
         carrier = self._twin if self.carries(frame_dtype) else self.inner
         return carrier.propagate_blocks(x, frame, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype)

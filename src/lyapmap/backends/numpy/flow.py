@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.backends.numpy.compiled import ORBIT, Form, Twin, first_images
-from lyapmap.core.flow import FlowMap
-from lyapmap.core.flow_schemes import DormandPrince, RungeKutta4
+from lyapmap.core.flows.map import FlowMap
+from lyapmap.core.flows.schemes import DormandPrince, RungeKutta4
+from lyapmap.core.flows.stiff import Automatic
 from lyapmap.core.map import SameTangents, TangentMap
-from lyapmap.core.stiff_flow import Automatic
 
 ADAPTIVE_CALLS = 20
 """Calls of the field that a time tau takes with steps that follow the states, about; not measured, as `CALL`."""

@@ -23,9 +23,9 @@ from lyapmap.core.differences import (
     tangents_by_differences,
 )
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
+from lyapmap.core.flows.stiff import Rodas4
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, NumpyOps
-from lyapmap.core.stiff_flow import Rodas4
 
 Function = Callable[[NDArray[Any]], NDArray[Any]]
 

@@ -61,8 +61,7 @@ def draw_development(
     known = {name: sorted(entries, key=lambda entry: entry["epoch"]) for name, entries in runs.items() if len(entries)}
     if not known:
         raise LyapmapError("runs: expected at least one epoch of one run, got none")
-    figure = style.new_figure(15.2, 6.6)
-    axes = figure.subplots(2, 4).ravel()
+    figure, axes = style.panels(len(PANELS) + 1, row=2.9)
     for place, (key, title, unit, error) in enumerate(PANELS):
         _draw(axes[place], known, key, title, unit, error, paper or {})
     _legend(axes[-1], known, bool(paper))
@@ -86,8 +85,7 @@ def draw_trials(values: Mapping[str, Mapping[str, NDArray[np.float64]]], places:
     from matplotlib.lines import Line2D
 
     names = list(next(iter(values.values())))
-    figure = style.new_figure(3.7 * len(names), 3.6)
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    figure, panels = style.panels(len(names))
     for axes, name in zip(panels, names, strict=True):
         style.dress(axes, title=name.capitalize(), x="", y="part of the samples")
         for place, metrics in enumerate(values.values()):
@@ -119,8 +117,7 @@ def draw_trust(trials: Sequence[Mapping[str, Any]]) -> Figure:
     """
     kinds = list(dict.fromkeys(trial["kind"] for trial in trials))
     colours = {kind: style.SEQUENCE[place % len(style.SEQUENCE)] for place, kind in enumerate(kinds)}
-    figure = style.new_figure(9.6, 3.6)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     style.dress(left, title="Largest exponent", x="epochs before the last", y="nats per step")
     style.dress(right, title="Nearness to training images", x="training", y="chance")
     for trial in trials:

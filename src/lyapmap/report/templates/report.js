@@ -137,22 +137,23 @@
       else hideImage();
     });
     plot.on("plotly_unhover", hideImage);
-    // Keys: from point to point of a series, and from series to series.
-    let series = 0, point = -1;
-    const usable = panel.traces.map((trace, i) => [trace, i]).filter(([trace]) => trace.hoverinfo !== "skip" && trace.type !== "heatmap");
+    // Keys: left and right from point to point, up and down from series to series.
+    const places = panel.traces.flatMap((trace, curveNumber) =>
+      trace.hoverinfo === "skip" || trace.type === "heatmap" ? []
+        : trace.x.map((x, pointNumber) => ({ curveNumber, pointNumber })).filter((at) => trace.x[at.pointNumber] !== null && trace.y[at.pointNumber] !== null));
+    let now = -1;
     figure.addEventListener("keydown", (event) => {
-      const [along, across] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key] || [];
-      if (along === undefined || !usable.length) return;
+      const [along, across] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key] || [0, 0];
+      if (!(along || across) || !places.length) return;
       event.preventDefault();
-      series = (series + across + usable.length) % usable.length;
-      const [trace, number] = usable[series], count = trace.x.length;
-      for (let tries = 0; tries < count; tries++) {
-        point = (point + (along || (across ? 0 : 1)) + count) % count;
-        if (trace.x[point] !== null && trace.y[point] !== null) break;
-        if (!along) point = (point + 1) % count;
-      }
-      Plotly.Fx.hover(plot, [{ curveNumber: number, pointNumber: point }]);
-      said.textContent = `${trace.name || ""} ${trace.x[point]}, ${trace.y[point]}`;
+      if (across && now >= 0) {
+        const firsts = places.map((at, i) => i).filter((i) => !i || places[i].curveNumber !== places[i - 1].curveNumber);
+        const mine = firsts.findLastIndex((i) => i <= now);
+        now = firsts[(mine + across + firsts.length) % firsts.length];
+      } else now = (Math.max(now, along < 0 ? 0 : -1) + (along || 1) + places.length) % places.length;
+      const at = places[now], trace = panel.traces[at.curveNumber];
+      Plotly.Fx.hover(plot, [at]);
+      said.textContent = `${trace.name || ""} ${trace.x[at.pointNumber]}, ${trace.y[at.pointNumber]}`;
     });
     figure.addEventListener("blur", hideImage);
   }

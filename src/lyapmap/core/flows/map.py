@@ -1,7 +1,7 @@
 """Time-tau maps of flows dx/dt = f(x), and what tells whether they can be trusted.
 
 The vector field is a `TangentMap` whose image is the velocity, so a flow exists for every backend;
-`core.flow_schemes` and `core.stiff_flow` carry states and tangents along it.
+`schemes` and `stiff` in this folder carry states and tangents along it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lyapmap.core.arguments import positive
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.flow_schemes import Course, RungeKutta4, Scheme, replaced, taken
+from lyapmap.core.flows.schemes import Course, RungeKutta4, Scheme, replaced, taken
 from lyapmap.core.map import Map, StepMap, TangentMap, dimension
 from lyapmap.core.ops import Array, ArrayOps, quiet
 

@@ -16,8 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.core import flow_schemes as flow
-from lyapmap.core.flow_schemes import Course, DormandPrince, replaced, spoilt
+from lyapmap.core.flows import schemes as flow
+from lyapmap.core.flows.schemes import Course, DormandPrince, replaced, spoilt
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet
