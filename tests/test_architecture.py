@@ -35,7 +35,7 @@ FLOORS = (
     {"report", "backends"},
     {"analysis", "data"},
     {"systems", "files"},
-    {"views", "training"},
+    {"views", "training", "explore"},
     {"study"},
     {"models"},
     {"cli"},
@@ -48,6 +48,7 @@ NEVER = {
     "systems": {"analysis", "data", "report"},
     "views": {"backends", "data", "systems"},
     "training": {"systems"},
+    "explore": {"backends", "data", "systems", "files"},
 }
 """Lower floors that a package has no use for."""
 BELOW = {

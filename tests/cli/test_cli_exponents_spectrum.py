@@ -86,7 +86,7 @@ def test_out_writes_data_pictures_and_a_report(tmp_path):
     page = (out / "report.html").read_text()
     assert page.count("<img") == 3
     assert "<h1>Lyapunov spectrum of cycle-digits-012</h1>" in page
-    assert "lyapmap spectrum --model cycle-digits-012 " in page, "the line that makes it again"
+    assert "<code>lyapmap spectrum --steps 20 " in page, "the line that makes it again"
 
 
 def test_function_of_a_module_in_the_current_folder(importable):

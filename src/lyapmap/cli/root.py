@@ -43,6 +43,7 @@ COMMANDS = {
     "orbits": "trajectory orbits settling burn-in",
     "catalogue": "check maps models",
     "doctor": "doctor",
+    "explore": "explore",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {

@@ -447,7 +447,7 @@ def _page(*, plots: bool, scripts: bool, **values: Any) -> str:
     allowed = " ".join(filter(None, [_checksum(script.encode()) if scripts else "'none'", checksum]))
     year = datetime.now(UTC).year
     return environment.get_template("report.html.j2").render(
-        style=Markup(_colours() + _template("report.css")),  # ours
+        style=Markup(colour_rules() + _template("report.css")),  # ours
         script=Markup(script if scripts else ""),  # ours
         library=library,
         allowed=Markup(allowed),  # ours
@@ -458,7 +458,8 @@ def _page(*, plots: bool, scripts: bool, **values: Any) -> str:
     )
 
 
-def _colours() -> str:
+def colour_rules() -> str:
+    """The colours of light and dark pages as style rules."""
     sets = {name: "".join(f"--{key}:{value};" for key, value in colours.items()) for name, colours in COLOURS.items()}
     dark = f"color-scheme:dark;{sets['dark']}"
     light = f":root{{color-scheme:light;{sets['light']}}}\n"

@@ -44,6 +44,7 @@ def test_train_sample_and_go_on(tmp_path):
         "grid.png",
         "strip.png",
         "canvas.gif",
+        "report.html",
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import TangentRun
+from lyapmap.analysis.exponents.tangent_run import Follower, TangentRun
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
@@ -128,6 +128,8 @@ def lyapunov_spectrum(
     run = Run("spectrum", tangent_map, seed=seed, progress=progress, journal=journal, start=x, settings=settings)
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents) as tangents.report:
+        if isinstance(progress, Follower):
+            tangents.report = progress.beside(tangents)
         tangents.carry_out()
     run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)
