@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
+from lyapmap.core.progress import phase
 
 if TYPE_CHECKING:
     from lyapmap.cli.folder import OutFolder
@@ -505,7 +506,8 @@ class Run:
             given: dict[str, Any] = {name: self.values[name] for name in names}
             options = MapOptions(**given)
             if options.named or not self.command.source.optional:
-                self.source = load_source(options)
+                with phase(f"loading {options.named}", self.progress):
+                    self.source = load_source(options)
         for key, usual in self.command.usual.items():
             if isinstance(usual, Mapping) and self.values.get(key) is None and self.source is not None:
                 self.values[key] = usual[self.source.kind]
@@ -532,7 +534,8 @@ class Run:
         arguments = {key: value for key, value in rest.items() if key in takes} | self.options(callee) | fixed
         function = getattr(import_module(module), name)
         given = states or (self.source.map, self.source.x0)
-        return self.complete(lambda: function(*given, **arguments))
+        with phase(f"preparing {self.command.name}", self.progress and "progress" in takes):
+            return self.complete(lambda: function(*given, **arguments))
 
     def complete(self, call: Callable[[], Any]) -> Any:
         """The result of a call, or what there is of it after Ctrl-C; without any, go on rising."""
@@ -595,7 +598,7 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
     except KeyboardInterrupt as error:
         at.interrupted = True
         if not isinstance(error, Interrupted) or error.result is None:
-            print("lyapmap: interrupted", file=sys.stderr)
+            print(f"lyapmap: {str(error) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
     else:
         return code

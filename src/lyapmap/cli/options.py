@@ -79,9 +79,9 @@ class MapOptions:
     seed: int = 0
 
     @property
-    def named(self) -> bool:
-        """Whether a map is named at all."""
-        return any((self.subject, self.model, self.map_name, self.function))
+    def named(self) -> str:
+        """What names the map; empty where nothing does."""
+        return str(self.subject or self.model or self.map_name or self.function or "")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TypeVar
@@ -31,6 +31,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.map import TangentMap, dimension, unchecked
 from lyapmap.core.ops import Array, ArrayOps
 from lyapmap.core.ops import quiet as quiet
+from lyapmap.core.progress import ask_to_end, step_done
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: 
         with quiet():
             for step in range(first_step, first_step + n_steps):
                 y = tangent_map.at(step).apply(y)
+                step_done(int(x.shape[0]))
         return y
 
     completed = unchecked(tangent_map)
@@ -206,6 +208,8 @@ PART_WORK = 2.5e7
 """Floating-point operations of one evaluation that a part has at least: with its tangents some milliseconds."""
 HANDED_OVER = 2e6
 """Floating-point operations below which handing work to another thread takes longer than the work."""
+LISTENS = 0.2
+"""Seconds after which whoever waits for threads looks for signals."""
 SHARED = 1e10
 """Floating-point operations of a step from which all threads of the library may share each of its operations."""
 
@@ -242,10 +246,14 @@ def side_by_side(ops: ArrayOps, calls: Sequence[Callable[[], T]], work: float) -
     if threads < 2 or work < HANDED_OVER or (len(calls) == 1 and work >= SHARED):
         return [call() for call in calls]
     pool = _pool(type(ops), min(threads, len(calls)))
-    futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+    futures: list[Future[T]] = []
     try:
-        wait(futures)
+        for call in calls:
+            futures.append(pool.submit(contextvars.copy_context().run, call))
+        while wait(futures, LISTENS).not_done:  # a signal that comes just before a wait does not end it
+            pass
     except BaseException:
+        ask_to_end()
         for future in futures:
             future.cancel()
         wait(futures)

@@ -18,7 +18,6 @@ takes in what it must keep.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,30 +29,14 @@ from lyapmap.core.arguments import seeded
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.journal import Journal, Resumable, identity
 from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.progress import Report as Report
+from lyapmap.core.progress import Steps, counted
+from lyapmap.core.progress import reporting as reporting
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
-Report = Callable[[int, int], None]
-"""Takes the steps done and the steps in all."""
 R = TypeVar("R", bound=Result)
 UNSEEDED: Any = object()
 """The seed of a run in which nothing is random."""
-
-
-@contextmanager
-def reporting(progress: bool | Report, label: str) -> Iterator[Report]:
-    """A function to call with (steps done, steps in all): a bar on a terminal, the caller's own, or nothing."""
-    if callable(progress):
-        yield progress
-    elif not progress or not sys.stderr.isatty():
-        yield lambda done, total: None
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -210,7 +193,9 @@ class Run:
             self.seed, self.rng = seeded(seed)
 
     @contextmanager
-    def steps(self, keep: Callable[[], Any] | None = None, *, work: Resumable | None = None) -> Iterator[Report]:
+    def steps(
+        self, keep: Callable[[], Any] | None = None, *, work: Resumable | None = None, rows: int = 0
+    ) -> Iterator[Report]:
         """A block of work that Ctrl-C ends, or a map that raises; what it yields reports progress.
 
         Parameters
@@ -222,6 +207,9 @@ class Run:
         work : Resumable, optional
             What the block carries, which stands where the journal says when the block begins. It must be whole
             whenever progress is reported, and change only within `unbroken`.
+        rows : int
+            Trajectories that are carried together, where what is reported are steps of the map: a step that takes
+            long then moves the bar from within.
 
         Notes
         -----
@@ -249,10 +237,15 @@ class Run:
             journal.state = None
         # A function between spaces has no states of its own.
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
+        steps, reached = Steps(rows), ""
         try:
-            with watched() as signals, reporting(self.progress, self.label) as report, session:
+            bar = reporting(self.progress, self.label, steps)
+            with watched() as signals, bar as report, session, counted(steps):
 
                 def watched_report(done: int, total: int) -> None:
+                    nonlocal reached
+                    reached = f" after {done} of {total}{' steps' if rows else ''}"
+                    steps.restart()
                     report(done, total)
                     signals.check()
                     if journal is not None:
@@ -269,7 +262,8 @@ class Run:
                 signals.check()
         except KeyboardInterrupt:
             if keep is None or not keep():
-                raise Interrupted(None) from None
+                kept = f"{journal.path} keeps where it stands" if journal else "with nothing to keep yet"
+                raise Interrupted(None, f"interrupted{reached}, {kept}") from None
             self.interrupted = True
         except Exception as error:
             if isinstance(error, LyapmapError) or keep is None or not keep():

@@ -69,6 +69,9 @@ class RepeatWatch(Resumable):
     have put it there.
     """
 
+    KEPT = ("repeats", "growth", "_since", "_steps", "_blocks", "_renew_at")
+    CARRIED = ("_snapshot",)
+
     def __init__(self, tangent_map: TangentMap, x: Array, k: int) -> None:
         self.ops = tangent_map.ops
         b = x.shape[0]

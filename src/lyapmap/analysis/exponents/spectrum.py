@@ -127,7 +127,7 @@ def lyapunov_spectrum(
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
     run = Run("spectrum", tangent_map, seed=seed, progress=progress, journal=journal, start=x, settings=settings)
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
-    with run.steps(keep=lambda: tangents.statistics.steps, work=tangents) as tangents.report:
+    with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:
         if isinstance(progress, Follower):
             tangents.report = progress.beside(tangents)
         tangents.carry_out()

@@ -44,6 +44,8 @@ SMALL_COMPILED = 32 * SMALL
 LONGEST_COMPILED = 2**28
 """The same of the longest block of compiled code, which cannot be interrupted: about a second at most. It goes by
 what is carried and by no clock, so that the numbers are the same wherever they are computed."""
+LONGEST = 2**38
+"""Floating-point operations of a longest block of other code, a few seconds' worth: Ctrl-C loses no more than that."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
 LATE_PERIOD = 16
@@ -197,6 +199,7 @@ class TangentRun(Resumable):
             "begin anew": self._begin_anew,
             "late repeat": self._look_for_late_repeat,
         }
+        self.report(self.step, self.planned)
         while self.stages:
             name, *arguments = self.stages[0]
             # One that is cut short begins again; what would be another thing the second time is done in one go.
@@ -293,6 +296,9 @@ class TangentRun(Resumable):
         length = -(-max(n_steps // BLOCKS, 1) // every) * every
         if self.map.compiled:  # within which Python takes no signal
             length = min(length, max(every, LONGEST_COMPILED // (self.b * self.n * (self.k + 1)) // every * every))
+        elif self.map.row_work:
+            most = int(LONGEST / (self.map.row_work * self.b * (self.k + 1)))
+            length = min(length, max(every, most // every * every))
         if self._left is None:
             self._left, self._group = n_steps, 1
         # Where a block is done in no time, looking at it is what takes time: more and more together.

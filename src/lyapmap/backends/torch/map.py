@@ -34,6 +34,7 @@ from lyapmap.backends.torch.program import program_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, by_user
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, quiet
+from lyapmap.core.progress import pass_done, step_done
 from lyapmap.core.propagate import HANDED_OVER, side_by_side
 from lyapmap.core.structure import Structure
 
@@ -151,12 +152,16 @@ class TorchMap(TangentMap):
         with torch.no_grad():
             if self._in_one_pass(b, k):
                 rows, moved = self._carry(self._shaped(x), v.movedim(2, 0).reshape(k, b, *self.state_shape))
+                pass_done(b)
                 return rows.reshape(b, -1), moved.reshape(k, b, -1).movedim(0, 2)
             for first in range(0, b, states):
                 rows = self._shaped(x[first : first + states])
                 # (k, b, *shape): directions lead, so that a layer sees them as one large batch.
                 moved = v[first : first + states].movedim(2, 0).unflatten(2, self.state_shape)
-                passes = [self._carry(rows, part) for part in moved.split(directions)]
+                passes = []
+                for part in moved.split(directions):
+                    passes.append(self._carry(rows, part))
+                    pass_done(len(rows) * len(part) / k)
                 images.append(passes[0][0].flatten(1))
                 tangents.append(torch.cat([t for _, t in passes]).flatten(2).movedim(0, 2))
         return torch.cat(images), torch.cat(tangents)
@@ -188,6 +193,7 @@ class TorchMap(TangentMap):
                         vectors, r = self.ops.qr(moved.reshape(k, b, -1).movedim(0, 2))
                         total += self.ops.log_abs_diagonal(r)
                         moved = vectors.movedim(2, 0).reshape(k, b, *self.state_shape)
+                    step_done(b)
             return rows.reshape(b, -1), vectors, total
 
         return side_by_side(self.ops, [block], self.row_work * b * (1 + k))[0]
