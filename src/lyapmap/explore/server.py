@@ -18,7 +18,7 @@ from typing import Any
 
 from lyapmap.core.errors import LyapmapError, by_user
 from lyapmap.explore.session import Session, Stopped
-from lyapmap.report.page import colour_rules
+from lyapmap.report.page import colour_rules, library
 
 HOST = "127.0.0.1"
 NAMES = (HOST, "localhost")
@@ -105,18 +105,16 @@ def application(session: Session, *, port: int, token: str) -> Guard:
     async def script(request: Any) -> Any:
         return Response(_template("explore.js"), media_type="text/javascript", headers=HEADERS)
 
-    async def library(request: Any) -> Any:
-        from plotly.offline import get_plotlyjs
-
-        return Response(get_plotlyjs(), media_type="text/javascript", headers=HEADERS)
+    async def drawing(request: Any) -> Any:
+        return Response(library(), media_type="text/javascript", headers=HEADERS)
 
     async def answered(call: Callable[[], Any]) -> Any:
         try:
             return JSONResponse(await run_in_threadpool(call), headers=HEADERS)
-        except LyapmapError as error:
-            return JSONResponse({"error": " ".join(str(error).split())}, 400, HEADERS)
         except Stopped:
             return JSONResponse({"error": "stopped"}, 503, HEADERS)
+        except LyapmapError as error:
+            return JSONResponse({"error": " ".join(str(error).split())}, 400, HEADERS)
         except Exception as error:  # the map is a stranger's: whatever it raises is said in one line
             return JSONResponse({"error": by_user(error)}, 500, HEADERS)
 
@@ -149,7 +147,7 @@ def application(session: Session, *, port: int, token: str) -> Guard:
             routes=[
                 Route("/", page),
                 Route("/explore.js", script),
-                Route("/plotly.js", library),
+                Route("/plotly.js", drawing),
                 Route("/about", about),
                 Route("/embedding", embedding),
                 Route("/spectrum", spectrum),

@@ -36,7 +36,7 @@ FEWEST = 3
 """Steps that a rate is measured over at least."""
 
 
-class Stopped(Exception):  # noqa: N818  # no error: nobody waits for the result any more
+class Stopped(LyapmapError):  # noqa: N818  # no error: nobody waits for the result any more
     """Raised within a computation that is no longer wanted."""
 
 

@@ -411,12 +411,17 @@ def _packed(data: bytes) -> str:
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
 
 
+def library() -> bytes:
+    """The script of the library that draws."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs()).encode()
+
+
 @cache
 def _plotly() -> tuple[str, str]:
     """The library that draws, packed, and its checksum as browsers take it."""
-    from plotly.offline import get_plotlyjs
-
-    script = get_plotlyjs().encode()
+    script = library()
     return _packed(script), _checksum(script)
 
 
@@ -443,13 +448,13 @@ def _page(*, plots: bool, scripts: bool, **values: Any) -> str:
         lstrip_blocks=True,
     )
     script = _template("report.js")
-    library, checksum = _plotly() if plots else ("", "")
+    drawing, checksum = _plotly() if plots else ("", "")
     allowed = " ".join(filter(None, [_checksum(script.encode()) if scripts else "'none'", checksum]))
     year = datetime.now(UTC).year
     return environment.get_template("report.html.j2").render(
         style=Markup(colour_rules() + _template("report.css")),  # ours
         script=Markup(script if scripts else ""),  # ours
-        library=library,
+        library=drawing,
         allowed=Markup(allowed),  # ours
         citation=CITATION.format(version=__version__, year=year),
         bibtex=BIBTEX.replace("VERSION", __version__).replace("YEAR", str(year)),

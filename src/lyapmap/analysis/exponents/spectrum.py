@@ -129,7 +129,7 @@ def lyapunov_spectrum(
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:
         if isinstance(progress, Follower):
-            tangents.report = progress.beside(tangents)
+            tangents.report = progress.beside(tangents, tangents.report)
         tangents.carry_out()
     run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)

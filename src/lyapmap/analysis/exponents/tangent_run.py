@@ -89,11 +89,12 @@ class Follower:
     def __call__(self, done: int, total: int) -> None:
         """Nothing to tell before there are estimates."""
 
-    def beside(self, run: TangentRun) -> Report:
-        """What reports on a run."""
+    def beside(self, run: TangentRun, others: Report) -> Report:
+        """What reports on a run, to others first."""
         per_time = 1 / time_per_step(run.map)
 
         def report(done: int, total: int) -> None:
+            others(done, total)
             statistics = run.statistics
             if statistics.steps:
                 mean, error = statistics.mean() * per_time, statistics.stderr() * per_time
