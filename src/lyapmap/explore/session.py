@@ -288,6 +288,7 @@ class Session:
         signed = images.mean(axis=1)
         largest = np.abs(signed).reshape(len(signed), -1).max(axis=1)
         scaled = signed / np.where(largest > 0, largest, 1.0)[:, None, None]
+        scaled = np.sign(scaled) * np.sqrt(np.abs(scaled))  # so that weak pixels are seen beside strong ones
         up, down = np.clip(scaled, 0, 1), np.clip(-scaled, 0, 1)
         return sprite(np.stack([1 - 1.6 * down, 1 - 0.9 * up - 0.9 * down, 1 - 1.6 * up], axis=1), (-1.0, 1.0))
 

@@ -55,6 +55,7 @@ async function show(canvas, of, number, size = 168) {
 
 function plot(id, traces, x, y, more = {}) {
   const axis = (text, own) => ({ title: { text, font: { size: 12 } }, gridcolor: colour("pale"), zeroline: false, automargin: true, ...own });
+  $(id).classList.add("drawn");
   return Plotly.react($(id), traces, {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: colour("ink"), size: 12 }, hovermode: "closest",
     margin: { l: 52, r: 12, t: 10, b: 40 }, legend: { orientation: "h", y: -0.25 }, xaxis: axis(x, more.xaxis), yaxis: axis(y, more.yaxis),
@@ -199,7 +200,7 @@ function measure() {
     if (lines.length && now.steps < steps[steps.length - 1]) { steps.length = 0; lines.length = 0; }
     steps.push(now.steps);
     now.exponents.forEach((value, i) => (lines[i] = lines[i] || []).push(value));
-    plot("convergence", lines.slice(0, 6).map((y, i) => ({ x: steps, y, name: `λ<sub>${i + 1}</sub>`, mode: "lines", line: { color: colour(series[i]) } })), "steps", "estimate so far");
+    plot("convergence", lines.slice(0, 6).map((y, i) => ({ x: steps.slice(), y: y.slice(), name: `λ<sub>${i + 1}</sub>`, mode: "lines", line: { color: colour(series[i]) } })), "steps", "estimate so far");
   });
   source.addEventListener("result", (event) => {
     const result = JSON.parse(event.data);

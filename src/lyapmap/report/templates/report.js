@@ -103,7 +103,7 @@
   const touch = matchMedia("(pointer: coarse)").matches;
   const axis = (own) => ({
     gridcolor: "@pale", zeroline: false, linecolor: "@grey", ticks: "outside", tickcolor: "@grey", ticklen: 3, automargin: true, ...own,
-    title: { ...own.title, standoff: 8, font: { size: 13 } },
+    title: { ...own.title, standoff: 8, font: { size: innerWidth < 500 ? 11 : 13 } },
   });
   function whole(panel) {
     const { layout } = panel;
