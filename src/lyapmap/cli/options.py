@@ -162,6 +162,22 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """Who computes, where trajectories or values can be divided.
+
+    Parameters
+    ----------
+    workers : N, at least 1
+        Processes of this machine that share the work, to the same bits; 1 is this one.
+    scheduler : ADDRESS
+        A dask cluster that shares it, e.g. tcp://10.0.0.1:8786.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True)
 class Printed:
     """What is printed.
 

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from lyapmap.core.docstrings import documented
+from lyapmap.report.glossary import documented
 
 REQUIRED: Any = inspect.Parameter.empty
 LONGEST_HELP = 170

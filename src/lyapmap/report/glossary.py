@@ -5,6 +5,8 @@ Quantities that are not named here are explained by the docstring of their resul
 
 from __future__ import annotations
 
+import re
+
 WORDS: dict[str, tuple[str, str]] = {
     "exponents": (
         "Lyapunov exponents",
@@ -66,3 +68,22 @@ def explained(name: str, otherwise: str) -> tuple[str, str]:
     """
     label = name.replace("_", " ")
     return WORDS.get(name, (label[:1].upper() + label[1:], otherwise))
+
+
+def documented(docstring: str) -> dict[str, tuple[str, str]]:
+    """Type and description of what the section "Parameters" (or "Attributes") of a NumPy docstring names.
+
+    >>> documented("Parameters\\n----------\\na, b : int\\n    Two\\n    numbers.")["b"]
+    ('int', 'Two numbers.')
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for section in ("Attributes", "Parameters"):
+        match = re.search(rf"^{section}\n-+\n(.*?)(?=^\w[^\n]*\n---|\Z)", docstring, re.MULTILINE | re.DOTALL)
+        for names, kind, text in re.findall(
+            r"^(\S[^:\n]*?)(?: *: *([^\n]*))?\n((?:(?:[ \t]+[^\n]*)?(?:\n|\Z))*)",
+            (match[1] + "\n") if match else "",
+            re.MULTILINE,
+        ):
+            description = " ".join(text.split("\n\n")[0].split())
+            known |= {name.strip(): (kind, description) for name in names.split(",")}
+    return known

@@ -27,7 +27,7 @@ from lyapmap.core.plain import plain, with_error
 from lyapmap.core.points import channels_first, image_shape
 from lyapmap.core.reading.bounded import content, parsing
 from lyapmap.core.writing import write_text
-from lyapmap.report.glossary import explained
+from lyapmap.report.glossary import documented, explained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -216,7 +216,6 @@ def account_of(result: Result) -> Account:
     """What the page of a result says of it."""
     from inspect import cleandoc
 
-    from lyapmap.core.docstrings import documented
     from lyapmap.core.results import Table
 
     meaning = documented(cleandoc(type(result).__doc__ or ""))

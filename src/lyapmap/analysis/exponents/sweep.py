@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, RunError, in_one_line
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
@@ -22,6 +23,7 @@ from lyapmap.core.plain import with_error
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run, unbroken
+from lyapmap.engine.crew import Crew, crew_of
 
 ALIGN = 100
 """Steps for tangent frames to align: a gap of 0.1 nats per step between two exponents leaves e^-10 of the wrong
@@ -259,6 +261,7 @@ def sweep(
     seed: int | None = None,
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> Sweep:
     """Analyse a family of maps along a parameter.
@@ -299,6 +302,8 @@ def sweep(
         Show a bar on a terminal, or call a function with (values done, values in all).
     journal : path, optional
         Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers do the values, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the runs at all values failed.
 
@@ -359,10 +364,11 @@ def sweep(
         journal=journal,
         start=None if x0 is None else as_states(x0, example)[0],
         settings=settings | {"parameter": parameter, "values": row.tolist()},
+        demand=_demand(make, example, row, x0, task),
     )
     points = Points(len(row))
     with run.steps(keep=lambda: any(points), work=points) as report:
-        for index, point in _each(make, row, x0, task, carry, workers, run.seed, points):
+        for index, point in _each(make, row, x0, task, carry, workers, run.seed, points, crew_of(client)):
             with unbroken():
                 points[index] = point
             report(len(points) - points.count(None), len(row))
@@ -389,6 +395,19 @@ def sweep(
     return run.finish(result, throw)
 
 
+def _demand(make: _Family, example: TangentMap, values: _Values, x0: Any, task: Task) -> Demand:
+    b = task.n_trajectories if x0 is None else len(as_states(x0, example)[0])
+    n = dimension(example.state_shape)
+    order = np.random.default_rng(0).permutation(len(values))  # some values take longer than others
+
+    def begin(rows: int) -> Advance:
+        return lambda steps: [measure(make(values[order[i % len(values)]]), x0, task, 0) for i in range(steps)]
+
+    kept = held("states", 2 * 8, values=len(values), trajectories=b, n_kept=task.n_kept, _n=n)
+    k = task.n_exponents or min(n, 16)
+    return Demand([*of_states(example, b, k), kept], rows=1, steps=len(values), begin=begin)
+
+
 class _Family:
     """Makes the map of a value; an error of the factory names the value."""
 
@@ -407,11 +426,36 @@ class _Family:
             raise LyapmapError(f"parameter: the factory does not take {self.parameter!r} ({error})") from None
 
 
+@dataclass(frozen=True)
+class _Measure:
+    """What is done at each value, as it is sent to other processes."""
+
+    make: _Family
+    x0: Any
+    task: Task
+    seed: int
+
+    def __call__(self, value: float) -> Point:
+        return measure(self.make(value), self.x0, self.task, self.seed)
+
+
 def _each(
-    make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int, known: Points
+    make: _Family,
+    values: _Values,
+    x0: Any,
+    task: Task,
+    carry: bool,
+    workers: int,
+    seed: int,
+    known: Points,
+    crew: Crew | None,
 ) -> Iterator[tuple[int, Point]]:
     """Points that are not known yet as they are done, with their numbers."""
     left = [index for index, point in enumerate(known) if point is None]
+    if crew is not None and not carry:
+        for i, point in crew.each(_Measure(make, x0, task, seed), [float(values[index]) for index in left]):
+            yield left[i], point
+        return
     if workers == 1:
         for index in left:
             before = known[index - 1] if carry and index else None

@@ -21,14 +21,16 @@ from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array, ArrayOps
-from lyapmap.core.propagate import propagate, quiet, random_frame
+from lyapmap.core.propagate import propagate, quiet, random_frame, record
 from lyapmap.core.qr_loop import Recording
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run, unbroken
+from lyapmap.engine.crew import crew_of
 
 Values = NDArray[np.float64]
 
@@ -165,11 +167,12 @@ class CovariantRun(Resumable):
         Both passes take these very steps: another way to the same block may round otherwise, and chaos
         would tear the passes apart.
         """
-        return self.map.record(
+        return record(
+            self.map,
             segment.x,
             segment.frame,
-            segment.last - segment.first,
-            self._wanted(segment),
+            n_steps=segment.last - segment.first,
+            wanted=self._wanted(segment),
             first_step=self.transient + segment.first,
         )
 
@@ -409,6 +412,7 @@ def covariant_vectors(
     seed: int | None = None,
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> CovariantVectors:
     """Covariant Lyapunov vectors along trajectories.
@@ -444,6 +448,8 @@ def covariant_vectors(
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     journal : path, optional
         Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the run failed; else return what there is with its status.
 
@@ -506,8 +512,10 @@ def covariant_vectors(
         seed=seed,
         progress=progress,
         journal=journal,
+        crew=crew_of(client),
         start=x,
         settings=settings | {"keep_frames": keep_frames},
+        demand=_demand(tangent_map, x, settings | {"keep_frames": keep_frames}, length),
     )
     frames = CovariantRun(tangent_map, x, settings | {"keep_frames": keep_frames}, run.rng)
     with run.steps(work=frames) as report:
@@ -560,3 +568,32 @@ def _verdict(run: CovariantRun) -> Verdict:
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
         return Verdict(Status.UNRESOLVED, f"{run.n_steps} steps of {of} are too few for error bars", Cause.TOO_SHORT)
     return Verdict()
+
+
+def _demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any], length: int) -> Demand:
+    b, n, k, n_steps = int(x.shape[0]), dimension(tangent_map.state_shape), settings["n_vectors"], settings["n_steps"]
+    every, thin = settings["checkpoint_every"], settings["sample_every"]
+
+    def begin(rows: int) -> Advance:
+        def advance(steps: int) -> None:
+            short = settings | {"n_steps": steps, "transient": 0, "backward_transient": 0}
+            frames = CovariantRun(tangent_map, x[:rows], short, np.random.default_rng(0))
+            frames.forward(lambda done, total: None)
+            frames.backward(lambda done, total: None)
+
+        return advance
+
+    samples = -(-n_steps // thin)
+    # What is sampled, of which a segment's share is there twice; R of all steps, or of those of a segment.
+    kept = length if settings["keep_frames"] else min(every, length)
+    arrays = [
+        *of_states(tangent_map, b, k),
+        held("vectors", 8, trajectories=b, n_steps=samples, _n=n, n_vectors=k),
+        held("states", 8, trajectories=b, n_steps=samples, _n=n),
+        held("frames of a segment", 2 * 8, trajectories=b, _steps=-(-kept // thin), _n=n, n_vectors=k),
+        held("factors of a segment", 2 * 8, trajectories=b, _steps=kept, n_vectors=k, _k=k),
+        held("checkpoints", 8, trajectories=b, _checkpoints=-(-length // every), _n=n, n_vectors=k + 1),
+    ]
+    forgotten = settings["backward_transient"]
+    steps = n_steps + (LEAST_BACKWARD if forgotten is None else forgotten) + settings["transient"] // 2
+    return Demand(arrays, rows=b, steps=steps, begin=begin)
