@@ -110,6 +110,18 @@ def _einsum(func: Rule, equation: str, *operands: Any) -> Any:
     return state.like(func(equation, *images), total)
 
 
+def _addmm(func: Rule, bias: Any, a: Any, b: Any, *, beta: float = 1, alpha: float = 1) -> Any:
+    return torch.add(torch.mul(torch.matmul(a, b), alpha), torch.mul(bias, beta))
+
+
+def _addcmul(func: Rule, x: Any, a: Any, b: Any, *, value: float = 1) -> Any:
+    return torch.add(x, torch.mul(torch.mul(a, b), value))
+
+
+def _lerp(func: Rule, start: Any, end: Any, weight: Any) -> Any:
+    return torch.add(start, torch.mul(torch.sub(end, start), weight))
+
+
 # Functions of each value.
 
 
@@ -503,6 +515,37 @@ def _reduced(func: Rule, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return x.like(func(x.image, dim, keepdim), func(x.tangents, _axes(x, dim), keepdim))
 
 
+def _log_sum_exp(func: Rule, x: Any, dim: Any, keepdim: bool = False) -> Any:
+    along = (dim,) if isinstance(dim, int) else tuple(dim)
+    share = (x.image - torch.logsumexp(x.image, along, True)).exp()
+    return x.like(func(x.image, dim, keepdim), (share * x.tangents).sum(_axes(x, along), keepdim))
+
+
+def _length(func: Rule, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """The Euclidean norm along axes."""
+    if p not in (2, 2.0, "fro") or dim is None or dtype is not None:
+        raise TypeError("another norm than the Euclidean one along an axis")
+    y = torch.linalg.vector_norm(x.image, 2, dim, True)
+    moved = (x.image * x.tangents).sum(_axes(x, dim), True) / y
+    return x.like(y, moved) if keepdim else x.like(y.squeeze(dim), moved.squeeze(_axes(x, dim)))
+
+
+def _variance(func: Rule, x: Any, dim: Any = None, unbiased: bool = True, keepdim: bool = False, **named: Any) -> Any:
+    """var along axes, with the divisor that is asked for."""
+    if dim is None or isinstance(dim, bool):
+        raise TypeError("a variance of all values, those of other states too")
+    correction = named.get("correction", int(unbiased))
+    y = torch.var(x.image, dim, correction=1 if correction is None else correction, keepdim=keepdim)
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    count = math.prod(x.image.shape[i] for i in dims) - (1 if correction is None else correction)
+    centred = x.image - x.image.mean(dims, keepdim=True)
+    return x.like(y, 2 / count * (centred * x.tangents).sum(_axes(x, dims), keepdim))
+
+
+def _deviation(func: Rule, x: Any, *rest: Any, **named: Any) -> Any:
+    return torch.sqrt(_variance(func, x, *rest, **named))
+
+
 def _rolled(func: Rule, x: Any, shifts: Any, dims: Any) -> Any:
     return x.like(x.image.roll(shifts, dims), x.tangents.roll(shifts, _axes(x, dims)))
 
@@ -571,6 +614,14 @@ def _rules() -> dict[Any, Rule]:
         add(rule, [f"__{name}__"], torch.Tensor)
     rules[torch.Tensor.__truediv__] = _quotient
     add(_einsum, ["einsum"], torch)
+    add(_addmm, ["addmm"], *torch_and_method)
+    add(_addcmul, ["addcmul"], *torch_and_method)
+    add(_lerp, ["lerp"], *torch_and_method)
+    add(_log_sum_exp, ["logsumexp"], *torch_and_method)
+    add(_length, ["norm"], *torch_and_method)
+    rules[torch.linalg.vector_norm] = _length
+    add(_variance, ["var"], *torch_and_method)
+    add(_deviation, ["std"], *torch_and_method)
     add(_softmax, ["softmax"], F)
     add(lambda func, x, dim, dtype=None: _softmax(func, x, dim, 3, dtype), ["softmax"], *torch_and_method)
     add(_log_softmax, ["log_softmax"], F)
