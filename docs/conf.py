@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -42,6 +44,7 @@ myst_heading_anchors = 4
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_merge_streams = True
 suppress_warnings = ["mystnb.unknown_mime_type", "config.cache", "myst.xref_missing"]
 
 autosummary_generate = True
@@ -75,3 +78,14 @@ html_theme_options = {
     "show_nav_level": 2,
     "navigation_with_keys": False,
 }
+
+
+def to_gallery(app: Any, page: str, source: list[str]) -> None:
+    """Links to an example's file, which are right in the repository, lead to its page with picture on the site."""
+    up = "../" * page.count("/")
+    source[0] = re.sub(r"\((?:\.\./)+examples/methods/(\w+)\.py\)", rf"({up}gallery/methods/\1.rst)", source[0])
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", to_gallery)

@@ -50,3 +50,26 @@ def test_every_example_is_named_in_the_toolbox() -> None:
     named = set(re.findall(r"\.\./examples/methods/(\w+)\.py", page))
     assert named >= {path.stem for path in EXAMPLES} - {"trajectory", "compare_dimensions"}
     assert named <= {path.stem for path in EXAMPLES}
+
+
+def test_choosing_has_a_line_for_every_example() -> None:
+    page = (ROOT / "docs" / "choosing.md").read_text()
+    named = set(re.findall(r"\(\.\./examples/methods/(\w+)\.py\)", page))
+    assert named == {path.stem for path in EXAMPLES} - {"trajectory"}
+
+
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "tutorials").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_a_page_links_to_files_that_are_there(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.DOTALL)
+    linked = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"https?:|#", link)]
+    assert [link for link in linked if not (page.parent / link.partition("#")[0]).exists()] == []
+
+
+def test_every_shipped_model_has_its_card_on_the_site() -> None:
+    from lyapmap.files.zoo import shipped
+
+    page = (ROOT / "docs" / "cards.md").read_text()
+    assert re.findall(r"shipped/([\w-]+)\.md", page) == sorted(shipped())

@@ -107,6 +107,18 @@ class HeldInput(nn.Module):
         return self.cell(self.u.expand(first.shape[0], -1), state)
 
 
+class CellStep(nn.Module):
+    """A cell as a function of its state and one step's input: (h, u) -> cell(u, h)."""
+
+    def __init__(self, cell: nn.RNNCellBase) -> None:
+        super().__init__()
+        self.cell = cell
+        self.training = cell.training
+
+    def forward(self, state: Any, u: Tensor) -> Any:
+        return self.cell(u, state)
+
+
 def torch_cell(function: Any) -> RecurrentCell | None:
     """See `lyapmap.backends.recurrent_cell`."""
     if isinstance(function, nn.RNNBase) and type(function).forward in (
@@ -130,4 +142,5 @@ def torch_cell(function: Any) -> RecurrentCell | None:
         parts,
         dtype if dtype in DTYPES else "float32",
         lambda inputs: HeldInput(function, inputs),
+        CellStep(function),
     )
