@@ -279,6 +279,8 @@ class Command:
         Options by headings, separated by blanks.
     examples : str
         One a line.
+    path : tuple of str
+        All words that it is called by.
     further : callable
         Gives options that are no parameters.
     """
@@ -295,6 +297,7 @@ class Command:
     shown: Mapping[str, str] = field(default_factory=dict)
     panels: Mapping[str, str] = field(default_factory=dict)
     examples: str = ""
+    path: tuple[str, ...] = ()
     further: Callable[[], Iterable[Option]] = tuple
 
     @property
