@@ -208,5 +208,5 @@ def _sizes_of_images(inner: TangentMap, surface: Surface, d: int) -> NDArray[np.
     held = Constrained(inner, surface, d).on_surface(inner.ops.from_numpy(np.abs(draws)))
     host = np.asarray(inner.ops.to_numpy(inner.at(0).apply(held)), np.float64).reshape(-1, d)
     if surface.name == "simplex":
-        return np.where(host.min(axis=1) < -1e-6, np.inf, host.sum(axis=1))
-    return np.linalg.norm(host, axis=1)
+        return np.asarray(np.where(host.min(axis=1) < -1e-6, np.inf, host.sum(axis=1)))
+    return np.asarray(np.linalg.norm(host, axis=1))
