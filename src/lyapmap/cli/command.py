@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.options import AsImages
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
@@ -476,6 +477,12 @@ class Run:
     def journal(self) -> Path | None:
         """Folder of what an unfinished run has come to, within that of `--out`."""
         return None if self.out is None else self.out / JOURNAL
+
+    @property
+    def images(self) -> AsImages:
+        """How images of data are changed."""
+        given = self.values
+        return AsImages(bool(given.get("resize")), given.get("image_size"), given.get("colour"))
 
     @property
     def folder(self) -> Path:

@@ -265,6 +265,23 @@ def _layer_norm(func: Rule, x: Any, shape: Any, weight: Any = None, bias: Any = 
     return x.like(shifted, out.reshape(tangents.shape), gain)
 
 
+def _group_norm(func: Rule, x: Any, groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Dual:
+    """As `_layer_norm`, over the channels and pixels of each group."""
+    _require_constant(weight, bias)
+    image, tangents = x.image, x.tangents
+    rows = image.reshape(len(image) * groups, -1)
+    centred = rows - rows.mean(-1, keepdim=True)
+    inverse = (centred.square().mean(-1, keepdim=True) + eps).rsqrt()
+    unit = centred * inverse
+    flat = tangents.reshape(tangents.shape[0], *rows.shape)
+    overlap = torch.bmm(flat.transpose(0, 1), unit[..., None]).transpose(0, 1)  # (k, rows, 1)
+    out = (flat - flat.mean(-1, keepdim=True)).addcmul_(unit, overlap, value=-1 / rows.shape[1])
+    gain = inverse.expand_as(rows).reshape(image.shape)
+    if weight is not None:
+        gain = gain * weight.view(-1, *[1] * (image.ndim - 2))
+    return x.like(func(image, groups, weight, bias, eps), out.reshape(tangents.shape), gain)
+
+
 def _elementwise(slope: Callable[..., Tensor]) -> Rule:
     """A function of each value; `slope` takes the values before and after, and the options."""
 
@@ -281,6 +298,11 @@ def _elementwise(slope: Callable[..., Tensor]) -> Rule:
 
 def _leaky_slope(x: Tensor, y: Tensor, negative_slope: float = 0.01) -> Tensor:
     return torch.full_like(x, negative_slope).masked_fill_(x > 0, 1.0)
+
+
+def _silu_slope(x: Tensor, y: Tensor) -> Tensor:
+    gate = torch.sigmoid(x)
+    return gate + y * (1 - gate)
 
 
 def _dropout(func: Rule, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Dual:
@@ -358,6 +380,8 @@ _RULES: dict[Any, Rule] = {
     F.conv_transpose3d: _linear_layer,
     F.linear: _linear_layer,
     F.layer_norm: _layer_norm,
+    F.group_norm: _group_norm,
+    F.silu: _elementwise(_silu_slope),
     F.leaky_relu: _elementwise(_leaky_slope),
     F.relu: _relu,
     torch.relu: _relu,
