@@ -128,6 +128,35 @@ def test_headlines_break_between_their_parts_and_within_long_ones():
     assert style.broken("none of many words " * 3, 20) == ["none of many words"] * 3
 
 
+def test_a_logarithmic_axis_needs_two_values():
+    _, (axes,) = style.panels(1)
+    for values in ([], [3.0], [3.0, 3.0, -1.0, float("nan")]):
+        style.log_axis(axes.xaxis, values)
+        assert axes.get_xscale() == "linear"
+    style.log_axis(axes.yaxis, [0.02, 0.5])
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
+    axes.set_ylim(0.015, 0.6)
+    axes.figure.canvas.draw()
+    shown = [tick.label1.get_text() for tick in axes.yaxis.get_major_ticks() if 0.015 <= tick.get_loc() <= 0.6]
+    assert shown == ["0.02", "0.05", "0.1", "0.2", "0.5"]
+
+
+def test_what_is_counted_has_whole_ticks():
+    _, (axes,) = style.panels(1)
+    axes.plot([0, 1, 2], [0.1, 0.2, 0.3])
+    style.dress(axes, title="", x="step", y="length")
+    assert all(tick == int(tick) for tick in axes.get_xticks())
+    assert any(tick != int(tick) for tick in axes.get_yticks())
+
+
+def test_words_in_place_of_a_picture_stand_in_no_empty_box():
+    _, (axes,) = style.panels(1)
+    style.dress(axes, title="Convergence", x="steps", y="value")
+    style.say(axes, "no exponent is known")
+    assert not any(spine.get_visible() for spine in axes.spines.values())
+    assert (axes.get_xlabel(), axes.get_ylabel(), len(axes.get_xticks())) == ("", "", 0)
+
+
 def every_kind(cls=Result):
     for kind in cls.__subclasses__():
         if kind.__module__.startswith("lyapmap."):

@@ -110,11 +110,14 @@ def draw_tournament(result: Tournament) -> Figure:
 def draw_latent_basis(result: LatentBasis) -> Figure:
     """Inner products of averages and of quasi-eigenvectors, and the lengths left of the averages."""
     figure, (third, first, second) = style.panels(3)
-    for axes, vectors, letter in ((first, result.eta, "η"), (second, result.xi, "ξ")):
+    for axes, vectors, title in (
+        (first, result.eta, "Products of averages"),
+        (second, result.xi, "Products of basis vectors"),
+    ):
         products = vectors @ vectors.T / result.latent
         largest = float(np.abs(products).max())
         shown = axes.imshow(products, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
-        style.dress(axes, title=f"⟨{letter}|{letter}⟩ / M", x="vector", y="vector")
+        style.dress(axes, title=title, x="vector", y="vector")
         axes.grid(False)
         for axis in (axes.xaxis, axes.yaxis):
             style.whole_ticks(axis)
@@ -122,10 +125,11 @@ def draw_latent_basis(result: LatentBasis) -> Figure:
             for line in (axes.axhline, axes.axvline):
                 line(border + 0.5, color=style.GREY, linewidth=0.3)
         bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+        bar.set_label(f"inner product / {result.latent}", fontsize=style.LABEL, color=style.INK)
         bar.ax.tick_params(labelsize=style.SMALL)
         bar.outline.set_visible(False)
     place = np.arange(1, len(result.xi) + 1)
-    third.plot(place, np.linalg.norm(result.eta, axis=1), color=style.GREY, linewidth=1.0, label="average η")
+    third.plot(place, np.linalg.norm(result.eta, axis=1), color=style.GREY, linewidth=1.0, label="average")
     third.plot(place, result.noise, color=style.INK, linestyle="--", linewidth=1.0, label="its standard error")
     resolved = result.resolved
     for mask, colour, words in ((resolved, style.BLUE, "resolved"), (~resolved, style.VERMILLION, "chance")):

@@ -350,7 +350,8 @@ class JaxMap(InBlocks):
         floats = [dtype for _, dtype, _ in made if jnp.issubdtype(dtype, jnp.floating)]
         self.roundoff = max((float(jnp.finfo(dtype).eps) for dtype in floats), default=0.0)
         self.steps_inside = any(name in STEPS or dtype.kind in "iub" for _, dtype, name in made)
-        return max(1, int(memory_limit / (LIVE_ARRAYS * largest / 2)))
+        self.row_bytes = LIVE_ARRAYS * largest / 2
+        return max(1, int(memory_limit / self.row_bytes))
 
 
 def _split(array: jax.Array, length: int, axis: int = 0) -> list[jax.Array]:

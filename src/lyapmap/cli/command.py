@@ -24,6 +24,7 @@ from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
 from lyapmap.core.progress import phase
+from lyapmap.core.reading.bounded import first_line
 
 if TYPE_CHECKING:
     from lyapmap.cli.folder import OutFolder
@@ -594,6 +595,10 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         return BAD_INPUT
     except BrokenPipeError:
         raise
+    except MemoryError as error:
+        what = f" ({first_line(error)})" if str(error) else ""
+        complain(Exception(f"not enough memory{what}; lyapmap plan {made.name} ... tells what it would take"), at.names)
+        return BAD_INPUT
     except Exception as error:  # a library's, or a fault of ours: nobody who types a command reads tracebacks
         if os.environ.get(DEBUG):
             raise

@@ -381,6 +381,9 @@ def sweep(
     """
     import numpy as np
 
+    from lyapmap.core.demand import held, require_room
+
+    require_room("sweep", held("values", 64, values=values))
     result = run(
         _family(run.source, over),
         over,

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
+from lyapmap.core.demand import Demand, foretell, meet, within_run
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
 from lyapmap.core.journal import Journal, Resumable, identity
 from lyapmap.core.map import TangentMap, dimension
@@ -148,6 +149,8 @@ class Run:
         Folder in which the run writes where it stands, and from which it goes on.
     start, settings : Array, mapping
         Initial states and what else makes the run the one it is, for its journal.
+    demand : Demand, optional
+        What it needs; what does not fit into memory is refused here, before anything is made.
 
     Attributes
     ----------
@@ -161,6 +164,7 @@ class Run:
         What a map raised in the middle of the work, with something to keep.
     details : dict
         Plain values that the provenance records besides.
+    demand : Demand or None
     """
 
     rng: Any
@@ -175,8 +179,12 @@ class Run:
         journal: str | Path | None = None,
         start: Any = None,
         settings: Mapping[str, Any] = {},
+        demand: Demand | None = None,
     ) -> None:
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
+        self.demand: Demand | None = None
+        if demand is not None:
+            self.needs(demand)
         self.seed: Any = None
         self.interrupted = False
         self.raised: Exception | None = None
@@ -191,6 +199,16 @@ class Run:
                 seed = self.journal.state["seed"]  # the one that was drawn
         if seed is not UNSEEDED:
             self.seed, self.rng = seeded(seed)
+
+    def needs(self, demand: Demand) -> None:
+        """Say what the work will need, where that is known only now; what does not fit into memory is refused.
+
+        Raises
+        ------
+        RoomError
+        """
+        self.demand = demand
+        meet(self.label, demand, "cpu" if self.tangent_map is None else self.tangent_map.ops.device)
 
     @contextmanager
     def steps(
@@ -240,7 +258,7 @@ class Run:
         steps, reached = Steps(rows), ""
         try:
             bar = reporting(self.progress, self.label, steps)
-            with watched() as signals, bar as report, session, counted(steps):
+            with watched() as signals, bar as report, session, counted(steps), within_run(self.demand):
 
                 def watched_report(done: int, total: int) -> None:
                     nonlocal reached
@@ -250,6 +268,7 @@ class Run:
                     signals.check()
                     if journal is not None:
                         journal.consider(standing)
+                    foretell(self.label, self.demand, done, total)
 
                 try:
                     yield watched_report

@@ -33,6 +33,8 @@ PURPLE = "#CC79A7"
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
 SEQUENCE = (VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY)
+RANKS = ("#440154", "#3B528B", "#21918C", "#5EC962", "#B5A300", "#8C8C8C")
+"""Colours of things in an order, such as exponents by index: none of them says positive or negative."""
 INK = "#222222"
 GREY = "#767676"
 PALE = "#D9D9D9"
@@ -157,6 +159,30 @@ def dress(axes: Axes, *, title: str, x: str, y: str) -> None:
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(GREY)
         spine.set_linewidth(0.6)
+    for axis, label in ((axes.xaxis, x), (axes.yaxis, y)):
+        if axis.get_scale() == "linear" and label.partition("  ")[0] in COUNTED:
+            whole_ticks(axis)
+
+
+COUNTED = frozenset(
+    {
+        "step",
+        "steps",
+        "step $n$",
+        "step $t$",
+        "steps n",
+        "index",
+        "index $i$",
+        "number",
+        "rank",
+        "cycle",
+        "epoch",
+        "trial",
+    }
+    | {"training", "image", "vector", "turn", "trajectory", "trajectories", "iterations", "hidden layers", "n"}
+    | {"samples", "generated samples", "pairs", "points", "states", "runs", "number of exponents $j$"}
+)
+"""Names of axes whose values are whole numbers."""
 
 
 def zero_line(axes: Axes) -> None:
@@ -165,9 +191,13 @@ def zero_line(axes: Axes) -> None:
 
 
 def say(axes: Axes, words: str) -> None:
-    """Words in place of a picture."""
+    """Words in place of a picture, without axes that would measure nothing."""
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.set_xlabel("")
+    axes.set_ylabel("")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=LABEL, color=GREY)
 
 
@@ -190,6 +220,30 @@ def whole_ticks(axis: Axis, most: int = 8) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axis.set_major_locator(MaxNLocator(most, integer=True, min_n_ticks=1))
+
+
+def log_axis(axis: Axis, values: ArrayLike) -> None:
+    """A logarithmic axis with plain numbers at its ticks; a linear one where there are no two values to compare.
+
+    Parameters
+    ----------
+    axis : Axis
+    values : array
+        What it has to show; what is not positive or not finite counts for nothing.
+    """
+    import numpy as np
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known) & (known > 0)]
+    if known.size == 0 or known.max() <= known.min():
+        return
+    (axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale)("log")
+    decades = np.log10(known.max() / known.min())
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2 else (1.0,)))
+    axis.set_minor_formatter(NullFormatter())
+    if decades < 4 and known.min() >= 1e-3 and known.max() < 1e5:
+        axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
 
 
 def counted(n: int, what: str, many: str = "") -> str:
@@ -258,9 +312,10 @@ def headline(figure: Figure, name: str, summary: str, *, notes: Sequence[str] = 
 
     height = figure.get_figheight()
     top = 0.10  # inches from the upper edge
-    lines = broken(summary, int(0.9 * _LETTERS_PER_INCH * figure.get_figwidth()))
+    letters = int(_LETTERS_PER_INCH * figure.get_figwidth())
+    lines = broken(summary, int(0.9 * letters))
     for text, size, weight, colour in [
-        (name, 13.0, "bold", INK),
+        *((line, 13.0, "bold", INK) for line in textwrap.wrap(name, int(0.72 * letters))),
         *((line, 10.5, "normal", INK) for line in lines),
         *((note, LABEL, "normal", VERMILLION) for note in notes),
     ]:

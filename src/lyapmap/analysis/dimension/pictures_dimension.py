@@ -51,7 +51,7 @@ def _distance(method: str) -> str:
 
 def _draw_curve(axes: Axes, result: DimensionEstimate) -> None:
     dimension, error = np.asarray(result.dimension_by_scale), np.asarray(result.stderr_by_scale)
-    axes.set_xscale("log")
+    style.log_axis(axes.xaxis, result.scales)
     axes.errorbar(
         result.scales,
         dimension,
@@ -218,6 +218,8 @@ def _plain_ticks(axes: Axes) -> None:
     """Distances within a decade or two read better as plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    if axes.get_xscale() != "log":
+        return
     low, high = axes.get_xlim()
     few = high / low < 100
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins
+from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, twins_demand
 from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
@@ -190,6 +190,7 @@ def divergence(
         journal=journal,
         start=x,
         settings=settings | {"method": method},
+        demand=twins_demand(tangent_map, x, settings, steps),
     )
     twins: FitTwins | RescaledTwins = (
         FitTwins(tangent_map, x, run.rng, steps, fitted)

@@ -9,6 +9,7 @@ the logarithm of the singular values of D f^n; its fields show barriers and mani
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import one_of, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states, require_room_of_states
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
@@ -132,6 +134,7 @@ def grid(
         rest = np.asarray(base, float).reshape(-1)
         if len(rest) < needed or (n is not None and len(rest) != n):
             raise ShapeError(f"base: expected {n or f'at least {needed}'} values, got {len(rest)}")
+    require_room_of_states("grid", math.prod(points), len(rest), "shape")
     lines = [np.linspace(a, b, count) for a, b, count in zip(first, last, points, strict=True)]
     mesh = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(varied))
     states = np.tile(rest, (len(mesh), 1))
@@ -333,6 +336,7 @@ def finite_time_exponents(
         journal=journal,
         start=x,
         settings=settings,
+        demand=_demand(tangent_map, x, settings),
     )
     orbits = _Orbits(tangent_map, x, settings, run.rng if measure == "local" else None)
     with run.steps(keep=lambda: orbits.windows, work=orbits) as orbits.report:
@@ -351,6 +355,34 @@ def finite_time_exponents(
         unit=rate_unit(tangent_map),
     )
     return run.finish(result, throw)
+
+
+def _demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any]) -> Demand:
+    b, n, windows = int(x.shape[0]), dimension(tangent_map.state_shape), settings["n_windows"]
+    local, k = settings["measure"] == "local", settings["n_exponents"]
+
+    window = min(settings["n_steps"], _BLOCK) if local else settings["n_steps"]
+
+    def begin(rows: int) -> Advance:
+        short = settings | {"n_steps": window, "transient": 0}
+        orbits = _Orbits(tangent_map, x[:rows], short, np.random.default_rng(0))
+        orbits.report = lambda done, total: None
+
+        def advance(steps: int) -> None:
+            end = len(orbits.windows) + steps
+            while len(orbits.windows) < end:
+                orbits._carry(window) if local else orbits._stretch(window)
+
+        return advance
+
+    arrays = of_states(tangent_map, b, k) if local else of_states(tangent_map, b)
+    if not local:
+        together = b if tangent_map.depends_on_step else min(b, max(1, CHUNK_VALUES // n**2))
+        arrays.append(held("derivatives", 5 * 8, _rows=together, _n=n, _columns=n))
+    arrays.append(held("exponents", 2 * 8, trajectories=b, n_windows=windows, n_exponents=k))
+    steps = settings["n_steps"] * windows + settings["transient"] // (1 if local else n + 1)
+    steps = -(-steps // window)
+    return Demand(arrays, rows=b, steps=steps, begin=begin)
 
 
 def _verdict(exponents: Values, escaped: NDArray[np.bool_]) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.attractor import RepeatWatch, starts_on_cycle
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.straight import LEAST_STEPS, find_line, line_through, slope_error, usable_end
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap, dimension
@@ -570,3 +572,24 @@ class RescaledTwins(_Followed):
         if mean > 0 and not statistics.grows_exponentially().any():
             error = max(error, mean)  # distances that grow like a power of time have rates no more certain than large
         return TwinGrowth(verdict, mean, error, rates, curves, steps, (0, self.measured), level)
+
+
+def twins_demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any], n_steps: int | None) -> Demand:
+    """What following pairs takes; with no `n_steps`, the most that are followed by themselves."""
+    b, rng = int(x.shape[0]), np.random.default_rng(0)
+    steps = max(AUTO_FIT_STEPS, AUTO_RESCALED_STEPS) if n_steps is None else n_steps
+
+    def begin(rows: int) -> Advance:
+        followed = _Followed(tangent_map, x[:rows], rng)
+        with suppress(Escape):
+            followed.place(settings | {"transient": 0})
+
+        def advance(steps: int) -> None:
+            for _ in range(steps):
+                followed._advance()
+                followed.pairs.distances()
+
+        return advance
+
+    arrays = [*of_states(tangent_map, b, copies=10), held("log distances", 4 * 8, trajectories=b, n_steps=steps + 1)]
+    return Demand(arrays, rows=b, steps=steps + settings["transient"] // 2, begin=begin)

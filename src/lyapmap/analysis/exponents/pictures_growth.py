@@ -139,12 +139,12 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
         for axes in (growth, slopes):
             axes.clear()
             style.dress(axes, title="Expansion" if axes is growth else "Growth at each step", x="step $t$", y="")
-            style.say(axes, "nothing to show")
+            style.say(axes, "ln E is not known at two steps")
     style.dress(left, title="Samples never outside the region", x="step $t$", y="fraction")
     shown = np.where(result.surviving > 0, result.surviving, np.nan)
     left.plot(steps, shown, color=style.GREEN, marker="o", markersize=3.5, linewidth=1.2)
     if np.nanmin(shown) < FEW_LEFT:
-        left.set_yscale("log")
+        style.log_axis(left.yaxis, shown)
     else:
         left.set_ylim(0, 1.05)
     for axes in (growth, slopes, left):
@@ -254,7 +254,7 @@ def _draw_exponents(axes: Axes, result: Sweep, _: int) -> None:
     k = result.exponents.shape[1]
     mark = "o" if len(values) <= FEW else ""
     for i in range(k - 1, -1, -1):
-        colour = style.SEQUENCE[i] if i < DRAWN else style.GREY
+        colour = style.RANKS[i] if i < DRAWN else style.PALE
         mean = np.where(np.isfinite(result.exponents[order, i]), result.exponents[order, i], np.nan)
         style.band(axes, values, mean, result.stderr[order, i], colour, alpha=0.3)
         label = rf"$\lambda_{{{i + 1}}}$" if i < DRAWN else ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, RunError, in_one_line
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
@@ -342,6 +343,7 @@ def sweep(
         journal=journal,
         start=None if x0 is None else as_states(x0, example)[0],
         settings=settings | {"parameter": parameter, "values": row.tolist()},
+        demand=_demand(make, example, row, x0, task),
     )
     points = Points(len(row))
     with run.steps(keep=lambda: any(points), work=points) as report:
@@ -370,6 +372,19 @@ def sweep(
         unit=rate_unit(example),
     )
     return run.finish(result, throw)
+
+
+def _demand(make: _Family, example: TangentMap, values: _Values, x0: Any, task: Task) -> Demand:
+    b = task.n_trajectories if x0 is None else len(as_states(x0, example)[0])
+    n = dimension(example.state_shape)
+    order = np.random.default_rng(0).permutation(len(values))  # some values take longer than others
+
+    def begin(rows: int) -> Advance:
+        return lambda steps: [measure(make(values[order[i % len(values)]]), x0, task, 0) for i in range(steps)]
+
+    kept = held("states", 2 * 8, values=len(values), trajectories=b, n_kept=task.n_kept, _n=n)
+    k = task.n_exponents or min(n, 16)
+    return Demand([*of_states(example, b, k), kept], rows=1, steps=len(values), begin=begin)
 
 
 class _Family:

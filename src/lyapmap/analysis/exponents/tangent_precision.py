@@ -183,6 +183,7 @@ class Tangents(Resumable):
 
     Attributes
     ----------
+    asked : str
     settled : bool
         Whether it is known.
     dtype : str
@@ -196,7 +197,7 @@ class Tangents(Resumable):
     KEPT = ("settled", "dtype", "noise", "comparison", "_low_dtype")
 
     def __init__(self, tangent_map: TangentMap, asked: str, b: int, n_steps: int) -> None:
-        self._whole, self._asked, self._n_steps = tangent_map, requested(asked, tangent_map), n_steps
+        self._whole, self.asked, self._n_steps = tangent_map, requested(asked, tangent_map), n_steps
         self.dtype, self.noise = tangent_map.ops.dtype, 0.0
         self.comparison: dict[str, Any] = {}
         self._low, self._low_dtype = tangent_map, self.dtype
@@ -221,7 +222,7 @@ class Tangents(Resumable):
 
     def carrier(self, k: int, n: int) -> TangentMap:
         """The map that carries k of n directions."""
-        if self.settled or self._asked != "auto":
+        if self.settled or self.asked != "auto":
             return self._low
         # Until it is known, few directions may align roughly; many reach far down.
         return self._low if 4 * k <= n else self._whole
@@ -235,7 +236,7 @@ class Tangents(Resumable):
         """Compare where that is asked for. Nothing is changed before what comes of it is taken in."""
         if self.settled:
             return Settled(x, frame)
-        if self._asked != "auto":
+        if self.asked != "auto":
             return Settled(x, frame, noise=noise_of(self._whole, self._low, x, frame))
         compared, x, frame = compare(
             self._whole, self._low, x, frame, frame_dtype=frame_dtype, n_steps=self._n_steps, first_step=first_step

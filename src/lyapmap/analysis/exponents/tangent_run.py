@@ -20,7 +20,7 @@ from lyapmap.analysis.exponents.kaplan_yorke import (
     half_as_many_again,
     kaplan_yorke_with_error,
 )
-from lyapmap.analysis.exponents.tangent_precision import Tangents
+from lyapmap.analysis.exponents.tangent_precision import PAIRED_STEPS, Tangents
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
@@ -48,6 +48,8 @@ LONGEST = 2**38
 """Floating-point operations of a longest block of other code, a few seconds' worth: Ctrl-C loses no more than that."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
+TRIAL = 16
+"""Steps from which a trial judges how many exponents a run will carry."""
 LATE_PERIOD = 16
 """Longest period that is looked for at the end of a run."""
 AT_ONCE = {"resize", "reopen", "begin anew", "adapted"}
@@ -65,6 +67,12 @@ class _Block:
     determinants: NDArray[np.float64] | None = None
     beside: NDArray[np.float64] | None = None
     """Growth of all directions over the steps along which determinants were taken, (b,)."""
+
+
+def further_steps(tangent_map: TangentMap, b: int, k: int, settings: dict[str, Any]) -> int:
+    """What a run does beside its steps, in steps of k tangents: two precisions compared, a late repeat looked for."""
+    compared = not Tangents(tangent_map, settings["tangent_dtype"], b, settings["n_steps"]).settled
+    return 2 * PAIRED_STEPS * compared + LATE_PERIOD // (k + 1)
 
 
 class TangentRun(Resumable):
@@ -147,6 +155,21 @@ class TangentRun(Resumable):
     @property
     def k(self) -> int:
         return int(self.frame.shape[2])
+
+    def trial(self, auto: bool, b: int) -> Callable[[int], None]:
+        """A function that does so many steps more of a run over b trajectories, in its blocks, to be timed."""
+        length = max(self.n_steps // BLOCKS, 1)
+        self.tangents = Tangents(self.map, self.tangents.asked, b, self.n_steps)
+        self.stages = [*([("adapt", TRIAL)] if auto and self.transient_steps else []), ("compare",)]
+        self.carry_out()
+
+        def advance(steps: int) -> None:
+            if self.lost() is not None:  # goes on from the start, whatever comes of it
+                self.x, self.escaped, self.overflowed = self.x0, np.zeros(self.b, bool), False
+            self._left = None
+            self._advance(steps, "statistics", length)
+
+        return advance
 
     def carry_out(self) -> None:
         """All stages that are left; each says by which others it is followed at once."""
@@ -251,11 +274,11 @@ class TangentRun(Resumable):
             self.statistics = GrowthStatistics(self.b, k)
         return []
 
-    def _advance(self, n_steps: int, counted: str) -> list[Stage]:
-        """Carry everything forward, block by block, until done, converged or lost."""
+    def _advance(self, n_steps: int, counted: str, block: int = 0) -> list[Stage]:
+        """Carry everything forward, block by block (of so many steps, if given), until done, converged or lost."""
         statistics = {"": None, "look": self.look, "statistics": self.statistics}[counted]
         every = 1 if self.chooses_qr else self.qr_every
-        length = -(-max(n_steps // BLOCKS, 1) // every) * every
+        length = -(-(block or max(n_steps // BLOCKS, 1)) // every) * every
         if self.map.compiled:  # within which Python takes no signal
             length = min(length, max(every, LONGEST_COMPILED // (self.b * self.n * (self.k + 1)) // every * every))
         elif self.map.row_work:

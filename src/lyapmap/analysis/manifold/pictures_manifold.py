@@ -350,7 +350,7 @@ def _draw_runs(axes: Axes, result: Transitions) -> None:
         top = max(int(cycles.max()), 1)
         width = max(1, -(-top // 30))
         bins = (np.arange(0, top + 2 * width, width) - 0.5).tolist()
-        for cut, colour, label in ((False, style.VERMILLION, "broken off"), (True, style.GREY, "cut by begin or end")):
+        for cut, colour, label in ((False, style.INK, "broken off"), (True, style.GREY, "cut by begin or end")):
             some = cycles[result.runs_cut == cut]
             if len(some):
                 axes.hist(some, bins, color=colour, alpha=0.75, label=f"{label} ({len(some)})")
@@ -361,7 +361,7 @@ def _draw_memory(axes: Axes, result: Transitions) -> None:
 
     style.dress(axes, title="Entropy of the next category", x="categories known before it", y="nats per step")
     memory = np.arange(len(result.memory_rates))
-    axes.plot(memory, result.memory_rates, "o-", color=style.BLUE, markersize=4, linewidth=1.4)
+    axes.plot(memory, result.memory_rates, "o-", color=style.INK, markersize=4, linewidth=1.4)
     ceiling = float(np.log(max(len(result.categories), 1)))
     if ceiling > 0:
         axes.axhline(ceiling, color=style.GREY, linestyle="--", linewidth=1.0)

@@ -32,12 +32,12 @@ def draw_settling(result: Settling) -> Figure:
     low, middle, high = np.maximum(result.step_size, SMALLEST).T
     length.fill_between(steps, low, high, color=style.SKY, alpha=0.35, linewidth=0, label="10 to 90 %")
     length.plot(steps, middle, color=style.BLUE, linewidth=1.2, label="median")
-    length.set_yscale("log")
-    length.set_xscale("log")
+    style.log_axis(length.yaxis, result.step_size)
+    style.log_axis(length.xaxis, steps)
     visible = result.step_size[result.step_size > 0]
     if visible.size:
         length.set_ylim(max(float(visible.min()), SMALLEST) / 2, float(visible.max()) * 2)
-    style.dress(length, title="Length of a step", x="step", y="|x(n+1) - x(n)|")
+    style.dress(length, title="Length of a step", x="step", y="distance from x(n) to x(n + 1)")
     style.legend(length, "lower left")
     n = np.arange(len(result.settled_share))
     rest.fill_between(n, *result.settled_interval.T, color=style.SKY, alpha=0.35, linewidth=0)
@@ -94,7 +94,7 @@ def draw_burn_in(result: BurnIn) -> Figure:
             (1, result.threshold), xycoords=("axes fraction", "data"), xytext=(-4, 4), textcoords="offset points",
             ha="right", fontsize=style.SMALL, color=style.INK,
         )  # fmt: skip
-        axes.set_yscale("log")
+        style.log_axis(axes.yaxis, np.append(result.distance, [least, result.threshold]))
         axes.set_ylim(bottom=least)
         first, last = result.burn_in_interval
         if math.isfinite(result.burn_in):
@@ -166,7 +166,8 @@ def _portrait(axes: Axes, states: np.ndarray) -> None:
     else:
         x, y = states[..., 0].ravel(), states[..., 1].ravel()
         labels = ("x", "y") if states.shape[2] < 4 else ("component 1", "component 2")
-    size = float(np.clip(4000 / max(len(x), 1), 0.15, 6.0))
+    # As many points as there are cover about as much of the panel: many are small, and none too faint to see.
+    size = float(np.clip(90 / np.sqrt(max(len(x), 1)), 0.9, 6.0))
     axes.plot(x, y, linestyle="none", marker=".", markersize=size, color=style.BLUE, markeredgewidth=0, rasterized=True)
     style.dress(axes, title="Phase portrait", x=labels[0], y=labels[1])
 

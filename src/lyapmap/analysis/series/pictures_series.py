@@ -71,9 +71,9 @@ def draw_zero_one(result: ZeroOneTest) -> Figure:
     """
     figure, (left, middle, right) = style.panels(3)
     walk = np.asarray(result.walk)
-    style.dress(left, title="Walk of the first values", x="p", y="q")
-    style.dress(middle, title="Mean square displacement", x="steps n", y="D(n)")
-    style.dress(right, title="K of each frequency", x="frequency c", y="K")
+    style.dress(left, title="Walk of the first values", x="p: sum of x cos(c n)", y="q: sum of x sin(c n)")
+    style.dress(middle, title="Mean square displacement", x="steps n", y="mean square distance D(n)")
+    style.dress(right, title="K of each frequency", x="frequency c", y="K  (0 regular, 1 chaotic)")
     if len(walk) and np.ptp(walk) > 0:
         left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
         left.set_title(f"Walk of the first {len(walk)} values", loc="left")

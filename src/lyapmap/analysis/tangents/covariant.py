@@ -21,6 +21,7 @@ from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
@@ -494,6 +495,7 @@ def covariant_vectors(
         journal=journal,
         start=x,
         settings=settings | {"keep_frames": keep_frames},
+        demand=_demand(tangent_map, x, settings | {"keep_frames": keep_frames}, length),
     )
     frames = CovariantRun(tangent_map, x, settings | {"keep_frames": keep_frames}, run.rng)
     with run.steps(work=frames) as report:
@@ -546,3 +548,32 @@ def _verdict(run: CovariantRun) -> Verdict:
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
         return Verdict(Status.UNRESOLVED, f"{run.n_steps} steps of {of} are too few for error bars", Cause.TOO_SHORT)
     return Verdict()
+
+
+def _demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any], length: int) -> Demand:
+    b, n, k, n_steps = int(x.shape[0]), dimension(tangent_map.state_shape), settings["n_vectors"], settings["n_steps"]
+    every, thin = settings["checkpoint_every"], settings["sample_every"]
+
+    def begin(rows: int) -> Advance:
+        def advance(steps: int) -> None:
+            short = settings | {"n_steps": steps, "transient": 0, "backward_transient": 0}
+            frames = CovariantRun(tangent_map, x[:rows], short, np.random.default_rng(0))
+            frames.forward(lambda done, total: None)
+            frames.backward(lambda done, total: None)
+
+        return advance
+
+    samples = -(-n_steps // thin)
+    # What is sampled, of which a segment's share is there twice; R of all steps, or of those of a segment.
+    kept = length if settings["keep_frames"] else min(every, length)
+    arrays = [
+        *of_states(tangent_map, b, k),
+        held("vectors", 8, trajectories=b, n_steps=samples, _n=n, n_vectors=k),
+        held("states", 8, trajectories=b, n_steps=samples, _n=n),
+        held("frames of a segment", 2 * 8, trajectories=b, _steps=-(-kept // thin), _n=n, n_vectors=k),
+        held("factors of a segment", 2 * 8, trajectories=b, _steps=kept, n_vectors=k, _k=k),
+        held("checkpoints", 8, trajectories=b, _checkpoints=-(-length // every), _n=n, n_vectors=k + 1),
+    ]
+    forgotten = settings["backward_transient"]
+    steps = n_steps + (LEAST_BACKWARD if forgotten is None else forgotten) + settings["transient"] // 2
+    return Demand(arrays, rows=b, steps=steps, begin=begin)

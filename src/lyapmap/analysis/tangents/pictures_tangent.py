@@ -119,16 +119,17 @@ def _draw_exponents(axes: Axes, result: CovariantVectors) -> None:
     style.dress(axes, title="Growth", x="index", y=f"exponent  (nats {result.unit})")
     index = np.arange(1, len(result.exponents) + 1)
     style.zero_line(axes)
-    axes.plot(index, result.qr_exponents, "o", markersize=9, markerfacecolor="none", color=style.BLUE, label="frames")
+    axes.plot(index, result.qr_exponents, "o", markersize=9, markerfacecolor="none", color=style.GREY, label="frames")
     reach = 2 * np.where(np.isfinite(result.stderr), result.stderr, np.nan)
     axes.errorbar(
-        index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.VERMILLION, label="covariant vectors"
+        index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.INK, label="covariant vectors"
     )
     style.whole_ticks(axes.xaxis)
     axes.set_xlim(0.5, len(index) + 0.5)
     if np.nan_to_num(np.abs(result.exponents)).max() < 1e-9:  # rounding needs no axis of its own
         axes.set_ylim(-0.5, 0.5)
-    style.legend(axes)
+    axes.margins(y=0.12)
+    style.legend(axes, "lower left")  # the exponents descend
 
 
 def _draw_angles(axes: Axes, result: CovariantVectors) -> None:
@@ -173,7 +174,8 @@ def draw_alignment(result: Alignment) -> Figure:
         _draw_curves(left, result, logarithmic=False)
         _draw_curves(right, result, logarithmic=True)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in result.counts.items() if count)
-    style.caption(figure, result, "Alignment", [rf"GALI$_{{{result.k}}}$", counts, f"{result.steps[-1]} steps"])
+    index = rf"generalized alignment index GALI$_{{{result.k}}}$"
+    style.caption(figure, result, "Alignment", [index, counts, f"{result.steps[-1]} steps"])
     return figure
 
 
@@ -194,6 +196,10 @@ def _draw_curves(axes: Axes, result: Alignment, *, logarithmic: bool) -> None:
     known = curves[np.isfinite(curves)]
     low = max(float(known.min()), LOWEST) if known.size else -1.0
     axes.set_ylim(1.06 * min(low, -1.0), 0.05 * abs(min(low, -1.0)))
+    with np.errstate(invalid="ignore"):
+        visible = result.steps[(curves >= LOWEST).any(axis=0)]
+    if len(visible) and visible[-1] < result.steps[-1]:  # all have left the picture
+        axes.set_xlim(right=1.05 * visible[-1])
     style.legend(axes, "lower left")
 
 
@@ -252,7 +258,7 @@ def _draw_histogram(axes: Axes, result: FiniteTimeExponents, i: int) -> None:
         style.say(axes, "nothing to show")
         return
     density, edges = result.histogram(i, "auto" if values.size > 20 else 10)
-    mean, colour = float(values.mean()), style.SEQUENCE[i % len(style.SEQUENCE)]
+    mean, colour = float(values.mean()), style.RANKS[i % len(style.RANKS)]
     axes.stairs(density, edges, fill=True, color=colour, alpha=0.55)
     axes.axvline(mean, color=style.INK, linewidth=1.2)
     if edges[0] < 0 < edges[-1]:

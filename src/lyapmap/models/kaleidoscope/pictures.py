@@ -493,14 +493,14 @@ def draw_kaleidoscope_corners(result: KaleidoscopeCorners) -> Figure:
         va="bottom",
         ha="right",
     )
-    handles, labels = panels[0].get_legend_handles_labels()
-    columns = 1 if len(labels) <= 8 else 2
-    panels[0].legend(handles, labels, fontsize=style.SMALL, ncols=columns, framealpha=0.9, edgecolor="white")
+    named = panels[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside right upper", fontsize=style.SMALL, frameon=False, title="dimension")
     seeds = result.largest.shape[2]
     style.headline(
         figure,
         "Loss outside the points learned",
-        f"networks L={result.settings['depth']}, H={result.settings['width']}, points uniform in the unit cube;  "
+        f"networks of {result.settings['depth']} hidden layers of {result.settings['width']} units, "
+        "points uniform in the unit cube;  "
         f"means of {seeds} {'seed' if seeds == 1 else 'seeds, bars: smallest to largest'}",
         notes=[result.message] if result.message else [],
     )
@@ -523,7 +523,7 @@ def _draw(axes: Axes, result: KaleidoscopeCorners, values: np.ndarray, title: st
         x = result.n_points[known] * 2.0 ** (0.3 * (i - (d - 1) / 2) / d)
         axes.errorbar(
             x, middle, yerr=reach, color=shades[i], marker="o", markersize=3.5, linewidth=1.2, elinewidth=0.7,
-            label=f"D = {dimension}",
+            label=str(dimension),
         )  # fmt: skip
     axes.set_xscale("log", base=2)
     shown = result.n_points[:: 2 if len(result.n_points) > 8 else 1]
@@ -575,15 +575,17 @@ def _draw_profiles(axes: Axes, result: KaleidoscopeDepth, j: int) -> None:
 
     axes.plot(result.x, result.x, color=style.GREY, linewidth=0.7, linestyle="--")
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(result.depths)))
-    for i, depth in enumerate(result.depths):
+    for i, depth in enumerate(result.depths.tolist()):
         if np.isfinite(result.output[i, j]).all():
-            axes.plot(result.x, result.output[i, j], color=shades[i], linewidth=1.3, label=f"L = {depth}")
+            axes.plot(
+                result.x, result.output[i, j], color=shades[i], linewidth=1.3, label=style.counted(depth, "layer")
+            )
     axes.plot(result.points, result.points, "x", color=style.VERMILLION, markersize=7, markeredgewidth=1.4, zorder=5)
     if j == 0:
         axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", loc="upper left")
     axes.set_xlim(result.x[0], result.x[-1])
     axes.set_ylim(result.x[0], result.x[-1])
-    style.dress(axes, title=f"H = {result.widths[j]}: output of seed 0", x="x", y="f(x)")
+    style.dress(axes, title=f"{result.widths[j]} units a layer, seed 0", x="x", y="f(x)")
 
 
 def _draw_measure(axes: Axes, result: KaleidoscopeDepth, m: int) -> None:
@@ -602,7 +604,7 @@ def _draw_measure(axes: Axes, result: KaleidoscopeDepth, m: int) -> None:
         x = result.depths[known] * 2.0 ** (0.12 * (j - (b - 1) / 2))
         axes.errorbar(
             x, middle, yerr=error, color=colour, marker="o", markersize=4, linewidth=1.1, elinewidth=0.9, capsize=2,
-            label=f"H = {width}",
+            label=f"{width} units",
         )  # fmt: skip
     title, y = WORDS[result.measures[m]]
     effect, reach = result.effect[m, 0], result.effect_reach[m, 0]
@@ -611,4 +613,4 @@ def _draw_measure(axes: Axes, result: KaleidoscopeDepth, m: int) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(result.depths, [str(depth) for depth in result.depths])
     axes.minorticks_off()
-    style.dress(axes, title=title, x="depth L", y=y)
+    style.dress(axes, title=title, x="hidden layers", y=y)

@@ -28,6 +28,10 @@ ROUNDING = 1e-7
 """Distances below are drawn here, on axes that have no zero."""
 
 
+NAMES = {"ξ": "the basis vectors ξ", "η": "the averages η"}
+"""What the letters of the paper stand for."""
+
+
 def draw_vectors(
     images: NDArray[Any],
     label: NDArray[np.int64],
@@ -69,7 +73,7 @@ def draw_vectors(
     for spine in axes.spines.values():
         spine.set_visible(False)
     summary = f"{int(right.sum())} of {len(right)} show their label; the others are framed"
-    style.headline(figure, f"Images of {letter}: labels by sets", summary)
+    style.headline(figure, f"Images of {NAMES.get(letter, letter)}: labels by sets", summary)
     return figure
 
 
