@@ -5,9 +5,10 @@
     python benchmarks/large_states.py --json out.json
 
 A step is one image with its tangents, QR decomposition included; it is measured after one that chooses how layers carry
-tangents. Times are those of the processor, of one thread, which other programs do not disturb. "Forward passes a tangent" is the time of a step over that of a forward pass of one image, divided by the
-number of tangents. Memory is the most that the process held in main memory at any moment, less what it held before the
-first step: states, tangents, and what is alive within a layer.
+tangents. Times are those of the processor, of one thread, which other programs do not disturb. "Forward passes a
+tangent" is the time of a step over that of a forward pass of one image, divided by the number of tangents. Memory is
+the most that the process held at any moment, less what it held before the first step: states, tangents, and what is
+alive within a layer.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def measured(size: int, k: int, memory_limit: int | None) -> dict[str, float]:
             begin = time.process_time()
             block = propagate(tangent_map, block.x, block.frame, n_steps=1)
             steps.append(time.process_time() - begin)
-    rows = min(k, getattr(tangent_map, "rows_at_once", None) or tangent_map._rows)
+    rows = min(k, tangent_map.rows_at_once)
     return {
         "size": size,
         "n": 3 * size * size,
