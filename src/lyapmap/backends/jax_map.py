@@ -48,7 +48,13 @@ def _repeated(array: Any, rows: jax.Array) -> jax.Array:
 
 
 LIBRARY = ArrayLibrary(
-    jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda array, like: jnp.asarray(array), _repeated
+    jnp.reshape,
+    jnp.concatenate,
+    jnp.stack,
+    jax.vmap,
+    lambda array, like: jnp.asarray(array),
+    _repeated,
+    lambda array: jnp.rint(array).astype(int),
 )
 
 
@@ -64,6 +70,14 @@ class JaxOps(ArrayOps):
         self._device = device
         self.device = "cpu" if device.platform == "cpu" else f"{device.platform}:{device.id}"
         self.library = f"jax {jax.__version__}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A device is no part of what travels to another process, only which one it is.
+        return vars(self) | {"_device": (self._device.platform, self._device.id)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        platform, number = state["_device"]
+        vars(self).update(state | {"_device": jax.devices(platform)[number]})
 
     def session(self, n: int = 1) -> AbstractContextManager[Any]:
         return x64() if self.dtype == "float64" else nullcontext()
@@ -472,4 +486,6 @@ def flax_cell(cell: Any) -> RecurrentCell:
         return step
 
     n_inputs = getattr(cell, "in_features", None)
-    return RecurrentCell(type(cell).__name__, "jax", n_inputs, hidden, parts, "float32", held)
+    return RecurrentCell(
+        type(cell).__name__, "jax", n_inputs, hidden, parts, "float32", held, lambda state, u: cell(state, u)[0]
+    )

@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -55,14 +56,14 @@ PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distr
 DEBUG = "LYAPMAP_DEBUG"
 """Variable of the environment with which unforeseen errors show their traceback."""
 
-PROVIDED = {"progress", "throw", "seed", "device", "journal"}
+PROVIDED = {"progress", "throw", "seed", "device", "journal", "client"}
 """Parameters of analyses that each command provides itself."""
 LAST = {"device", "threads", "seed"}
 """Options that stand after the others of a command."""
 RESUMED = {"TrainingRun", "StudyRun"}
 """Shared options of commands that go on where an earlier call ended."""
 JOURNAL = "journal"
-INCIDENTAL = {"out", "as_json", "threads"}
+INCIDENTAL = {"out", "as_json", "threads", "workers", "scheduler"}
 """Options that are no part of what a run is."""
 ARGUMENTS = {"subject"}
 """Fields of shared options that are given by their place."""
@@ -318,6 +319,8 @@ class Command:
         own.sort(key=lambda option: option.key in LAST)
         if self.out is not False:
             own += self._read("lyapmap.cli.options:Output", out=self.out)
+        if any("client" in parameters(place) for place in self.calls):
+            own += self._read("lyapmap.cli.options:Cluster")
         own += [*self.further()]
         own += self._read("lyapmap.cli.options:Printed")
         if self.source is not None:
@@ -457,9 +460,11 @@ class Run:
         self.source: Source = None  # type: ignore[assignment]  # a command without one does not look
         self.interrupted = False
         self._folder: OutFolder | None = None
+        self._open = ExitStack()
 
     def end(self, *, done: bool) -> None:
         """Give the folder back, without the journal of a run that is `done`: its results are there."""
+        self._open.close()
         journal = self.journal
         if journal is not None and journal.is_dir():
             if done or not any(journal.iterdir()):
@@ -482,8 +487,7 @@ class Run:
     @property
     def images(self) -> AsImages:
         """How images of data are changed."""
-        given = self.values
-        return AsImages(bool(given.get("resize")), given.get("image_size"), given.get("colour"))
+        return AsImages.of(self.values)
 
     @property
     def folder(self) -> Path:
@@ -537,10 +541,21 @@ class Run:
         takes = parameters(place)
         rest = {"seed": self.seed, "progress": self.progress, "throw": False, "journal": self.journal}
         arguments = {key: value for key, value in rest.items() if key in takes} | self.options(callee) | fixed
+        if "client" in takes:
+            arguments["client"] = self._client()
         function = getattr(import_module(module), name)
         given = states or (self.source.map, self.source.x0)
         with phase(f"preparing {self.command.name}", self.progress and "progress" in takes):
             return self.complete(lambda: function(*given, **arguments))
+
+    def _client(self) -> Any:
+        """The cluster of --workers or --scheduler; None without one."""
+        workers, scheduler = self.values.get("workers"), self.values.get("scheduler")
+        if workers is None and scheduler is None:
+            return None
+        from lyapmap.engine.cluster import cluster
+
+        return self._open.enter_context(cluster(workers, scheduler))
 
     def complete(self, call: Callable[[], Any]) -> Any:
         """The result of a call, or what there is of it after Ctrl-C; without any, go on rising."""

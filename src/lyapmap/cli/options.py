@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,11 @@ class AsImages:
     resize: bool = False
     image_size: int | None = None
     colour: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> AsImages:
+        """What was typed, of a command that has these options or not."""
+        return cls(bool(options.get("resize")), options.get("image_size"), options.get("colour"))
 
     def given(self) -> dict[str, int]:
         """Size and channels as `lyapmap.data.load` takes them."""
@@ -52,9 +58,12 @@ class MapOptions:
     network_args : JSON
         Arguments that it is made with, e.g. '{"width": 32}'.
     inputs : JSON
-        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'.
+        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'. What changes is
+        {"each_step": [...] or "FILE.npy", "repeat": true}; what is drawn anew {"drawn": "normal", "shape": 8}.
     output : NAME|INDEX
         Which part of the network's answer is the next state; the only array by default.
+    window : N, at least 1
+        Elements of a sequence that are a state together, along an axis of --state-shape; the network gives the next.
     part : NAME
         Which network of a file that holds several.
     trust
@@ -95,6 +104,7 @@ class MapOptions:
     network_args: str | None = None
     inputs: str | None = None
     output: str | None = None
+    window: int | None = None
     part: str | None = None
     trust: bool = False
     map_name: str | None = None
@@ -198,6 +208,22 @@ class Output:
     """
 
     out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Who computes, where trajectories or values can be divided.
+
+    Parameters
+    ----------
+    workers : N, at least 1
+        Processes of this machine that share the work, to the same bits; 1 is this one.
+    scheduler : ADDRESS
+        A dask cluster that shares it, e.g. tcp://10.0.0.1:8786.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)

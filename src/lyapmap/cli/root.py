@@ -40,6 +40,7 @@ COMMANDS = {
     "manifold": "manifold embed transitions memorization",
     "battle": "battle",
     "orbits": "trajectory orbits settling burn-in",
+    "dynamics": "compare-dynamics",
     "catalogue": "check maps models",
     "doctor": "doctor",
 }

@@ -411,7 +411,9 @@ class Table:
             return str(value)
         if isinstance(value, tuple) and value and all(isinstance(word, str) for word in value):
             counts = Counter(value).most_common()
-            return _listed(value if len(value) <= SHOWN else [f"{word} ({count})" for word, count in counts])
+            return _listed(
+                value if len(value) <= SHOWN else [f"{word} ({count})" if count > 1 else word for word, count in counts]
+            )
         if isinstance(value, float | np.floating):
             interval = values.get(f"{name}_interval")
             if interval is not None and value == value:

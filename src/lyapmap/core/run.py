@@ -33,6 +33,7 @@ from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.progress import Report as Report
 from lyapmap.core.progress import Steps, counted
 from lyapmap.core.progress import reporting as reporting
+from lyapmap.core.propagate import Crew, carried_by
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
 R = TypeVar("R", bound=Result)
@@ -149,6 +150,8 @@ class Run:
         Folder in which the run writes where it stands, and from which it goes on.
     start, settings : Array, mapping
         Initial states and what else makes the run the one it is, for its journal.
+    crew : Crew, optional
+        Who computes its rows.
     demand : Demand, optional
         What it needs; what does not fit into memory is refused here, before anything is made.
 
@@ -179,9 +182,11 @@ class Run:
         journal: str | Path | None = None,
         start: Any = None,
         settings: Mapping[str, Any] = {},
+        crew: Crew | None = None,
         demand: Demand | None = None,
     ) -> None:
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
+        self.crew = crew
         self.demand: Demand | None = None
         if demand is not None:
             self.needs(demand)
@@ -258,7 +263,14 @@ class Run:
         steps, reached = Steps(rows), ""
         try:
             bar = reporting(self.progress, self.label, steps, self._needs)
-            with watched() as signals, bar as report, session, counted(steps), within_run(self.demand):
+            with (
+                watched() as signals,
+                bar as report,
+                session,
+                counted(steps),
+                within_run(self.demand),
+                carried_by(self.crew),
+            ):
 
                 def watched_report(done: int, total: int) -> None:
                     nonlocal reached

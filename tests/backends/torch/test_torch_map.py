@@ -143,7 +143,7 @@ def both_ways(function: Callable[[Any], Any], shape: tuple[int, ...]) -> tuple[A
         return carry(function, x, v), theirs
 
 
-RULES = ("Conv", "Linear", "LayerNorm", "GroupNorm", "LeakyReLU", "Tanh", "dropout", "cycle")
+RULES = ("Conv", "Linear", "LayerNorm", "LeakyReLU", "Tanh", "dropout", "cycle")
 NO_RULES = ("circular", "stride")  # the one with a stride shuffles pixels
 
 
@@ -160,7 +160,6 @@ def test_our_rules_give_what_torch_gives(name: str) -> None:
         lambda x: torch.relu(x) + 2 * x - x / 3,
         lambda x: torch.sigmoid(x) * torch.tanh(x) + 1,
         lambda x: -(x * x).tanh(),
-        lambda x: F.silu(F.group_norm(2 * x + 1, 3)),
         lambda x: F.pad(x, (1, 0, 2, 1), value=3.0)[..., 1:-1, :3],
         lambda x: x.flatten(1).unflatten(1, (3, 4, 5)).movedim(1, -1),
         lambda x: F.leaky_relu(torch.flatten(x, 1), 0.3) - x.flatten(1),
@@ -174,14 +173,9 @@ def test_our_rules_for_functions_give_what_torch_gives(function: Callable[[Any],
 @pytest.mark.parametrize(
     "function",
     [
-        torch.sin,
+        torch.lgamma,
         lambda x: x if x.mean() > 0 else -x,
-        lambda x: x / x,
-        lambda x: x + torch.ones(7, *x.shape),
-        lambda x: 1 - x.exp(),
-        lambda x: F.relu(x, inplace=True),
         lambda x: F.dropout(x, 0.5),
-        lambda x: F.pad(x, (1, 1), mode="reflect"),
         lambda x: F.conv1d(x, x),
         lambda x: x[torch.tensor([0])],
         lambda x: torch.zeros(2, 3, 4),

@@ -21,6 +21,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status, dims
 from lyapmap.core.run import Report, Run
+from lyapmap.engine.crew import crew_of
 
 DIRECTIONS, METHODS = ("neighbour", "random", "tangent"), ("fit", "rescaled")
 
@@ -99,6 +100,7 @@ def divergence(
     seed: int | None = None,
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> Divergence:
     """Largest Lyapunov exponent from two trajectories that start close together, b times.
@@ -135,6 +137,8 @@ def divergence(
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     journal : path, optional
         Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if there is no exponent; else return the result with its status.
 
@@ -188,6 +192,7 @@ def divergence(
         seed=seed,
         progress=progress,
         journal=journal,
+        crew=crew_of(client),
         start=x,
         settings=settings | {"method": method},
         demand=twins_demand(tangent_map, x, settings, steps),

@@ -25,9 +25,10 @@ from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
+from lyapmap.core.propagate import RowResults, by_rows, propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import UNSEEDED, Report, Run, unbroken
+from lyapmap.engine.crew import crew_of
 
 Values = NDArray[np.float64]
 
@@ -241,6 +242,7 @@ def finite_time_exponents(
     seed: int | None = None,
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> FiniteTimeExponents:
     """Exponents over windows of `n_steps` steps, one window after the other.
@@ -271,6 +273,8 @@ def finite_time_exponents(
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     journal : path, optional
         Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if states escape; else return what there is, with NaN for those.
 
@@ -334,6 +338,7 @@ def finite_time_exponents(
         seed=seed if measure == "local" else UNSEEDED,
         progress=progress,
         journal=journal,
+        crew=crew_of(client),
         start=x,
         settings=settings,
         demand=_demand(tangent_map, x, settings),
@@ -465,10 +470,13 @@ class _Orbits(Resumable):
         # A map of the step may depend on the number of the row: its batch is not cut.
         rows = self.b if self.map.depends_on_step else max(1, CHUNK_VALUES // self.n**2)
         start = len(self.chunks) * rows
-        x, logs = self._stretch_of(self.x[start : start + rows], n_steps)
+        x = self.x[start : start + rows]
+        options = {"n_steps": n_steps, "k": self.settings["n_exponents"], "first_step": self.step}
+        amount = int(x.shape[0]) * n_steps * (self.n + 1)
+        ((x, logs),) = by_rows(self.map, rows_stretched, (x,), options, amount=amount)
         done = min(start + rows, self.b)
         with unbroken():
-            self.chunks.append((self.ops.to_numpy(x), logs))
+            self.chunks.append((x if isinstance(x, np.ndarray) else self.ops.to_numpy(x), logs))
             if done == self.b:
                 states, growths = zip(*self.chunks, strict=True)
                 self.x, self.growth = self.ops.from_numpy(np.concatenate(states)), np.concatenate(growths)
@@ -477,32 +485,34 @@ class _Orbits(Resumable):
                 self._end(n_steps)
         self.report(self.step + (0 if done == self.b else int(n_steps * done / self.b)), self.total)
 
-    def _stretch_of(self, x: Array, n_steps: int) -> tuple[Array, Values]:
-        k, eps = self.settings["n_exponents"], float(np.finfo(self.ops.dtype).eps)
-        b = int(x.shape[0])
-        product = self.ops.from_numpy(np.broadcast_to(np.eye(self.n), (b, self.n, self.n)).copy())
-        scale = np.zeros(b)
-        every, since = 1, 0  # often enough that products stay within the range of floating point
-        with quiet():
-            for step in range(1, n_steps + 1):
-                x, product = self.map.at(self.step + step - 1).jvp(x, product)
-                since += 1
-                if since >= every or step == n_steps:
-                    size = self.ops.norm(product)
-                    if not (size > 0).all():  # squares of small numbers are zero long before the numbers
-                        size = np.abs(self.ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
-                    usable = np.isfinite(size) & (size > 0)
-                    size = np.where(usable, size, 1.0)
-                    product = product * self.ops.from_numpy((1 / size)[:, None, None])
-                    scale += np.log(size)
-                    steepest = float(np.abs(np.log(size)).max()) / since
-                    every, since = int(np.clip(_LARGEST_LOG / max(steepest, 1.0), 1, _RESCALE_EVERY)), 0
-            matrices = self.ops.to_numpy(product).astype(np.float64)
-            finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
-            matrices[~finite] = 0.0
-            singular = np.linalg.svd(matrices, compute_uv=False)[:, :k]
-            logs: Values = np.log(singular) + scale[:, None]
-        # What is left of a small singular value beside rounding of the largest is noise.
-        lost = (singular < self.n * eps * singular[:, :1]) & (singular[:, :1] > 0)
-        logs[lost | ~finite[:, None]] = np.nan
-        return x, logs
+
+def rows_stretched(tangent_map: TangentMap, x: Array, *, n_steps: int, k: int, first_step: int) -> RowResults:
+    """States after some steps, and logarithms (b, k) of the largest singular values of D f^n_steps."""
+    ops, n, eps = tangent_map.ops, dimension(tangent_map.state_shape), float(np.finfo(tangent_map.ops.dtype).eps)
+    b = int(x.shape[0])
+    product = ops.from_numpy(np.broadcast_to(np.eye(n), (b, n, n)).copy())
+    scale = np.zeros(b)
+    every, since = 1, 0  # often enough that products stay within the range of floating point
+    with quiet():
+        for step in range(1, n_steps + 1):
+            x, product = tangent_map.at(first_step + step - 1).jvp(x, product)
+            since += 1
+            if since >= every or step == n_steps:
+                size = ops.norm(product)
+                if not (size > 0).all():  # squares of small numbers are zero long before the numbers
+                    size = np.abs(ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
+                usable = np.isfinite(size) & (size > 0)
+                size = np.where(usable, size, 1.0)
+                product = product * ops.from_numpy((1 / size)[:, None, None])
+                scale += np.log(size)
+                steepest = float(np.abs(np.log(size)).max()) / since
+                every, since = int(np.clip(_LARGEST_LOG / max(steepest, 1.0), 1, _RESCALE_EVERY)), 0
+        matrices = ops.to_numpy(product).astype(np.float64)
+        finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
+        matrices[~finite] = 0.0
+        singular = np.linalg.svd(matrices, compute_uv=False)[:, :k]
+        logs: Values = np.log(singular) + scale[:, None]
+    # What is left of a small singular value beside rounding of the largest is noise.
+    lost = (singular < n * eps * singular[:, :1]) & (singular[:, :1] > 0)
+    logs[lost | ~finite[:, None]] = np.nan
+    return [(x, logs)]

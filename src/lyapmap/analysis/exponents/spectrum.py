@@ -21,6 +21,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.run import Report, Run
+from lyapmap.engine.crew import crew_of
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
@@ -43,6 +44,7 @@ def lyapunov_spectrum(
     tangent_dtype: str = "auto",
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents of a map, with standard errors.
@@ -84,6 +86,8 @@ def lyapunov_spectrum(
     journal : path, optional
         Folder in which the run writes where it stands, for at most 1 % of its time. The same call goes on
         from there, to the same bits, whatever ended it; after the end it gives the result at once.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the run ends collapsed, escaped or not converged; else return it with that status.
 
@@ -139,6 +143,7 @@ def lyapunov_spectrum(
         start=x,
         settings=settings,
         demand=demand,
+        crew=crew_of(client),
     )
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:

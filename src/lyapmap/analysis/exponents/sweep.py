@@ -22,6 +22,7 @@ from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run, unbroken
+from lyapmap.engine.crew import Crew, crew_of
 
 ALIGN = 100
 """Steps for tangent frames to align: a gap of 0.1 nats per step between two exponents leaves e^-10 of the wrong
@@ -243,6 +244,7 @@ def sweep(
     seed: int | None = None,
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> Sweep:
     """Analyse a family of maps along a parameter.
@@ -283,6 +285,8 @@ def sweep(
         Show a bar on a terminal, or call a function with (values done, values in all).
     journal : path, optional
         Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers do the values, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the runs at all values failed.
 
@@ -347,7 +351,7 @@ def sweep(
     )
     points = Points(len(row))
     with run.steps(keep=lambda: any(points), work=points) as report:
-        for index, point in _each(make, row, x0, task, carry, workers, run.seed, points):
+        for index, point in _each(make, row, x0, task, carry, workers, run.seed, points, crew_of(client)):
             with unbroken():
                 points[index] = point
             report(len(points) - points.count(None), len(row))
@@ -405,11 +409,36 @@ class _Family:
             raise LyapmapError(f"parameter: the factory does not take {self.parameter!r} ({error})") from None
 
 
+@dataclass(frozen=True)
+class _Measure:
+    """What is done at each value, as it is sent to other processes."""
+
+    make: _Family
+    x0: Any
+    task: Task
+    seed: int
+
+    def __call__(self, value: float) -> Point:
+        return measure(self.make(value), self.x0, self.task, self.seed)
+
+
 def _each(
-    make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int, known: Points
+    make: _Family,
+    values: _Values,
+    x0: Any,
+    task: Task,
+    carry: bool,
+    workers: int,
+    seed: int,
+    known: Points,
+    crew: Crew | None,
 ) -> Iterator[tuple[int, Point]]:
     """Points that are not known yet as they are done, with their numbers."""
     left = [index for index, point in enumerate(known) if point is None]
+    if crew is not None and not carry:
+        for i, point in crew.each(_Measure(make, x0, task, seed), [float(values[index]) for index in left]):
+            yield left[i], point
+        return
     if workers == 1:
         for index in left:
             before = known[index - 1] if carry and index else None

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
+from lyapmap.core.combined.periodic import as_periods, within
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
-from lyapmap.core.periodic import as_periods, within
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run

@@ -26,10 +26,11 @@ from lyapmap.core.errors import LyapmapError, MapError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array, ArrayOps
-from lyapmap.core.propagate import propagate, quiet, random_frame
+from lyapmap.core.propagate import propagate, quiet, random_frame, record
 from lyapmap.core.qr_loop import Recording
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run, unbroken
+from lyapmap.engine.crew import crew_of
 
 Values = NDArray[np.float64]
 
@@ -166,11 +167,12 @@ class CovariantRun(Resumable):
         Both passes take these very steps: another way to the same block may round otherwise, and chaos
         would tear the passes apart.
         """
-        return self.map.record(
+        return record(
+            self.map,
             segment.x,
             segment.frame,
-            segment.last - segment.first,
-            self._wanted(segment),
+            n_steps=segment.last - segment.first,
+            wanted=self._wanted(segment),
             first_step=self.transient + segment.first,
         )
 
@@ -396,6 +398,7 @@ def covariant_vectors(
     seed: int | None = None,
     progress: bool | Report = False,
     journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> CovariantVectors:
     """Covariant Lyapunov vectors along trajectories.
@@ -431,6 +434,8 @@ def covariant_vectors(
         Show a bar on a terminal, or call a function with (steps done, steps in all).
     journal : path, optional
         Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the run failed; else return what there is with its status.
 
@@ -493,6 +498,7 @@ def covariant_vectors(
         seed=seed,
         progress=progress,
         journal=journal,
+        crew=crew_of(client),
         start=x,
         settings=settings | {"keep_frames": keep_frames},
         demand=_demand(tangent_map, x, settings | {"keep_frames": keep_frames}, length),
