@@ -7,7 +7,6 @@ for whoever adds a command needs all of it: the options, the run, and what is sa
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
@@ -677,12 +676,6 @@ def _metavar(parameter: Parameter) -> str:
 def _parts(parameter: Parameter) -> set[str]:
     """The types of an annotation, without None."""
     return {part.strip() for part in parameter.annotation.split(" | ")} - {"None"}
-
-
-def nearest(text: str, words: Iterable[str] | None) -> str:
-    """The end of a message: the word that was perhaps meant."""
-    near = difflib.get_close_matches(text, [*(words or ())], 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def listed(words: Sequence[str]) -> str:
