@@ -142,12 +142,12 @@ def little_memory() -> None:
 def test_a_worker_without_memory_gets_smaller_parts(client: Any) -> None:
     large_map = lm.wrap(large, state_shape=2)
     x = np.random.default_rng(0).uniform(-1, 1, (60, 2))
-    call = {"n_steps": 2, "n_exponents": 1, "seed": 1, "throw": False}
-    lm.lyapunov_spectrum(large_map, x[:4], **call, client=client)  # workers load what they need
+    call = {"n_steps": 2, "seed": 1}
+    lm.finite_time_exponents(large_map, x[:4], **call, client=client)  # workers load what they need
     client.run(little_memory)
     with pytest.warns(UserWarning, match="ran out of memory"):
-        apart = lm.lyapunov_spectrum(large_map, x, **call, client=client)
-    assert bits(apart) == bits(lm.lyapunov_spectrum(large_map, x, **call))
+        apart = lm.finite_time_exponents(large_map, x, **call, client=client)
+    assert bits(apart) == bits(lm.finite_time_exponents(large_map, x, **call))
 
 
 def test_a_model_file_that_changes_under_way_is_refused(tmp_path: Path) -> None:

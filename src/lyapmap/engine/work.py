@@ -94,12 +94,18 @@ def rows_of(
     tangent_map = map_of(parcel)
     begin = time.thread_time()
     ops = tangent_map.ops
+    short = ""
     results, first = [], 0
-    with ops.session(dimension(tangent_map.state_shape)), quiet():
-        for size in sizes:
-            given = [ops.from_numpy(array[first : first + size], str(array.dtype)) for array in arrays]
-            results.append(on_host(tangent_map, task(tangent_map, *given, **options)))
-            first += size
+    try:
+        with ops.session(dimension(tangent_map.state_shape)), quiet():
+            for size in sizes:
+                given = [ops.from_numpy(array[first : first + size], str(array.dtype)) for array in arrays]
+                results.append(on_host(tangent_map, task(tangent_map, *given, **options)))
+                first += size
+    except MemoryError as error:
+        short = str(error) or "no memory"
+    if short:  # raised anew: a worker keeps errors, whose traces keep all that had been made
+        raise MemoryError(short)
     return time.thread_time() - begin, results
 
 
