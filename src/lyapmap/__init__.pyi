@@ -18,6 +18,8 @@ from .analysis.dimension.correlation import correlation_dimension as correlation
 from .analysis.dimension.intrinsic import DimensionEstimate as DimensionEstimate
 from .analysis.dimension.intrinsic import intrinsic_dimension as intrinsic_dimension
 from .analysis.dimension.scikit_learn import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
+from .analysis.dynamics.comparison import DynamicsComparison as DynamicsComparison
+from .analysis.dynamics.comparison import compare_dynamics as compare_dynamics
 from .analysis.exponents.divergence import Divergence as Divergence
 from .analysis.exponents.divergence import divergence as divergence
 from .analysis.exponents.entropy import ExpansionEntropy as ExpansionEntropy
@@ -69,13 +71,16 @@ from .backends import wrap as wrap
 from .backends.flow import flow as flow
 from .backends.function import wrap_function as wrap_function
 from .core.combinators import compose as compose
-from .core.combinators import driven as driven
 from .core.combinators import in_turn as in_turn
 from .core.combinators import iterate as iterate
 from .core.combinators import noisy as noisy
-from .core.combinators import random_inputs as random_inputs
 from .core.combinators import return_map as return_map
+from .core.combined.driven import driven as driven
+from .core.combined.driven import each_step as each_step
+from .core.combined.driven import random_inputs as random_inputs
 from .core.conformance import check_map as check_map
+from .core.demand import Plan as Plan
+from .core.demand import plan as plan
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
 from .core.results import Status as Status

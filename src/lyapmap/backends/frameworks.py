@@ -27,6 +27,12 @@ def is_keras(candidate: Any) -> bool:
     return layer is not None and isinstance(candidate, layer)
 
 
+def is_numba(candidate: Any) -> bool:
+    """Whether this is a function that Numba compiles."""
+    numba = sys.modules.get("numba")
+    return numba is not None and isinstance(candidate, numba.core.dispatcher.Dispatcher)
+
+
 def tells_shape(candidate: Any) -> bool:
     """Whether `wrap` can do without the shape of a state, because what it is given knows it."""
     return is_keras(candidate)
@@ -111,8 +117,7 @@ def detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any]
         return "keras"
     if is_module(function):
         return "torch"
-    numba = sys.modules.get("numba")
-    if numba is not None and isinstance(function, numba.core.dispatcher.Dispatcher):
+    if is_numba(function):
         return "numba"
     if library_of(function) in ("jax", "jaxlib"):
         return "jax"

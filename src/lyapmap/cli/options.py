@@ -24,9 +24,12 @@ class MapOptions:
     network_args : JSON
         Arguments that it is made with, e.g. '{"width": 32}'.
     inputs : JSON
-        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'.
+        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'. What changes is
+        {"each_step": [...] or "FILE.npy", "repeat": true}; what is drawn anew {"drawn": "normal", "shape": 8}.
     output : NAME|INDEX
         Which part of the network's answer is the next state; the only array by default.
+    window : N, at least 1
+        Elements of a sequence that are a state together, along an axis of --state-shape; the network gives the next.
     part : NAME
         Which network of a file that holds several.
     trust
@@ -63,6 +66,7 @@ class MapOptions:
     network_args: str | None = None
     inputs: str | None = None
     output: str | None = None
+    window: int | None = None
     part: str | None = None
     trust: bool = False
     map_name: str | None = None

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.cli.options import MapOptions, Plane
+from lyapmap.core.combined.driven import each_step, random_inputs
 from lyapmap.core.demand import require_room_of_states
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.map import TangentMap, dimension, resembles_map
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _Start = tuple[NDArray[Any], str]
 """Initial states (b, n), and where they come from in words."""
 
+CHANGING = {"each_step", "drawn"}
+"""What an input that changes from step to step begins with."""
 TRAJECTORIES = {"map": 8, "callable": 8, "model": 4}
 """Default number by kind of source: a step of a network costs far more than one of a formula."""
 
@@ -80,7 +83,8 @@ def load_source(options: MapOptions) -> Source:
     if options.parameter and not map_name:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
     of_model = {"--part": options.part, "--trust": options.trust, "--network": options.network}
-    of_networks = {"--state-shape": options.state_shape, "--inputs": options.inputs, "--output": options.output}
+    of_networks: dict[str, Any] = {"--state-shape": options.state_shape, "--inputs": options.inputs}
+    of_networks |= {"--output": options.output, "--window": options.window}
     for options_of, fits, words in ((of_model, model, "--model"), (of_networks, not map_name, "--model or --callable")):
         for option, value in options_of.items():
             if value and not fits:
@@ -181,15 +185,29 @@ def _answers(options: MapOptions) -> dict[str, Any]:
     if output is not None and re.fullmatch(r"-?\d+", output):
         output = int(output)
     inputs = _json(options.inputs, "--inputs", None)
-    if isinstance(inputs, dict):
-        inputs = {name: _array(value) for name, value in inputs.items()}
+    if isinstance(inputs, dict) and not CHANGING & inputs.keys():
+        inputs = {name: _input(value) for name, value in inputs.items()}
     elif inputs is not None:
-        inputs = tuple(_array(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
-    return {"inputs": inputs, "output": output}
+        inputs = tuple(_input(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
+    return {"inputs": inputs, "output": output, "window": options.window}
 
 
-def _array(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, list) else value
+def _input(value: Any) -> Any:
+    """One input: a number, an array, or one that changes from step to step."""
+    if not isinstance(value, dict):
+        return np.asarray(value) if isinstance(value, list) else value
+    options = dict(value)
+    try:
+        if "each_step" in options:
+            values = options.pop("each_step")
+            if isinstance(values, str):
+                values = one_array(Path(values), "is not a readable .npy file of numbers", option="--inputs: ")
+            return each_step(values, **options)
+        if "drawn" in options:
+            return random_inputs(options.pop("shape", 1), kind=options.pop("drawn"), **options)
+    except TypeError as error:
+        raise LyapmapError(f"--inputs: {error}") from None
+    raise LyapmapError(f"--inputs: expected numbers, or each_step or drawn among {', '.join(value)}")
 
 
 def _json(text: str | None, option: str, empty: Any) -> Any:

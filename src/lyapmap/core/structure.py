@@ -194,12 +194,6 @@ def structure_of(example: Any) -> Structure:
     return Structure(template, tuple(leaves), dtype_name(arrays[0].dtype))
 
 
-def keep_structure(made: Any, structure: Structure | None) -> None:
-    """Give a map its structure, if there is one."""
-    if structure is not None:
-        made.structure = structure
-
-
 def dtype_name(dtype: Any) -> str:
     """Name of a dtype of any library, e.g. "float64"."""
     return str(getattr(dtype, "name", None) or str(dtype).removeprefix("torch."))

@@ -149,6 +149,7 @@ def load_model(
     state_shape: Any = None,
     inputs: Any = None,
     output: Any = None,
+    window: int | None = None,
     dtype: str | None = None,
     device: str | None = None,
     memory_limit: int | None = None,
@@ -170,8 +171,9 @@ def load_model(
         Arguments with which it is made.
     state_shape : tuple of int, optional
         Shape of one state, where file and network do not say it.
-    inputs, output : optional
-        What the network takes beside the state, and which part of its answer is the next state; see `lyapmap.wrap`.
+    inputs, output, window : optional
+        What the network takes beside the state, which part of its answer is the next state, and over how many elements
+        of a sequence a state goes; see `lyapmap.wrap`.
     dtype : "float32" or "float64", optional
         Of the map; by default as saved, and float32 for weights in half precision.
     device : str, optional
@@ -210,6 +212,7 @@ def load_model(
         "state_shape": state_shape,
         "inputs": inputs,
         "output": output,
+        "window": window,
     }
     label = saved.origin["model"]
     try:
