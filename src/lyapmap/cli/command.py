@@ -7,7 +7,6 @@ for whoever adds a command needs all of it: the options, the run, and what is sa
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
@@ -20,8 +19,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.options import AsImages
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
+from lyapmap.core.demand import planning
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
 from lyapmap.core.progress import phase
 from lyapmap.core.reading.bounded import first_line
@@ -212,7 +213,7 @@ class Option:
             choices=self.choices or None,
             allow_repeating=None if self.repeats else True,
             show_choices="|" not in self.metavar,
-            allow_leading_hyphen=isinstance(self.read, Number | Numbers),
+            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or rest,
             required=self.default is REQUIRED,
         )
         kind: Any = {
@@ -487,6 +488,11 @@ class Run:
         return None if self.out is None else self.out / JOURNAL
 
     @property
+    def images(self) -> AsImages:
+        """How images of data are changed."""
+        return AsImages.of(self.values)
+
+    @property
     def folder(self) -> Path:
         """The folder of `--out`, for a command that always has one."""
         assert self.out is not None
@@ -494,6 +500,9 @@ class Run:
 
     def begin(self) -> None:
         """Make the folder and load the source: complain before the work, not after."""
+        foretold = planning()
+        if foretold is not None and self.values.get("out") is not None:  # nothing of a plan stays
+            self.values["out"] = Path(foretold.folder)
         out = self.values.get("out")
         if out is not None and self.command.out is not False and not _beside_the_first():
             from lyapmap.cli.folder import OutFolder
@@ -667,12 +676,6 @@ def _metavar(parameter: Parameter) -> str:
 def _parts(parameter: Parameter) -> set[str]:
     """The types of an annotation, without None."""
     return {part.strip() for part in parameter.annotation.split(" | ")} - {"None"}
-
-
-def nearest(text: str, words: Iterable[str] | None) -> str:
-    """The end of a message: the word that was perhaps meant."""
-    near = difflib.get_close_matches(text, [*(words or ())], 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def listed(words: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import difflib
 import io
 import re
 import signal
@@ -23,7 +24,6 @@ from lyapmap.cli.command import (
     as_function,
     complain,
     listed,
-    nearest,
 )
 from lyapmap.cli.show import BAD_INPUT
 from lyapmap.cli.signature import REQUIRED
@@ -45,6 +45,7 @@ COMMANDS = {
     "catalogue": "check maps models",
     "doctor": "doctor",
     "explore": "explore",
+    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
@@ -297,3 +298,9 @@ def in_words(error: Any) -> str:
         return f"{error.token.keyword}: given more than once"
     text = " ".join(str(error).split()).partition(" Available commands")[0]
     return text[:1].lower() + text[1:]
+
+
+def nearest(text: str, words: Iterable[str] | None) -> str:
+    """The end of a message: the word that was perhaps meant."""
+    near = difflib.get_close_matches(text, [*(words or ())], 1)
+    return f"; did you mean {near[0]}?" if near else ""
