@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -43,9 +43,8 @@ COMMANDS = {
     "orbits": "trajectory orbits settling burn-in",
     "dynamics": "compare-dynamics",
     "catalogue": "check maps models",
-    "doctor": "doctor",
+    "doctor": "doctor plan",
     "explore": "explore",
-    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
