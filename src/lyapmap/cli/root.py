@@ -43,9 +43,8 @@ COMMANDS = {
     "orbits": "trajectory orbits settling burn-in",
     "dynamics": "compare-dynamics",
     "catalogue": "check maps models",
-    "doctor": "doctor",
+    "doctor": "doctor plan",
     "explore": "explore",
-    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
