@@ -53,8 +53,8 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 sphinx_gallery_conf = {
-    "examples_dirs": ["../examples/methods"],
-    "gallery_dirs": ["gallery/methods"],
+    "examples_dirs": ["../examples/methods", "../examples/models"],
+    "gallery_dirs": ["gallery/methods", "gallery/models"],
     "filename_pattern": r".*\.py",
     "download_all_examples": False,
     "remove_config_comments": True,

@@ -23,6 +23,18 @@ def test_the_reference_names_everything_public() -> None:
 EXAMPLES = sorted((ROOT / "examples" / "methods").glob("*.py"))
 
 
+MODELS = sorted((ROOT / "examples" / "models").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", MODELS, ids=lambda path: path.stem)
+def test_an_example_of_a_model_is_short_and_ends_with_its_picture(example: Path) -> None:
+    tree = ast.parse(example.read_text())
+    title, line = (ast.get_docstring(tree) or "").splitlines()[:2]
+    assert line == "=" * len(title)
+    assert ast.unparse(tree.body[-1]) in ("figure", "sweep.plot()")
+    assert len(example.read_text().splitlines()) <= 60
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_has_a_title_and_ends_with_its_picture(example: Path) -> None:
     tree = ast.parse(example.read_text())

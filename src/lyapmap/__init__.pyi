@@ -81,6 +81,8 @@ from .core.combined.driven import driven as driven
 from .core.combined.driven import each_step as each_step
 from .core.combined.driven import random_inputs as random_inputs
 from .core.conformance import check_map as check_map
+from .core.demand import Plan as Plan
+from .core.demand import plan as plan
 from .core.errors import LyapmapError as LyapmapError
 from .core.errors import RunError as RunError
 from .core.results import Status as Status

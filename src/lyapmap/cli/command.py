@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
+from lyapmap.core.demand import planning
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
 from lyapmap.core.progress import phase
 from lyapmap.core.reading.bounded import first_line
@@ -212,7 +213,7 @@ class Option:
             choices=self.choices or None,
             allow_repeating=None if self.repeats else True,
             show_choices="|" not in self.metavar,
-            allow_leading_hyphen=isinstance(self.read, Number | Numbers),
+            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or rest,
             required=self.default is REQUIRED,
         )
         kind: Any = {
@@ -278,6 +279,8 @@ class Command:
         Options by headings, separated by blanks.
     examples : str
         One a line.
+    path : tuple of str
+        All words that it is called by.
     further : callable
         Gives options that are no parameters.
     """
@@ -294,6 +297,7 @@ class Command:
     shown: Mapping[str, str] = field(default_factory=dict)
     panels: Mapping[str, str] = field(default_factory=dict)
     examples: str = ""
+    path: tuple[str, ...] = ()
     further: Callable[[], Iterable[Option]] = tuple
 
     @property
@@ -491,6 +495,9 @@ class Run:
 
     def begin(self) -> None:
         """Make the folder and load the source: complain before the work, not after."""
+        foretold = planning()
+        if foretold is not None and self.values.get("out") is not None:  # nothing of a plan stays
+            self.values["out"] = Path(foretold.folder)
         out = self.values.get("out")
         if out is not None and self.command.out is not False and not _beside_the_first():
             from lyapmap.cli.folder import OutFolder

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ COMMANDS = {
     "dynamics": "compare-dynamics attractors",
     "catalogue": "check maps models",
     "doctor": "doctor",
+    "explore": "explore",
+    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
@@ -202,6 +205,7 @@ def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | No
         made = function.command
         sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
         if tokens is None or tuple(tokens[: len(path)]) == path:
+            made = replace(made, path=path)
             sub.default(as_function(made, panels))
             sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
             called = made

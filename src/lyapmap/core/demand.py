@@ -319,8 +319,8 @@ def estimate(part: str, demand: Demand, *, clock: Clock = time.perf_counter) -> 
     --------
     >>> def begin(rows):
     ...     return lambda steps: time.sleep(1e-3 * rows * steps)
-    >>> found = estimate("sleep", Demand(rows=4, steps=2000, begin=begin))
-    >>> 7 < found.seconds < 12
+    >>> foretold = estimate("sleep", Demand(rows=4, steps=2000, begin=begin))
+    >>> 7 < foretold.seconds < 12
     True
     """
     if demand.begin is None:
@@ -435,12 +435,15 @@ class Plan:
         Bytes when it began.
     complete : bool
         Whether no part can follow that was not met.
+    folder : str
+        In the place of one that the call would write to.
     """
 
     clock: Clock = time.perf_counter
     parts: list[Estimate] = field(default_factory=list)
     free: float = math.inf
     complete: bool = False
+    folder: str = ""
 
     @property
     def seconds(self) -> float:
@@ -456,6 +459,10 @@ class Plan:
     def fits(self) -> bool:
         """Whether there is so much memory."""
         return self.bytes <= self.free
+
+    def __str__(self) -> str:
+        lines = [f"{part.part}: {in_time(part.seconds)}, {in_bytes(part.bytes)}" for part in self.parts]
+        return "\n".join([*lines, f"in all: {in_time(self.seconds)}, {in_bytes(self.bytes)} at once"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -520,6 +527,39 @@ def within_run(demand: Demand | None) -> Iterator[None]:
     finally:
         _begun.reset(before)
         _plan.reset(token)
+
+
+def plan(function: Callable[..., Any], *arguments: Any, **options: Any) -> Plan:
+    """What a call would take: seconds and bytes, without doing it.
+
+    Parameters
+    ----------
+    function : callable
+        An analysis, or any function that calls some.
+    *arguments, **options
+        As it would be given them.
+
+    Returns
+    -------
+    Plan
+        Parts that take no more than a few seconds are done, the first that takes longer is foretold by a trial of about
+        a second; `complete` says whether something may come after it.
+
+    Raises
+    ------
+    LyapmapError
+        Whatever the call refuses; not where memory is short, which `fits` tells.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plan = lm.plan(lm.trajectory, lm.systems.henon(), [0.1, 0.1], n_steps=10**11)
+    >>> plan.fits, plan.bytes > 10**12
+    (False, True)
+    """
+    with planned() as made:
+        function(*arguments, **options)
+    return made
 
 
 def foretell(label: str, demand: Demand | None, done: int, total: int) -> None:

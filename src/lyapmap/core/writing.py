@@ -105,3 +105,25 @@ def write_text(path: str | Path, text: str) -> Path:
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
     return Path(path)
+
+
+def append_line(path: str | Path, line: str) -> None:
+    """Add a line to a text, whole or not at all: where the system refuses the rest of it, what was added is taken away.
+
+    Raises
+    ------
+    WriteError
+    """
+    try:
+        with open(path, "ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            left = memoryview(f"{line}\n".encode())
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(before)
+                raise
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise WriteError(f"{path}: cannot be written ({reason})", reason) from error

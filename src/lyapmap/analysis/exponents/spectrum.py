@@ -13,7 +13,7 @@ import numpy as np
 
 from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import TangentRun, further_steps
+from lyapmap.analysis.exponents.tangent_run import Follower, TangentRun, further_steps
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, of_states
@@ -147,6 +147,8 @@ def lyapunov_spectrum(
     )
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:
+        if isinstance(progress, Follower):
+            tangents.report = progress.beside(tangents, tangents.report)
         tangents.carry_out()
     run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)

@@ -69,6 +69,45 @@ class _Block:
     """Growth of all directions over the steps along which determinants were taken, (b,)."""
 
 
+Seen = Callable[[int, int, NDArray[np.float64], NDArray[np.float64], int], None]
+"""Takes steps done, steps in all, running estimates (k,) and standard errors (k,) so far, and steps averaged over."""
+
+
+class Follower:
+    """A progress function that sees the estimates of a spectrum as they converge.
+
+    They are shown to people who watch a run; whether they can be relied on, only its result says.
+
+    Parameters
+    ----------
+    see : callable
+        Called at each look at the run with (steps done, steps in all, exponents, standard errors, steps averaged
+        over).
+    """
+
+    def __init__(self, see: Seen) -> None:
+        self.see = see
+
+    def __call__(self, done: int, total: int) -> None:
+        """Nothing to tell before there are estimates."""
+
+    def beside(self, run: TangentRun, others: Report) -> Report:
+        """What reports on a run, to others first."""
+        per_time = 1 / time_per_step(run.map)
+
+        def report(done: int, total: int) -> None:
+            others(done, total)
+            statistics = run.statistics
+            if statistics.steps:
+                mean, error = statistics.mean() * per_time, statistics.stderr() * per_time
+                self.see(done, total, mean, error, statistics.steps)
+            else:
+                nothing = np.zeros(0)
+                self.see(done, total, nothing, nothing, 0)
+
+        return report
+
+
 def further_steps(tangent_map: TangentMap, b: int, k: int, settings: dict[str, Any]) -> int:
     """What a run does beside its steps, in steps of k tangents: two precisions compared, a late repeat looked for."""
     compared = not Tangents(tangent_map, settings["tangent_dtype"], b, settings["n_steps"]).settled

@@ -50,6 +50,17 @@ class Trajectory(Result):
         """States in their own shape, (b, n_steps + 1, *state_shape)."""
         return self.states.reshape(*self.states.shape[:2], *self.state_shape)
 
+    def film(self) -> NDArray[Any]:
+        """The same as `images`."""
+        return self.images()
+
+    def _finding(self) -> str:
+        b, recorded, n = self.states.shape
+        many = "1 trajectory" if b == 1 else f"{b} trajectories"
+        still = recorded > 2 and bool((self.states[:, -1] == self.states[:, -2]).all())
+        rest = ", all at rest in the end" if still else ""
+        return f"{many} of {recorded - 1} steps with states of {n} {'number' if n == 1 else 'numbers'} each{rest}."
+
 
 def trajectory(
     map: Map,  # noqa: A002  # the field's own word

@@ -98,6 +98,13 @@ class Alignment(Result):
         sali: Values = np.exp(self.log_sali)
         return sali
 
+    def _finding(self) -> str:
+        counts = self.counts
+        return (
+            ", ".join(f"{count} of {len(self.verdicts)} trajectories {name}" for name, count in counts.items() if count)
+            + "."
+        )
+
 
 def alignment(
     map: Map,  # noqa: A002  # the field's own word
