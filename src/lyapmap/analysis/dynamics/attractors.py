@@ -329,7 +329,8 @@ class _Ends:
         x = stepped(tangent_map, x, settings["transient"], more)
         first = np.asarray(ops.to_numpy(x), np.float64)
         self.alive = np.isfinite(first).all(axis=1)
-        pilot = first[self.alive][:PILOT]
+        pilot = first[self.alive]
+        pilot = pilot[:: max(1, len(pilot) // PILOT)]
         if not len(pilot):
             pilot = np.zeros((1, first.shape[1]))
         self.features = Features(pilot, tuple(tangent_map.state_shape), own, least=LEAST_SCALE)
