@@ -1,13 +1,12 @@
 """What makes a command of a function: options from signatures, a run of the analysis, errors in one line.
 
 The body of a command loads what the analysis is about, calls it, and says how the result is shown. The rest is
-read: an option's name, default and help stand in the signature and docstring of the function that takes it. One file,
-for whoever adds a command needs all of it: the options, the run, and what is said of mistakes.
+read: an option's name, default and help stand in the signature and docstring of the function that takes it. One long
+file, for whoever adds a command needs all of it: the options, the run, and what is said of mistakes.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
@@ -20,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.options import AsImages
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.demand import planning
@@ -488,6 +488,11 @@ class Run:
         return None if self.out is None else self.out / JOURNAL
 
     @property
+    def images(self) -> AsImages:
+        """How images of data are changed."""
+        return AsImages.of(self.values)
+
+    @property
     def folder(self) -> Path:
         """The folder of `--out`, for a command that always has one."""
         assert self.out is not None
@@ -671,12 +676,6 @@ def _metavar(parameter: Parameter) -> str:
 def _parts(parameter: Parameter) -> set[str]:
     """The types of an annotation, without None."""
     return {part.strip() for part in parameter.annotation.split(" | ")} - {"None"}
-
-
-def nearest(text: str, words: Iterable[str] | None) -> str:
-    """The end of a message: the word that was perhaps meant."""
-    near = difflib.get_close_matches(text, [*(words or ())], 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def listed(words: Sequence[str]) -> str:

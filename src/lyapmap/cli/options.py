@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+CHANNELS = {"grey": 1, "rgb": 3}
+
+
+@dataclass(frozen=True)
+class AsImages:
+    """How the images of a data set are changed.
+
+    Attributes
+    ----------
+    resize : bool
+        To the size and colour of a map's states.
+    image_size : int or None
+        To this height and width.
+    colour : "grey", "rgb" or None
+    """
+
+    resize: bool = False
+    image_size: int | None = None
+    colour: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> AsImages:
+        """What was typed, of a command that has these options or not."""
+        return cls(bool(options.get("resize")), options.get("image_size"), options.get("colour"))
+
+    def given(self) -> dict[str, int]:
+        """Size and channels as `lyapmap.data.load` takes them."""
+        wanted = {"image_size": self.image_size, "channels": CHANNELS.get(self.colour or "")}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+AS_THEY_ARE = AsImages()
 
 
 @dataclass(frozen=True)
@@ -50,6 +84,10 @@ class MapOptions:
         Only these classes of --data, e.g. 0 or 0,1,2.
     resize
         Give images the size and colour of the map's states.
+    image_size : N, at least 1
+        Give images this height and width.
+    colour : "grey" or "rgb"
+        Make images grey, or give them three channels.
     trajectories : N, at least 1
         Number of trajectories.
     dtype : "float32" or "float64"
@@ -77,6 +115,8 @@ class MapOptions:
     data: str | None = None
     classes: tuple[int, ...] | None = None
     resize: bool = False
+    image_size: int | None = None
+    colour: str | None = None
     trajectories: int | None = None
     dtype: str | None = None
     device: str | None = None
@@ -86,6 +126,11 @@ class MapOptions:
     def named(self) -> str:
         """What names the map; empty where nothing does."""
         return str(self.subject or self.model or self.map_name or self.function or "")
+
+    @property
+    def as_images(self) -> AsImages:
+        """How images of data are changed."""
+        return AsImages(self.resize, self.image_size, self.colour)
 
 
 @dataclass(frozen=True)

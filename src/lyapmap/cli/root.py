@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import difflib
 import io
 import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ from lyapmap.cli.command import (
     as_function,
     complain,
     listed,
-    nearest,
 )
 from lyapmap.cli.show import BAD_INPUT
 from lyapmap.cli.signature import REQUIRED
@@ -43,9 +43,8 @@ COMMANDS = {
     "orbits": "trajectory orbits settling burn-in",
     "dynamics": "compare-dynamics attractors",
     "catalogue": "check maps models",
-    "doctor": "doctor",
+    "doctor": "doctor plan",
     "explore": "explore",
-    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
@@ -298,3 +297,9 @@ def in_words(error: Any) -> str:
         return f"{error.token.keyword}: given more than once"
     text = " ".join(str(error).split()).partition(" Available commands")[0]
     return text[:1].lower() + text[1:]
+
+
+def nearest(text: str, words: Iterable[str] | None) -> str:
+    """The end of a message: the word that was perhaps meant."""
+    near = difflib.get_close_matches(text, [*(words or ())], 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.cli.options import MapOptions, Plane
+from lyapmap.cli.options import AS_THEY_ARE, AsImages, MapOptions, Plane
 from lyapmap.core.combined.driven import each_step, random_inputs
 from lyapmap.core.demand import require_room_of_states
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
@@ -51,8 +51,6 @@ class Source:
         Where the initial states come from, in words.
     seed : int
         Of everything that is random.
-    resize : bool
-        Whether images are given the size and colour of its states.
     typed : str
         What names it on the command line.
     """
@@ -63,7 +61,6 @@ class Source:
     x0: NDArray[Any]
     started_from: str
     seed: int = 0
-    resize: bool = False
     typed: str = ""
 
     @property
@@ -109,9 +106,7 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError("--classes: only together with --data")
     else:
         states, words = usual()
-    return Source(
-        name, kind, tangent_map, states, words, options.seed, options.resize, str(model or map_name or function)
-    )
+    return Source(name, kind, tangent_map, states, words, options.seed, str(model or map_name or function))
 
 
 def _resolved(options: MapOptions) -> MapOptions:
@@ -300,7 +295,7 @@ def _from_data(options: MapOptions, tangent_map: TangentMap, b: int) -> _Start:
     shape, data = tuple(tangent_map.state_shape), str(options.data)
     if image_shape(shape) is None:
         raise LyapmapError(f"--data: the states of this map have shape {shape} and are no images")
-    images = images_like(data, tangent_map, split="test", classes=options.classes, resize=options.resize)
+    images = images_like(data, tangent_map, split="test", classes=options.classes, changed=options.as_images)
     if len(images) < b:
         raise LyapmapError(f"--trajectories: {data} has {len(images)} such test images, got {b}")
     rows = np.sort(np.random.default_rng(options.seed).choice(len(images), b, replace=False))
@@ -318,25 +313,34 @@ def images_like(
     *,
     split: str,
     classes: Sequence[int] | None,
-    resize: bool = False,
+    changed: AsImages = AS_THEY_ARE,
     option: str = "--data",
 ) -> ImageSet:
     """Images of a data set, in the layout of the map's states.
 
     Without a map whose states are images they come as they are. With one they must have the size and
-    number of channels of its states, or be given them by `resize`.
+    number of channels of its states, or be given them.
     """
     from lyapmap.data import load
+
+    size: dict[str, Any] = changed.given()
 
     shape = () if tangent_map is None else tuple(tangent_map.state_shape)
     wanted = image_shape(shape)
     if wanted is None:
-        return with_notes(load(data, split=split, classes=classes))
+        if changed.resize:
+            raise LyapmapError("--resize: there are no states of a map to resize to; give --image-size or --colour")
+        return with_notes(load(data, split=split, classes=classes, **size))
     channels, height, width = wanted
-    if resize and height != width:
+    if changed.resize and size:
+        raise LyapmapError(
+            "--resize: gives images the size and colour of the map's states; leave out --image-size and --colour"
+        )
+    if changed.resize and height != width:
         raise LyapmapError(f"{option}: images are made square, and states of this map have {height} x {width} pixels")
-    size: dict[str, int] = {"image_size": height, "channels": channels} if resize else {}
-    images = load(data, split=split, classes=classes, **size)  # type: ignore[arg-type]
+    if changed.resize:
+        size = {"image_size": height, "channels": channels}
+    images = load(data, split=split, classes=classes, **size)
     if images.state_shape != wanted:
         raise LyapmapError(
             f"{option}: images of {data} have shape {images.state_shape} (channels, height, width), states of this map "

@@ -151,6 +151,18 @@ class Demand:
         """Bytes that the run holds at once, beside what the program holds already."""
         return math.ceil(sum(array.nbytes for array in self.arrays))
 
+    def in_words(self, rows_at_once: int = sys.maxsize) -> str:
+        """Memory, and how the tangents of a step are divided where a map takes no more than so many at once.
+
+        >>> Demand([held("tangents", 4, trajectories=4, _n=3072, n_exponents=16)], rows=4).in_words(32)
+        '786 kB of memory, 64 tangents a step in passes of 32'
+        """
+        words = f"{in_bytes(self.nbytes)} of memory"
+        k = max((array.sizes.get("n_exponents", 0) for array in self.arrays), default=0)
+        if self.rows * k > rows_at_once:
+            words += f", {self.rows * k:,} tangents a step in passes of {rows_at_once}"
+        return words
+
     def admit(self, label: str, *, device: str = "cpu") -> None:
         """Raise `RoomError` where it does not fit into the memory that is free."""
         free = free_bytes(device)
@@ -215,7 +227,7 @@ def in_time(seconds: float) -> str:
     """
     for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            return f"{seconds / size:.{1 if seconds < 10 * size else 0}f} {unit}"
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 

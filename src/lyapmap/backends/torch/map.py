@@ -58,6 +58,8 @@ REPEATED = 16
 """Dimension up to which states are repeated for every row of a Jacobian, in place of `torch.func`."""
 TIMINGS = 3
 """Times that each order is tried: by turns, and the shortest time counts, since others may use the machine."""
+LONG = 0.5
+"""Seconds from which one trial of an order says enough."""
 ORDER_VARIABLE = "LYAPMAP_TANGENT_ORDER"
 
 RULES_TOLERANCE = 1e4
@@ -358,8 +360,11 @@ class TorchMap(TangentMap):
             for order in orders:
                 begin = time.thread_time()
                 carry(self._function, x, tangents, Way(order, self._products))
-                if turn:
-                    seconds[order] = min(seconds[order], time.thread_time() - begin)
+                taken = time.thread_time() - begin
+                if turn or taken > LONG:  # beside which laying out weights is nothing
+                    seconds[order] = min(seconds[order], taken)
+            if LONG < max(seconds.values()) < math.inf:
+                break
         usual = next(iter(seconds))
         quickest = min(seconds, key=lambda order: seconds[order])
         return quickest if seconds[quickest] < CLEARLY * seconds[usual] else usual
