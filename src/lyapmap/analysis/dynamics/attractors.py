@@ -166,7 +166,7 @@ def attractors(
     data : (m, n) or (m, *state_shape), optional
         Samples that a network was trained on: which attractors are samples, which are spurious?
     n_exponents : int, "auto", "all" or None
-        As `lyapunov_spectrum` takes it; 0 for none.
+        Measured on each, counted from the largest; 0 for none.
     exponent_steps : int
         Steps over which exponents are measured.
     level : float
