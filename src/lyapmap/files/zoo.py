@@ -150,6 +150,7 @@ def load_model(
     inputs: Any = None,
     output: Any = None,
     window: int | None = None,
+    constraint: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
     memory_limit: int | None = None,
@@ -171,9 +172,9 @@ def load_model(
         Arguments with which it is made.
     state_shape : tuple of int, optional
         Shape of one state, where file and network do not say it.
-    inputs, output, window : optional
-        What the network takes beside the state, which part of its answer is the next state, and over how many elements
-        of a sequence a state goes; see `lyapmap.wrap`.
+    inputs, output, window, constraint : optional
+        What the network takes beside the state, which part of its answer is the next state, over how many elements
+        of a sequence a state goes, and on what surface it lies; see `lyapmap.wrap`.
     dtype : "float32" or "float64", optional
         Of the map; by default as saved, and float32 for weights in half precision.
     device : str, optional
@@ -213,6 +214,7 @@ def load_model(
         "inputs": inputs,
         "output": output,
         "window": window,
+        "constraint": constraint,
     }
     label = saved.origin["model"]
     try:
