@@ -171,7 +171,8 @@ def attractors(run: Run, plane: Plane, *, samples: Path | None = None) -> int:
     if data is not None:
         facts.append(("memorized", f"{int(result.memorized.sum())} of {result.n_attractors} are samples"))
     table = _attractors_table if result.n_attractors else None
-    return run.show(result, f"Attractors of {run.source.name}", facts, table=table)
+    source = run.source if start is run.source.x0 else None
+    return run.show(result, f"Attractors of {run.source.name}", facts, table=table, source=source)
 
 
 BOX_STARTS = 200
