@@ -121,6 +121,12 @@ def test_a_long_line_keeps_its_peaks():
     assert x[thin.argmax()] == 12345
 
 
+def test_white_signs_with_an_edge_are_empty_on_any_ground(axes):
+    axes.plot([1, 2], [1, 2], "o", markerfacecolor="white", markeredgecolor=style.BLUE)
+    marker = the_panel(axes)["traces"][0]["marker"]
+    assert (marker["symbol"], marker["color"]) == ("circle-open", "@blue")
+
+
 def test_points_carry_their_images(axes):
     line = axes.plot([1, 2], [1, 2], "o")[0]
     line.hovered = Hovered(np.stack([np.full((1, 8, 8), -1.0), np.full((1, 8, 8), 1.0)]))

@@ -29,12 +29,13 @@ from lyapmap.backends.recurrent import RecurrentCell
 from lyapmap.backends.reservoirs import closed_loop
 from lyapmap.backends.structured import FlatFunction, FlatJacobian, library_of, name_of
 from lyapmap.core.arguments import whole
+from lyapmap.core.combined.constraints import constrained
 from lyapmap.core.combined.driven import DrivenMap, JoinedInputs
 from lyapmap.core.combined.periodic import PeriodicStates
 from lyapmap.core.conformance import vouched
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, in_one_line
 from lyapmap.core.map import TangentMap, is_tangent_map, resembles_map, unchecked
-from lyapmap.core.structure import Leaf, Structure, structure_of
+from lyapmap.core.structure import COMPLEX, Leaf, Structure, dtype_name, structure_of
 
 
 @in_one_line
@@ -48,6 +49,7 @@ def wrap(
     inputs: Any = None,
     output: Any = None,
     window: int | None = None,
+    constraint: str | None = None,
     derivative: str | None = None,
     verify: bool = True,
     **options: Any,
@@ -84,6 +86,10 @@ def wrap(
         The number of elements (values, tokens, frames) of a sequence, oldest first, that are a state together, along
         the first axis of `state_shape` of this length: the function gives the next element, or as many as it takes, of
         which the last counts, and the state moves on by one.
+    constraint : "sphere" or "simplex", optional
+        Where states lie: vectors along the last axis of a state have one length (of complex ones all of it), or are not
+        negative and add up to one. States are brought there, tangents are those of the surface, and there are as many
+        exponents as it has dimensions.
     derivative : "differences", optional
         Take the derivative by central differences, whatever the framework has to offer.
     verify : bool
@@ -130,6 +136,8 @@ def wrap(
     >>> m.restore(m.apply(np.array([[0.0, 0.5]])))
     {'angle': array([[0.5]]), 'momentum': array([[0.5]])}
     """
+    if periods is not None and constraint is not None:
+        raise LyapmapError("periods: states that are held to a constraint do not come round")
     if periods is not None:
         whole = wrap(
             function,
@@ -147,6 +155,12 @@ def wrap(
     if derivative not in (None, "differences"):
         raise LyapmapError(f"derivative: expected 'differences' or None, got {derivative!r}")
     shape = _shape(state_shape)
+    dtype = dtype_name(options["dtype"]) if options.get("dtype") is not None else ""
+    if dtype in COMPLEX and shape is not None:
+        state_example, shape = np.zeros(shape, dtype), None
+    if dtype in COMPLEX:
+        backend = backend or BY_ARRAY.get(library_of(options["dtype"]))
+        options = options | {"dtype": COMPLEX[dtype]}
     loop = closed_loop(function)
     if loop is not None:
         options = {"vectorized": False, "provenance": {"map": f"closed loop of {name_of(function)}"}} | options
@@ -194,12 +208,15 @@ def wrap(
         None if state_example is None else state_example if structure is None else structure.flatten(state_example)
     )
     if isinstance(made, DrivenMap):
-        return made.vouched(example=example, differences=derivative is not None, verify=verify)
+        made = made.vouched(example=example, differences=derivative is not None, verify=verify)
+        return made if constraint is None else _on_surface(made, constraint)
     if verify and type(made).__name__ == "NumbaMap":
         from lyapmap.backends.numba.compile import NumbaRows
 
         vouched(NumbaRows(made), example=example)
         verify = False
+    if constraint is not None:
+        made = _on_surface(made, constraint)
     return vouched(made, example=example, differences=derivative is not None, verify=verify)
 
 
@@ -216,10 +233,25 @@ def _unstructured(
         _required(shape)
     try:
         return unchecked(builder()(function, state_shape=shape, **options))
+    except (MapError, ShapeError) as error:
+        if shape is not None and len(shape) > 1 and _fits(builder(), function, shape[1:], options):
+            raise ShapeError(
+                f"state_shape: the function takes states of shape {shape[1:]}, got {shape}; leave the batch axis out"
+            ) from error
+        raise
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
             raise LyapmapError(f"options: the {name} backend does not take them ({error})") from None
         raise
+
+
+def _fits(make: Any, function: Any, shape: tuple[int, ...], options: dict[str, Any]) -> bool:
+    """Whether the function maps states of this shape to themselves."""
+    try:
+        make(function, state_shape=shape, **options)
+    except (LyapmapError, TypeError):
+        return False
+    return True
 
 
 def _built(
@@ -238,6 +270,7 @@ def _built(
     one_array = structure is None or first is example
     if structure is not None and one_array:
         shape = structure.leaves[0].shape
+    is_complex = structure is not None and structure.is_complex
     layer = getattr(function, "cell", function)
     if given.changing and is_numba(function):  # compiled code knows of no steps
         function, given, options = function.py_func, replace(given, batched=False), {"vectorized": False} | options
@@ -251,7 +284,7 @@ def _built(
         )
     given = replace(given.for_states(shape), several=not one_array)
     called = _selected(function, given, network) if asks else function
-    rows = None if one_array else structure
+    rows = structure if is_complex or not one_array else None
     if given.changing:
         state = structure or Structure(Leaf("", _required(shape), 0), (Leaf("", _required(shape), 0),), "")
         rows = beside(state, given.changing.values())
@@ -287,11 +320,20 @@ def _built(
     if given.changing:
         parts = list(given.changing.values())
         made = DrivenMap(made, JoinedInputs(parts) if len(parts) > 1 else parts[0].source, rows.n - state.n, 0)
-        made.state_shape = shape or made.state_shape
-    if structure is not None and not one_array:
+        if not is_complex and shape is not None:
+            made.state_shape = shape
+    if structure is not None and (is_complex or not one_array):
         made.structure = structure
         made.provenance = made.provenance | {"state": structure.described()}
     return made
+
+
+def _on_surface(made: TangentMap, constraint: str) -> TangentMap:
+    """The map of states that are held to a surface."""
+    structure, shape = made.structure, tuple(made.state_shape)
+    if structure is not None and not (structure.is_complex and len(structure.leaves[0].shape) == 1):
+        raise LyapmapError(f"constraint: expected states of one array, or of one complex vector, got {structure}")
+    return constrained(made, constraint, shape)
 
 
 def _selected(function: Any, given: Given, network: str | None) -> Any:

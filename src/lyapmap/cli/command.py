@@ -1,8 +1,8 @@
 """What makes a command of a function: options from signatures, a run of the analysis, errors in one line.
 
 The body of a command loads what the analysis is about, calls it, and says how the result is shown. The rest is
-read: an option's name, default and help stand in the signature and docstring of the function that takes it. One file,
-for whoever adds a command needs all of it: the options, the run, and what is said of mistakes.
+read: an option's name, default and help stand in the signature and docstring of the function that takes it. One long
+file, for whoever adds a command needs all of it: the options, the run, and what is said of mistakes.
 """
 
 from __future__ import annotations

@@ -64,6 +64,8 @@ class MapOptions:
         Which part of the network's answer is the next state; the only array by default.
     window : N, at least 1
         Elements of a sequence that are a state together, along an axis of --state-shape; the network gives the next.
+    constraint : "sphere" or "simplex"
+        Where states lie: unit vectors, or shares that add up to one, along their last axis.
     part : NAME
         Which network of a file that holds several.
     trust
@@ -90,7 +92,7 @@ class MapOptions:
         Make images grey, or give them three channels.
     trajectories : N, at least 1
         Number of trajectories.
-    dtype : "float32" or "float64"
+    dtype : "float32", "float64", "complex64" or "complex128"
         Precision; the map's own by default.
     device : NAME
         Where a torch map computes, e.g. cuda; the CPU by default.
@@ -105,6 +107,7 @@ class MapOptions:
     inputs: str | None = None
     output: str | None = None
     window: int | None = None
+    constraint: str | None = None
     part: str | None = None
     trust: bool = False
     map_name: str | None = None

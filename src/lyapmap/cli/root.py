@@ -41,11 +41,10 @@ COMMANDS = {
     "manifold": "manifold embed transitions memorization",
     "battle": "battle",
     "orbits": "trajectory orbits settling burn-in",
-    "dynamics": "compare-dynamics",
+    "dynamics": "compare-dynamics attractors",
     "catalogue": "check maps models",
-    "doctor": "doctor",
+    "doctor": "doctor plan",
     "explore": "explore",
-    "plan": "plan",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {

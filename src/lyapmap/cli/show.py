@@ -63,7 +63,8 @@ def conclude(
         Each draws a picture into a folder and gives a section of the report's page, which stands below that of the
         result.
     """
-    facts = [("verdict", result.sentence), *facts, *common_facts(result, source)]
+    own = [] if any(label == "verdict" for label, _ in facts) else [("verdict", result.sentence)]
+    facts = [*own, *facts, *common_facts(result, source)]
     console = make_console()
     if run.as_json:
         print(result.to_json(), flush=True)
@@ -77,8 +78,8 @@ def conclude(
         from lyapmap.report.page import result_sections
 
         drawn = save(result, run.out, name or run.command.name)
-        own = result_sections(result, "Plots", *drawn) if drawn else []
-        _page(run, result, title, facts, [*own, *(draw(run.out) for draw in pictures)])
+        plots = result_sections(result, "Plots", *drawn) if drawn else []
+        _page(run, result, title, facts, [*plots, *(draw(run.out) for draw in pictures)])
         if not run.as_json:
             print_facts(console, [("written to", str(run.out))])
     return exit_code(run, result)

@@ -81,7 +81,7 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
     of_model = {"--part": options.part, "--trust": options.trust, "--network": options.network}
     of_networks: dict[str, Any] = {"--state-shape": options.state_shape, "--inputs": options.inputs}
-    of_networks |= {"--output": options.output, "--window": options.window}
+    of_networks |= {"--output": options.output, "--window": options.window, "--constraint": options.constraint}
     for options_of, fits, words in ((of_model, model, "--model"), (of_networks, not map_name, "--model or --callable")):
         for option, value in options_of.items():
             if value and not fits:
@@ -184,7 +184,7 @@ def _answers(options: MapOptions) -> dict[str, Any]:
         inputs = {name: _input(value) for name, value in inputs.items()}
     elif inputs is not None:
         inputs = tuple(_input(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
-    return {"inputs": inputs, "output": output, "window": options.window}
+    return {"inputs": inputs, "output": output, "window": options.window, "constraint": options.constraint}
 
 
 def _input(value: Any) -> Any:
@@ -282,7 +282,9 @@ def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:
     if not path.is_file():
         raise LyapmapError(f"--x0: no file {path}")
     states = one_array(path, "is not a readable .npy file of numbers", option="--x0: ")
-    shape = tuple(tangent_map.state_shape)
+    shape, structure = tuple(tangent_map.state_shape), tangent_map.structure
+    if structure is not None and structure.is_complex and np.iscomplexobj(states):
+        states = np.atleast_2d(structure.flatten(states, "--x0"))
     n = dimension(shape)
     if states.shape in (shape, (n,)):
         return states.reshape(1, n)

@@ -43,6 +43,16 @@ class ComposedMap(TangentMap):
         self.log_abs_det_is_independent = all(part.log_abs_det_is_independent for part in parts)
 
     @property
+    def n_tangents(self) -> int:
+        return min(part.n_tangents for part in self.parts)
+
+    def tangent_frame(self, x: Array, frame: Array) -> Array:
+        return self.parts[0].tangent_frame(x, frame)
+
+    def on_surface(self, x: Array) -> Array:
+        return self.parts[0].on_surface(x)
+
+    @property
     def derivative(self) -> str:  # type: ignore[override]
         return ", ".join(dict.fromkeys(part.derivative for part in self.parts))
 

@@ -90,6 +90,10 @@ class ArrayOps(abc.ABC):
     def rows_equal(self, a: Array, b: Array) -> NDArray[np.bool_]:
         """For each row whether a and b agree in every bit, as NumPy (b,)."""
 
+    def reshape(self, array: Array, shape: tuple[int, ...]) -> Array:
+        """The array in another shape, in C order."""
+        return array.reshape(shape)
+
     @abc.abstractmethod
     def copy(self, array: Array) -> Array:
         """A copy that later work on the original leaves alone."""
@@ -225,6 +229,8 @@ class ArrayLibrary(NamedTuple):
         (array, rows): the array once for each of the rows, of their dtype where it holds floating-point numbers.
     whole : callable or None
         (array): the nearest whole numbers, as integers.
+    complex_of, parts_of : callable
+        (real, imaginary): complex numbers; (array): real and imaginary parts of complex numbers.
     """
 
     reshape: Callable[..., Array]
@@ -234,6 +240,8 @@ class ArrayLibrary(NamedTuple):
     from_numpy: Callable[[NDArray[Any], Any], Array] | None = None
     repeated: Callable[[Any, Any], Array] | None = None
     whole: Callable[[Array], Array] | None = None
+    complex_of: Callable[[Array, Array], Array] = lambda real, imaginary: real + 1j * imaginary
+    parts_of: Callable[[Array], tuple[Array, Array]] = lambda array: (array.real, array.imag)
 
 
 ADAPTERS = {"torch": "lyapmap.backends.torch"}

@@ -37,11 +37,12 @@ class WriteError(LyapmapError, OSError):
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
     """A name to write to, which is moved to `path` where the block ends well, and removed where it does not.
 
     It has the same suffix, by which many libraries choose a format. A link is followed; what is no regular file, such
-    as a pipe, is written to directly.
+    as a pipe, is written to directly. Without `flush` a crash of the machine, though none of the process, may leave
+    a damaged file.
 
     Raises
     ------
@@ -65,10 +66,12 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     beside = place.with_name(f"{place.stem}.{os.getpid()}-{next(_numbers)}.part{place.suffix}")
     try:
         yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())  # else a crash of the machine may leave the new name on an empty file
+        if flush:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())  # else a crash of the machine may leave the new name on an empty file
         os.replace(beside, place)
-        _flush_names(place.parent)
+        if flush:
+            _flush_names(place.parent)
     except OSError as error:
         if isinstance(error, WriteError):
             raise

@@ -12,7 +12,7 @@ from lyapmap.report import style
 from lyapmap.report.palette import MARKERS, NAMES, THIN, colour, dash, hex_of, rgb_of, scale_of
 from lyapmap.report.stills import as_address, title_of
 from lyapmap.report.values import DIGITS, LONGEST_LINE, filled, has_words, middles, numbers, thinned
-from lyapmap.report.words import in_html, in_words
+from lyapmap.report.words import broken, in_html, in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,8 +48,8 @@ class Reading:
         legend = axes.get_legend()
         self.legend = [text.get_text() for text in legend.get_texts()] if legend is not None else []
         self.handles = list(getattr(legend, "legend_handles", [])) if legend is not None else []
-        self.x = in_html(axes.get_xlabel())
-        self.y = in_html(axes.get_ylabel())
+        self.x = in_html(broken(axes.get_xlabel()))
+        self.y = in_html(broken(axes.get_ylabel()))
 
     def panel(self) -> Panel:
         axes = self.axes
@@ -195,7 +195,9 @@ class Reading:
         if dotted:
             size = 2.0 if marker in (".", ",") else float(line.get_markersize())
             face = line.get_markerfacecolor()
-            hollow = isinstance(face, str) and face.lower() == "none"
+            # White within a coloured edge means an empty sign, whatever the ground.
+            white = hex_of(face) == "#ffffff" != hex_of(line.get_markeredgecolor())
+            hollow = white or (isinstance(face, str) and face.lower() == "none")
             trace["marker"] = self._marker(
                 marker, size, line.get_markeredgecolor() if hollow else face, alpha, hollow=hollow
             )
@@ -223,12 +225,12 @@ class Reading:
         across = [self._to_axis(values[known], axis) for values, axis in ((x, self.axes.xaxis), (y, self.axes.yaxis))]
         limits = [self._range(axis) for axis in (self.axes.xaxis, self.axes.yaxis)]
         counts, _, _ = np.histogram2d(across[0], across[1], bins=CLOUD, range=[sorted(limit) for limit in limits])
-        opacity = 1 - (1 - max(alpha or 1.0, 0.25)) ** counts.T[::-1]
+        opacity = 1 - (1 - max(alpha or 1.0, 0.5)) ** counts.T[::-1]
         rgb = to_rgb(face)
         if NAMES.get(hex_of(face)) == "ink":
-            rgb = to_rgb(style.GREY)  # seen on light and on dark ground
+            rgb = to_rgb(style.GREY)
         pixels = np.zeros((*opacity.shape, 4), np.uint8)
-        pixels[..., :3] = np.rint(255 * np.array(rgb))
+        pixels[..., :3] = np.rint(255 * (0.75 * np.array(rgb) + 0.25))  # seen on light and on dark ground
         pixels[..., 3] = np.rint(255 * np.clip(opacity, 0, 1))
         (left, right), (low, high) = (sorted(limit) for limit in limits)
         self.layers.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from html import escape, unescape
 
 _SIGNS = {
@@ -27,6 +28,19 @@ def in_html(text: str) -> str:
         return escape(str(text)).replace("\n", "<br>")
     shown = [_formula(part) if i % 2 else escape(part.replace("\\$", "$")) for i, part in enumerate(parts)]
     return "".join(shown).replace("\n", "<br>")
+
+
+WIDEST = 36
+"""Letters of a line beside an axis."""
+
+
+def broken(text: str) -> str:
+    """Words in lines that stand beside an axis; formulas are not torn apart.
+
+    >>> broken("difference in half widths of the interval")
+    'difference in half widths of the\\ninterval'
+    """
+    return str(text) if "$" in str(text) else textwrap.fill(str(text), WIDEST)
 
 
 def in_words(text: str) -> str:

@@ -159,6 +159,11 @@ class DynamicsComparison(Result):
         """Whether nothing differs."""
         return self.verdict == AS_GOOD
 
+    def _finding(self) -> str:
+        if self.verdict == AS_GOOD:
+            return "The model cannot be told from its reference by a run of this length."
+        return f"The model differs from its reference, most surely in: {', '.join(self.differences[:4])}."
+
 
 DISTANCES = ("states", "transitions", "power spectra")
 """The first names of `p_value`."""

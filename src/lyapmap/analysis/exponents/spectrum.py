@@ -18,7 +18,7 @@ from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, of_states
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, dimension
+from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.run import Report, Run
 from lyapmap.engine.crew import crew_of
@@ -120,7 +120,7 @@ def lyapunov_spectrum(
     """
     tangent_map = as_tangent_map(map)
     x, _ = as_states(x0, tangent_map)
-    k, auto = _requested(n_exponents, dimension(tangent_map.state_shape))
+    k, auto = _requested(n_exponents, tangent_map.n_tangents)
     settings = {
         "n_steps": whole("n_steps", n_steps, 1),
         "transient": whole("transient", transient, 0),

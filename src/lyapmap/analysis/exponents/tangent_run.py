@@ -22,7 +22,7 @@ from lyapmap.analysis.exponents.kaplan_yorke import (
 )
 from lyapmap.analysis.exponents.tangent_precision import PAIRED_STEPS, Tangents
 from lyapmap.core.journal import Resumable
-from lyapmap.core.map import TangentMap, dimension, time_per_step
+from lyapmap.core.map import TangentMap, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
 from lyapmap.core.run import Report, unbroken
@@ -148,7 +148,7 @@ class TangentRun(Resumable):
     ) -> None:
         self.map = tangent_map
         self.ops = tangent_map.ops
-        self.n = dimension(tangent_map.state_shape)
+        self.n = tangent_map.n_tangents
         self.b = int(x.shape[0])
         self.x0 = x
         self.x = x
@@ -162,7 +162,7 @@ class TangentRun(Resumable):
         self.bounds: tuple[float, float] | None = settings["bounds"]
         self.frame_dtype: str = settings["frame_dtype"]
         self.tangents = Tangents(tangent_map, settings["tangent_dtype"], self.b, self.n_steps)
-        self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
+        self.frame = tangent_map.tangent_frame(x, random_frame(tangent_map, self.b, k, rng, self.frame_dtype))
         self.step = 0
         self.planned = self.n_steps + self.transient_steps
         self.autonomous = not tangent_map.depends_on_step
@@ -305,6 +305,7 @@ class TangentRun(Resumable):
         self.planned += more_steps
         if k > self.k:
             extra = random_frame(self.map, self.b, k - self.k, self.rng, self.frame_dtype)
+            extra = self.map.tangent_frame(self.x, extra)
             self.frame, _ = self.ops.qr(self.ops.concatenate([self.frame, extra], 2))
         else:
             self.frame = self.ops.copy(self.frame[:, :, :k])

@@ -482,7 +482,7 @@ def covariant_vectors(
     """
     tangent_map = as_tangent_map(map)
     x, _ = as_states(x0, tangent_map)
-    n = dimension(tangent_map.state_shape)
+    n = tangent_map.n_tangents
     k = whole("n_vectors", (n if n <= 64 else 8) if n_vectors is None else n_vectors, 1)
     if k > n:
         raise LyapmapError(f"n_vectors: expected 1 to {n}, got {k}")

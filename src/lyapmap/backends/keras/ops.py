@@ -95,6 +95,9 @@ class TensorFlowOps(ArrayOps):
     def zeroed(self, array: Tensor, where: Tensor) -> Tensor:
         return self._tf.where(where, self._tf.zeros((), array.dtype), array)
 
+    def reshape(self, array: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return self._tf.reshape(array, shape)
+
 
 def library_named(name: str) -> ArrayLibrary:
     """Functions of tensors of "tensorflow", or of those that stand for any of Keras' backends."""
@@ -109,7 +112,12 @@ def library_named(name: str) -> ArrayLibrary:
         def whole(array: Any) -> Any:
             return tf.cast(tf.round(array), tf.int64)
 
-        return ArrayLibrary(tf.reshape, tf.concat, tf.stack, repeated=repeated, whole=whole)
+        def parts_of(array: Any) -> tuple[Any, Any]:
+            return tf.math.real(array), tf.math.imag(array)
+
+        return ArrayLibrary(
+            tf.reshape, tf.concat, tf.stack, repeated=repeated, whole=whole, complex_of=tf.complex, parts_of=parts_of
+        )
     ops = keras().ops
 
     def repeated_by_keras(array: Any, rows: Any) -> Any:

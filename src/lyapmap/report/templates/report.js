@@ -11,15 +11,34 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const colours = () => data.colours[dark.matches ? "dark" : "light"];
 
+  // Other colours are taken towards ink until they can be told from the page.
+  function luminance(parts) {
+    const [red, green, blue] = parts.map((part) => (part <= 10 ? part / 3294 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  }
+  const partsOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  function seen(rgba) {
+    const [alpha, ...rest] = rgba.slice(5, -1).split(",").map(Number).reverse();
+    let parts = rest.reverse();
+    if (!alpha) return rgba;
+    const ground = luminance(partsOf(colours().card)), ink = partsOf(colours().ink);
+    const apart = () => {
+      const [low, high] = [ground, luminance(parts)].sort((a, b) => a - b);
+      return (high + 0.05) / (low + 0.05);
+    };
+    for (let tries = 0; tries < 8 && apart() < 3; tries++) parts = parts.map((part, i) => Math.round(0.8 * part + 0.2 * ink[i]));
+    return `rgba(${parts.join(",")},${alpha})`;
+  }
+
   // Colours have names, "@blue" or "@blue/0.3", which light and dark pages fill in.
   function dressed(value) {
     if (typeof value === "string" && value[0] === "@") {
       const [name, alpha] = value.slice(1).split("/");
       const hex = colours()[name];
       if (!hex) return value;
-      const parts = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-      return `rgba(${parts.join(",")},${alpha || 1})`;
+      return `rgba(${partsOf(hex).join(",")},${alpha || 1})`;
     }
+    if (typeof value === "string" && value.startsWith("rgba(")) return seen(value);
     if (Array.isArray(value)) return value.map(dressed);
     if (value && typeof value === "object")
       return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, dressed(part)]));
@@ -110,7 +129,7 @@
     return dressed({
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: "@ink", size: 12, family: "system-ui, sans-serif" },
       hovermode: "closest", dragmode: touch ? false : "zoom", hoverlabel: { bgcolor: "@card", bordercolor: "@grey", font: { color: "@ink" } },
-      legend: { orientation: "h", y: -0.24, yanchor: "top", x: 0, font: { size: 11 } },
+      legend: { orientation: "h", itemsizing: "constant", y: -0.24, yanchor: "top", x: 0, font: { size: 11 } },
       ...layout, margin: { l: 56, r: 14, t: 8, b: 48, ...layout.margin }, xaxis: axis(layout.xaxis), yaxis: axis(layout.yaxis),
     });
   }
@@ -159,13 +178,13 @@
   }
 
   const figures = [...document.querySelectorAll(".panel[id]")].filter((figure) => data.panels[figure.id]);
-  const seen = new IntersectionObserver((entries) => {
+  const watcher = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) {
-      seen.unobserve(entry.target);
+      watcher.unobserve(entry.target);
       draw(entry.target);
     }
   }, { rootMargin: "800px" });
-  figures.forEach((figure) => seen.observe(figure));
+  figures.forEach((figure) => watcher.observe(figure));
   dark.addEventListener("change", () => figures.filter((figure) => figure.dataset.ready).forEach(draw));
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));
   document.documentElement.dataset.ready = "yes";
