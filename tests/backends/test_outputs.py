@@ -263,3 +263,31 @@ def test_the_command_line_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyP
         refused = run(*command, "--inputs", json.dumps(given))
         assert refused.exit_code == 2
         assert re.search(message, refused.stderr)
+
+
+def halved(x):
+    return 0.5 * x
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: (halved(x), 1), "returns a tuple; say which part of it is the next state, such as output=0"),
+        (lambda x: {"state": halved(x), "n": 3}, "returns a dict; .* such as output='state'"),
+        (lambda x: (halved(x), halved(x)), "returns several arrays; say which is the next state: output=0 or 1"),
+    ],
+    ids=["tuple", "dict", "two"],
+)
+def test_a_numpy_function_that_returns_more_than_a_state_says_so_in_one_line(answer, message):
+    with pytest.raises(MapError, match=message) as refused:
+        lm.wrap(answer, state_shape=3)
+    assert "\n" not in str(refused.value)
+    assert lm.wrap(lambda x: (x[1], -0.5 * x[0]), state_shape=2, vectorized=False).state_shape == (2,)
+
+
+@pytest.mark.parametrize("option", ["state_shape", "state_example"])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_batch_axis_is_told_from_a_state(option, batch):
+    given = {"state_shape": (batch, 2, 2)} if option == "state_shape" else {"state_example": np.zeros((batch, 2, 2))}
+    with pytest.raises(ShapeError, match=r"takes states of shape \(2, 2\), got \(\d, 2, 2\); leave the batch axis out"):
+        lm.wrap(lambda x: np.tanh(x.reshape(len(x), 4)).reshape(len(x), 2, 2), **given)

@@ -233,10 +233,25 @@ def _unstructured(
         _required(shape)
     try:
         return unchecked(builder()(function, state_shape=shape, **options))
+    except (MapError, ShapeError) as error:
+        if shape is not None and len(shape) > 1 and _fits(builder(), function, shape[1:], options):
+            raise ShapeError(
+                f"state_shape: the function takes states of shape {shape[1:]}, got {shape}; leave the batch axis out"
+            ) from error
+        raise
     except TypeError as error:
         if "unexpected keyword argument" in str(error):
             raise LyapmapError(f"options: the {name} backend does not take them ({error})") from None
         raise
+
+
+def _fits(make: Any, function: Any, shape: tuple[int, ...], options: dict[str, Any]) -> bool:
+    """Whether the function maps states of this shape to themselves."""
+    try:
+        make(function, state_shape=shape, **options)
+    except (LyapmapError, TypeError):
+        return False
+    return True
 
 
 def _built(

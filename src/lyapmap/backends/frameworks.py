@@ -6,7 +6,7 @@ Nothing is imported to find out: what is an object of a framework has brought it
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -149,7 +149,10 @@ def _answers(function: Callable[..., Any], shape: tuple[int, ...]) -> str:
         return unknown
     except Exception:  # its author will want to see this error, which the NumPy backend shows
         return "tensorflow" if _takes_tensorflow(function, shape) else "numpy"
-    return "numpy" if isinstance(answer, np.ndarray) else BY_ARRAY.get(library_of(answer), unknown)
+    parts = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple) else (answer,)
+    if any(isinstance(part, np.ndarray) for part in parts):
+        return "numpy"
+    return next((BY_ARRAY[name] for name in map(library_of, parts) if name in BY_ARRAY), unknown)
 
 
 def _takes_tensorflow(function: Callable[..., Any], shape: tuple[int, ...]) -> bool:

@@ -73,7 +73,11 @@ PICKLED = (
 REFUSED = {
     ".pkl": PICKLED,
     ".pickle": PICKLED,
-    ".npz": "it holds arrays, not a network",
+    ".npz": "it holds arrays, not a network; give values with --series, points with --points, states with --x0",
+    **dict.fromkeys(
+        (".csv", ".tsv", ".txt", ".dat", ".npy", ".parquet", ".xlsx"),
+        "it holds numbers, not a network; give values with --series, points with --points, states with --x0",
+    ),
     ".pb": "it is a frozen graph; give the folder of a SavedModel",
     ".tflite": "it is quantised for phones; give the Keras model that it was made from",
 }
