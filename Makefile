@@ -15,7 +15,7 @@ WORKERS ?= 2
 .PHONY: demo test test-all lint types bench architecture shipped docs links setup clean
 
 demo: $(DEMO_STAMP)
-	$(BIN)/lyapmap spectrum --model cycle-mnist-012 --out report
+	$(BIN)/lyapmap spectrum --model cycle-mnist-012-replay --out report
 	@echo "open report/report.html"
 
 test: lint types
