@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -221,6 +222,8 @@ class Journal:
     """
 
     def __init__(self, folder: str | Path, known: Mapping[str, Any]) -> None:
+        if not isinstance(folder, str | os.PathLike) or not str(folder):
+            raise LyapmapError(f"journal: expected a folder, got {folder!r}")
         self.known = dict(known)
         name = re.sub(r"\W+", "-", str(known["analysis"]))
         self.path = Path(folder) / f"{name}{SUFFIX}"
