@@ -48,6 +48,8 @@ from .analysis.manifold.transitions import Transitions as Transitions
 from .analysis.manifold.transitions import transitions as transitions
 from .analysis.orbits.burn_in import BurnIn as BurnIn
 from .analysis.orbits.burn_in import burn_in as burn_in
+from .analysis.orbits.limit_cycle import LimitCycle as LimitCycle
+from .analysis.orbits.limit_cycle import limit_cycle as limit_cycle
 from .analysis.orbits.periodic_orbits import PeriodicOrbits as PeriodicOrbits
 from .analysis.orbits.periodic_orbits import periodic_orbits as periodic_orbits
 from .analysis.orbits.settling import Settling as Settling
@@ -68,6 +70,9 @@ from .analysis.tangents.singular_values import jacobian_spectrum as jacobian_spe
 from .backends import wrap as wrap
 from .backends.flow import flow as flow
 from .backends.function import wrap_function as wrap_function
+from .backends.sections import maxima_map as maxima_map
+from .backends.sections import poincare_map as poincare_map
+from .backends.sections import stroboscopic_map as stroboscopic_map
 from .core.combinators import compose as compose
 from .core.combinators import driven as driven
 from .core.combinators import in_turn as in_turn

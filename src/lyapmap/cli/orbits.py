@@ -1,4 +1,4 @@
-"""`lyapmap trajectory`, `orbits`, `settling`, `burn-in`: where a map goes."""
+"""`lyapmap trajectory`, `orbits`, `limit-cycle`, `settling`, `burn-in`: where a map goes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CYCLES_SHOWN = 20
 """Cycles that the table shows; the files hold all."""
+LISTED = 4
+"""Multipliers that are printed."""
 ENDS_SHOWN = 12
 """Ends that the table shows; the files hold all."""
 COMPONENTS = 3
@@ -106,6 +108,37 @@ def _cycles_table(result: PeriodicOrbits) -> Table:
 
 def _point(point: Sequence[float]) -> str:
     return " ".join(f"{value:.4f}" for value in point[:COMPONENTS]) + (" ..." if len(point) > COMPONENTS else "")
+
+
+@command(
+    "lyapmap.analysis.orbits.limit_cycle:limit_cycle",
+    group="look",
+    source=From(),
+    names={"period": "--period"},
+    examples="""
+lyapmap limit-cycle rossler -p c=2.5
+lyapmap limit-cycle rossler -p c=4 --transient 5000 --out cycle
+lyapmap limit-cycle oscillator:flow --x0 start.npy --transient 0 --json
+""",
+)
+def limit_cycle(run: Run) -> int:
+    """Limit cycle of a flow, with its period and its Floquet multipliers.
+
+    With --out DIR: limit-cycle.nc, limit-cycle.json, limit-cycle.png and report.html.
+    """
+    result = run()
+    facts = [
+        ("period", show.number(result.period)),
+        ("stability", result.stability or "-"),
+        ("multipliers", ", ".join(_complex(value) for value in result.multipliers[:LISTED])),
+        ("exponents", ", ".join(show.number(value) for value in result.exponents[:LISTED])),
+        ("checks", f"trivial multiplier off by {result.trivial_error:.1e}, sum by {result.divergence_error:.1e}"),
+    ]
+    return run.show(result, f"Limit cycle of {run.source.name}", facts)
+
+
+def _complex(value: complex) -> str:
+    return show.number(value.real) if value.imag == 0 else f"{value.real:.6f}{value.imag:+.6f}i"
 
 
 @command(
