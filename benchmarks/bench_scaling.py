@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 mpl.use("Agg")
-from matplotlib.figure import Figure
 
 import lyapmap as lm
 from lyapmap.backends.numba.map import NumbaMap
 from lyapmap.core.propagate import propagate, random_frame
 from lyapmap.models.cycle.network import CycleConfig, Generator
+from lyapmap.report import style
 
 
 def fastest(cases: Sequence[Callable[[], object]], repeats: int) -> list[float]:
@@ -95,36 +95,34 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("scaling.png"))
     parser.add_argument("--repeats", type=int, default=9)
     given = parser.parse_args()
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = style.panels(3)
 
     ks, cost, slope = exponents(given.repeats)
     print("k:", ks, "\nforward passes per step:", np.round(cost, 2).tolist(), f"\nslope {slope:.3f} per exponent")
-    left.plot(ks, cost, "o-", label=f"measured, slope {slope:.2f}")
-    left.plot(ks, [1.3 * k for k in ks], "--", color="0.6", label="1.3 k")
-    left.set(xlabel="exponents k", ylabel="forward passes per step", title="cycle generator, n = 784")
+    left.plot(ks, cost, "o-", color=style.BLUE, label=f"measured, slope {slope:.2f}")
+    left.plot(ks, [1.3 * k for k in ks], "--", color=style.GREY, label="1.3 k")
+    style.dress(left, title="Cycle generator, n = 784", x="exponents k", y="forward passes per step")
 
     ns, seconds = dimensions(given.repeats)
     print("n:", ns, "\nmicroseconds per trajectory-step:", np.round(1e6 * np.array(seconds), 2).tolist())
-    middle.loglog(ns, 1e6 * np.array(seconds), "o-", label="measured")
-    middle.loglog(ns, 1e6 * seconds[0] * np.array(ns) / ns[0], "--", color="0.6", label="linear in n")
-    middle.set(xlabel="dimension n", ylabel="µs per trajectory-step", title="coupled map lattice, k = 16")
+    middle.loglog(ns, 1e6 * np.array(seconds), "o-", color=style.BLUE, label="measured")
+    middle.loglog(ns, 1e6 * seconds[0] * np.array(ns) / ns[0], "--", color=style.GREY, label="linear in n")
+    style.dress(middle, title="Coupled map lattice, k = 16", x="dimension n", y="µs per trajectory and step")
 
     bs, one, two = trajectories(given.repeats)
     print("b:", bs, "\nns per trajectory-step, one thread:", np.round(one, 2).tolist())
     print("two threads:", np.round(two, 2).tolist(), f"ratio at {bs[-1]}: {one[-1] / two[-1]:.2f}")
-    right.loglog(bs, one, "o-", label="one thread")
-    right.loglog(bs, two, "s-", label="two threads")
-    right.set(xlabel="trajectories", ylabel="ns per trajectory-step", title="Hénon, full spectrum")
+    right.loglog(bs, one, "o-", color=style.BLUE, label="one thread")
+    right.loglog(bs, two, "s-", color=style.VERMILLION, label="two threads")
+    style.dress(right, title="Hénon, full spectrum", x="trajectories", y="ns per trajectory and step")
     for axes in (middle, right):
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
         axes.xaxis.set_major_formatter("{x:g}")
     for axes in (left, middle, right):
-        axes.legend(frameon=False)
-        axes.spines[["top", "right"]].set_visible(False)
+        style.legend(axes)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(given.out, dpi=130)
+    style.save_figure(figure, given.out)
     print(given.out)
 
 

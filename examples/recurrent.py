@@ -122,25 +122,25 @@ def curves(units: int, steps: int, points: int) -> dict[str, dict[float, Curve]]
 
 def draw(found: dict[str, dict[float, Curve]], path: str) -> None:
     """Points with error bars for what was computed, lines for what is known."""
-    import matplotlib.pyplot as plt
+    from lyapmap.report import style
 
     titles = {"tanh": "h ← tanh(g J h + u)", "gru": "GRU cell", "lstm": "LSTM cell"}
-    colours = {0.0: "C0", 0.5: "C1", 1.0: "C3"}
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
-    for axis, (name, by_noise) in zip(axes, found.items(), strict=True):
+    colours = {0.0: style.BLUE, 0.5: style.ORANGE, 1.0: style.VERMILLION}
+    figure, panels = style.panels(3, sharey=True)
+    for axes, (name, by_noise) in zip(panels, found.items(), strict=True):
+        style.dress(axes, title=titles[name], x="gain g", y="largest exponent  (nats per step)")
         for noise, (gains, exponents, errors) in by_noise.items():
             label = f"noise {noise:g}" if noise else "alone"
-            style = {"fmt": "o", "ms": 4, "capsize": 2, "color": colours[noise]}
-            axis.errorbar(gains, exponents, 2 * errors, label=label, **style)
+            axes.errorbar(gains, exponents, 2 * errors, label=label, fmt="o", ms=4, capsize=2, color=colours[noise])
             fine = np.linspace(gains[0], gains[-1], 60)
-            axis.plot(fine, [known(name, noise, gain) for gain in fine], color=colours[noise], lw=1.2)
-        axis.axhline(0, color="0.6", lw=0.8, zorder=0)
-        axis.axvline(1.0 if name == "tanh" else GATED_ONSET, color="0.6", lw=0.8, ls=":", zorder=0)
-        axis.set(title=titles[name], xlabel="gain g")
-        axis.legend(frameon=False, loc="lower right")
-    axes[0].set_ylabel("largest exponent (nats per step)")
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+            axes.plot(fine, [known(name, noise, gain) for gain in fine], color=colours[noise], linewidth=1.2)
+        style.zero_line(axes)
+        axes.axvline(1.0 if name == "tanh" else GATED_ONSET, color=style.GREY, linewidth=0.8, linestyle=":")
+        style.legend(axes, "lower right")
+    style.headline(
+        figure, "Random recurrent networks", "points: computed, with two standard errors; lines: theory; dotted: onset"
+    )
+    style.save_figure(figure, path)
 
 
 def table(found: dict[str, dict[float, Curve]]) -> str:

@@ -23,6 +23,7 @@ PLACES = {
     "data": (4.3, 3, "data sets"),
     "backends": (0.9, 2, "frameworks"),
     "report": (3.1, 2, "style, page"),
+    "engine": (4.3, 2, "workers"),
     "core": (2.0, 1, "the contract"),
 }
 """Column and floor of each room, and what it holds in a word."""

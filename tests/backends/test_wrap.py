@@ -86,7 +86,7 @@ def test_a_module_with_a_jacobian_of_its_own_is_still_a_module() -> None:
     [
         ({"device": "cpu"}, TorchMap),
         ({"dtype": torch.float64}, TorchMap),
-        ({"memory_limit": 1000}, TorchMap),
+        ({"memory_limit": 1000}, NumpyMap),
         ({"backend": "torch"}, TorchMap),
         ({"backend": "numpy"}, NumpyMap),
         ({"dtype": "float32"}, NumpyMap),

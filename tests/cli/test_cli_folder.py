@@ -85,7 +85,10 @@ def test_numbers_are_printed_before_a_disk_is_full(tmp_path: Path, monkeypatch: 
     assert ended.exit_code == 2
     assert len(json.loads(ended.stdout)["exponents"]) == 2
     assert "spectrum.nc: cannot be written (No space left on device)" in ended.output
-    assert not (tmp_path / "r").exists()
+    assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["journal", RECORD]
+    monkeypatch.undo()
+    again = run(*SHORT, "--json", "--out", str(tmp_path / "r"))
+    assert json.loads(again.stdout)["exponents"] == json.loads(ended.stdout)["exponents"]
 
 
 STOPPED = """
@@ -113,3 +116,26 @@ def test_sigterm_is_ctrl_c_and_keeps_what_was_done(tmp_path: Path) -> None:
     record = json.loads(done.stdout)
     assert (record["cause"], record["n_steps"] > 0) == ("interrupted", True)
     assert (tmp_path / "r" / "spectrum.nc").exists()
+
+
+def test_a_killed_command_goes_on_and_leaves_no_journal(tmp_path: Path) -> None:
+    command = ["spectrum", "henon", "--trajectories", 1, "--steps", 30_000, "--out"]
+    assert run(*command, tmp_path / "whole").exit_code == 0
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lyapmap.report.style.save_figure", stop)
+        cut = run(*command, tmp_path / "cut")
+    assert cut.exit_code == 130
+    assert cut.stderr.splitlines()[-1] == f"lyapmap: the same command goes on from what {tmp_path / 'cut'} holds"
+    (tmp_path / "cut" / "spectrum.1-0.part.nc").write_text("left by a process that was killed")
+    assert [file.name for file in (tmp_path / "cut" / "journal").iterdir()] == ["spectrum.journal"]
+    assert run(*command, tmp_path / "cut").exit_code == 0
+    names = [sorted(path.name for path in (tmp_path / folder).iterdir()) for folder in ("whole", "cut")]
+    assert names[0] == names[1]
+    numbers = [json.loads((tmp_path / folder / "spectrum.json").read_text()) for folder in ("whole", "cut")]
+    for record in numbers:
+        del record["provenance"]["seconds"], record["provenance"]["created"]
+    assert numbers[0] == numbers[1]

@@ -161,7 +161,7 @@ def test_transitions_that_are_interrupted_before_anything_is_there(monkeypatch):
     monkeypatch.setattr(module, "step_states", stop)
     done = run("transitions", "--map", "logistic", "--threshold", 0.5, "--transient", 3, "-n", 5)
     assert done.exit_code == 130
-    assert done.stderr.strip() == "lyapmap: interrupted"
+    assert done.stderr.strip() == "lyapmap: interrupted, with nothing to keep yet"
 
 
 def test_networks_that_are_no_maps_are_marked():

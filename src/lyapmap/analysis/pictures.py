@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def draw_battle(result: BattleResult) -> Figure:
     """Error rates of both discriminators, and the two ratios with their limits."""
-    figure = style.new_figure(11.0, 4.4)
-    left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])
+    figure, (left, right) = style.panels(2)
     _draw_errors(left, result)
     _draw_ratios(right, result)
     outcome = {"tie": "tie", "": "no winner"}.get(result.winner, f"winner: {result.winner}")
@@ -53,7 +52,7 @@ def _draw_errors(axes: Axes, result: BattleResult) -> None:
 
 
 def _draw_ratios(axes: Axes, result: BattleResult) -> None:
-    style.dress(axes, title="Ratios, the first model's error over the second's", x="", y="ratio")
+    style.dress(axes, title="Ratios of the errors", x="", y="first model's over the second's")
     tolerance = float(result.settings.get("tolerance", 0.3))
     axes.axhspan(1 / (1 + tolerance), 1 + tolerance, xmax=0.5, color=style.PALE, alpha=0.6, linewidth=0)
     axes.axhline(1.0, color=style.INK, linewidth=0.9, zorder=1.5)
@@ -81,8 +80,7 @@ def draw_tournament(result: Tournament) -> Figure:
     from matplotlib.colors import ListedColormap
 
     m = len(result.names)
-    figure = style.new_figure(3.2 + 1.1 * m, 2.4 + 0.7 * m)
-    axes = figure.subplots()
+    figure, (axes,) = style.panels(1, width=3.2 + 1.1 * m, row=1.7 + 0.7 * m)
     axes.imshow(result.outcome, cmap=ListedColormap(["#F3C9B5", "#F4F4F4", "#BFE3D5"]), vmin=-1, vmax=1)
     for i in range(m):
         for j in range(m):
@@ -111,24 +109,27 @@ def draw_tournament(result: Tournament) -> Figure:
 
 def draw_latent_basis(result: LatentBasis) -> Figure:
     """Inner products of averages and of quasi-eigenvectors, and the lengths left of the averages."""
-    figure = style.new_figure(13.0, 4.7)
-    first, second, third = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
-    for axes, vectors, letter in ((first, result.eta, "η"), (second, result.xi, "ξ")):
+    figure, (third, first, second) = style.panels(3)
+    for axes, vectors, title in (
+        (first, result.eta, "Products of averages"),
+        (second, result.xi, "Products of basis vectors"),
+    ):
         products = vectors @ vectors.T / result.latent
         largest = float(np.abs(products).max())
         shown = axes.imshow(products, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="nearest")
-        style.dress(axes, title=f"⟨{letter}|{letter}⟩ / M", x="vector", y="vector")
+        style.dress(axes, title=title, x="vector", y="vector")
         axes.grid(False)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.get_major_locator().set_params(integer=True)
+            style.whole_ticks(axis)
         for border in np.flatnonzero(np.diff(result.set_number)):
             for line in (axes.axhline, axes.axvline):
                 line(border + 0.5, color=style.GREY, linewidth=0.3)
-        bar = figure.colorbar(shown, ax=axes, shrink=0.8)
+        bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+        bar.set_label(f"inner product / {result.latent}", fontsize=style.LABEL, color=style.INK)
         bar.ax.tick_params(labelsize=style.SMALL)
         bar.outline.set_visible(False)
     place = np.arange(1, len(result.xi) + 1)
-    third.plot(place, np.linalg.norm(result.eta, axis=1), color=style.GREY, linewidth=1.0, label="average η")
+    third.plot(place, np.linalg.norm(result.eta, axis=1), color=style.GREY, linewidth=1.0, label="average")
     third.plot(place, result.noise, color=style.INK, linestyle="--", linewidth=1.0, label="its standard error")
     resolved = result.resolved
     for mask, colour, words in ((resolved, style.BLUE, "resolved"), (~resolved, style.VERMILLION, "chance")):

@@ -81,8 +81,9 @@ def wrap(
         that repeat, rows that do not depend on each other, a derivative that is what differences
         show. Takes about as long as fifty evaluations; False is for those who know.
     **options
-        For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype`, `device` and
-        `memory_limit` (torch, TensorFlow, Keras, JAX), `xla` (TensorFlow, Keras), `provenance`.
+        For the backend: `jacobian` (NumPy, Numba), `vectorized` (NumPy), `dtype` and `device` (torch,
+        TensorFlow, Keras, JAX), `memory_limit` (all but Numba, whose loops hold one state), `xla` (TensorFlow,
+        Keras), `provenance`.
 
     Returns
     -------

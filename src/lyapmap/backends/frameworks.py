@@ -129,8 +129,8 @@ def detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any]
     if {"jacobian", "vectorized"} & options.keys():
         return "numpy"
     library = _answers(function, shape)
-    # 1 - x is anybody's, but NumPy has no such options.
-    ours = library == "numpy" and "torch" in sys.modules and {"device", "memory_limit"} & options.keys()
+    # 1 - x is anybody's, but NumPy has no such option.
+    ours = library == "numpy" and "torch" in sys.modules and "device" in options
     return "torch" if ours else library
 
 

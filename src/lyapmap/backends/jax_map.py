@@ -65,6 +65,14 @@ class JaxOps(ArrayOps):
         self.device = "cpu" if device.platform == "cpu" else f"{device.platform}:{device.id}"
         self.library = f"jax {jax.__version__}"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A device is no part of what travels to another process, only which one it is.
+        return vars(self) | {"_device": (self._device.platform, self._device.id)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        platform, number = state["_device"]
+        vars(self).update(state | {"_device": jax.devices(platform)[number]})
+
     def session(self, n: int = 1) -> AbstractContextManager[Any]:
         return x64() if self.dtype == "float64" else nullcontext()
 
@@ -350,7 +358,8 @@ class JaxMap(InBlocks):
         floats = [dtype for _, dtype, _ in made if jnp.issubdtype(dtype, jnp.floating)]
         self.roundoff = max((float(jnp.finfo(dtype).eps) for dtype in floats), default=0.0)
         self.steps_inside = any(name in STEPS or dtype.kind in "iub" for _, dtype, name in made)
-        return max(1, int(memory_limit / (LIVE_ARRAYS * largest / 2)))
+        self.row_bytes = LIVE_ARRAYS * largest / 2
+        return max(1, int(memory_limit / self.row_bytes))
 
 
 def _split(array: jax.Array, length: int, axis: int = 0) -> list[jax.Array]:

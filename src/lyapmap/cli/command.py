@@ -11,8 +11,10 @@ import difflib
 import inspect
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
+from lyapmap.core.progress import phase
+from lyapmap.core.reading.bounded import first_line
 
 if TYPE_CHECKING:
     from lyapmap.cli.folder import OutFolder
@@ -51,13 +55,14 @@ PANEL_OF = dict.fromkeys(("lyapmap.training.loop:train", "lyapmap.training.distr
 DEBUG = "LYAPMAP_DEBUG"
 """Variable of the environment with which unforeseen errors show their traceback."""
 
-PROVIDED = {"progress", "throw", "seed", "device"}
+PROVIDED = {"progress", "throw", "seed", "device", "journal", "client"}
 """Parameters of analyses that each command provides itself."""
 LAST = {"device", "threads", "seed"}
 """Options that stand after the others of a command."""
 RESUMED = {"TrainingRun", "StudyRun"}
 """Shared options of commands that go on where an earlier call ended."""
-INCIDENTAL = {"out", "as_json", "threads"}
+JOURNAL = "journal"
+INCIDENTAL = {"out", "as_json", "threads", "workers", "scheduler"}
 """Options that are no part of what a run is."""
 ARGUMENTS = {"subject"}
 """Fields of shared options that are given by their place."""
@@ -313,6 +318,8 @@ class Command:
         own.sort(key=lambda option: option.key in LAST)
         if self.out is not False:
             own += self._read("lyapmap.cli.options:Output", out=self.out)
+        if any("client" in parameters(place) for place in self.calls):
+            own += self._read("lyapmap.cli.options:Cluster")
         own += [*self.further()]
         own += self._read("lyapmap.cli.options:Printed")
         if self.source is not None:
@@ -452,9 +459,17 @@ class Run:
         self.source: Source = None  # type: ignore[assignment]  # a command without one does not look
         self.interrupted = False
         self._folder: OutFolder | None = None
+        self._open = ExitStack()
 
-    def end(self) -> None:
-        """Give the folder back."""
+    def end(self, *, done: bool) -> None:
+        """Give the folder back, without the journal of a run that is `done`: its results are there."""
+        self._open.close()
+        journal = self.journal
+        if journal is not None and journal.is_dir():
+            if done or not any(journal.iterdir()):
+                shutil.rmtree(journal, ignore_errors=True)
+            elif self.interrupted:
+                print(f"lyapmap: the same command goes on from what {self.out} holds", file=sys.stderr)
         if self._folder is not None:
             self._folder.release()
 
@@ -462,6 +477,11 @@ class Run:
     def progress(self) -> bool:
         """Whether to show bars."""
         return not self.as_json
+
+    @property
+    def journal(self) -> Path | None:
+        """Folder of what an unfinished run has come to, within that of `--out`."""
+        return None if self.out is None else self.out / JOURNAL
 
     @property
     def folder(self) -> Path:
@@ -489,7 +509,8 @@ class Run:
             given: dict[str, Any] = {name: self.values[name] for name in names}
             options = MapOptions(**given)
             if options.named or not self.command.source.optional:
-                self.source = load_source(options)
+                with phase(f"loading {options.named}", self.progress):
+                    self.source = load_source(options)
         for key, usual in self.command.usual.items():
             if isinstance(usual, Mapping) and self.values.get(key) is None and self.source is not None:
                 self.values[key] = usual[self.source.kind]
@@ -512,20 +533,32 @@ class Run:
         place = self._place(callee)
         module, _, name = place.partition(":")
         takes = parameters(place)
-        rest = {"seed": self.seed, "progress": self.progress, "throw": False}
+        rest = {"seed": self.seed, "progress": self.progress, "throw": False, "journal": self.journal}
         arguments = {key: value for key, value in rest.items() if key in takes} | self.options(callee) | fixed
+        if "client" in takes:
+            arguments["client"] = self._client()
         function = getattr(import_module(module), name)
         given = states or (self.source.map, self.source.x0)
-        return self.complete(lambda: function(*given, **arguments))
+        with phase(f"preparing {self.command.name}", self.progress and "progress" in takes):
+            return self.complete(lambda: function(*given, **arguments))
+
+    def _client(self) -> Any:
+        """The cluster of --workers or --scheduler; None without one."""
+        workers, scheduler = self.values.get("workers"), self.values.get("scheduler")
+        if workers is None and scheduler is None:
+            return None
+        from lyapmap.engine.cluster import cluster
+
+        return self._open.enter_context(cluster(workers, scheduler))
 
     def complete(self, call: Callable[[], Any]) -> Any:
         """The result of a call, or what there is of it after Ctrl-C; without any, go on rising."""
         try:
             return call()
         except Interrupted as stopped:
+            self.interrupted = True
             if stopped.result is None:
                 raise
-            self.interrupted = True
             return stopped.result
 
     def show(self, result: Any, title: str, facts: Sequence[tuple[str, Any]], **details: Any) -> int:
@@ -555,13 +588,14 @@ def as_function(made: Command, groups: Mapping[str, Any]) -> Callable[..., int]:
 
 def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) -> int:
     """Run a command; errors become one line and an exit code."""
-    at = Run(made, options, given)
+    at, done = Run(made, options, given), False
     try:
         at.begin()
         _, *own = inspect.signature(made.function, eval_str=True).parameters.values()
         arguments = {parameter.name: _argument(parameter, at.values) for parameter in own}
         placed = [arguments.pop(p.name) for p in own if p.kind is inspect.Parameter.POSITIONAL_ONLY]
-        return made.function(at, *placed, **arguments)
+        code = made.function(at, *placed, **arguments)
+        done = not at.interrupted
     except RunError as error:
         complain(error, at.names)
         return BAD_STATUS
@@ -570,17 +604,24 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         return BAD_INPUT
     except BrokenPipeError:
         raise
+    except MemoryError as error:
+        what = f" ({first_line(error)})" if str(error) else ""
+        complain(Exception(f"not enough memory{what}; lyapmap plan {made.name} ... tells what it would take"), at.names)
+        return BAD_INPUT
     except Exception as error:  # a library's, or a fault of ours: nobody who types a command reads tracebacks
         if os.environ.get(DEBUG):
             raise
         complain(Exception(f"{by_user(error)}; {DEBUG}=1 shows where it comes from"), at.names)
         return BAD_INPUT
     except KeyboardInterrupt as error:
+        at.interrupted = True
         if not isinstance(error, Interrupted) or error.result is None:
-            print("lyapmap: interrupted", file=sys.stderr)
+            print(f"lyapmap: {str(error) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
+    else:
+        return code
     finally:
-        at.end()
+        at.end(done=done)
 
 
 def _argument(parameter: inspect.Parameter, values: Mapping[str, Any]) -> Any:

@@ -39,6 +39,7 @@ LARGE, LARGE_STEPS = 16, {"n_steps": 4_000, "transient": 1_000}
     examples="""
 lyapmap spectrum henon -p a=1.4 -p b=0.3
 lyapmap spectrum cycle-mnist-012 --out report
+lyapmap spectrum cycle-digits-012 -b 64 --steps 2000 --workers 2 --out long
 lyapmap spectrum run/last.pt --data mnist --classes 0 --exponents 8
 lyapmap spectrum mypkg.maps:step --state-shape 2 --steps 5000 --json
 """,
@@ -343,7 +344,7 @@ def entropy(run: Run, *, low: tuple[float, ...], high: tuple[float, ...]) -> int
     group="measure",
     source=From(),
     names={"low": "--from", "high": "--to"},
-    hides=("n_trajectories",),
+    hides=("n_trajectories", "workers"),
     examples="""
 lyapmap sweep logistic --over r --from 2.5 --to 4 --values 1000 --out logistic
 lyapmap sweep henon -p b=0.3 --over a --from 1 --to 1.4 --out henon
@@ -381,6 +382,9 @@ def sweep(
     """
     import numpy as np
 
+    from lyapmap.core.demand import held, require_room
+
+    require_room("sweep", held("values", 64, values=values))
     result = run(
         _family(run.source, over),
         over,

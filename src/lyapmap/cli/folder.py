@@ -16,7 +16,7 @@ from typing import Any
 
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.plain import plain
-from lyapmap.core.writing import WriteError, write_text
+from lyapmap.core.writing import WriteError, remove_leftovers, write_text
 
 RECORD, REPORT = "run.json", "report.html"
 MOST_NAMES = 10_000
@@ -77,6 +77,8 @@ class OutFolder:
                 refusal = f"cannot be written to ({error.reason})"
         if refusal:
             self.release()
+        else:
+            remove_leftovers(path)  # of a process that was killed: nobody else writes here
         return refusal
 
     def _other_run(self) -> str:

@@ -82,9 +82,9 @@ class MapOptions:
     seed: int = 0
 
     @property
-    def named(self) -> bool:
-        """Whether a map is named at all."""
-        return any((self.subject, self.model, self.map_name, self.function))
+    def named(self) -> str:
+        """What names the map; empty where nothing does."""
+        return str(self.subject or self.model or self.map_name or self.function or "")
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,22 @@ class Output:
     """
 
     out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Who computes, where trajectories or values can be divided.
+
+    Parameters
+    ----------
+    workers : N, at least 1
+        Processes of this machine that share the work, to the same bits; 1 is this one.
+    scheduler : ADDRESS
+        A dask cluster that shares it, e.g. tcp://10.0.0.1:8786.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.cli.options import MapOptions, Plane
+from lyapmap.core.demand import require_room_of_states
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.flows.sections import SectionMap
 from lyapmap.core.map import TangentMap, dimension, resembles_map
@@ -187,7 +188,7 @@ def _model(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[], _
         if len(states) == 0:
             shape = (b, dimension(loaded.map.state_shape))
             words = "random numbers in [-1, 1), since the model brings no sample states; see --data and --x0"
-            return np.random.default_rng(options.seed).uniform(-1, 1, shape), words
+            return _scattered(options.seed, -1, *shape), words
         if b > len(states):
             raise LyapmapError(
                 f"--trajectories: {loaded.name} comes with {len(states)} sample states, got {b}; "
@@ -279,7 +280,13 @@ def _callable(options: MapOptions, b: int) -> tuple[str, TangentMap, Callable[[]
         tangent_map = wrap(target, state_shape=shape, **given, **details)
     n = dimension(tangent_map.state_shape)
     words = "random numbers in [0, 1); give others with --x0"
-    return text, tangent_map, lambda: (np.random.default_rng(options.seed).uniform(0, 1, (b, n)), words)
+    return text, tangent_map, lambda: (_scattered(options.seed, 0, b, n), words)
+
+
+def _scattered(seed: int, low: float, b: int, n: int) -> NDArray[np.float64]:
+    """Random states (b, n) in [low, 1), if there is room for them."""
+    require_room_of_states("initial states", b, n)
+    return np.random.default_rng(seed).uniform(low, 1, (b, n))
 
 
 def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:

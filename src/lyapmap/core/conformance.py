@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from lyapmap.core.differences import CENTRAL_DIFFERENCES, Absent, Differences, Samples
 from lyapmap.core.errors import LyapmapError, MapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, is_tangent_map, unchecked
+from lyapmap.core.progress import now_in_phase
 
 REMEMBERS = (
     "two calls with the same states differ: it remembers, counts or draws random numbers; make what it remembers a "
@@ -214,6 +215,7 @@ def vouched(made: TangentMap, *, example: Any = None, differences: bool = False,
     """
     if not verify:
         return Differences(made, "asked for") if differences else made
+    now_in_phase("checking that the map keeps its contract")
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         look = OwnStates(made, example)

@@ -189,9 +189,9 @@ class Interrupted(KeyboardInterrupt):
         What was computed until then, with a status that says so; None if nothing was.
     """
 
-    def __init__(self, result: object) -> None:
-        super().__init__("interrupted")
+    def __init__(self, result: object, message: str = "interrupted") -> None:
+        super().__init__(message)
         self.result = result
 
-    def __reduce__(self) -> tuple[type, tuple[object]]:
-        return type(self), (self.result,)
+    def __reduce__(self) -> tuple[type, tuple[object, str]]:
+        return type(self), (self.result, str(self))

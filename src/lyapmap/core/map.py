@@ -15,6 +15,7 @@ from __future__ import annotations
 import abc
 import copy
 import math
+import sys
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,6 +110,10 @@ class TangentMap(abc.ABC):
     row_work : float
         Floating-point operations that one evaluation takes for each state, about, where states may be
         carried apart in threads; 0.0 where they may not. The same on every machine.
+    row_bytes : float
+        Bytes that one evaluation holds within for each state or tangent, about; 0.0 where nobody knows.
+    rows_at_once : int
+        States and tangents that are evaluated at once: as many as `memory_limit` lets.
     """
 
     state_shape: tuple[int, ...]
@@ -134,6 +139,8 @@ class TangentMap(abc.ABC):
     steps_inside: bool = True
     cost: int = 1
     row_work: float = 0.0
+    row_bytes: float = 0.0
+    rows_at_once: int = sys.maxsize
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -359,6 +366,8 @@ _VALUES = (
     "region",
     "roundoff",
     "steps_inside",
+    "row_bytes",
+    "rows_at_once",
 )
 
 
@@ -600,6 +609,14 @@ class WrappedMap(TangentMap):
     @property
     def is_flow(self) -> bool:
         return self.inner.is_flow
+
+    @property
+    def row_bytes(self) -> float:
+        return self.inner.row_bytes
+
+    @property
+    def rows_at_once(self) -> int:
+        return self.inner.rows_at_once
 
     def at(self, step: int) -> TangentMap:
         if not self.depends_on_step:

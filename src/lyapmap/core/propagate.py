@@ -18,10 +18,12 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -31,6 +33,8 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.map import TangentMap, dimension, unchecked
 from lyapmap.core.ops import Array, ArrayOps
 from lyapmap.core.ops import quiet as quiet
+from lyapmap.core.progress import ask_to_end, step_done
+from lyapmap.core.qr_loop import Recording
 
 
 @dataclass(frozen=True)
@@ -59,19 +63,106 @@ def random_frame(tangent_map: TangentMap, b: int, k: int, rng: np.random.Generat
     return tangent_map.ops.from_numpy(q, dtype)
 
 
+class Crew(Protocol):
+    """Whoever computes rows elsewhere; `lyapmap.engine` has one of other processes and machines."""
+
+    def rows(
+        self, tangent_map: TangentMap, task: RowTask, arrays: tuple[Array, ...], options: dict[str, Any], amount: float
+    ) -> RowResults | None:
+        """What a task gives for all rows of the arrays; None where it is done sooner, or only, by the caller."""
+
+
+RowResults = list[tuple[Array, ...]]
+"""Arrays whose first axis are the rows, in the map's library or in NumPy."""
+RowTask = Callable[..., RowResults]
+"""Takes a map, arrays of rows, and options."""
+_crew: ContextVar[Crew | None] = ContextVar("crew", default=None)
+
+
+@contextmanager
+def carried_by(crew: Crew | None) -> Iterator[None]:
+    """A block within which rows are computed by a crew, if there is one."""
+    token = _crew.set(crew)
+    try:
+        yield
+    finally:
+        _crew.reset(token)
+
+
+def by_rows(
+    tangent_map: TangentMap, task: RowTask, arrays: tuple[Array, ...], options: dict[str, Any], *, amount: float
+) -> RowResults:
+    """What a task gives for all rows: by the crew if there is one, else here, side by side where that is known to do.
+
+    Parameters
+    ----------
+    tangent_map : TangentMap
+        A completed map.
+    task : callable
+        At the top of a module, so that other processes find it.
+    arrays : tuple of Array
+        Their first axis are the rows.
+    options : dict
+        Keywords of the task.
+    amount : float
+        Evaluations of the map, for one state each.
+    """
+    ops = tangent_map.ops
+    elsewhere = _elsewhere(tangent_map, task, arrays, options, amount)
+    if elsewhere is not None:
+        return elsewhere
+    row_work = 0.0 if tangent_map.depends_on_step else tangent_map.row_work
+    parts = divided(int(arrays[0].shape[0]), row_work)
+    if len(parts) < 2:
+        calls = [partial(task, tangent_map, *arrays, **options)]
+    else:
+        calls = [partial(task, tangent_map, *(array[rows] for array in arrays), **options) for rows in parts]
+    work = row_work * amount
+    # In threads that compute alone: many that share every layer wait for each other.
+    if len(calls) > 1 and not _trusted.get(tangent_map):
+        done = [side_by_side(ops, [call], work)[0] for call in calls]
+    else:
+        done = side_by_side(ops, calls, work)
+    return done[0] if len(done) == 1 else _rows_joined(ops, done)
+
+
+def _elsewhere(
+    tangent_map: TangentMap, task: RowTask, arrays: tuple[Array, ...], options: dict[str, Any], amount: float
+) -> RowResults | None:
+    """What the crew gives for all rows, as NumPy arrays; None where it does not."""
+    crew = _crew.get()
+    return None if crew is None else crew.rows(tangent_map, task, arrays, options, amount)
+
+
+def _rows_joined(ops: ArrayOps, parts: list[RowResults]) -> RowResults:
+    """Arrays of all rows, from those of each part of them."""
+
+    def joined(fields: tuple[Array, ...]) -> Array:
+        return np.concatenate(fields) if isinstance(fields[0], np.ndarray) else ops.concatenate([*fields], 0)
+
+    return [tuple(joined(fields) for fields in zip(*results, strict=True)) for results in zip(*parts, strict=True)]
+
+
+def on_device(ops: ArrayOps, array: Array, dtype: str | None = None) -> Array:
+    """An array of a crew, which is NumPy's, or of the map's own library."""
+    return ops.from_numpy(array, dtype) if isinstance(array, np.ndarray) else array
+
+
 def step_states(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> Array:
     """States after `n_steps` steps."""
-
-    def carried() -> Array:
-        y = x
-        with quiet():
-            for step in range(first_step, first_step + n_steps):
-                y = tangent_map.at(step).apply(y)
-        return y
-
     completed = unchecked(tangent_map)
-    # In one thread that computes alone: many that share every layer wait for each other.
-    return side_by_side(completed.ops, [carried], completed.row_work * x.shape[0] * n_steps)[0]
+    options = {"n_steps": n_steps, "first_step": first_step}
+    ((y,),) = by_rows(completed, rows_stepped, (x,), options, amount=x.shape[0] * n_steps)
+    return on_device(completed.ops, y)
+
+
+def rows_stepped(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int) -> RowResults:
+    """States after some steps."""
+    with quiet():
+        for step in range(first_step, first_step + n_steps):
+            x = tangent_map.at(step).apply(x)
+            step_done(int(x.shape[0]))
+    return [(x,)]
 
 
 def states_at(tangent_map: TangentMap, x: Array, steps: Iterable[int]) -> Iterator[Array]:
@@ -143,18 +234,18 @@ def propagate_blocks(
     qr_every = whole("qr_every", qr_every, 1)
     completed = unchecked(tangent_map)
     ops = completed.ops
+    rest: dict[str, Any] = {"qr_every": qr_every, "frame_dtype": frame_dtype, "first_step": first_step}
+    amount = x.shape[0] * (frame.shape[2] + 1) * n_steps * n_blocks
+    options = {"n_blocks": n_blocks, "n_steps": n_steps, **rest}
+    elsewhere = _elsewhere(completed, rows_carried, (x, frame), options, amount)
+    if elsewhere is not None:
+        kept = frame_dtype or ops.dtype
+        return [Carried(on_device(ops, y), on_device(ops, f, kept), growth) for y, f, growth in elsewhere]
 
     def carried(rows: slice | None, n_blocks: int, n_steps: int) -> list[Carried]:
         states, frames = (x, frame) if rows is None else (x[rows], frame[rows])
-        if n_blocks == 1:
-            block = completed.propagate(
-                states, frames, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
-            )
-            return [Carried(*block)]
-        blocks = completed.propagate_blocks(
-            states, frames, n_blocks, n_steps, qr_every, frame_dtype=frame_dtype, first_step=first_step
-        )
-        return [Carried(*block) for block in zip(*blocks, strict=True)]
+        blocks = rows_carried(completed, states, frames, n_blocks=n_blocks, n_steps=n_steps, **rest)
+        return [Carried(*block) for block in blocks]
 
     def probes() -> list[Callable[[], list[bytes]]]:
         return [partial(_bits, ops, partial(carried, rows, 1, min(n_steps, 2))) for rows in parts[:4]]
@@ -170,6 +261,24 @@ def propagate_blocks(
     done = side_by_side(ops, calls, work)
     # Even joining them would be shared out among threads that wait for each other.
     return done[0] if len(done) == 1 else side_by_side(ops, [partial(_joined, ops, done)], work)[0]
+
+
+def rows_carried(
+    tangent_map: TangentMap,
+    x: Array,
+    frame: Array,
+    *,
+    n_blocks: int,
+    n_steps: int,
+    qr_every: int,
+    frame_dtype: str | None,
+    first_step: int,
+) -> RowResults:
+    """States, frames and growth after each of some blocks."""
+    options: dict[str, Any] = {"frame_dtype": frame_dtype, "first_step": first_step}
+    if n_blocks == 1:
+        return [tangent_map.propagate(x, frame, n_steps, qr_every, **options)]
+    return [*zip(*tangent_map.propagate_blocks(x, frame, n_blocks, n_steps, qr_every, **options), strict=True)]
 
 
 def _bits(ops: ArrayOps, call: Callable[[], list[Carried]]) -> list[bytes]:
@@ -197,7 +306,35 @@ def log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: 
     What the growth of a full frame over the same steps adds up to: an independent way to the sum
     of all exponents.
     """
-    return np.asarray(unchecked(tangent_map).log_abs_det(x, n_steps, first_step=first_step))
+    completed = unchecked(tangent_map)
+    options = {"n_steps": n_steps, "first_step": first_step}
+    ((logs,),) = by_rows(completed, rows_log_abs_det, (x,), options, amount=x.shape[0] * n_steps)
+    return np.asarray(logs)
+
+
+def rows_log_abs_det(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int) -> RowResults:
+    """Sums of log|det J|."""
+    return [(np.asarray(tangent_map.log_abs_det(x, n_steps, first_step=first_step)),)]
+
+
+def record(
+    tangent_map: TangentMap, x: Array, frame: Array, *, n_steps: int, wanted: NDArray[np.bool_], first_step: int = 0
+) -> Recording:
+    """Every R of a block of steps, and the states and frames that are wanted; see `TangentMap.record`."""
+    completed = unchecked(tangent_map)
+    options = {"n_steps": n_steps, "wanted": wanted, "first_step": first_step}
+    amount = x.shape[0] * n_steps * (frame.shape[2] + 1)
+    ((y, f, *kept),) = by_rows(completed, rows_recorded, (x, frame), options, amount=amount)
+    factors, states, frames = (np.ascontiguousarray(array.swapaxes(0, 1)) for array in kept)
+    return Recording(on_device(completed.ops, y), on_device(completed.ops, f), factors, states, frames)
+
+
+def rows_recorded(
+    tangent_map: TangentMap, x: Array, frame: Array, *, n_steps: int, wanted: NDArray[np.bool_], first_step: int
+) -> RowResults:
+    """A recording with the rows first in all its arrays."""
+    y, f, *kept = tangent_map.record(x, frame, n_steps, wanted[:n_steps], first_step=first_step)
+    return [(y, f, *(array.swapaxes(0, 1) for array in kept))]
 
 
 T = TypeVar("T")
@@ -206,6 +343,8 @@ PART_WORK = 2.5e7
 """Floating-point operations of one evaluation that a part has at least: with its tangents some milliseconds."""
 HANDED_OVER = 2e6
 """Floating-point operations below which handing work to another thread takes longer than the work."""
+LISTENS = 0.2
+"""Seconds after which whoever waits for threads looks for signals."""
 SHARED = 1e10
 """Floating-point operations of a step from which all threads of the library may share each of its operations."""
 
@@ -242,10 +381,14 @@ def side_by_side(ops: ArrayOps, calls: Sequence[Callable[[], T]], work: float) -
     if threads < 2 or work < HANDED_OVER or (len(calls) == 1 and work >= SHARED):
         return [call() for call in calls]
     pool = _pool(type(ops), min(threads, len(calls)))
-    futures = [pool.submit(contextvars.copy_context().run, call) for call in calls]
+    futures: list[Future[T]] = []
     try:
-        wait(futures)
+        for call in calls:
+            futures.append(pool.submit(contextvars.copy_context().run, call))
+        while wait(futures, LISTENS).not_done:  # a signal that comes just before a wait does not end it
+            pass
     except BaseException:
+        ask_to_end()
         for future in futures:
             future.cancel()
         wait(futures)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.ops import Array, ArrayOps, quiet
+from lyapmap.core.progress import step_done
 
 
 class Recording(NamedTuple):
@@ -67,12 +68,14 @@ def qr_loop(
             if now is not tangent_map and now.orthonormalizes_within and now.carries(frame_dtype):
                 x, frame, growth = now.propagate(x, frame, 1)
                 total += growth
+                step_done(len(growth))
                 continue
             x, tangents = now.jvp(x, ops.cast(frame, ops.dtype))
             frame = ops.cast(tangents, frame_dtype)
             if step % qr_every == 0 or step == n_steps:
                 frame, r = ops.qr(frame)
                 total += ops.log_abs_diagonal(r)
+            step_done(len(total))
     return x, frame, total
 
 
@@ -92,6 +95,7 @@ def recorded(
             x, tangents = tangent_map.at(first_step + step).jvp(x, frame)
             frame, r = ops.qr(tangents)
             factors[step] = ops.to_numpy(r)
+            step_done(b)
     return Recording(
         x,
         frame,

@@ -19,6 +19,7 @@ from functools import lru_cache
 from html import escape
 from importlib import import_module
 from importlib.metadata import version
+from inspect import signature
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, cast
@@ -26,6 +27,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.canvas import canvas
 from lyapmap.core.errors import LyapmapError, RunError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.plain import plain, restored, with_error
@@ -306,16 +308,50 @@ class Result:
             raise LyapmapError(f"{path}: holds a {type(result).__name__}, expected a {cls.__name__}")
         return result
 
-    def plot(self, **options: Any) -> Any:
+    def plot(self, *, ax: Any = None, figsize: Sequence[float] | None = None, **options: Any) -> Any:
         """Draw the result with matplotlib; the figure.
 
         The drawing lives in `lyapmap.views`, which stands above this package; it is reached by
         name, so that computing needs no plotting library.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Draw the main panel into these axes of your own figure, or all panels into as many.
+        figsize : two numbers, optional
+            Width and height of the figure in inches. On a narrow one the panels stand below each other.
+        **options
+            Those of the drawing, such as kind="convergence" of a spectrum.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            That of `ax` if given. A notebook shows it; `figure.savefig(path)` writes it.
+
+        Raises
+        ------
+        LyapmapError
+            If the result has no picture, or the picture no such option or no single panel.
+
+        Examples
+        --------
+        >>> import lyapmap as lm
+        >>> spectrum = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0)
+        >>> [axes.get_title(loc="left") for axes in spectrum.plot(figsize=(4, 9)).axes]
+        ['Spectrum', 'Convergence', 'Kaplan-Yorke dimension']
         """
         if not self.DRAWN_BY:
             raise LyapmapError(f"plot: there is no picture of a {type(self).__name__}")
         module, function = self.DRAWN_BY.rsplit(".", 1)
-        return getattr(import_module(module), function)(self, **options)
+        draw = getattr(import_module(module), function)
+        known = list(signature(draw).parameters)[1:]
+        for name in options:
+            if name not in known:
+                options_of = ", ".join([*known, "ax", "figsize"])
+                raise LyapmapError(f"plot: a {type(self).__name__} has no option {name!r}; it has {options_of}")
+        with canvas(ax, figsize) as place:
+            figure = draw(self, **options)
+        return place.axes[0].get_figure(root=True) if place.axes else figure
 
 
 COORDINATES = frozenset(
@@ -400,12 +436,12 @@ class Table:
         return f'<div style="display:flex;flex-wrap:wrap;gap:1em;align-items:start">{table}{self._picture()}</div>'
 
     def _picture(self) -> str:
-        if not self.result.DRAWN_BY or self.result.failed:
+        if self.result.failed:
             return ""
         drawn = BytesIO()
         try:
             self.result.plot().savefig(drawn, format="png", dpi=THUMBNAIL)
-        except LyapmapError:  # some results can only be drawn with more than they hold
+        except LyapmapError:  # some can only be drawn with more than they hold, those of others perhaps not at all
             return ""
         data = b64encode(drawn.getvalue()).decode()
         return f'<img alt="{escape(self.title)}" src="data:image/png;base64,{data}">'

@@ -18,40 +18,27 @@ takes in what it must keep.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lyapmap.core.arguments import seeded
+from lyapmap.core.demand import Demand, foretell, meet, within_run
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError
+from lyapmap.core.journal import Journal, Resumable, identity
 from lyapmap.core.map import TangentMap, dimension
+from lyapmap.core.progress import Report as Report
+from lyapmap.core.progress import Steps, counted
+from lyapmap.core.progress import reporting as reporting
+from lyapmap.core.propagate import Crew, carried_by
 from lyapmap.core.results import Cause, Result, Status, Verdict, provenance
 
-Report = Callable[[int, int], None]
-"""Takes the steps done and the steps in all."""
 R = TypeVar("R", bound=Result)
 UNSEEDED: Any = object()
 """The seed of a run in which nothing is random."""
-
-
-@contextmanager
-def reporting(progress: bool | Report, label: str) -> Iterator[Report]:
-    """A function to call with (steps done, steps in all): a bar on a terminal, the caller's own, or nothing."""
-    if callable(progress):
-        yield progress
-    elif not progress or not sys.stderr.isatty():
-        yield lambda done, total: None
-    else:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(label)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -159,6 +146,14 @@ class Run:
         None draws one from the operating system, which is recorded; without the argument nothing is random.
     progress : bool or callable
         As the caller gave it.
+    journal : path, optional
+        Folder in which the run writes where it stands, and from which it goes on.
+    start, settings : Array, mapping
+        Initial states and what else makes the run the one it is, for its journal.
+    crew : Crew, optional
+        Who computes its rows.
+    demand : Demand, optional
+        What it needs; what does not fit into memory is refused here, before anything is made.
 
     Attributes
     ----------
@@ -172,6 +167,7 @@ class Run:
         What a map raised in the middle of the work, with something to keep.
     details : dict
         Plain values that the provenance records besides.
+    demand : Demand or None
     """
 
     rng: Any
@@ -183,18 +179,46 @@ class Run:
         *,
         seed: Any = UNSEEDED,
         progress: bool | Report = False,
+        journal: str | Path | None = None,
+        start: Any = None,
+        settings: Mapping[str, Any] = {},
+        crew: Crew | None = None,
+        demand: Demand | None = None,
     ) -> None:
         self.label, self.tangent_map, self.progress = label, tangent_map, progress
+        self.crew = crew
+        self.demand: Demand | None = None
+        if demand is not None:
+            self.needs(demand)
         self.seed: Any = None
-        if seed is not UNSEEDED:
-            self.seed, self.rng = seeded(seed)
         self.interrupted = False
         self.raised: Exception | None = None
         self.details: dict[str, Any] = {}
         self._begin = time.perf_counter()
+        self._before = 0.0  # seconds of processes that worked on it before
+        self.journal: Journal | None = None
+        if journal is not None:
+            given = None if seed is UNSEEDED or seed is None else seeded(seed)[0]
+            self.journal = Journal(journal, identity(label, tangent_map, start, settings, given))
+            if self.journal.state is not None and seed is None:
+                seed = self.journal.state["seed"]  # the one that was drawn
+        if seed is not UNSEEDED:
+            self.seed, self.rng = seeded(seed)
+
+    def needs(self, demand: Demand) -> None:
+        """Say what the work will need, where that is known only now; what does not fit into memory is refused.
+
+        Raises
+        ------
+        RoomError
+        """
+        self.demand = demand
+        meet(self.label, demand, "cpu" if self.tangent_map is None else self.tangent_map.ops.device)
 
     @contextmanager
-    def steps(self, keep: Callable[[], Any] | None = None) -> Iterator[Report]:
+    def steps(
+        self, keep: Callable[[], Any] | None = None, *, work: Resumable | None = None, rows: int = 0
+    ) -> Iterator[Report]:
         """A block of work that Ctrl-C ends, or a map that raises; what it yields reports progress.
 
         Parameters
@@ -203,6 +227,12 @@ class Run:
             Asked then whether there is something to keep. If so the block is left, and `finish` raises
             `Interrupted` or `RunError` with the result. Otherwise `Interrupted`, or what the map raised, is raised
             at once, with nothing.
+        work : Resumable, optional
+            What the block carries, which stands where the journal says when the block begins. It must be whole
+            whenever progress is reported, and change only within `unbroken`.
+        rows : int
+            Trajectories that are carried together, where what is reported are steps of the map: a step that takes
+            long then moves the bar from within.
 
         Notes
         -----
@@ -218,20 +248,53 @@ class Run:
         True
         """
         of = self.tangent_map
+        journal = self.journal if work is not None else None
+
+        def standing() -> dict[str, Any]:
+            assert work is not None
+            return {"seed": self.seed, "seconds": self.seconds, "work": work.state()}
+
+        if journal is not None and work is not None and journal.state is not None:
+            self._before = float(journal.state["seconds"])
+            work.restore(journal.state["work"])
+            journal.state = None
         # A function between spaces has no states of its own.
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
+        steps, reached = Steps(rows), ""
         try:
-            with watched() as signals, reporting(self.progress, self.label) as report, session:
+            bar = reporting(self.progress, self.label, steps)
+            with (
+                watched() as signals,
+                bar as report,
+                session,
+                counted(steps),
+                within_run(self.demand),
+                carried_by(self.crew),
+            ):
 
                 def watched_report(done: int, total: int) -> None:
+                    nonlocal reached
+                    reached = f" after {done} of {total}{' steps' if rows else ''}"
+                    steps.restart()
                     report(done, total)
                     signals.check()
+                    if journal is not None:
+                        journal.consider(standing)
+                    foretell(self.label, self.demand, done, total)
 
-                yield watched_report
+                try:
+                    yield watched_report
+                finally:  # ended, interrupted or failed: what is whole stays
+                    if journal is not None:
+                        with unbroken():
+                            journal.write(standing())
+                        if journal.fault:
+                            self.details["journal"] = f"not written ({journal.fault})"
                 signals.check()
         except KeyboardInterrupt:
             if keep is None or not keep():
-                raise Interrupted(None) from None
+                kept = f"{journal.path} keeps where it stands" if journal else "with nothing to keep yet"
+                raise Interrupted(None, f"interrupted{reached}, {kept}") from None
             self.interrupted = True
         except Exception as error:
             if isinstance(error, LyapmapError) or keep is None or not keep():
@@ -240,8 +303,8 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
-        return time.perf_counter() - self._begin
+        """Of work on it, those before it was cut short included."""
+        return self._before + time.perf_counter() - self._begin
 
     def provenance(self) -> dict[str, Any]:
         """Where the numbers come from, up to now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -11,6 +12,8 @@ from pathlib import Path
 from lyapmap.core.errors import LyapmapError
 
 _numbers = count()
+LEFT_OVER = re.compile(r"\.\d+-\d+\.part(\.\w+)?$")
+"""How names end of what is being written."""
 
 
 class WriteError(LyapmapError, OSError):
@@ -74,6 +77,17 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, stem: str = "") -> None:
+    """Remove what killed processes were writing: files of `written_whole` that never got to their place.
+
+    Only where no other process writes: to a folder that is locked, or of names that are one's own.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if LEFT_OVER.search(path.name) and path.name.startswith(f"{stem}." if stem else ""):
+                path.unlink(missing_ok=True)
 
 
 def _flush_names(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.demand import require_room_of_states
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import SameTangents, TangentMap, dimension
 
@@ -171,6 +172,7 @@ class ReferenceMap(SameTangents):
         if b < 1:
             raise LyapmapError(f"b: expected at least 1 state, got {b}")
         low, high = self.region
+        require_room_of_states("initial states", b, len(low))
         return np.random.default_rng(rng).uniform(low, high, (b, len(low)))
 
 

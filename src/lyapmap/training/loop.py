@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lyapmap.core.demand import foretell, within_run
 from lyapmap.core.errors import CheckpointError, LyapmapError
 from lyapmap.core.plain import plain
 from lyapmap.core.reading.bounded import inside, parsing
@@ -423,8 +424,14 @@ def train(
             raise KeyboardInterrupt
         if checkpoint_steps and run.steps % checkpoint_steps == 0:
             run.save()
+        foretell("training", None, run.steps, epochs * recipe.steps_per_epoch)
 
-    with closing(logbook), torch.random.fork_rng(devices=team.generators), interrupts_held() as let_through:
+    with (
+        within_run(None),
+        closing(logbook),
+        torch.random.fork_rng(devices=team.generators),
+        interrupts_held() as let_through,
+    ):
         run.begin(resume)
         try:
             while run.epoch < epochs:

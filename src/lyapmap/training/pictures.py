@@ -100,7 +100,7 @@ def _draw_exponents(axes: Axes, monitored: Sequence[Mapping[str, Any]]) -> None:
             epochs,
             values,
             yerr=SIGMAS * errors,
-            color=_colour(i),
+            color=style.RANKS[i],
             linewidth=1.4 if i == 0 else 1.0,
             elinewidth=1.0,
             capsize=2,

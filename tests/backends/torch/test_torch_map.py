@@ -284,7 +284,7 @@ def test_chunks_of_any_size_give_the_same_numbers(memory_limit: int) -> None:
     m = wrap_torch(module, state_shape=shape, memory_limit=memory_limit)
     one_go = wrap_torch(module, state_shape=shape)
     x, v = states(m, b=3, k=4)
-    assert m._rows < one_go._rows or memory_limit == 2**30
+    assert m.rows_at_once < one_go.rows_at_once or memory_limit == 2**30
     torch.testing.assert_close(m.apply(x), one_go.apply(x), atol=1e-13, rtol=1e-12)
     for mine, theirs in zip(m.jvp(x, v), one_go.jvp(x, v), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-13, rtol=1e-12)
@@ -292,7 +292,7 @@ def test_chunks_of_any_size_give_the_same_numbers(memory_limit: int) -> None:
 
 def test_a_larger_memory_limit_carries_more_rows_at_once() -> None:
     module, shape = made("cycle generator")
-    rows = [wrap_torch(module, state_shape=shape, memory_limit=limit)._rows for limit in (1, 10**5, 10**6)]
+    rows = [wrap_torch(module, state_shape=shape, memory_limit=limit).rows_at_once for limit in (1, 10**5, 10**6)]
     assert rows[0] == 1
     assert rows == sorted(set(rows))
 
@@ -433,7 +433,7 @@ def test_one_thread_per_process() -> None:
 
 def test_views_of_weights_do_not_count_as_layers_when_rows_are_chunked() -> None:
     wide, elementwise = (wrap_torch(net.eval(), state_shape=(784,)) for net in (nn.Linear(784, 784), nn.Tanh()))
-    assert wide._rows == elementwise._rows
+    assert wide.rows_at_once == elementwise.rows_at_once
 
 
 @pytest.mark.parametrize(

@@ -94,3 +94,15 @@ def test_a_page_with_a_table_and_sentences(tmp_path):
     assert "<p>What it &lt; shows.</p>" in page
     assert page.count("<img") == 2
     assert page.count("<p>") == 1
+
+
+def test_many_runs_share_one_line_for_each_step():
+    runs = {f"seed-{i}": [{"epoch": e, "precision_at_1": 0.1 * i, "order": 0.5} for e in (1, 4)] for i in range(5)}
+    runs["seed-4"].append({"epoch": 7, "precision_at_1": 0.9})
+    figure = draw_development(runs)
+    precision = next(axes for axes in figure.axes if axes.get_title(loc="left") == "Precision")
+    drawn = [line for line in precision.lines if len(line.get_xdata())]
+    assert len(drawn) == 1
+    np.testing.assert_allclose(drawn[0].get_xydata(), [(1, 0.2), (4, 0.2), (7, 0.9)])
+    order = next(axes for axes in figure.axes if axes.get_title(loc="left").startswith("Order"))
+    assert len(order.lines) == 5

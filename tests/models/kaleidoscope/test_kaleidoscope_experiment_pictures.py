@@ -81,7 +81,8 @@ def test_corners_are_drawn(tmp_path, sizes):
     result = corners(*sizes)
     for figure in drawn(result, tmp_path):
         assert len(figure.axes[0].containers) == sizes[0]
-        assert f"D = {sizes[0]}" in words(figure)
+        named = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert named == [str(d + 1) for d in range(sizes[0])]
         np.testing.assert_allclose(figure.axes[0].containers[0].lines[0].get_ydata(), result.largest_mean[0])
 
 
@@ -124,5 +125,5 @@ def test_depths_are_drawn(tmp_path):
         assert np.array_equal(figure.axes[0].lines[1].get_ydata(), x / 2)
         steps = figure.axes[b].containers[0].lines[0]
         np.testing.assert_allclose(steps.get_ydata(), measured[0, :, 0].mean(axis=1))
-        for text in (f"H = {10 * b}: output", "Steepest slope: ", "1 of 9 networks", "Slope in the steps"):
+        for text in (f"{10 * b} units a layer", "Steepest slope: ", "1 of 9 networks", "Slope in the steps"):
             assert text in words(figure)

@@ -15,6 +15,7 @@ from lyapmap.analysis.neighbors.graph import METRICS, pairs_within
 from lyapmap.analysis.orbits.trajectory import Trajectory, drift
 from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole
+from lyapmap.core.demand import Demand, held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, rounding
 from lyapmap.core.results import Result, Status, Verdict, dims
@@ -126,6 +127,9 @@ def _radius_for(points: Values, share: float, metric: str, rng: np.random.Genera
     """Radius within which about this share of all pairs are."""
     from scipy.spatial.distance import cdist
 
+    # Of very many points some stand for all: even 50 of them have too many distances to the rest.
+    if len(points) > SAMPLED_DISTANCES // 50:
+        points = points[rng.choice(len(points), SAMPLED_DISTANCES // 50, replace=False)]
     n = len(points)
     rows = rng.choice(n, min(n, max(50, min(1000, SAMPLED_DISTANCES // n))), replace=False)
     sampled = []
@@ -300,7 +304,7 @@ def correlation_dimension(
         "metric": one_of("metric", metric, METRICS),
         "n_trajectories": len(lengths),
     }
-    run = Run("correlation dimension", seed=seed)
+    run = Run("correlation dimension", seed=seed, demand=_demand(rows, settings, seed))
     grid = None if radii is None else _given(radii)
     steps = int(settings["theiler"]) if theiler != "auto" else _theiler(rows, lengths)
     if steps >= min(lengths) // 2:
@@ -352,6 +356,24 @@ def correlation_dimension(
         n_points=len(rows),
     )
     return run.finish(result, throw)
+
+
+def _demand(rows: NDArray[np.float64], settings: dict[str, Any], seed: int | None) -> Demand:
+    n = len(rows)
+    pairs = int(min(LARGEST_SUM * n * (n - 1) / 2, settings["max_pairs"]))
+
+    def trial(some: slice) -> None:
+        part = rows[some]
+        # As many pairs for each point as the whole has: the rest grows like the points.
+        most = max(1000, int(pairs / n * len(part)))
+        correlation_dimension(part, theiler=0, max_pairs=most, metric=settings["metric"], seed=seed or 0, throw=False)
+
+    arrays = [
+        held("points and their tree", 3 * 8, points=n, _d=rows.shape[1]),
+        held("distances that are sampled", 3 * 8, _values=min(n * 1000, 2 * SAMPLED_DISTANCES)),
+        held("pairs", 100, max_pairs=pairs),
+    ]
+    return of_points(arrays, n, trial)
 
 
 def _read(counts: PairCounts, extent: float, window: tuple[float, float] | None) -> Straight | None:

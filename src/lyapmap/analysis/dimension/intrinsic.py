@@ -18,6 +18,7 @@ from lyapmap.analysis.neighbors.duplicates import tell_apart
 from lyapmap.analysis.neighbors.graph import Graph, neighbor_graph
 from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.core.arguments import given, one_of, positive, whole
+from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, rounding
 from lyapmap.core.results import Result, Status, Verdict, dims
@@ -359,6 +360,27 @@ def intrinsic_dimension(
         name: {"method": name, "k": counts[name], "approximate": approximate, **options.of(name)} for name in methods
     }
     readings: dict[str, dict[str, Any]] = {}
+
+    def trial(some: slice) -> None:
+        intrinsic_dimension(
+            rows[some],
+            method=list(methods),
+            k=k,
+            discard_fraction=discard_fraction,
+            fit=fit,
+            average=average,
+            rule=rule,
+            threshold=threshold,
+            approximate=approximate,
+            seed=run.seed,
+            throw=False,
+        )
+
+    if n >= ENOUGH_POINTS:
+        by_graph = [name for name in methods if name != "correlation"]
+        most_near = max((_ranks(name, counts[name], scales, n, graph)[0] for name in by_graph), default=0)
+        neighbours = held("neighbours", 3 * 16, points=n, k=most_near + 1)
+        run.needs(of_points([held("points", 3 * 8, points=n, _d=rows.shape[1]), neighbours], n, trial))
     with run.steps() as report:
         if n < ENOUGH_POINTS:
             readings = {name: nothing(n_given) | {"message": _too_few(n, n_given)} for name in methods}

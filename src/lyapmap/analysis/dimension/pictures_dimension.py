@@ -29,8 +29,7 @@ def draw_dimension(result: DimensionEstimate) -> Figure:
     """
     local = np.asarray(result.local)
     local = local[np.isfinite(local)]
-    figure = style.new_figure(9.6 if len(local) else 6.0, 4.4)
-    panels = figure.subplots(1, 2 if len(local) else 1, squeeze=False)[0]
+    figure, panels = style.panels(2 if len(local) else 1)
     style.dress(panels[0], title="Over scales", x=_distance(result.method), y="dimension")
     if len(result.scales):
         _draw_curve(panels[0], result)
@@ -52,7 +51,7 @@ def _distance(method: str) -> str:
 
 def _draw_curve(axes: Axes, result: DimensionEstimate) -> None:
     dimension, error = np.asarray(result.dimension_by_scale), np.asarray(result.stderr_by_scale)
-    axes.set_xscale("log")
+    style.log_axis(axes.xaxis, result.scales)
     axes.errorbar(
         result.scales,
         dimension,
@@ -115,8 +114,7 @@ def _draw_local(axes: Axes, local: Any, result: DimensionEstimate) -> None:
 
 def draw_dimension_comparison(result: DimensionComparison) -> Figure:
     """Draw dimensions of several sets side by side: over scales, and by method."""
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     curve = NAMES["gride" if "gride" in result.methods else result.methods[0]]
     style.dress(left, title=f"Over scales ({curve})", x="distance", y="dimension")
     style.dress(right, title="By method", x="", y="dimension")
@@ -163,8 +161,7 @@ def draw_correlation_dimension(result: CorrelationDimension) -> Figure:
 
     The scaling region is shaded; the band beside the slope is two standard errors to either side.
     """
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     radii, counted = np.asarray(result.radii), np.asarray(result.pairs) > 0
     style.dress(left, title="Correlation sum", x="radius r", y="C(r)")
     style.dress(right, title="Local slope", x="radius r", y="d log C / d log r")
@@ -221,6 +218,8 @@ def _plain_ticks(axes: Axes) -> None:
     """Distances within a decade or two read better as plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
+    if axes.get_xscale() != "log":
+        return
     low, high = axes.get_xlim()
     few = high / low < 100
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import step_states
@@ -59,7 +60,7 @@ def neutral_within(dtype: str) -> float:
     return NEUTRAL if np.finfo(dtype).eps < 1e-10 else float(np.sqrt(NEUTRAL))
 
 
-class RepeatWatch:
+class RepeatWatch(Resumable):
     """Notices trajectories whose computed orbit repeats in every bit.
 
     A snapshot is kept and renewed at block numbers that are powers of two (R. Brent 1980), so any
@@ -67,6 +68,9 @@ class RepeatWatch:
     that is positive, a deterministic orbit could not have been attracted to it, and rounding must
     have put it there.
     """
+
+    KEPT = ("repeats", "growth", "_since", "_steps", "_blocks", "_renew_at")
+    CARRIED = ("_snapshot",)
 
     def __init__(self, tangent_map: TangentMap, x: Array, k: int) -> None:
         self.ops = tangent_map.ops

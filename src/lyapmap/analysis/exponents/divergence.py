@@ -8,18 +8,20 @@ again and again and the growth between is averaged.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, Twins
+from lyapmap.analysis.exponents.pairs import Escape, FitTwins, RescaledTwins, twins_demand
 from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status, dims
 from lyapmap.core.run import Report, Run
+from lyapmap.engine.crew import crew_of
 
 DIRECTIONS, METHODS = ("neighbour", "random", "tangent"), ("fit", "rescaled")
 
@@ -97,6 +99,8 @@ def divergence(
     renormalize_every: int = 1,
     seed: int | None = None,
     progress: bool | Report = False,
+    journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> Divergence:
     """Largest Lyapunov exponent from two trajectories that start close together, b times.
@@ -131,6 +135,10 @@ def divergence(
         Of random directions.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
+    journal : path, optional
+        Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if there is no exponent; else return the result with its status.
 
@@ -178,14 +186,27 @@ def divergence(
         "renormalize_every": whole("renormalize_every", renormalize_every, 1),
         "n_trajectories": int(x.shape[0]),
     }
-    run = Run("divergence", tangent_map, seed=seed, progress=progress)
-    twins: Twins = (
-        FitTwins(tangent_map, steps, fitted) if method == "fit" else RescaledTwins(tangent_map, steps, settings)
+    run = Run(
+        "divergence",
+        tangent_map,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        crew=crew_of(client),
+        start=x,
+        settings=settings | {"method": method},
+        demand=twins_demand(tangent_map, x, settings, steps),
+    )
+    twins: FitTwins | RescaledTwins = (
+        FitTwins(tangent_map, x, run.rng, steps, fitted)
+        if method == "fit"
+        else RescaledTwins(tangent_map, x, run.rng, steps, settings)
     )
     lost = ""
-    with run.steps(keep=lambda: twins.done) as report:
+    with run.steps(keep=lambda: twins.done, work=twins) as report:
         try:
-            twins.place(x, settings, run.rng)
+            if not twins.placed:
+                twins.place(settings)
             twins.follow(report)
         except Escape as event:
             lost = str(event)

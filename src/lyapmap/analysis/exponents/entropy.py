@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import box, given, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.propagate import quiet
@@ -214,6 +215,7 @@ def expansion_entropy(
     n_steps, n_samples = whole("n_steps", n_steps, FEWEST), whole("n_samples", n_samples, 2 * BATCHES)
     window = given(steps_between, "window", window, n_steps)
     run = Run("expansion entropy", tangent_map, seed=seed, progress=progress)
+    run.needs(_demand(tangent_map, low, high, n_samples, n_steps))
     samples = _Samples(tangent_map, low, high, run.rng.uniform(low, high, (n_samples, len(low))))
     with run.steps(keep=lambda: len(samples.surviving) > FEWEST) as report:
         for step in range(n_steps):
@@ -248,6 +250,28 @@ def expansion_entropy(
         unit=rate_unit(tangent_map),
     )
     return run.finish(result, throw)
+
+
+def _demand(tangent_map: TangentMap, low: _Values, high: _Values, n_samples: int, n_steps: int) -> Demand:
+    n, rng = len(low), np.random.default_rng(0)
+
+    def begin(rows: int) -> Advance:
+        samples = _Samples(tangent_map, low, high, rng.uniform(low, high, (rows, n)))
+
+        def advance(steps: int) -> None:
+            for _ in range(steps):
+                samples.advance(0)
+
+        return advance
+
+    matrices = held("derivatives", 12 * 8, n_samples=n_samples, _n=n, _columns=n)
+    growth = held("growth", 4 * 8, n_samples=n_samples, n_steps=n_steps + 1)
+    return Demand(
+        [*of_states(tangent_map, n_samples, rows="n_samples"), matrices, growth],
+        rows=n_samples,
+        steps=n_steps,
+        begin=begin,
+    )
 
 
 class _Samples:

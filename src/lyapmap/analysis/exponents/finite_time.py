@@ -9,8 +9,10 @@ the logarithm of the singular values of D f^n; its fields show barriers and mani
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,12 +20,15 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import one_of, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states, require_room_of_states
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
+from lyapmap.core.propagate import RowResults, by_rows, propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Result, Status, Verdict, dims
-from lyapmap.core.run import UNSEEDED, Report, Run
+from lyapmap.core.run import UNSEEDED, Report, Run, unbroken
+from lyapmap.engine.crew import crew_of
 
 Values = NDArray[np.float64]
 
@@ -130,6 +135,7 @@ def grid(
         rest = np.asarray(base, float).reshape(-1)
         if len(rest) < needed or (n is not None and len(rest) != n):
             raise ShapeError(f"base: expected {n or f'at least {needed}'} values, got {len(rest)}")
+    require_room_of_states("grid", math.prod(points), len(rest), "shape")
     lines = [np.linspace(a, b, count) for a, b, count in zip(first, last, points, strict=True)]
     mesh = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(varied))
     states = np.tile(rest, (len(mesh), 1))
@@ -235,6 +241,8 @@ def finite_time_exponents(
     qr_every: int = 1,
     seed: int | None = None,
     progress: bool | Report = False,
+    journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> FiniteTimeExponents:
     """Exponents over windows of `n_steps` steps, one window after the other.
@@ -263,6 +271,10 @@ def finite_time_exponents(
         Of the initial frames; "local" only.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
+    journal : path, optional
+        Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if states escape; else return what there is, with NaN for those.
 
@@ -320,13 +332,21 @@ def finite_time_exponents(
     if measure == "local":  # by blocks of steps
         steps = settings["transient"] + settings["n_steps"] * settings["n_windows"]
         tangent_map = tangent_map.for_run(x, k, steps)
-    run = Run("finite time", tangent_map, seed=seed if measure == "local" else UNSEEDED, progress=progress)
+    run = Run(
+        "finite time",
+        tangent_map,
+        seed=seed if measure == "local" else UNSEEDED,
+        progress=progress,
+        journal=journal,
+        crew=crew_of(client),
+        start=x,
+        settings=settings,
+        demand=_demand(tangent_map, x, settings),
+    )
     orbits = _Orbits(tangent_map, x, settings, run.rng if measure == "local" else None)
-    windows: list[Values] = []
-    with run.steps(keep=lambda: windows) as orbits.report:
-        orbits.transient()
-        while len(windows) < settings["n_windows"]:
-            windows.append(orbits.window())
+    with run.steps(keep=lambda: orbits.windows, work=orbits) as orbits.report:
+        orbits.follow()
+    windows = orbits.windows
     exponents = np.stack(windows, axis=1)
     verdict = _verdict(exponents, ~tangent_map.ops.all_finite(orbits.x))
     result = FiniteTimeExponents(
@@ -342,6 +362,34 @@ def finite_time_exponents(
     return run.finish(result, throw)
 
 
+def _demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any]) -> Demand:
+    b, n, windows = int(x.shape[0]), dimension(tangent_map.state_shape), settings["n_windows"]
+    local, k = settings["measure"] == "local", settings["n_exponents"]
+
+    window = min(settings["n_steps"], _BLOCK) if local else settings["n_steps"]
+
+    def begin(rows: int) -> Advance:
+        short = settings | {"n_steps": window, "transient": 0}
+        orbits = _Orbits(tangent_map, x[:rows], short, np.random.default_rng(0))
+        orbits.report = lambda done, total: None
+
+        def advance(steps: int) -> None:
+            end = len(orbits.windows) + steps
+            while len(orbits.windows) < end:
+                orbits._carry(window) if local else orbits._stretch(window)
+
+        return advance
+
+    arrays = of_states(tangent_map, b, k) if local else of_states(tangent_map, b)
+    if not local:
+        together = b if tangent_map.depends_on_step else min(b, max(1, CHUNK_VALUES // n**2))
+        arrays.append(held("derivatives", 5 * 8, _rows=together, _n=n, _columns=n))
+    arrays.append(held("exponents", 2 * 8, trajectories=b, n_windows=windows, n_exponents=k))
+    steps = settings["n_steps"] * windows + settings["transient"] // (1 if local else n + 1)
+    steps = -(-steps // window)
+    return Demand(arrays, rows=b, steps=steps, begin=begin)
+
+
 def _verdict(exponents: Values, escaped: NDArray[np.bool_]) -> Verdict:
     if escaped.any():
         return Verdict(Status.ESCAPED, f"{int(escaped.sum())} of {len(escaped)} trajectories became infinite or NaN")
@@ -354,9 +402,11 @@ def _verdict(exponents: Values, escaped: NDArray[np.bool_]) -> Verdict:
     return Verdict()
 
 
-class _Orbits:
+class _Orbits(Resumable):
     """Trajectories, with an aligned frame where local growth is wanted."""
 
+    KEPT = ("step", "windows", "growth", "since", "chunks")
+    CARRIED = ("x", "frame")
     report: Report
 
     def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: Any) -> None:
@@ -368,81 +418,101 @@ class _Orbits:
         self.frame: Array | None = None
         if settings["measure"] == "local":
             self.frame = random_frame(tangent_map, self.b, settings["n_exponents"], rng, self.ops.dtype)
+        self.windows: list[Values] = []
+        self.growth: Values = np.zeros((self.b, settings["n_exponents"]))
+        """Of the frame since a window, or the transient, began."""
+        self.since = 0
+        """Steps since then."""
+        self.chunks: list[tuple[NDArray[Any], Values]] = []
+        """States and logarithms of those chunks of the trajectories that are through with the window."""
 
-    def transient(self) -> None:
-        """Bring the states to the attractor, and align the frames."""
-        if self.frame is None:
-            self.x = step_states(self.map, self.x, n_steps=self.settings["transient"])
-            self.step = self.settings["transient"]
-        else:
-            self._carry(self.settings["transient"])
+    def follow(self) -> None:
+        """Bring the states to the attractor and align the frames, then take window after window."""
+        transient, n_steps = self.settings["transient"], self.settings["n_steps"]
+        if self.frame is None and not self.step:
+            x = step_states(self.map, self.x, n_steps=transient)
+            with unbroken():
+                self.x, self.step = x, transient
+        while self.step < transient:
+            self._carry(transient)
+        while len(self.windows) < self.settings["n_windows"]:
+            if self.frame is None:
+                self._stretch(n_steps)
+            else:
+                self._carry(n_steps)
 
-    def window(self) -> Values:
-        """Exponents (b, k) per step over the next window."""
-        n_steps = self.settings["n_steps"]
-        growth = self._stretch(n_steps) if self.frame is None else self._carry(n_steps)
-        growth[~self.ops.all_finite(self.x)] = np.nan
-        rates: Values = growth / n_steps
-        return rates
-
-    def _carry(self, n_steps: int) -> Values:
-        """Growth (b, k) of the frame, in blocks that keep to the rhythm of re-orthonormalization."""
+    def _carry(self, n_steps: int) -> None:
+        """Carry the frame over a block of a window, which keeps to the rhythm of re-orthonormalization."""
         every = self.settings["qr_every"]
-        block = -(-_BLOCK // every) * every
-        growth: Values = np.zeros((self.b, self.settings["n_exponents"]))
-        for start in range(0, n_steps, block):
-            length = min(block, n_steps - start)
-            carried = propagate(self.map, self.x, self.frame, n_steps=length, qr_every=every, first_step=self.step)
-            if every > 1 and np.isneginf(carried.log_growth).any():
-                # A tangent that left the range of floating point looks like one that the map kills: look again.
-                carried = propagate(self.map, self.x, self.frame, n_steps=length, first_step=self.step)
+        length = min(-(-_BLOCK // every) * every, n_steps - self.since)
+        carried = propagate(self.map, self.x, self.frame, n_steps=length, qr_every=every, first_step=self.step)
+        if every > 1 and np.isneginf(carried.log_growth).any():
+            # A tangent that left the range of floating point looks like one that the map kills: look again.
+            carried = propagate(self.map, self.x, self.frame, n_steps=length, first_step=self.step)
+        with unbroken():
             self.x, self.frame = carried.x, carried.frame
-            growth += carried.log_growth
+            self.growth = self.growth + carried.log_growth
             self.step += length
-            self.report(self.step, self.total)
-        return growth
+            self.since += length
+            if self.since == n_steps:
+                self._end(n_steps)
+        self.report(self.step, self.total)
 
-    def _stretch(self, n_steps: int) -> Values:
-        """Logarithms (b, k) of the largest singular values of D f^n_steps."""
+    def _end(self, n_steps: int) -> None:
+        """Take in a window that is done; what the transient grew does not count."""
+        if self.step > self.settings["transient"]:
+            self.growth[~self.ops.all_finite(self.x)] = np.nan
+            self.windows.append(self.growth / n_steps)
+        self.growth, self.since = np.zeros_like(self.growth), 0
+
+    def _stretch(self, n_steps: int) -> None:
+        """Logarithms of the largest singular values of D f^n_steps, for a chunk of the trajectories."""
         # A map of the step may depend on the number of the row: its batch is not cut.
         rows = self.b if self.map.depends_on_step else max(1, CHUNK_VALUES // self.n**2)
-        parts, states = [], []
-        for start in range(0, self.b, rows):
-            x, logs = self._stretch_of(self.x[start : start + rows], n_steps)
-            states.append(x)
-            parts.append(logs)
-            done = min(start + rows, self.b) / self.b
-            self.report(self.step + int(n_steps * done), self.total)
-        self.x = self.ops.concatenate(states, 0)
-        self.step += n_steps
-        return np.concatenate(parts)
+        start = len(self.chunks) * rows
+        x = self.x[start : start + rows]
+        options = {"n_steps": n_steps, "k": self.settings["n_exponents"], "first_step": self.step}
+        amount = int(x.shape[0]) * n_steps * (self.n + 1)
+        ((x, logs),) = by_rows(self.map, rows_stretched, (x,), options, amount=amount)
+        done = min(start + rows, self.b)
+        with unbroken():
+            self.chunks.append((x if isinstance(x, np.ndarray) else self.ops.to_numpy(x), logs))
+            if done == self.b:
+                states, growths = zip(*self.chunks, strict=True)
+                self.x, self.growth = self.ops.from_numpy(np.concatenate(states)), np.concatenate(growths)
+                self.step += n_steps
+                self.chunks = []
+                self._end(n_steps)
+        self.report(self.step + (0 if done == self.b else int(n_steps * done / self.b)), self.total)
 
-    def _stretch_of(self, x: Array, n_steps: int) -> tuple[Array, Values]:
-        k, eps = self.settings["n_exponents"], float(np.finfo(self.ops.dtype).eps)
-        b = int(x.shape[0])
-        product = self.ops.from_numpy(np.broadcast_to(np.eye(self.n), (b, self.n, self.n)).copy())
-        scale = np.zeros(b)
-        every, since = 1, 0  # often enough that products stay within the range of floating point
-        with quiet():
-            for step in range(1, n_steps + 1):
-                x, product = self.map.at(self.step + step - 1).jvp(x, product)
-                since += 1
-                if since >= every or step == n_steps:
-                    size = self.ops.norm(product)
-                    if not (size > 0).all():  # squares of small numbers are zero long before the numbers
-                        size = np.abs(self.ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
-                    usable = np.isfinite(size) & (size > 0)
-                    size = np.where(usable, size, 1.0)
-                    product = product * self.ops.from_numpy((1 / size)[:, None, None])
-                    scale += np.log(size)
-                    steepest = float(np.abs(np.log(size)).max()) / since
-                    every, since = int(np.clip(_LARGEST_LOG / max(steepest, 1.0), 1, _RESCALE_EVERY)), 0
-            matrices = self.ops.to_numpy(product).astype(np.float64)
-            finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
-            matrices[~finite] = 0.0
-            singular = np.linalg.svd(matrices, compute_uv=False)[:, :k]
-            logs: Values = np.log(singular) + scale[:, None]
-        # What is left of a small singular value beside rounding of the largest is noise.
-        lost = (singular < self.n * eps * singular[:, :1]) & (singular[:, :1] > 0)
-        logs[lost | ~finite[:, None]] = np.nan
-        return x, logs
+
+def rows_stretched(tangent_map: TangentMap, x: Array, *, n_steps: int, k: int, first_step: int) -> RowResults:
+    """States after some steps, and logarithms (b, k) of the largest singular values of D f^n_steps."""
+    ops, n, eps = tangent_map.ops, dimension(tangent_map.state_shape), float(np.finfo(tangent_map.ops.dtype).eps)
+    b = int(x.shape[0])
+    product = ops.from_numpy(np.broadcast_to(np.eye(n), (b, n, n)).copy())
+    scale = np.zeros(b)
+    every, since = 1, 0  # often enough that products stay within the range of floating point
+    with quiet():
+        for step in range(1, n_steps + 1):
+            x, product = tangent_map.at(first_step + step - 1).jvp(x, product)
+            since += 1
+            if since >= every or step == n_steps:
+                size = ops.norm(product)
+                if not (size > 0).all():  # squares of small numbers are zero long before the numbers
+                    size = np.abs(ops.to_numpy(product).astype(np.float64)).max(axis=(1, 2))
+                usable = np.isfinite(size) & (size > 0)
+                size = np.where(usable, size, 1.0)
+                product = product * ops.from_numpy((1 / size)[:, None, None])
+                scale += np.log(size)
+                steepest = float(np.abs(np.log(size)).max()) / since
+                every, since = int(np.clip(_LARGEST_LOG / max(steepest, 1.0), 1, _RESCALE_EVERY)), 0
+        matrices = ops.to_numpy(product).astype(np.float64)
+        finite = np.asarray(np.isfinite(matrices).all(axis=(1, 2)))
+        matrices[~finite] = 0.0
+        singular = np.linalg.svd(matrices, compute_uv=False)[:, :k]
+        logs: Values = np.log(singular) + scale[:, None]
+    # What is left of a small singular value beside rounding of the largest is noise.
+    lost = (singular < n * eps * singular[:, :1]) & (singular[:, :1] > 0)
+    logs[lost | ~finite[:, None]] = np.nan
+    return [(x, logs)]

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.journal import Resumable
+
 MAX_BATCHES = 128
 """Batches kept of each group: with more, neighbours are joined, so that memory does not grow with the run. Of 128,
 joined ones still leave the 64 to 128 that the choice of a length needs."""
@@ -80,8 +82,10 @@ class _Level:
             return np.asarray(np.nan_to_num(self.neighbours / self.variance, nan=0.0))
 
 
-class GrowthStatistics:
+class GrowthStatistics(Resumable):
     """Running mean, standard error and history of k growth rates of b trajectories."""
+
+    KEPT = ("steps", "totals", "_squares", "_sums", "_lengths", "_batch", "_next_record", "_records", "_shape")
 
     def __init__(self, b: int, k: int) -> None:
         self.steps = 0
@@ -402,8 +406,10 @@ that 4 ln 2 rules out powers up to t^4 (a shear grows like t, a degenerate one l
 asks whether it gained more before."""
 
 
-class GrowthShape:
+class GrowthShape(Resumable):
     """Highest and lowest growth of each of b trajectories in at most `WINDOWS` windows of time."""
+
+    KEPT = ("_windows", "_blocks_per_window", "_open")
 
     def __init__(self, b: int) -> None:
         self._b = b

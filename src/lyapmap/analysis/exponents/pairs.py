@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,9 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.attractor import RepeatWatch, starts_on_cycle
 from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.exponents.straight import LEAST_STEPS, find_line, line_through, slope_error, usable_end
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
@@ -79,23 +83,25 @@ def directions_to_nearest(states: NDArray[np.floating]) -> Values:
     return out
 
 
-class Pairs:
+class Pairs(Resumable):
     """States and their twins, b pairs, from the end of the transient on.
 
     Twins are stepped in a call of their own: a noisy map gives row t of both the same noise.
     """
 
-    def __init__(
-        self,
-        tangent_map: TangentMap,
-        x: Array,
-        *,
-        direction: str,
-        size: float | None,
-        transient: int,
-        rng: np.random.Generator,
-    ) -> None:
+    KEPT = ("rng", "step", "escaped", "scale", "size")
+    CARRIED = ("x", "twin")
+
+    def __init__(self, tangent_map: TangentMap, rng: np.random.Generator) -> None:
         self.map, self.ops, self.rng = tangent_map, tangent_map.ops, rng
+        self.step, self.scale, self.size = 0, 1.0, np.nan
+        self.escaped: NDArray[np.bool_] = np.zeros(0, bool)
+        self.x: Array = None
+        self.twin: Array = None
+
+    def place(self, x: Array, *, direction: str, size: float | None, transient: int) -> None:
+        """Run the transient and put a twin beside each state."""
+        tangent_map, rng = self.map, self.rng
         aligning = min(ALIGN_STEPS, transient)
         if direction == "tangent":
             frame = random_frame(tangent_map, x.shape[0], 1, rng, self.ops.dtype)
@@ -171,17 +177,17 @@ class Escape(Exception):  # noqa: N818  # an event, turned into a status
         super().__init__(f"{count} of the states are not finite after step {step}")
 
 
-class Extent:
+class Extent(Resumable):
     """How far apart states of the attractor are, as log distance: where growth must end.
 
     The distance between different trajectories at the same time, averaged in its logarithm; for a
     single trajectory, the root of twice its variance over time.
     """
 
+    KEPT = ("_logs", "_count", "_mean", "_squares")
+
     def __init__(self, pairs: Pairs) -> None:
         self.pairs = pairs
-        self.least = float(np.log(10 * pairs.size))
-        self.rounding = float(np.log(100 * resolution(pairs.ops.dtype, pairs.scale)))
         self._logs: list[float] = []
         self._count = 0
         self._mean: Values = np.zeros(0)
@@ -216,7 +222,9 @@ class Extent:
             level = 0.5 * float(np.log(2 * self._squares / (self._count - 1)))
         else:
             return np.inf
-        return level if level > (self.rounding if growing else self.least) else np.inf
+        pairs = self.pairs
+        least = 100 * resolution(pairs.ops.dtype, pairs.scale) if growing else 10 * pairs.size
+        return level if level > float(np.log(least)) else np.inf
 
 
 AUTO_FIT_STEPS, AUTO_RESCALED_STEPS = 1000, 2000
@@ -254,55 +262,47 @@ class TwinGrowth:
     log_saturation: float
 
 
-class Twins(Protocol):
-    """Pairs that are followed in one of the two ways."""
-
-    done: int
-    size: float
-
-    def place(self, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
-        """Run the transient and place the twins."""
-
-    def follow(self, report: Report) -> None:
-        """Step the pairs until done or lost."""
-
-    def conclude(self, lost: str) -> TwinGrowth:
-        """The exponent, or why there is none."""
-
-
-class _Followed:
+class _Followed(Resumable):
     """What both ways share: pairs, extent of the attractor, repeats, escapes."""
 
-    pairs: Pairs
-    extent: Extent
-    watch: RepeatWatch
-    groups: NDArray[np.int64]
+    KEPT: ClassVar[tuple[str, ...]] = (
+        *("done", "size", "lost", "placed", "pairs", "extent", "watch", "groups", "repeats_since"),
+    )
 
-    def __init__(self, tangent_map: TangentMap) -> None:
+    def __init__(self, tangent_map: TangentMap, x: Array, rng: np.random.Generator) -> None:
         self.map = tangent_map
         self.done = 0
         self.size = np.nan
         self.lost = ""
-        self.b = 0
-        self.repeats_since: NDArray[np.int64] = np.zeros(0, np.int64)
-
-    def place(self, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
         self.x0, self.b = x, int(x.shape[0])
-        self.pairs = Pairs(
-            self.map,
-            x,
-            direction=settings["direction"],
-            size=settings["size"],
-            transient=settings["transient"],
-            rng=rng,
-        )
-        self.size = self.pairs.size
+        self.placed = False
+        self.pairs = Pairs(tangent_map, rng)
         self.extent = Extent(self.pairs)
-        self.extent.see()
-        self.watch = RepeatWatch(self.map, self.pairs.x, 1)
-        self.repeats_since = np.full(self.b, np.iinfo(np.int64).max)
-        host = self.map.ops.to_numpy(self.pairs.x)
-        self.groups = np.unique(host, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+        self.watch = RepeatWatch(tangent_map, x, 1)
+        self.groups: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.repeats_since: NDArray[np.int64] = np.full(self.b, np.iinfo(np.int64).max)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing where there are no pairs yet: then they are placed from the beginning."""
+        return super().state() if self.placed else {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where others stood."""
+        if state:
+            super().restore(state)
+
+    def place(self, settings: dict[str, Any]) -> None:
+        """Run the transient and place the twins."""
+        self.pairs.place(
+            self.x0, direction=settings["direction"], size=settings["size"], transient=settings["transient"]
+        )
+        with unbroken():
+            self.size = self.pairs.size
+            self.extent.see()
+            self.watch = RepeatWatch(self.map, self.pairs.x, 1)
+            host = self.map.ops.to_numpy(self.pairs.x)
+            self.groups = np.unique(host, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+            self.placed = True
 
     def _advance(self) -> bool:
         """One step of all pairs; False where one of them escaped."""
@@ -330,7 +330,7 @@ class _Followed:
         return bool(died.any())
 
     def _nothing(self, status: Status, message: str, log_distance: Values, steps: NDArray[np.int64]) -> TwinGrowth:
-        level = self.extent.log_level() if hasattr(self, "extent") else np.inf
+        level = self.extent.log_level() if self.placed else np.inf
         return TwinGrowth(
             Verdict(status, message), np.nan, np.nan, np.full(self.b, np.nan), log_distance, steps, (), level
         )
@@ -339,27 +339,39 @@ class _Followed:
 class FitTwins(_Followed):
     """Pairs left alone; a line through the straight part of their mean log distance."""
 
-    def __init__(self, tangent_map: TangentMap, n_steps: int | None, window: tuple[int, int] | None) -> None:
-        super().__init__(tangent_map)
+    KEPT = (*_Followed.KEPT, "columns", "since_end")
+
+    def __init__(
+        self,
+        tangent_map: TangentMap,
+        x: Array,
+        rng: np.random.Generator,
+        n_steps: int | None,
+        window: tuple[int, int] | None,
+    ) -> None:
+        super().__init__(tangent_map, x, rng)
         self.window = window
         self.n_steps = window[1] if n_steps is None and window is not None else n_steps
         self.columns: list[Values] = []
+        self.since_end = 0
+        """Steps since the curve came to its plateau."""
 
     def follow(self, report: Report) -> None:
-        self._record()
+        """Step the pairs until done or lost."""
+        if not self.columns:
+            self._record()
         total = self.n_steps or AUTO_FIT_STEPS
-        since_end = 0
-        while self.done < total:
+        while self.done < total and not self.lost and not self._over():
             with unbroken():
-                if not self._advance():
-                    return
-                self._record()
-            report(self.done, total)
-            if self.n_steps is None:
-                since_end += self._ended()
-                # A little of the plateau is kept: it shows where the line must end.
-                if since_end > 5 + self.done // 6 or self._is_flat():
-                    return
+                if self._advance():
+                    self._record()
+                    self.since_end += self.n_steps is None and self._ended()
+            if not self.lost:
+                report(self.done, total)
+
+    def _over(self) -> bool:
+        """Whether the rest, without a number of steps, would be plateau; a little of it shows where the line ends."""
+        return self.n_steps is None and (self.since_end > 5 + self.done // 6 or self._is_flat())
 
     def _record(self) -> None:
         with np.errstate(divide="ignore"):
@@ -400,6 +412,7 @@ class FitTwins(_Followed):
         return level
 
     def conclude(self, lost: str) -> TwinGrowth:
+        """The exponent, or why there is none."""
         curves = np.array(self.columns).T if self.columns else np.zeros((self.b, 0))
         steps = np.arange(curves.shape[1])
         if lost or self.lost:
@@ -445,11 +458,29 @@ class FitTwins(_Followed):
 class RescaledTwins(_Followed):
     """Pairs set back to their initial distance every few steps; the mean of their growth."""
 
-    def __init__(self, tangent_map: TangentMap, n_steps: int | None, settings: dict[str, Any]) -> None:
-        super().__init__(tangent_map)
+    KEPT = (
+        *(*_Followed.KEPT, "statistics", "records", "recorded", "measured", "farthest", "nearest"),
+        *("merges", "near", "blocks", "aligned", "within", "start"),
+    )
+
+    def __init__(
+        self,
+        tangent_map: TangentMap,
+        x: Array,
+        rng: np.random.Generator,
+        n_steps: int | None,
+        settings: dict[str, Any],
+    ) -> None:
+        super().__init__(tangent_map, x, rng)
         self.n_steps = n_steps or AUTO_RESCALED_STEPS
         self.every: int = settings["renormalize_every"]
-        self.statistics: GrowthStatistics | None = None
+        self.statistics = GrowthStatistics(self.b, 1)
+        self.aligned = 0
+        """Rescalings that aligned the twins."""
+        self.within = 0
+        """Steps since the last rescaling."""
+        self.start: Values = np.zeros(0)
+        """Distances from which the steps since then began."""
         self.records: list[Values] = []
         self.recorded: list[int] = []
         self.measured = 0
@@ -457,37 +488,40 @@ class RescaledTwins(_Followed):
         self.merges, self.near, self.blocks = 0, 0, 0
 
     def follow(self, report: Report) -> None:
+        """Step the pairs until done or lost."""
         total = ALIGN_STEPS * self.every + self.n_steps
-        thin = max(1, self.n_steps // self.every // RECORDS)
-        start = self.pairs.distances()
-        for _ in range(ALIGN_STEPS):
-            grown, start = self._block(self.every, start)
-            if grown is None:
-                return
-            report(self.done, total)
-        self.statistics = GrowthStatistics(self.b, 1)
-        self._note(0)
-        blocks = 0
-        while self.measured < self.n_steps:
-            length = min(self.every, self.n_steps - self.measured)
-            grown, start = self._block(length, start)
-            if grown is None:
-                return
+        if not self.start.size:
+            self.start = self.pairs.distances()
+        while self.measured < self.n_steps and not self.lost:
+            aligning = self.aligned < ALIGN_STEPS
+            length = self.every if aligning else min(self.every, self.n_steps - self.measured)
             with unbroken():
-                self.statistics.add(grown[:, None], length)
-                self.measured += length
-                blocks += 1
-                noted = blocks % thin == 0 or self.measured == self.n_steps
-                if noted:
-                    self._note(self.measured)
+                self.within += 1
+                if not self._advance() or self.within < length:
+                    continue
+                noted = self._rescaled(length, aligning)
             if noted:
                 report(self.done, total)
 
-    def _block(self, length: int, start: Values) -> tuple[Values | None, Values]:
-        """Growth of all pairs over a few steps, and the distances from which the next block starts."""
-        for _ in range(length):
-            if not self._advance():
-                return None, start
+    def _rescaled(self, length: int, aligning: bool) -> bool:
+        """Set the twins back after so many steps and count how they grew; whether that is worth telling."""
+        grown = self._set_back()
+        self.within = 0
+        if aligning:
+            self.aligned += 1
+            if self.aligned == ALIGN_STEPS:
+                self._note(0)
+            return True
+        self.statistics.add(grown[:, None], length)
+        self.measured += length
+        thin = max(1, self.n_steps // self.every // RECORDS)
+        noted = (self.blocks - ALIGN_STEPS) % thin == 0 or self.measured == self.n_steps
+        if noted:
+            self._note(self.measured)
+        return noted
+
+    def _set_back(self) -> Values:
+        """Growth of all pairs since they were last set back."""
         apart = self.pairs.distances()
         self.near += int((apart < resolution(self.map.ops.dtype, self.pairs.scale)).sum())
         merged = apart == 0
@@ -497,26 +531,23 @@ class RescaledTwins(_Followed):
             apart = np.where(merged, np.finfo(self.map.ops.dtype).eps * self.pairs.scale, apart)
         self.blocks += 1
         self.farthest = max(self.farthest, float(np.log(apart.max())))
-        return np.log(apart / start), self.pairs.set_back()
+        growth: Values = np.log(apart / self.start)
+        self.start = self.pairs.set_back()
+        return growth
 
     def _note(self, step: int) -> None:
-        assert self.statistics is not None
         self.records.append(np.log(self.size) + self.statistics.totals[:, 0].copy())
         self.recorded.append(step)
 
     def conclude(self, lost: str) -> TwinGrowth:
+        """The exponent, or why there is none."""
         curves = np.array(self.records).T if self.records else np.zeros((self.b, 0))
         steps = np.array(self.recorded, np.int64)
         if lost or self.lost:
             return self._nothing(Status.ESCAPED, lost or self.lost, curves, steps)
         statistics = self.statistics
         all_blocks = self.blocks * self.b
-        if (
-            statistics is None
-            or not self.measured
-            or self.merges > MERGES * all_blocks
-            or self.near > NEAR * all_blocks
-        ):
+        if not self.measured or self.merges > MERGES * all_blocks or self.near > NEAR * all_blocks:
             message = (
                 f"twins were as near as rounding in {self.near} of {all_blocks} rescalings, {self.merges} became one: "
                 "such a decay cannot be followed; enlarge size or lower renormalize_every"
@@ -541,3 +572,24 @@ class RescaledTwins(_Followed):
         if mean > 0 and not statistics.grows_exponentially().any():
             error = max(error, mean)  # distances that grow like a power of time have rates no more certain than large
         return TwinGrowth(verdict, mean, error, rates, curves, steps, (0, self.measured), level)
+
+
+def twins_demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any], n_steps: int | None) -> Demand:
+    """What following pairs takes; with no `n_steps`, the most that are followed by themselves."""
+    b, rng = int(x.shape[0]), np.random.default_rng(0)
+    steps = max(AUTO_FIT_STEPS, AUTO_RESCALED_STEPS) if n_steps is None else n_steps
+
+    def begin(rows: int) -> Advance:
+        followed = _Followed(tangent_map, x[:rows], rng)
+        with suppress(Escape):
+            followed.place(settings | {"transient": 0})
+
+        def advance(steps: int) -> None:
+            for _ in range(steps):
+                followed._advance()
+                followed.pairs.distances()
+
+        return advance
+
+    arrays = [*of_states(tangent_map, b, copies=10), held("log distances", 4 * 8, trajectories=b, n_steps=steps + 1)]
+    return Demand(arrays, rows=b, steps=steps + settings["transient"] // 2, begin=begin)

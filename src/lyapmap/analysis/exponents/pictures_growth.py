@@ -24,8 +24,7 @@ MOST_LINES = 200
 
 def draw_divergence(result: Divergence) -> Figure:
     """Draw how pairs of trajectories part: each pair, their mean, the fitted line, and the spread."""
-    figure = style.new_figure(10.5, 4.6)
-    left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [2, 1]})
+    figure, (left, right) = style.panels(2)
     _draw_curves(left, result)
     _draw_spread(right, result)
     b = len(result.per_trajectory)
@@ -112,8 +111,7 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
     Bars reach two standard errors to either side; the headline gives one.
     """
     steps = np.arange(len(result.log_expansion))
-    figure = style.new_figure(13.0, 4.4)
-    growth, slopes, left = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.2, 1, 0.8]})
+    figure, (growth, slopes, left) = style.panels(3)
     errors = np.where(np.isfinite(result.log_expansion_stderr), result.log_expansion_stderr, np.nan)
     values = np.where(np.isfinite(result.log_expansion), result.log_expansion, np.nan)
     first, last = result.window
@@ -141,12 +139,12 @@ def draw_expansion_entropy(result: ExpansionEntropy) -> Figure:
         for axes in (growth, slopes):
             axes.clear()
             style.dress(axes, title="Expansion" if axes is growth else "Growth at each step", x="step $t$", y="")
-            style.say(axes, "nothing to show")
+            style.say(axes, "ln E is not known at two steps")
     style.dress(left, title="Samples never outside the region", x="step $t$", y="fraction")
     shown = np.where(result.surviving > 0, result.surviving, np.nan)
     left.plot(steps, shown, color=style.GREEN, marker="o", markersize=3.5, linewidth=1.2)
     if np.nanmin(shown) < FEW_LEFT:
-        left.set_yscale("log")
+        style.log_axis(left.yaxis, shown)
     else:
         left.set_ylim(0, 1.05)
     for axes in (growth, slopes, left):
@@ -211,12 +209,8 @@ def draw_sweep(result: Sweep, *, component: int = 0) -> Figure:
         )
         if wanted
     ]
-    figure = style.new_figure(10.0, 1.4 + 2.6 * max(sum(height for _, height in panels), 1.0))
-    if panels:
-        ratios = [height for _, height in panels]
-        grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
-    else:
-        grid = np.array([figure.subplots()])
+    figure, grid = style.panels(max(len(panels), 1), heights=[height for _, height in panels], row=2.6)
+    if not panels:
         style.dress(grid[0], title="", x="", y="")
         style.say(grid[0], "nothing to show")
     for axes, (drawer, _) in zip(grid, panels, strict=False):
@@ -260,7 +254,7 @@ def _draw_exponents(axes: Axes, result: Sweep, _: int) -> None:
     k = result.exponents.shape[1]
     mark = "o" if len(values) <= FEW else ""
     for i in range(k - 1, -1, -1):
-        colour = style.SEQUENCE[i] if i < DRAWN else style.GREY
+        colour = style.RANKS[i] if i < DRAWN else style.PALE
         mean = np.where(np.isfinite(result.exponents[order, i]), result.exponents[order, i], np.nan)
         style.band(axes, values, mean, result.stderr[order, i], colour, alpha=0.3)
         label = rf"$\lambda_{{{i + 1}}}$" if i < DRAWN else ""

@@ -83,7 +83,7 @@ def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        Of 13 by 4.6 inches; `figure.savefig(path)` writes it.
+        `figure.savefig(path)` writes it.
 
     Raises
     ------
@@ -95,10 +95,9 @@ def draw_spectrum(result: LyapunovSpectrum, kind: str = "spectrum") -> Figure:
     if kind == "convergence":
         return draw_convergence(result)
     spectrum = _Sorted.of(result)
-    figure = style.new_figure(13.0, 4.6)
-    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.15, 1, 1]})
+    figure, (left, middle, right) = style.panels(3)
     _draw_exponents(left, spectrum, result.unit)
-    _draw_convergence(middle, spectrum)
+    _draw_convergence(middle, spectrum, result.unit)
     _draw_partial_sums(right, result, spectrum)
     style.caption(figure, result, "Lyapunov spectrum", _in_words(result, spectrum))
     return figure
@@ -186,16 +185,16 @@ def _draw_spread(axes: Axes, index: NDArray[np.int64], per_trajectory: _Values, 
     )
 
 
-def _draw_convergence(axes: Axes, spectrum: _Sorted) -> None:
-    style.dress(axes, title="Convergence", x="steps", y=r"running estimate of $\lambda_i$")
+def _draw_convergence(axes: Axes, spectrum: _Sorted, unit: str) -> None:
+    style.dress(axes, title="Convergence", x="steps", y=rf"running $\lambda_i$  (nats {unit})")
     h = len(spectrum.history)
     if h == 0 or spectrum.n_resolved == 0:
-        style.say(axes, "nothing to show")
+        style.say(axes, "no exponent is known")
         return
     drawn = min(spectrum.n_positive or 3, _LEADING, spectrum.n_resolved)
     style.zero_line(axes)
-    axes.set_xscale("log")
-    colours = style.SEQUENCE[:drawn]
+    style.log_axis(axes.xaxis, spectrum.steps)
+    colours = style.RANKS[:drawn]
     values, reach = spectrum.exponents[:drawn], style.SIGMAS * np.nan_to_num(spectrum.stderr[:drawn])
     overlapping = bool((values[:-1] - reach[:-1] < values[1:] + reach[1:]).any())
     for i, colour in enumerate(colours):
@@ -230,9 +229,14 @@ def _label_ends(axes: Axes, values: _Values, colours: Sequence[str]) -> None:
 
 
 def _draw_partial_sums(axes: Axes, result: LyapunovSpectrum, spectrum: _Sorted) -> None:
-    style.dress(axes, title="Kaplan-Yorke dimension", x="number of exponents $j$", y=r"$\lambda_1 + \dots + \lambda_j$")
+    style.dress(
+        axes,
+        title="Kaplan-Yorke dimension",
+        x="number of exponents $j$",
+        y=rf"$\lambda_1 + \dots + \lambda_j$  (nats {result.unit})",
+    )
     if spectrum.n_resolved == 0:
-        style.say(axes, "nothing to show")
+        style.say(axes, "no exponent is known")
         return
     style.zero_line(axes)
     sums = np.concatenate([[0.0], np.cumsum(spectrum.exponents[: spectrum.n_resolved])])
@@ -242,7 +246,7 @@ def _draw_partial_sums(axes: Axes, result: LyapunovSpectrum, spectrum: _Sorted) 
     last = min(len(sums) - 1, max(math.ceil(1.75 * dimension), 5)) if known else len(sums) - 1
     sums, j = sums[: last + 1], np.arange(last + 1)
     dots = "o" if last <= _SINGLE_POINTS else ""
-    axes.plot(j, sums, color=style.BLUE, linewidth=1.3, marker=dots, markersize=3.5)
+    axes.plot(j, sums, color=style.INK, linewidth=1.3, marker=dots, markersize=3.5)
     axes.fill_between(j, sums, 0, where=sums >= 0, interpolate=True, color=style.VERMILLION, alpha=0.15, linewidth=0)
     right = max(last, 1.75 * dimension) if known else last
     axes.set_xlim(-0.03 * right, 1.03 * right)
@@ -287,8 +291,7 @@ def draw_convergence(result: LyapunovSpectrum) -> Figure:
     exponents one by one, with the error that each has by itself: trajectories on several
     attractors part.
     """
-    figure = style.new_figure(13.0, 4.6)
-    left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.1, 1.1, 1]})
+    figure, (left, middle, right) = style.panels(3)
     k = min(ERRORS_DRAWN, int(np.isfinite(result.exponents).sum()))
     _draw_estimates(left, result, k)
     slope = _draw_errors(middle, result, k)
@@ -325,11 +328,11 @@ def _draw_estimates(axes: Axes, result: LyapunovSpectrum, k: int) -> None:
     style.dress(axes, title="Running estimates", x="steps", y=r"$\lambda_i$ so far, minus $\lambda_i$ at the end")
     if k == 0 or len(result.history) == 0:
         return
-    axes.set_xscale("log")
+    style.log_axis(axes.xaxis, result.history_steps)
     style.zero_line(axes)
     steps = result.history_steps
     for i in range(k):
-        colour, error = style.SEQUENCE[i], float(result.stderr[i])
+        colour, error = style.RANKS[i], float(result.stderr[i])
         away = result.history[:, i] - result.exponents[i]
         axes.plot(steps, away, color=colour, linewidth=1.4, label=rf"$\lambda_{{{i + 1}}}$ = {result.exponents[i]:.4g}")
         if np.isfinite(error) and error > 0:
@@ -338,7 +341,7 @@ def _draw_estimates(axes: Axes, result: LyapunovSpectrum, k: int) -> None:
     late = result.history[len(steps) // 3 :, :k] - result.exponents[:k]
     reach = max(float(np.abs(late).max()), 4 * float(np.nan_to_num(result.stderr[:k], posinf=0.0).max()), 1e-9)
     axes.set_ylim(-1.2 * reach, 1.2 * reach)
-    style.legend(axes, ncols=2)
+    style.legend(axes, "upper right", ncols=2)
 
 
 def _draw_errors(axes: Axes, result: LyapunovSpectrum, k: int) -> float:
@@ -352,7 +355,7 @@ def _draw_errors(axes: Axes, result: LyapunovSpectrum, k: int) -> float:
             continue
         steps, errors = result.error_steps[good], result.error_history[good, i]
         label = rf"$\lambda_{{{i + 1}}}$"
-        axes.plot(steps, errors, "o-", color=style.SEQUENCE[i], linewidth=1.4, markersize=4, label=label)
+        axes.plot(steps, errors, "o-", color=style.RANKS[i], linewidth=1.4, markersize=4, label=label)
         if not drawn and len(steps) > 1:
             slope = float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
             guide = errors[-1] * np.sqrt(steps[-1] / steps)
@@ -361,21 +364,10 @@ def _draw_errors(axes: Axes, result: LyapunovSpectrum, k: int) -> float:
     if not drawn:
         style.say(axes, "no errors to show")
         return slope
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    _sparse_ticks(axes)
+    style.log_axis(axes.xaxis, result.error_steps)
+    style.log_axis(axes.yaxis, result.error_history[:, :k])
     style.legend(axes)
     return slope
-
-
-def _sparse_ticks(axes: Axes) -> None:
-    """Labels at 1, 2 and 5 times the powers of ten, which never touch."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_trajectories(axes: Axes, result: LyapunovSpectrum) -> None:

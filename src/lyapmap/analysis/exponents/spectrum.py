@@ -6,16 +6,22 @@ k exponents cost about k + 1 evaluations of the map per step, and memory does no
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import TangentRun
+from lyapmap.analysis.exponents.tangent_run import TangentRun, further_steps
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, of_states
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, as_states, dimension
+from lyapmap.core.map import Map, TangentMap, as_states, dimension
+from lyapmap.core.ops import Array
 from lyapmap.core.run import Report, Run
+from lyapmap.engine.crew import crew_of
 
 __all__ = ["LyapunovSpectrum", "lyapunov_spectrum"]
 
@@ -37,6 +43,8 @@ def lyapunov_spectrum(
     frame_dtype: str | None = None,
     tangent_dtype: str = "auto",
     progress: bool | Report = False,
+    journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> LyapunovSpectrum:
     """Lyapunov exponents of a map, with standard errors.
@@ -75,6 +83,11 @@ def lyapunov_spectrum(
         hides are NaN.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
+    journal : path, optional
+        Folder in which the run writes where it stands, for at most 1 % of its time. The same call goes on
+        from there, to the same bits, whatever ended it; after the end it gives the result at once.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the run ends collapsed, escaped or not converged; else return it with that status.
 
@@ -120,14 +133,33 @@ def lyapunov_spectrum(
         "n_trajectories": int(x.shape[0]),
     }
     tangent_map = tangent_map.for_run(x, k, settings["n_steps"] + settings["transient"])
-    run = Run("spectrum", tangent_map, seed=seed, progress=progress)
-    tangents = TangentRun(tangent_map, x, k, run.rng, settings)
-    with run.steps(keep=lambda: tangents.statistics.steps) as tangents.report:
-        tangents.transient(auto)
-        tangents.measure(auto)
-        tangents.look_for_late_repeat()
-    run.details = tangents.tangents.described()
+    demand = _demand(tangent_map, x, k, auto, settings)
+    run = Run(
+        "spectrum",
+        tangent_map,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        start=x,
+        settings=settings,
+        demand=demand,
+        crew=crew_of(client),
+    )
+    tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
+    with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:
+        tangents.carry_out()
+    run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)
+
+
+def _demand(tangent_map: TangentMap, x: Array, k: int, auto: bool, settings: dict[str, Any]) -> Demand:
+    b = int(x.shape[0])
+
+    def begin(rows: int) -> Advance:
+        return TangentRun(tangent_map, x[:rows], k, np.random.default_rng(0), settings).trial(auto, b)
+
+    steps = settings["n_steps"] + settings["transient"] + further_steps(tangent_map, b, k, settings)
+    return Demand(of_states(tangent_map, b, k), rows=b, steps=steps, begin=begin)
 
 
 def _requested(n_exponents: int | str | None, n: int) -> tuple[int, bool]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, RunError, in_one_line
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Report, Run
+from lyapmap.core.run import Report, Run, unbroken
+from lyapmap.engine.crew import Crew, crew_of
 
 ALIGN = 100
 """Steps for tangent frames to align: a gap of 0.1 nats per step between two exponents leaves e^-10 of the wrong
@@ -61,6 +65,23 @@ class Point:
         if not self.status.failed:
             self.status, self.message, self.cause = status, message, cause
         self.final = None
+
+
+class Points(list[Point | None], Resumable):
+    """What was found at each value; None where it is not known yet."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__([None] * count)
+
+    def state(self) -> dict[str, Any]:
+        """The points as plain values, by their numbers."""
+        return {str(i): vars(point) for i, point in enumerate(self) if point is not None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take in the points that were known."""
+        for i, values in state.items():
+            ended = {"status": Status(values["status"]), "cause": Cause(values["cause"])}
+            self[int(i)] = Point(**{**values, **ended})
 
 
 def measure(tangent_map: TangentMap, x0: Any, task: Task, seed: int) -> Point:
@@ -222,6 +243,8 @@ def sweep(
     workers: int = 1,
     seed: int | None = None,
     progress: bool | Report = False,
+    journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> Sweep:
     """Analyse a family of maps along a parameter.
@@ -260,6 +283,10 @@ def sweep(
         system and recorded.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (values done, values in all).
+    journal : path, optional
+        Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers do the values, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the runs at all values failed.
 
@@ -302,12 +329,6 @@ def sweep(
     make = _Family(factory, parameter)
     for extreme in (row.min(), row.max()):
         example = make(extreme)  # a bad range is refused before the work
-    run = Run("sweep", example, seed=seed, progress=progress)
-    points: list[Point | None] = [None] * len(row)
-    with run.steps(keep=lambda: any(points)) as report:
-        for done, (index, point) in enumerate(_each(make, row, x0, task, carry, workers, run.seed), 1):
-            points[index] = point
-            report(done, len(row))
     names = [a if isinstance(a, str) else getattr(a, "__name__", type(a).__name__) for a in task.analyses]
     settings = {
         "analysis": names,
@@ -318,7 +339,23 @@ def sweep(
         "n_trajectories": task.n_trajectories if x0 is None else len(as_states(x0, example)[0]),
         "carry": bool(carry),
     }
-    ran = sum(point is not None for point in points)
+    run = Run(
+        "sweep",
+        example,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        start=None if x0 is None else as_states(x0, example)[0],
+        settings=settings | {"parameter": parameter, "values": row.tolist()},
+        demand=_demand(make, example, row, x0, task),
+    )
+    points = Points(len(row))
+    with run.steps(keep=lambda: any(points), work=points) as report:
+        for index, point in _each(make, row, x0, task, carry, workers, run.seed, points, crew_of(client)):
+            with unbroken():
+                points[index] = point
+            report(len(points) - points.count(None), len(row))
+    ran = len(points) - points.count(None)
     ending = run.ending(_verdict(parameter, row, points), done=f"{ran} of {len(row)} values")
     own = ending["provenance"]
     if "parameters" in own:
@@ -341,6 +378,19 @@ def sweep(
     return run.finish(result, throw)
 
 
+def _demand(make: _Family, example: TangentMap, values: _Values, x0: Any, task: Task) -> Demand:
+    b = task.n_trajectories if x0 is None else len(as_states(x0, example)[0])
+    n = dimension(example.state_shape)
+    order = np.random.default_rng(0).permutation(len(values))  # some values take longer than others
+
+    def begin(rows: int) -> Advance:
+        return lambda steps: [measure(make(values[order[i % len(values)]]), x0, task, 0) for i in range(steps)]
+
+    kept = held("states", 2 * 8, values=len(values), trajectories=b, n_kept=task.n_kept, _n=n)
+    k = task.n_exponents or min(n, 16)
+    return Demand([*of_states(example, b, k), kept], rows=1, steps=len(values), begin=begin)
+
+
 class _Family:
     """Makes the map of a value; an error of the factory names the value."""
 
@@ -359,22 +409,46 @@ class _Family:
             raise LyapmapError(f"parameter: the factory does not take {self.parameter!r} ({error})") from None
 
 
+@dataclass(frozen=True)
+class _Measure:
+    """What is done at each value, as it is sent to other processes."""
+
+    make: _Family
+    x0: Any
+    task: Task
+    seed: int
+
+    def __call__(self, value: float) -> Point:
+        return measure(self.make(value), self.x0, self.task, self.seed)
+
+
 def _each(
-    make: _Family, values: _Values, x0: Any, task: Task, carry: bool, workers: int, seed: int
+    make: _Family,
+    values: _Values,
+    x0: Any,
+    task: Task,
+    carry: bool,
+    workers: int,
+    seed: int,
+    known: Points,
+    crew: Crew | None,
 ) -> Iterator[tuple[int, Point]]:
-    """Points as they are done, with their numbers."""
+    """Points that are not known yet as they are done, with their numbers."""
+    left = [index for index, point in enumerate(known) if point is None]
+    if crew is not None and not carry:
+        for i, point in crew.each(_Measure(make, x0, task, seed), [float(values[index]) for index in left]):
+            yield left[i], point
+        return
     if workers == 1:
-        last = None
-        for index, value in enumerate(values):
-            point = measure(make(value), x0 if last is None else last, task, seed)
-            last = point.final if carry else None
-            yield index, point
+        for index in left:
+            before = known[index - 1] if carry and index else None
+            last = None if before is None else before.final
+            yield index, measure(make(values[index]), x0 if last is None else last, task, seed)
         return
     pool = ThreadPoolExecutor(workers)
     try:
         waiting: dict[Future[Point], int] = {
-            pool.submit(lambda at: measure(make(at), x0, task, seed), value): index
-            for index, value in enumerate(values)
+            pool.submit(lambda at: measure(make(at), x0, task, seed), values[index]): index for index in left
         }
         while waiting:
             for future in wait(waiting, return_when=FIRST_COMPLETED).done:

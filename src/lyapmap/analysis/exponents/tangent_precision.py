@@ -8,6 +8,7 @@ tangent's image is off by a fraction of the largest growth, which hides exponent
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import divided, propagate
@@ -155,11 +157,33 @@ def _error(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     return error
 
 
-class Tangents:
+@dataclass(frozen=True)
+class Settled:
+    """Where states and frames stand after their precision was looked for, and what was found.
+
+    Attributes
+    ----------
+    x, frame : Array
+    steps : int
+        That it took.
+    compared : Comparison or None
+    noise : float
+        Of the lower precision, where nothing was compared.
+    """
+
+    x: Array
+    frame: Array
+    steps: int = 0
+    compared: Comparison | None = None
+    noise: float = 0.0
+
+
+class Tangents(Resumable):
     """The precision of one run's tangents: as asked for, or found out by a comparison.
 
     Attributes
     ----------
+    asked : str
     settled : bool
         Whether it is known.
     dtype : str
@@ -170,8 +194,10 @@ class Tangents:
         What the comparison found.
     """
 
+    KEPT = ("settled", "dtype", "noise", "comparison", "_low_dtype")
+
     def __init__(self, tangent_map: TangentMap, asked: str, b: int, n_steps: int) -> None:
-        self._whole, self._asked, self._n_steps = tangent_map, requested(asked, tangent_map), n_steps
+        self._whole, self.asked, self._n_steps = tangent_map, requested(asked, tangent_map), n_steps
         self.dtype, self.noise = tangent_map.ops.dtype, 0.0
         self.comparison: dict[str, Any] = {}
         self._low, self._low_dtype = tangent_map, self.dtype
@@ -183,6 +209,12 @@ class Tangents:
                 self._low, self._low_dtype = tangent_map.with_tangents(low), low
         self.settled = self._low is tangent_map
 
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where another stood, with the map that it used."""
+        super().restore(state)
+        if self._low_dtype == self._whole.ops.dtype:
+            self._low = self._whole
+
     @property
     def low(self) -> bool:
         """Whether a lower precision than that of the states is used, or is to be compared yet."""
@@ -190,7 +222,7 @@ class Tangents:
 
     def carrier(self, k: int, n: int) -> TangentMap:
         """The map that carries k of n directions."""
-        if self.settled or self._asked != "auto":
+        if self.settled or self.asked != "auto":
             return self._low
         # Until it is known, few directions may align roughly; many reach far down.
         return self._low if 4 * k <= n else self._whole
@@ -200,26 +232,32 @@ class Tangents:
         low = ROUNDOFF[self._low_dtype] if self.carrier(k, n) is not self._whole else 0.0
         return max(low, float(np.finfo(dtype).eps))
 
-    def settle(
-        self, x: Array, frame: Array, *, frame_dtype: str, qr_every: int, first_step: int
-    ) -> tuple[Array, Array, int]:
-        """Compare where that is asked for; states and frames afterwards, and the steps that it took."""
+    def settle(self, x: Array, frame: Array, *, frame_dtype: str, first_step: int) -> Settled:
+        """Compare where that is asked for. Nothing is changed before what comes of it is taken in."""
         if self.settled:
-            return x, frame, 0
-        self.settled = True
-        if self._asked != "auto":
-            self.dtype, self.noise = self._low_dtype, noise_of(self._whole, self._low, x, frame)
-            return x, frame, 0
+            return Settled(x, frame)
+        if self.asked != "auto":
+            return Settled(x, frame, noise=noise_of(self._whole, self._low, x, frame))
         compared, x, frame = compare(
             self._whole, self._low, x, frame, frame_dtype=frame_dtype, n_steps=self._n_steps, first_step=first_step
         )
+        return Settled(x, frame, PAIRED_STEPS, compared)
+
+    def take(self, settled: Settled) -> None:
+        """Use the precision that was settled on."""
+        if self.settled:
+            return
+        self.settled = True
+        compared = settled.compared
+        if compared is None:
+            self.dtype, self.noise = self._low_dtype, settled.noise
+            return
         objection = compared.objection(self._low_dtype)
         self.comparison = compared.described() | ({"objection": objection} if objection else {})
         if objection:
             self._low, self._low_dtype = self._whole, self.dtype
         else:
             self.dtype, self.noise = self._low_dtype, compared.noise
-        return x, frame, PAIRED_STEPS
 
     def reopen(self) -> None:
         """Compare again: there are more directions now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,8 @@ from lyapmap.analysis.exponents.kaplan_yorke import (
     half_as_many_again,
     kaplan_yorke_with_error,
 )
-from lyapmap.analysis.exponents.tangent_precision import Tangents
+from lyapmap.analysis.exponents.tangent_precision import PAIRED_STEPS, Tangents
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap, dimension, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
@@ -41,10 +44,18 @@ SMALL_COMPILED = 32 * SMALL
 LONGEST_COMPILED = 2**28
 """The same of the longest block of compiled code, which cannot be interrupted: about a second at most. It goes by
 what is carried and by no clock, so that the numbers are the same wherever they are computed."""
+LONGEST = 2**38
+"""Floating-point operations of a longest block of other code, a few seconds' worth: Ctrl-C loses no more than that."""
 TOGETHER = 16
 """Most blocks that are looked at together, so that progress shows."""
+TRIAL = 16
+"""Steps from which a trial judges how many exponents a run will carry."""
 LATE_PERIOD = 16
 """Longest period that is looked for at the end of a run."""
+AT_ONCE = {"resize", "reopen", "begin anew", "adapted"}
+"""Stages within which no signal falls."""
+Stage = tuple[Any, ...]
+"""Its name and arguments."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,33 @@ class _Block:
     """Growth of all directions over the steps along which determinants were taken, (b,)."""
 
 
-class TangentRun:
-    """States, frames and statistics of one run."""
+def further_steps(tangent_map: TangentMap, b: int, k: int, settings: dict[str, Any]) -> int:
+    """What a run does beside its steps, in steps of k tangents: two precisions compared, a late repeat looked for."""
+    compared = not Tangents(tangent_map, settings["tangent_dtype"], b, settings["n_steps"]).settled
+    return 2 * PAIRED_STEPS * compared + LATE_PERIOD // (k + 1)
+
+
+class TangentRun(Resumable):
+    """States, frames and statistics of one run, and the stages that are left of it.
+
+    Parameters
+    ----------
+    tangent_map : TangentMap
+    x : (b, n)
+    k : int
+        Exponents to begin with.
+    rng : numpy.random.Generator
+    settings : dict
+    auto : bool
+        Whether as many exponents are carried as turn out to be needed.
+    """
+
+    KEPT = (
+        *("rng", "stages", "_left", "_group", "step", "planned", "qr_every", "_looks", "_spread", "_size"),
+        *("escaped", "escaped_at", "overflowed", "statistics", "look", "watch", "tangents"),
+        *("determinants", "beside_determinants"),
+    )
+    CARRIED = ("x", "frame")
 
     def __init__(
         self,
@@ -68,6 +104,8 @@ class TangentRun:
         k: int,
         rng: np.random.Generator,
         settings: dict[str, Any],
+        *,
+        auto: bool = False,
     ) -> None:
         self.map = tangent_map
         self.ops = tangent_map.ops
@@ -100,43 +138,95 @@ class TangentRun:
         self.escaped = np.zeros(self.b, bool)
         self.escaped_at = -1
         self.overflowed = False
+        self.look = GrowthStatistics(self.b, k)
+        self._left: int | None = None
+        self._group = 1
+        # The second half of the transient tells how many exponents will be needed.
+        first = self.transient_steps // 2 if auto else self.transient_steps
+        self.stages: list[Stage] = [
+            ("advance", first, ""),
+            *([("adapt", self.transient_steps - first)] if auto else []),
+            ("compare",),
+            ("advance", self.n_steps, "statistics"),
+            *([("more",)] if auto else []),
+            ("late repeat",),
+        ]
 
     @property
     def k(self) -> int:
         return int(self.frame.shape[2])
 
-    def transient(self, auto: bool) -> None:
-        """Run the transient; with `auto`, use its second half to choose how many exponents to carry."""
-        if not auto:
-            self._advance(self.transient_steps, None)
-        else:
-            first = self.transient_steps // 2
-            self._advance(first, None)
-            self._adapt(self.transient_steps - first)
-        self._compare_tangents()
+    def trial(self, auto: bool, b: int) -> Callable[[int], None]:
+        """A function that does so many steps more of a run over b trajectories, in its blocks, to be timed."""
+        length = max(self.n_steps // BLOCKS, 1)
+        self.tangents = Tangents(self.map, self.tangents.asked, b, self.n_steps)
+        self.stages = [*([("adapt", TRIAL)] if auto and self.transient_steps else []), ("compare",)]
+        self.carry_out()
 
-    def _compare_tangents(self) -> None:
+        def advance(steps: int) -> None:
+            if self.lost() is not None:  # goes on from the start, whatever comes of it
+                self.x, self.escaped, self.overflowed = self.x0, np.zeros(self.b, bool), False
+            self._left = None
+            self._advance(steps, "statistics", length)
+
+        return advance
+
+    def carry_out(self) -> None:
+        """All stages that are left; each says by which others it is followed at once."""
+        stages: dict[str, Callable[..., list[Stage]]] = {
+            "advance": self._advance,
+            "adapt": self._adapt,
+            "adapted": self._adapted,
+            "compare": self._compare_tangents,
+            "more": self._more,
+            "resize": self._resize,
+            "reopen": self._reopen,
+            "begin anew": self._begin_anew,
+            "late repeat": self._look_for_late_repeat,
+        }
+        self.report(self.step, self.planned)
+        while self.stages:
+            name, *arguments = self.stages[0]
+            # One that is cut short begins again; what would be another thing the second time is done in one go.
+            with unbroken() if name in AT_ONCE else nullcontext():
+                following = stages[name](*arguments)
+                with unbroken():
+                    self.stages[:1] = following
+                    self._left = None
+
+    def _compare_tangents(self) -> list[Stage]:
         """Settle the precision of tangents, where that is left to be found out; steps for it count as transient."""
         if self.lost() is None:
-            x, frame, steps = self.tangents.settle(
-                self.x, self.frame, frame_dtype=self.frame_dtype, qr_every=self.qr_every, first_step=self.step
-            )
-            self.x, self.frame = x, frame
-            self.step += steps
-            self.planned += steps
+            settled = self.tangents.settle(self.x, self.frame, frame_dtype=self.frame_dtype, first_step=self.step)
+            with unbroken():
+                self.tangents.take(settled)
+                self.x, self.frame = settled.x, settled.frame
+                self.step += settled.steps
+                self.planned += settled.steps
+        return []
 
-    def measure(self, auto: bool) -> None:
-        """Average over `n_steps`, again with more exponents as long as `auto` finds too few."""
-        self._advance(self.n_steps, self.statistics)
-        while auto and self.k < self.n and self._wants_more():
-            self._resize(min(self.n, half_as_many_again(self.k)))
-            self.tangents.reopen()
-            align = max(self.transient_steps // 2, self.n_steps // 4)
-            self.planned += align + self.n_steps
-            self._advance(align, None)
-            self._compare_tangents()
-            self.statistics = GrowthStatistics(self.b, self.k)
-            self._advance(self.n_steps, self.statistics)
+    def _more(self) -> list[Stage]:
+        """Average again with more exponents, where too few were carried."""
+        if self.k == self.n or not self._wants_more():
+            return []
+        align = max(self.transient_steps // 2, self.n_steps // 4)
+        return [
+            ("resize", min(self.n, half_as_many_again(self.k)), align + self.n_steps),
+            ("reopen",),
+            ("advance", align, ""),
+            ("compare",),
+            ("begin anew",),
+            ("advance", self.n_steps, "statistics"),
+            ("more",),
+        ]
+
+    def _reopen(self) -> list[Stage]:
+        self.tangents.reopen()
+        return []
+
+    def _begin_anew(self) -> list[Stage]:
+        self.statistics = GrowthStatistics(self.b, self.k)
+        return []
 
     def _wants_more(self) -> bool:
         """Whether more exponents would bring a certificate; without error bars none would."""
@@ -144,10 +234,10 @@ class TangentRun:
             return False
         return self.dimension().verdict in (NEEDS_MORE, UNCERTAIN)
 
-    def look_for_late_repeat(self) -> None:
+    def _look_for_late_repeat(self) -> list[Stage]:
         """Notice orbits that died within the last block, which the watch could not see repeat."""
         if not self.autonomous or self.lost() is not None:
-            return
+            return []
         y = self.x
         for period in range(1, LATE_PERIOD + 1):
             y = step_states(self.map, y, n_steps=1)
@@ -156,21 +246,24 @@ class TangentRun:
                 around = propagate(self.map, self.x, self.frame, n_steps=period, frame_dtype=self.frame_dtype)
                 self.watch.repeats |= late
                 self.watch.growth = np.where(late, around.log_growth.max(axis=1) / period, self.watch.growth)
+        return []
 
-    def _adapt(self, steps: int) -> None:
+    def _adapt(self, steps: int) -> list[Stage]:
         """Carry as many exponents as a look at the growth says will be needed."""
-        while steps > 0 and self.lost() is None:
-            look = GrowthStatistics(self.b, self.k)
-            self._advance(steps, look)
-            needed = exponents_needed(look.mean(), look.covariance(), look.steps / self.n_steps, self.n)
-            if needed <= self.k:
-                self._resize(needed)
-                return
-            self._resize(needed)
-            self.planned += steps
+        if steps <= 0 or self.lost() is not None:
+            return []
+        self.look = GrowthStatistics(self.b, self.k)
+        return [("advance", steps, "look"), ("adapted", steps)]
 
-    def _resize(self, k: int) -> None:
+    def _adapted(self, steps: int) -> list[Stage]:
+        look = self.look
+        needed = exponents_needed(look.mean(), look.covariance(), look.steps / self.n_steps, self.n)
+        enough = needed <= self.k
+        return [("resize", needed, 0 if enough else steps), *([] if enough else [("adapt", steps)])]
+
+    def _resize(self, k: int, more_steps: int) -> list[Stage]:
         """Keep the first k directions of every frame, or add random ones."""
+        self.planned += more_steps
         if k > self.k:
             extra = random_frame(self.map, self.b, k - self.k, self.rng, self.frame_dtype)
             self.frame, _ = self.ops.qr(self.ops.concatenate([self.frame, extra], 2))
@@ -179,37 +272,45 @@ class TangentRun:
         self.watch = RepeatWatch(self.map, self.x, k)
         if self.statistics.steps == 0:
             self.statistics = GrowthStatistics(self.b, k)
+        return []
 
-    def _advance(self, n_steps: int, statistics: GrowthStatistics | None) -> None:
-        """Carry everything forward, block by block, until done, converged or lost."""
+    def _advance(self, n_steps: int, counted: str, block: int = 0) -> list[Stage]:
+        """Carry everything forward, block by block (of so many steps, if given), until done, converged or lost."""
+        statistics = {"": None, "look": self.look, "statistics": self.statistics}[counted]
         every = 1 if self.chooses_qr else self.qr_every
-        length = -(-max(n_steps // BLOCKS, 1) // every) * every
+        length = -(-(block or max(n_steps // BLOCKS, 1)) // every) * every
         if self.map.compiled:  # within which Python takes no signal
             length = min(length, max(every, LONGEST_COMPILED // (self.b * self.n * (self.k + 1)) // every * every))
-        left, group = n_steps, 1
+        elif self.map.row_work:
+            most = int(LONGEST / (self.map.row_work * self.b * (self.k + 1)))
+            length = min(length, max(every, most // every * every))
+        if self._left is None:
+            self._left, self._group = n_steps, 1
         # Where a block is done in no time, looking at it is what takes time: more and more together.
         values = length * self.b * self.n * (self.k + 1)
         most = (SMALL_COMPILED if self.map.compiled else SMALL) // values if self.tolerance is None else 1
-        while left > 0 and self.lost() is None:
-            length = min(length, left)
-            together = max(1, min(group, most, left // length))
+        while self._left > 0 and self.lost() is None:
+            length = min(length, self._left)
+            together = max(1, min(self._group, most, self._left // length))
             blocks = self._blocks(length, together, statistics)
             good = self._look(blocks, length)
-            left -= length * good
-            if good:
-                with unbroken():
+            with unbroken():
+                if good:
                     self._take(blocks[:good], length, statistics)
-            if self.lost() is not None or (statistics is not None and self._converged(statistics)):
-                return
-            self.report(self.step, self.planned)
-            group = min(2 * group, TOGETHER)
+                self._left -= length * good
+                self._group = min(2 * self._group, TOGETHER)
+                ended = self.lost() is not None or (statistics is not None and self._converged(statistics))
+                self._left = 0 if ended else self._left
+            if not ended:
+                self.report(self.step, self.planned)
+        return []
 
     def _blocks(self, length: int, count: int, statistics: GrowthStatistics | None) -> list[_Block]:
         """Carry states and frames over blocks of steps, from where the run stands."""
         measured = statistics is not None and self._wants_determinants()
         in_blocks = self.autonomous and self.map.log_abs_det_in_blocks
         if measured and self.map.log_abs_det_is_independent and not self.map.log_abs_det_in_blocks:
-            measured, self._looks = self._looks % DEAR_EVERY == 0, self._looks + 1
+            measured = self._looks % DEAR_EVERY == 0
         if measured and not in_blocks:
             blocks: list[_Block] = []
             x, frame = self.x, self.frame
@@ -248,6 +349,7 @@ class TangentRun:
         growths = np.array([block.carried.log_growth for block in blocks])
         self.step += length * len(blocks)
         self.x, self.frame = blocks[-1].carried.x, blocks[-1].carried.frame
+        self._looks += statistics is not None
         if self.autonomous:
             for block, growth in zip(blocks, growths, strict=True):
                 self.watch.see(block.carried.x, growth, length)

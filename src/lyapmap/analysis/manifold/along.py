@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from lyapmap.analysis.manifold.metrics import Features, ManifoldMetrics, RealMan
 from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.core.arguments import one_of, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
@@ -267,6 +269,14 @@ def manifold_along(
     compared: list[tuple[int, ManifoldMetrics]] = []
     verdict = Verdict()
     in_all, unit = (total + 1, "step") if over == "steps" else (count, "trajectory")
+    if tangent_map is not None:
+        n = math.prod(shape)
+        kept = [*of_states(tangent_map, count)]
+        if over != "steps":
+            kept.append(held("states of all steps", 2 * 8, trajectories=count, n_steps=total + 1, _n=n))
+        first = tangent_map.ops.to_numpy(x)
+        demand = Demand(kept, steps=in_all, begin=lambda rows: lambda steps: [measure(first) for _ in range(steps)])
+        run.needs(demand)
     with run.steps(keep=lambda: compared) as report:
         for number, samples in enumerate(states if over == "steps" else _by_trajectory(states)):
             if np.isfinite(samples).all():

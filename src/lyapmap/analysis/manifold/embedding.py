@@ -16,6 +16,7 @@ from lyapmap.analysis.neighbors.graph import neighbor_graph
 from lyapmap.analysis.neighbors.search import METRICS, ApproximateSearch, Graph, Points, Search, exact_search
 from lyapmap.core.arguments import one_of, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError, RunError, ShapeError
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.points import as_points, real_array
@@ -403,6 +404,23 @@ def embed(
         same = "all points are the same" if different == 1 else f"got {different}"
         raise LyapmapError(f"data: {n_neighbors} neighbours need more than {n_neighbors} different points, {same}")
     load_umap()  # complain before the work
+    arrays = [
+        held("points", 3 * 8, points=len(rows), _d=rows.shape[1]),
+        held("neighbours", 6 * 16, points=len(rows), n_neighbors=n_neighbors),
+    ]
+
+    def trial(some: slice) -> None:
+        embed(
+            given[some],
+            n_neighbors=n_neighbors,
+            min_dist=min_dist,
+            metric=metric,
+            n_components=n_components,
+            approximate=approximate,
+            seed=run.seed,
+        )
+
+    run.needs(of_points(arrays, len(rows), trial))
     settings = {
         "n_neighbors": n_neighbors,
         "min_dist": float(min_dist),

@@ -14,6 +14,7 @@ from lyapmap.analysis.neighbors.duplicates import tell_apart
 from lyapmap.analysis.neighbors.search import Points, exact_search
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import probability, whole
+from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import as_points, real_array, same_samples
 from lyapmap.core.results import Result, Status, Verdict, dims
@@ -181,6 +182,18 @@ def memorization(
     if others is None:
         count = min(len(points), max(len(queries), 2))
         drawn = np.sort(run.rng.choice(len(points), count, replace=False))
+    arrays = [
+        held("samples", 3 * 8, samples=len(raw) + len(raw_generated), _d=raw.shape[1]),
+        held("features", 3 * 8, samples=len(points) + len(queries), _d=points.shape[1]),
+    ]
+    share = len(queries) / len(points)
+
+    def trial(some: slice) -> None:
+        part = points[some]
+        _nearest(part, queries[: max(1, int(share * len(part)))], 1, lambda done, total: None)
+        _nearest(part, part[: min(len(part), max(len(queries), 2))], 2, lambda done, total: None)
+
+    run.needs(of_points(arrays, len(points), trial))
     with run.steps() as report:
         near = _nearest(points, queries, 1, report)
         if others is not None:

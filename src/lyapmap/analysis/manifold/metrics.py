@@ -14,6 +14,7 @@ from lyapmap.analysis.manifold.radii import Cloud, radii
 from lyapmap.analysis.neighbors.tiles import tiles_for
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import one_of, positive, probability, whole
+from lyapmap.core.demand import Advance, Demand, held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.points import same_samples
 from lyapmap.core.results import Result, Status, Verdict, dims
@@ -333,6 +334,8 @@ class RealManifold:
         self._cloud = self._as_cloud(samples, "real")
         if len(self._cloud) == 1:
             raise LyapmapError(f"real: all {self._cloud.n} samples are equal, there is no manifold to compare with")
+        arrays = [held("samples", 4 * 4, samples=self._cloud.n, _d=self._cloud.d)]
+        run.needs(of_points(arrays, self._cloud.n, lambda some: RealManifold(samples[some], k=self.k)))
         with run.steps() as report:
             self._radii = _measured_radii(self._cloud, self.k, report)
         self.seconds = run.seconds
@@ -377,6 +380,16 @@ class RealManifold:
                 f"generated: expected samples of shape {self._cloud.sample_shape} like the real ones, "
                 f"got {cloud.sample_shape}"
             )
+        arrays = [held("samples", 6 * 4, samples=self.n + cloud.n, _d=cloud.d)]
+        every = max(1, len(self._cloud) // len(cloud))
+
+        def begin(size: int) -> Advance:
+            thin = max(1, len(cloud) // size)
+            part = RealManifold(self._cloud.points[:: thin * every][: max(size, 2 * self.k[-1])], k=self.k)
+            own = cloud.points[::thin][:size]
+            return lambda steps: part.compare(own, compare=compare, n_boot=n_boot, seed=0, throw=False)
+
+        run.needs(Demand(arrays, rows=len(cloud), begin=begin, growth="pairs"))
         with run.steps() as report:
             own = _measured_radii(cloud, self.k, report)
             counted = self._pass(cloud, own, compare == "<=", float(reach), report)

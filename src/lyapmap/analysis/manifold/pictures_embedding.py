@@ -81,8 +81,7 @@ def _time(result: EmbeddedStates) -> Figure:
 
     b, s, _ = result.coordinates.shape
     width = 7.6
-    figure = style.new_figure(width + (1.0 if b * s else 0.0), width * _tallness(result) + HEADLINE)
-    axes = figure.subplots()
+    figure, (axes,) = style.panels(1, width=width + (1.0 if b * s else 0.0), row=width * _tallness(result))
     _dress(axes, result, width)
     if b * s:
         colours = LinearSegmentedColormap.from_list("early to late", EARLY_TO_LATE)
@@ -91,7 +90,7 @@ def _time(result: EmbeddedStates) -> Figure:
         places = result.coordinates.transpose(1, 0, 2).reshape(-1, 2)
         steps = np.repeat(result.at, b)
         _dots(axes, places, colours(scale(steps)), width)
-        bar = figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.55, pad=0.02, aspect=28)
+        bar = axes.figure.colorbar(ScalarMappable(scale, colours), ax=axes, shrink=0.55, pad=0.02, aspect=28)
         bar.set_label("step $n$", fontsize=style.LABEL, color=style.INK)
         bar.ax.tick_params(labelsize=style.SMALL)
         bar.outline.set_visible(False)

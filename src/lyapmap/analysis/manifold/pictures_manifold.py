@@ -30,8 +30,7 @@ _Values = NDArray[np.float64]
 
 def draw_manifold(result: ManifoldMetrics) -> Figure:
     """Metrics over the number of neighbours with their confidence limits, and how real the samples look."""
-    figure = style.new_figure(13.0, 4.6)
-    axes = figure.subplots(1, 3)
+    figure, axes = style.panels(3)
     for panel, names in zip(axes[:2], PANELS, strict=True):
         for name in names:
             limits = getattr(result, f"{name}_interval")
@@ -70,8 +69,7 @@ def draw_manifold_along(result: ManifoldAlong, k: int | None = None) -> Figure:
     """
     if not len(result.at):
         raise LyapmapError("result: no comparison was made, there is nothing to draw")
-    figure = style.new_figure(11.0, 4.6)
-    axes = figure.subplots(1, 2)
+    figure, axes = style.panels(2)
     if result.over == "steps":
         place = _place(result, k)
         for panel, names in zip(axes, PANELS, strict=True):
@@ -172,13 +170,10 @@ CELL, GAP = 56, 14
 def draw_memorization(result: Memorization) -> Figure:
     """Distances of generated and held-out samples to the training data; of images, also the nearest pairs."""
     pictures = len(result.pair) > 0 and image_shape(tuple(result.sample_shape)) is not None
-    figure = style.new_figure(13.0 if pictures else 10.5, 4.9)
+    figure, panels = style.panels(2 if pictures else 1, width=10.0 if pictures else style.WIDTH)
+    _draw_distances(panels[0], result)
     if pictures:
-        left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
-        _draw_pairs(right, result)
-    else:
-        left = figure.subplots()
-    _draw_distances(left, result)
+        _draw_pairs(panels[1], result)
     low, high = result.closer_interval
     trained = result.settings.get("reference") == "training"
     closeness = (
@@ -227,7 +222,7 @@ def _draw_pairs(axes: Axes, result: Memorization) -> None:
             images[2 * (place // across) + row, place % across] = image
     scale = max(1, -(-CELL // width))
     axes.imshow(sheet(images, value_range=(low, high), scale=scale, gap=GAP), interpolation="nearest")
-    style.dress(axes, title="Nearest pairs, from the nearest on: generated over training, and distance", x="", y="")
+    style.dress(axes, title="Nearest pairs, with their distance", x="", y="")
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -262,15 +257,13 @@ STAYS = 8
 
 def draw_transitions(result: Transitions) -> Figure:
     """Strip of categories over matrix, lengths of stays and runs, and entropy given the categories before."""
-    figure = style.new_figure(13.0, 6.6)
-    rows = min(len(result.labels), ROWS)
-    grid = figure.add_gridspec(2, 4, height_ratios=[0.5 + 0.06 * rows, 2.0])
+    figure, (strip, matrix, stays, runs, memory) = style.panels(5, row=3.0)
     colours = _colours(len(result.categories))
-    _draw_strip(figure.add_subplot(grid[0, :]), result, colours)
-    _draw_matrix(figure.add_subplot(grid[1, 0]), result)
-    _draw_stays(figure.add_subplot(grid[1, 1]), result, colours)
-    _draw_runs(figure.add_subplot(grid[1, 2]), result)
-    _draw_memory(figure.add_subplot(grid[1, 3]), result)
+    _draw_strip(strip, result, colours)
+    _draw_matrix(matrix, result)
+    _draw_stays(stays, result, colours)
+    _draw_runs(runs, result)
+    _draw_memory(memory, result)
     low, high = result.accuracy_interval
     order = " → ".join(map(str, [*result.order, *result.order[:1]]))
     holds = f"{order} holds in {result.accuracy:.1%} of the steps ({low:.1%} to {high:.1%})"
@@ -357,7 +350,7 @@ def _draw_runs(axes: Axes, result: Transitions) -> None:
         top = max(int(cycles.max()), 1)
         width = max(1, -(-top // 30))
         bins = (np.arange(0, top + 2 * width, width) - 0.5).tolist()
-        for cut, colour, label in ((False, style.VERMILLION, "broken off"), (True, style.GREY, "cut by begin or end")):
+        for cut, colour, label in ((False, style.INK, "broken off"), (True, style.GREY, "cut by begin or end")):
             some = cycles[result.runs_cut == cut]
             if len(some):
                 axes.hist(some, bins, color=colour, alpha=0.75, label=f"{label} ({len(some)})")
@@ -368,7 +361,7 @@ def _draw_memory(axes: Axes, result: Transitions) -> None:
 
     style.dress(axes, title="Entropy of the next category", x="categories known before it", y="nats per step")
     memory = np.arange(len(result.memory_rates))
-    axes.plot(memory, result.memory_rates, "o-", color=style.BLUE, markersize=4, linewidth=1.4)
+    axes.plot(memory, result.memory_rates, "o-", color=style.INK, markersize=4, linewidth=1.4)
     ceiling = float(np.log(max(len(result.categories), 1)))
     if ceiling > 0:
         axes.axhline(ceiling, color=style.GREY, linestyle="--", linewidth=1.0)

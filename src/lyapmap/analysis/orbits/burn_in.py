@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, probability, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import Map, as_states
 from lyapmap.core.propagate import step_states
@@ -161,6 +162,23 @@ def burn_in(
         return rows.reshape(b, -1)
 
     run = Run("burn-in", tangent_map, seed=seed, progress=progress)
+
+    def begin(rows: int) -> Advance:
+        def advance(steps: int) -> None:
+            y, ensembles = x, [rows_of(x)]
+            for step in range(0, steps, every):
+                y = step_states(tangent_map, y, n_steps=min(every, steps - step))
+                ensembles.append(rows_of(y))
+            _Curve(ensembles, n_resamples, np.random.default_rng(0))
+
+        return advance
+
+    arrays = [
+        *of_states(tangent_map, b),
+        held("ensembles", 8, trajectories=b, _times=len(at), _n=rows_of(x).shape[1]),
+        held("distances", 3 * 8, trajectories=b, _b=b),
+    ]
+    run.needs(Demand(arrays, steps=n_steps, begin=begin))
     ensembles: list[NDArray[Any]] = []
     with run.steps() as report:
         done = 0

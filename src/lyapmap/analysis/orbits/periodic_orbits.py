@@ -12,6 +12,7 @@ from lyapmap.analysis.exponents.attractor import neutral_within
 from lyapmap.analysis.orbits.search import Guesses, OrbitSearch, cycle_multipliers, make_guesses
 from lyapmap.core.arguments import positive, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Demand, held
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, rate_unit, time_per_step
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
@@ -180,6 +181,7 @@ def periodic_orbits(
     usual = max(FEWEST_GUESSES, min(MOST_GUESSES, WORK // (search.n * tangent_map.cost)))
     many = usual if n_guesses is None else whole("n_guesses", n_guesses, 1)
     run = Run("periodic orbits", tangent_map, seed=seed, progress=progress)
+    run.needs(Demand([held("guesses", 6 * 8, n_guesses=many, period=p, _n=search.n)]))
     collected = _Collected(search, limit, np.sqrt(eps), divisors)
     with run.steps(keep=lambda: collected.orbits) as report:
         guesses = make_guesses(search, x0, region, many, run.rng)

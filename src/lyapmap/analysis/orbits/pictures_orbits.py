@@ -27,18 +27,17 @@ SMALLEST = 1e-12
 
 def draw_settling(result: Settling) -> Figure:
     """Length of steps, part at rest, and shares of the ends."""
-    figure = style.new_figure(13.0, 4.4)
-    length, rest, ends = figure.subplots(1, 3)
+    figure, (length, rest, ends) = style.panels(3)
     steps = np.arange(1, len(result.step_size) + 1)
     low, middle, high = np.maximum(result.step_size, SMALLEST).T
     length.fill_between(steps, low, high, color=style.SKY, alpha=0.35, linewidth=0, label="10 to 90 %")
     length.plot(steps, middle, color=style.BLUE, linewidth=1.2, label="median")
-    length.set_yscale("log")
-    length.set_xscale("log")
+    style.log_axis(length.yaxis, result.step_size)
+    style.log_axis(length.xaxis, steps)
     visible = result.step_size[result.step_size > 0]
     if visible.size:
         length.set_ylim(max(float(visible.min()), SMALLEST) / 2, float(visible.max()) * 2)
-    style.dress(length, title="Length of a step", x="step", y="|x(n+1) - x(n)|")
+    style.dress(length, title="Length of a step", x="step", y="distance from x(n) to x(n + 1)")
     style.legend(length, "lower left")
     n = np.arange(len(result.settled_share))
     rest.fill_between(n, *result.settled_interval.T, color=style.SKY, alpha=0.35, linewidth=0)
@@ -80,8 +79,7 @@ def draw_settling(result: Settling) -> Figure:
 
 def draw_burn_in(result: BurnIn) -> Figure:
     """Energy distance to the last ensemble over the steps."""
-    figure = style.new_figure(8.6, 4.6)
-    axes = figure.subplots()
+    figure, (axes,) = style.panels(1)
     known = np.isfinite(result.distance)
     if known.any():
         least = result.threshold / 30 if result.threshold > 0 else 1e-6 * float(np.nanmax(result.distance) or 1.0)
@@ -96,7 +94,7 @@ def draw_burn_in(result: BurnIn) -> Figure:
             (1, result.threshold), xycoords=("axes fraction", "data"), xytext=(-4, 4), textcoords="offset points",
             ha="right", fontsize=style.SMALL, color=style.INK,
         )  # fmt: skip
-        axes.set_yscale("log")
+        style.log_axis(axes.yaxis, np.append(result.distance, [least, result.threshold]))
         axes.set_ylim(bottom=least)
         first, last = result.burn_in_interval
         if math.isfinite(result.burn_in):
@@ -146,8 +144,7 @@ def draw_trajectory(result: Trajectory) -> Figure:
     """
     states = np.asarray(result.states, dtype=float)
     states = states[:, np.isfinite(states).all(axis=(0, 2))]
-    figure = style.new_figure(9.0, 4.4)
-    portrait, series = figure.subplots(1, 2)
+    figure, (portrait, series) = style.panels(2)
     _portrait(portrait, states)
     shown = min(states.shape[1], SERIES_STEPS + 1)
     first = int(result.settings.get("transient", 0))
@@ -169,7 +166,8 @@ def _portrait(axes: Axes, states: np.ndarray) -> None:
     else:
         x, y = states[..., 0].ravel(), states[..., 1].ravel()
         labels = ("x", "y") if states.shape[2] < 4 else ("component 1", "component 2")
-    size = float(np.clip(4000 / max(len(x), 1), 0.15, 6.0))
+    # As many points as there are cover about as much of the panel: many are small, and none too faint to see.
+    size = float(np.clip(90 / np.sqrt(max(len(x), 1)), 0.9, 6.0))
     axes.plot(x, y, linestyle="none", marker=".", markersize=size, color=style.BLUE, markeredgewidth=0, rasterized=True)
     style.dress(axes, title="Phase portrait", x=labels[0], y=labels[1])
 
@@ -186,13 +184,13 @@ def draw_periodic_orbits(result: PeriodicOrbits) -> Figure:
     unstable directions.
     """
     images = image_shape(tuple(result.state_shape)) is not None and len(result.orbits) > 0
-    figure = style.new_figure(12.0, 5.0)
     if images:
+        figure = style.new_figure(12.0, 5.0)
         parts: Any = figure.subfigures(1, 2, width_ratios=[1.25, 1])
         _draw_images(parts[0], result)
         _draw_exponents(parts[1].subplots(), result)
     else:
-        left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.25, 1]})
+        figure, (left, right) = style.panels(2)
         _draw_points(left, result)
         _draw_exponents(right, result)
     style.caption(figure, result, "Cycles", [in_words(result)])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.proportions import wilson
 from lyapmap.core.arguments import positive, probability, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
@@ -184,7 +185,7 @@ def settling(
         "level": probability("level", level),
     }
     x, _ = as_states(x0, tangent_map)
-    run = Run("settling", tangent_map, progress=progress)
+    run = Run("settling", tangent_map, progress=progress, demand=_demand(tangent_map, x, n_steps, near))
     with run.steps() as report:
         orbits = _Orbits(tangent_map, x, n_steps, near)
         orbits.step(report)
@@ -192,6 +193,22 @@ def settling(
         orbits.time_cycles()
         ends = orbits.ends(apart)
     return run.finish(_result(orbits, *ends, settings | {"n_trajectories": orbits.b}, run), throw)
+
+
+def _demand(tangent_map: TangentMap, x: Array, n_steps: int, near: float) -> Demand:
+    b = int(x.shape[0])
+
+    def begin(rows: int) -> Advance:
+        def advance(steps: int) -> None:
+            _Orbits(tangent_map, x[:rows], steps, near).step(lambda done, total: None)
+
+        return advance
+
+    arrays = [
+        *of_states(tangent_map, b, copies=8),
+        held("sizes of steps", 8, n_steps=n_steps, _quantiles=len(QUANTILES)),
+    ]
+    return Demand(arrays, rows=b, steps=n_steps, begin=begin)
 
 
 class _Orbits:

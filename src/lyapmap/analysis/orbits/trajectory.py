@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
-from lyapmap.core.map import Map, as_states
+from lyapmap.core.demand import Advance, Demand, held, of_states
+from lyapmap.core.map import Map, TangentMap, as_states
+from lyapmap.core.ops import Array
 from lyapmap.core.periodic import as_periods, within
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, Verdict, dims
@@ -18,6 +20,10 @@ from lyapmap.core.run import Report, Run
 
 REPORT_EVERY = 64
 """Steps between two reports of progress, which cost more than a step of a small map."""
+TOGETHER = 2**20
+"""Values that are looked at together for drift, about."""
+STRETCH = 2**10
+"""Steps that a trial holds at once."""
 SHORTEST_DRIFT, STEEP = 64, 4.0
 """Steps from which a drift can be told, and the way between the first and the last quarter of a run, in units of
 the range that either covers beside its own trend, above which a coordinate drifts."""
@@ -98,8 +104,8 @@ def trajectory(
     ops = tangent_map.ops
     x, _ = as_states(x0, tangent_map)
     rounds = None if periods is None else as_periods(periods, x.shape[1])
+    run = Run("trajectory", tangent_map, progress=progress, demand=_demand(tangent_map, x, n_steps, transient))
     states = np.full((x.shape[0], n_steps + 1, x.shape[1]), np.nan, ops.to_numpy(x).dtype)
-    run = Run("trajectory", tangent_map, progress=progress)
     done = -1
     with run.steps(keep=lambda: done >= 0) as report:
         x = step_states(tangent_map, x, n_steps=transient)
@@ -110,7 +116,7 @@ def trajectory(
             if done % REPORT_EVERY == 0 or done == n_steps:
                 report(done, n_steps)
     states = states[:, : done + 1]
-    lost = np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
+    lost = _lost(states)
     states[lost] = np.nan
     if rounds is not None:
         states = within(states, rounds)
@@ -127,11 +133,60 @@ def trajectory(
     return run.finish(result, throw)
 
 
+def _lost(states: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which states (b, T, n) are not finite, or come after such a one, (b, T)."""
+    return np.logical_or.accumulate(~np.isfinite(states).all(axis=2), axis=1)
+
+
+def _demand(tangent_map: TangentMap, x: Array, n_steps: int, transient: int) -> Demand:
+    b, n = x.shape
+    size = 4 if tangent_map.ops.dtype == "float32" else 8
+    # The states, which of their values are finite, and what looking for drift in one component takes.
+    kept = held("states of all steps", size + 1, trajectories=b, n_steps=n_steps + 1, _n=n)
+    seen = held("a component", 32, n_steps=n_steps + 1, _rows=min(b, max(1, TOGETHER // (n_steps + 1))))
+
+    def begin(rows: int) -> Advance:
+        y, done = x[:rows], 0
+        # All of a run's steps would take its whole memory: a stretch of them is written, and looked at, as the whole.
+        stretch = np.full((rows, min(n_steps + 1, STRETCH), n), np.nan, tangent_map.ops.to_numpy(y).dtype)
+
+        def advance(steps: int) -> None:
+            nonlocal y, done
+            for _ in range(steps):
+                y = step_states(tangent_map, y, n_steps=1)
+                stretch[:, done], done = tangent_map.ops.to_numpy(y), done + 1
+                if done == stretch.shape[1]:
+                    stretch[_lost(stretch)] = np.nan
+                    drift(stretch)
+                    done = 0
+
+        return advance
+
+    arrays = [*of_states(tangent_map, b), kept, seen]
+    return Demand(arrays, rows=b, steps=n_steps + transient, begin=begin, touched=kept.nbytes)
+
+
 def drift(states: NDArray[Any]) -> str:
     """A sentence on the components of states (b, T, n) that grow without bound; empty where none is seen to."""
-    quarter = states.shape[1] // 4
-    if 4 * quarter < SHORTEST_DRIFT:
+    if 4 * (states.shape[1] // 4) < SHORTEST_DRIFT:
         return ""
+    b, length, n = states.shape
+    columns = min(n, max(1, TOGETHER // length))
+    rows = min(b, max(1, TOGETHER // (length * columns)))
+    drifting: NDArray[np.bool_] = np.zeros(n, bool)
+    for i in range(0, n, columns):
+        for row in range(0, b, rows):
+            drifting[i : i + columns] |= _drifting(states[row : row + rows, :, i : i + columns])
+    if not drifting.any():
+        return ""
+    numbers = np.flatnonzero(drifting)
+    which = ", ".join(str(i) for i in numbers[:4]) + (", ..." if numbers.size > 4 else "")
+    return f"component {which} drifts without bound, which spoils dimensions; if it comes round, declare periods="
+
+
+def _drifting(states: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which components of states (b, T, n) grow without bound in some trajectory, (n,)."""
+    quarter = states.shape[1] // 4
     values = states[:, : 4 * quarter].astype(np.float64)
     means = values.reshape(len(values), 4, quarter, -1).mean(axis=2)  # (b, 4, n)
     ways = np.diff(means, axis=1)
@@ -144,8 +199,4 @@ def drift(states: NDArray[Any]) -> str:
     beside -= slope[:, :, None] * middle[:, None]
     size = np.abs(beside).max(axis=(1, 2))
     moving = steady & (3 * way > STEEP * size) & (way > 1e-6 * (1 + np.abs(means).max(axis=1)))
-    drifting = np.flatnonzero(moving.any(axis=0))
-    if not drifting.size:
-        return ""
-    which = ", ".join(str(i) for i in drifting[:4]) + (", ..." if drifting.size > 4 else "")
-    return f"component {which} drifts without bound, which spoils dimensions; if it comes round, declare periods="
+    return np.asarray(moving.any(axis=0))

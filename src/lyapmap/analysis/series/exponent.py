@@ -8,6 +8,7 @@ read where it is straight.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from lyapmap.analysis.exponents.straight import Straight, straight_part
 from lyapmap.analysis.series.delays import recordings
 from lyapmap.analysis.series.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfolding, followed, second
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
+from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
@@ -224,7 +226,18 @@ def from_series(
         "n_values": n_values,
         "n_recordings": len(pieces),
     }
-    run = Run("series", progress=progress)
+    longest = max(pieces, key=len)
+
+    def trial(some: slice) -> None:
+        # A stretch, not every so many values: their spacing is part of what is measured.
+        names = ("method", "delay", "dimension", "theiler", "n_neighbors", "radius", "n_steps")
+        size = len(range(*some.indices(n_values)))
+        with suppress(LyapmapError):  # a stretch may be too short for what the whole is long enough
+            from_series(longest[:size], **{name: settings[name] for name in names}, throw=False)
+
+    # Delay vectors of the largest dimension that is tried, their trees and neighbours.
+    arrays = [held("delay vectors", 8 * 8, values=n_values, _dimensions=12)]
+    run = Run("series", progress=progress, demand=of_points(arrays, n_values, trial))
     unfolded = Unfolding.of(pieces, settings)
     settings["second_curve"] = "one dimension more" if unfolded.in_steps else "across the orbit"
     curves: list[Curve] = []

@@ -21,8 +21,7 @@ def draw_series_exponent(result: SeriesExponent) -> Figure:
 
     The straight part is shaded; the band beside the slope is two standard errors to either side.
     """
-    figure = style.new_figure(9.6, 4.4)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     dt = result.settings.get("dt") or 1.0
     time = np.asarray(result.steps) * dt
     unit = "steps" if result.unit == "per step" else "time"
@@ -70,12 +69,11 @@ def draw_zero_one(result: ZeroOneTest) -> Figure:
     Left the walk in the plane at one frequency: bounded for regular, diffuse for chaotic motion.
     In the middle its mean square displacement, right K of every frequency with the median.
     """
-    figure = style.new_figure(12.0, 4.4)
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = style.panels(3)
     walk = np.asarray(result.walk)
-    style.dress(left, title="Walk of the first values", x="p", y="q")
-    style.dress(middle, title="Mean square displacement", x="steps n", y="D(n)")
-    style.dress(right, title="K of each frequency", x="frequency c", y="K")
+    style.dress(left, title="Walk of the first values", x="p: sum of x cos(c n)", y="q: sum of x sin(c n)")
+    style.dress(middle, title="Mean square displacement", x="steps n", y="mean square distance D(n)")
+    style.dress(right, title="K of each frequency", x="frequency c", y="K  (0 regular, 1 chaotic)")
     if len(walk) and np.ptp(walk) > 0:
         left.plot(walk[:, 0], walk[:, 1], color=style.BLUE, linewidth=0.5)
         left.set_title(f"Walk of the first {len(walk)} values", loc="left")

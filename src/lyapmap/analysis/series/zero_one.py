@@ -18,6 +18,7 @@ from lyapmap.analysis.series.delays import choose_delay, decorrelation_time, mea
 from lyapmap.analysis.series.unfolding import LIKE_NOISE, beside_linear
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import resembles_map
 from lyapmap.core.results import Result, Status, Verdict, dims
@@ -174,6 +175,9 @@ def zero_one_test(
     every = given(whole, "every", every, 1, unless="auto")
     series, tangent_map, escape = _series(series_or_map, x0, n_steps, transient, observable)
     run = Run("0-1 test", tangent_map, seed=seed, progress=progress)
+    angles, length = np.linspace(LOWEST, HIGHEST, n_frequencies), series.shape[1]
+    arrays = [held("series", 4 * 8, n_steps=length, _series=len(series)), held("transforms", 16, _values=CHUNK_VALUES)]
+    run.needs(of_points(arrays, length, lambda some: [correlations(row[some], angles) for row in series]))
     settings = {
         "n_frequencies": n_frequencies,
         "every": every,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from lyapmap.analysis.exponents.finite_time import start_states
 from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
 from lyapmap.core.ops import Array
@@ -180,7 +181,7 @@ def alignment(
         "transient": whole("transient", transient, 0),
         "n_trajectories": b,
     }
-    run = Run("alignment", tangent_map, seed=seed, progress=progress)
+    run = Run("alignment", tangent_map, seed=seed, progress=progress, demand=_demand(tangent_map, x, settings))
     vectors = _DeviationVectors(tangent_map, x, settings, run.rng)
     with run.steps(keep=lambda: vectors.done) as report:
         vectors.carry(report)
@@ -209,6 +210,23 @@ def alignment(
         unit=rate_unit(tangent_map),
     )
     return run.finish(result, throw)
+
+
+def _demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any]) -> Demand:
+    b, k = int(x.shape[0]), settings["k"]
+
+    def begin(rows: int) -> Advance:
+        vectors = _DeviationVectors(tangent_map, x[:rows], settings | {"transient": 0}, np.random.default_rng(0))
+
+        def advance(steps: int) -> None:
+            vectors.n_steps = steps
+            vectors.carry(lambda done, total: None)
+
+        return advance
+
+    records = held("records", 4 * 8 * 2, trajectories=b, _records=min(settings["n_steps"], RECORDS) + 2)
+    arrays = [*of_states(tangent_map, b, k), held("coefficients", 4 * 8, trajectories=b, k=k, _k=k), records]
+    return Demand(arrays, rows=b, steps=settings["n_steps"] + settings["transient"] // (k + 1), begin=begin)
 
 
 class _DeviationVectors:

@@ -8,7 +8,9 @@ is kept, and a segment is carried forward again when the backward pass comes to 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,13 +21,16 @@ from lyapmap.analysis.exponents.growth import GrowthStatistics
 from lyapmap.analysis.tangents.backward import carried_back
 from lyapmap.core.arguments import given, whole
 from lyapmap.core.conformance import as_tangent_map
+from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError, MapError
+from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit, time_per_step
-from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, quiet, random_frame
+from lyapmap.core.ops import Array, ArrayOps
+from lyapmap.core.propagate import propagate, quiet, random_frame, record
 from lyapmap.core.qr_loop import Recording
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
-from lyapmap.core.run import Report, Run
+from lyapmap.core.run import Report, Run, unbroken
+from lyapmap.engine.crew import crew_of
 
 Values = NDArray[np.float64]
 
@@ -42,12 +47,18 @@ FLOOR_MARGIN = 8.0
 """Roundings, in units of sqrt(n), that the noise in a tangent's image amounts to."""
 
 
-class CovariantRun:
+class CovariantRun(Resumable):
     """States, frames, coefficients and what is sampled of them.
 
     Coefficients C (b, k, k) are upper triangular with unit columns: the covariant vectors are
     Q C. Because Q is orthonormal, growth and angles need C alone.
     """
+
+    KEPT = (
+        *("rng", "first", "whole_length", "growth", "qr_growth", "split", "resolved", "lost", "status", "forward_done"),
+        *("coefficients", "other", "growths", "statistics", "residual", "vectors", "states", "angles"),
+    )
+    CARRIED = ("x", "frame", "end_state")
 
     def __init__(self, tangent_map: TangentMap, x: Array, settings: dict[str, Any], rng: np.random.Generator) -> None:
         self.map, self.ops, self.x = tangent_map, tangent_map.ops, x
@@ -73,14 +84,37 @@ class CovariantRun:
         self.lost, self.status = "", Status.OK
         self.resolved = self.k
         self._segments: list[_Segment] = []
+        self.first = -1
+        """Steps after the transient that frames were carried over; -1 before it."""
+        self.growth = np.zeros((self.b, self.k))
+        self.forward_done = False
+        self.coefficients: Values = np.zeros((0, 0, 0))  # drawn when the backward pass begins
+        self.other = self.coefficients
+        """Coefficients from another start, by which it is seen when the start is forgotten."""
+        self.growths: list[Values] = []
+        self.end_state: Array | None = None
+        """Where the second pass over a segment must end."""
+
+    def state(self) -> dict[str, Any]:
+        """All that is kept, and the segments that the backward pass has not come to."""
+        return super().state() | {"segments": [segment.state(self.ops) for segment in self._segments]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Stand where another stood."""
+        super().restore(state)
+        self.status = Status(self.status)
+        self._segments = [_Segment.of(kept, self.ops) for kept in state["segments"]]
 
     def forward(self, report: Report) -> None:
         """Align the frames, then carry them over all steps and keep a checkpoint at times."""
-        carried = propagate(self.map, self.x, self.frame, n_steps=self.transient)
-        self.x, self.frame = carried.x, carried.frame
-        growth = np.zeros((self.b, self.k))
-        first = 0
-        while first < self.whole_length:
+        if self.forward_done or self.lost:
+            return
+        if self.first < 0:
+            carried = propagate(self.map, self.x, self.frame, n_steps=self.transient)
+            with unbroken():
+                self.x, self.frame, self.first = carried.x, carried.frame, 0
+        while self.first < self.whole_length:
+            first = self.first
             if not self._finite(self.transient + first):
                 return
             report(self.transient + first, self.transient + 2 * self.whole_length)
@@ -88,18 +122,20 @@ class CovariantRun:
             last = min(first + self.every, self.n_steps if first < self.n_steps else self.whole_length)
             segment = _Segment(first, last, self.ops.copy(self.x), self.ops.copy(self.frame))
             recorded = self._recorded(segment)
-            self.x, self.frame = recorded.x, recorded.frame
-            if last <= self.n_steps:
-                with quiet():
-                    growth += np.log(np.abs(np.diagonal(recorded.factors, axis1=2, axis2=3))).sum(axis=0)
-            if last == self.n_steps and self.choose_backward:
-                self.whole_length += _steps_to_forget(growth / self.n_steps)
-            segment.recorded = recorded if self.keep_frames else None
-            self._segments.append(segment)
-            first = last
+            with unbroken():
+                self.x, self.frame = recorded.x, recorded.frame
+                if last <= self.n_steps:
+                    with quiet():
+                        logs = np.log(np.abs(np.diagonal(recorded.factors, axis1=2, axis2=3)))
+                    self.growth += logs.sum(axis=0)
+                if last == self.n_steps and self.choose_backward:
+                    self.whole_length += _steps_to_forget(self.growth / self.n_steps)
+                segment.recorded = recorded if self.keep_frames else None
+                self._segments.append(segment)
+                self.first = last
         if not self._finite(self.transient + self.whole_length):
             return
-        self.qr_growth = growth
+        growth = self.qr_growth = self.growth
         if np.isneginf(growth).any() or np.isnan(growth).any():
             first = int((~np.isfinite(growth)).any(axis=0).argmax()) + 1
             self.lost = f"direction {first} dies: the derivative has no such rank; take n_vectors={first - 1} or fewer"
@@ -109,6 +145,7 @@ class CovariantRun:
             least = max(ZERO, growth_rounding(self.map, self.ops.dtype))
             positive = int((growth.mean(axis=0) / self.n_steps > least).sum())
             self.split = min(max(positive, 1), max(self.k - 1, 1))
+        self.forward_done = True
 
     def _resolved(self, growth: Values) -> int:
         """How many directions stand out of the rounding of the one that grows most in a step."""
@@ -130,11 +167,12 @@ class CovariantRun:
         Both passes take these very steps: another way to the same block may round otherwise, and chaos
         would tear the passes apart.
         """
-        return self.map.record(
+        return record(
+            self.map,
             segment.x,
             segment.frame,
-            segment.last - segment.first,
-            self._wanted(segment),
+            n_steps=segment.last - segment.first,
+            wanted=self._wanted(segment),
             first_step=self.transient + segment.first,
         )
 
@@ -146,28 +184,29 @@ class CovariantRun:
     def backward(self, report: Report) -> None:
         """Carry coefficients backward, segment by segment, and sample the vectors."""
         total = self.transient + 2 * self.whole_length
-        coefficients, other = self._random_coefficients(), self._random_coefficients()
+        if not self.coefficients.size:
+            with unbroken():
+                self.coefficients, self.other = self._random_coefficients(), self._random_coefficients()
         # Batches of a standard error are much longer than this.
         together = max(1, self.n_steps // MOST_BLOCKS)
-        growths: list[Values] = []
-        end_state: Array | None = None
         while self._segments:
-            segment = self._segments.pop()
+            segment = self._segments[-1]
             recorded = segment.recorded or self._recorded(segment)
-            if end_state is not None:
-                self._same(recorded.x, end_state)
-            end_state = segment.x
+            if self.end_state is not None:
+                self._same(recorded.x, self.end_state)
             wanted = self._wanted(segment)
-            if segment.last == self.n_steps:
-                self.residual = _apart(coefficients, other)
-            with quiet():
-                coefficients, growth, kept = carried_back(recorded.factors, coefficients, wanted)
-                if segment.first >= self.n_steps:
-                    other = carried_back(recorded.factors, other, wanted)[0]
-                else:
-                    growths.append(growth[::-1])
-                    growths = self._counted(growths, together, segment.first == 0)
-                self._sample(segment, recorded, kept)
+            with unbroken():
+                if segment.last == self.n_steps:
+                    self.residual = _apart(self.coefficients, self.other)
+                with quiet():
+                    self.coefficients, growth, kept = carried_back(recorded.factors, self.coefficients, wanted)
+                    if segment.first >= self.n_steps:
+                        self.other = carried_back(recorded.factors, self.other, wanted)[0]
+                    else:
+                        self.growths = self._counted([*self.growths, growth[::-1]], together, segment.first == 0)
+                    self._sample(segment, recorded, kept)
+                self.end_state = segment.x
+                self._segments.pop()
             report(total - segment.first, total)
 
     def _counted(self, growths: list[Values], together: int, all_there: bool) -> list[Values]:
@@ -214,6 +253,28 @@ class _Segment:
     x: Array
     frame: Array
     recorded: Recording | None = None
+
+    def state(self, ops: ArrayOps) -> dict[str, Any]:
+        """As plain values and NumPy arrays."""
+        recorded = self.recorded
+        if recorded is not None:
+            recorded = recorded._replace(x=ops.to_numpy(recorded.x), frame=ops.to_numpy(recorded.frame))
+        return {
+            "steps": (self.first, self.last),
+            "x": ops.to_numpy(self.x),
+            "frame": ops.to_numpy(self.frame),
+            "recorded": None if recorded is None else recorded._asdict(),
+        }
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], ops: ArrayOps) -> _Segment:
+        """A segment from its state."""
+        recorded = None
+        if state["recorded"] is not None:
+            recorded = Recording(**state["recorded"])
+            recorded = recorded._replace(x=ops.from_numpy(recorded.x), frame=ops.from_numpy(recorded.frame))
+        first, last = state["steps"]
+        return cls(first, last, ops.from_numpy(state["x"]), ops.from_numpy(state["frame"]), recorded)
 
 
 def _steps_to_forget(growth: Values) -> int:
@@ -336,6 +397,8 @@ def covariant_vectors(
     checkpoint_every: int | None = None,
     seed: int | None = None,
     progress: bool | Report = False,
+    journal: str | Path | None = None,
+    client: Any = None,
     throw: bool = True,
 ) -> CovariantVectors:
     """Covariant Lyapunov vectors along trajectories.
@@ -369,6 +432,10 @@ def covariant_vectors(
         Of the first frames, and of the coefficients from which the backward pass begins.
     progress : bool or callable
         Show a bar on a terminal, or call a function with (steps done, steps in all).
+    journal : path, optional
+        Folder from which the same call goes on to the same bits where it was cut short, as in `lyapunov_spectrum`.
+    client : distributed.Client, optional
+        Cluster whose workers compute the trajectories, to the same bits; see docs/distributed.md.
     throw : bool
         Raise if the run failed; else return what there is with its status.
 
@@ -425,9 +492,19 @@ def covariant_vectors(
     if keep_frames:
         # Progress is told after every segment, which compiled code is through with in no time.
         settings["checkpoint_every"] = COMPILED_SEGMENTS * usual if tangent_map.compiled else usual
-    run = Run("covariant vectors", tangent_map, seed=seed, progress=progress)
+    run = Run(
+        "covariant vectors",
+        tangent_map,
+        seed=seed,
+        progress=progress,
+        journal=journal,
+        crew=crew_of(client),
+        start=x,
+        settings=settings | {"keep_frames": keep_frames},
+        demand=_demand(tangent_map, x, settings | {"keep_frames": keep_frames}, length),
+    )
     frames = CovariantRun(tangent_map, x, settings | {"keep_frames": keep_frames}, run.rng)
-    with run.steps() as report:
+    with run.steps(work=frames) as report:
         frames.forward(report)
         if not frames.lost:
             frames.backward(report)
@@ -477,3 +554,32 @@ def _verdict(run: CovariantRun) -> Verdict:
         of = f"{run.b} trajectories" if run.b > 1 else "one trajectory"
         return Verdict(Status.UNRESOLVED, f"{run.n_steps} steps of {of} are too few for error bars", Cause.TOO_SHORT)
     return Verdict()
+
+
+def _demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any], length: int) -> Demand:
+    b, n, k, n_steps = int(x.shape[0]), dimension(tangent_map.state_shape), settings["n_vectors"], settings["n_steps"]
+    every, thin = settings["checkpoint_every"], settings["sample_every"]
+
+    def begin(rows: int) -> Advance:
+        def advance(steps: int) -> None:
+            short = settings | {"n_steps": steps, "transient": 0, "backward_transient": 0}
+            frames = CovariantRun(tangent_map, x[:rows], short, np.random.default_rng(0))
+            frames.forward(lambda done, total: None)
+            frames.backward(lambda done, total: None)
+
+        return advance
+
+    samples = -(-n_steps // thin)
+    # What is sampled, of which a segment's share is there twice; R of all steps, or of those of a segment.
+    kept = length if settings["keep_frames"] else min(every, length)
+    arrays = [
+        *of_states(tangent_map, b, k),
+        held("vectors", 8, trajectories=b, n_steps=samples, _n=n, n_vectors=k),
+        held("states", 8, trajectories=b, n_steps=samples, _n=n),
+        held("frames of a segment", 2 * 8, trajectories=b, _steps=-(-kept // thin), _n=n, n_vectors=k),
+        held("factors of a segment", 2 * 8, trajectories=b, _steps=kept, n_vectors=k, _k=k),
+        held("checkpoints", 8, trajectories=b, _checkpoints=-(-length // every), _n=n, n_vectors=k + 1),
+    ]
+    forgotten = settings["backward_transient"]
+    steps = n_steps + (LEAST_BACKWARD if forgotten is None else forgotten) + settings["transient"] // 2
+    return Demand(arrays, rows=b, steps=steps, begin=begin)

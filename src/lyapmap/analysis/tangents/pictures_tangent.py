@@ -35,8 +35,7 @@ def draw_covariant(result: CovariantVectors) -> Figure:
     if image_shape(tuple(result.state_shape)) is not None:
         figure = _with_images(result)
     else:
-        figure = style.new_figure(13.0, 4.6)
-        left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1.25, 1, 1]})
+        figure, (left, middle, right) = style.panels(3)
         _draw_portrait(left, result)
         _draw_exponents(middle, result)
         _draw_angles(right, result)
@@ -120,16 +119,17 @@ def _draw_exponents(axes: Axes, result: CovariantVectors) -> None:
     style.dress(axes, title="Growth", x="index", y=f"exponent  (nats {result.unit})")
     index = np.arange(1, len(result.exponents) + 1)
     style.zero_line(axes)
-    axes.plot(index, result.qr_exponents, "o", markersize=9, markerfacecolor="none", color=style.BLUE, label="frames")
+    axes.plot(index, result.qr_exponents, "o", markersize=9, markerfacecolor="none", color=style.GREY, label="frames")
     reach = 2 * np.where(np.isfinite(result.stderr), result.stderr, np.nan)
     axes.errorbar(
-        index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.VERMILLION, label="covariant vectors"
+        index, result.exponents, yerr=reach, fmt="o", markersize=4, color=style.INK, label="covariant vectors"
     )
     style.whole_ticks(axes.xaxis)
     axes.set_xlim(0.5, len(index) + 0.5)
     if np.nan_to_num(np.abs(result.exponents)).max() < 1e-9:  # rounding needs no axis of its own
         axes.set_ylim(-0.5, 0.5)
-    style.legend(axes)
+    axes.margins(y=0.12)
+    style.legend(axes, "lower left")  # the exponents descend
 
 
 def _draw_angles(axes: Axes, result: CovariantVectors) -> None:
@@ -163,25 +163,24 @@ def draw_alignment(result: Alignment) -> Figure:
     Over a grid: its logarithm at the end, and the verdict, as images.
     """
     if result.grid and len(result.grid["shape"]) == 2:
-        figure = style.new_figure(11.4, 5.4)
-        left, right = figure.subplots(1, 2)
+        figure, (left, right) = style.panels(2, row=4.0)
         end = np.maximum(result.log_gali[:, -1] / math.log(10), -16.0)
         n = 1 + max(result.grid["axes"])
         label = rf"$\log_{{10}}$ GALI$_{{{result.k}}}$ (cut at −16)"
         draw_field(left, end, result.grid, label=label, title=f"After {result.steps[-1]} steps", colours="magma", n=n)
         _draw_verdicts(right, result, n)
     else:
-        figure = style.new_figure(11.0, 4.6)
-        left, right = figure.subplots(1, 2, sharey=True)
+        figure, (left, right) = style.panels(2, sharey=True)
         _draw_curves(left, result, logarithmic=False)
         _draw_curves(right, result, logarithmic=True)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in result.counts.items() if count)
-    style.caption(figure, result, "Alignment", [rf"GALI$_{{{result.k}}}$", counts, f"{result.steps[-1]} steps"])
+    index = rf"generalized alignment index GALI$_{{{result.k}}}$"
+    style.caption(figure, result, "Alignment", [index, counts, f"{result.steps[-1]} steps"])
     return figure
 
 
 def _draw_curves(axes: Axes, result: Alignment, *, logarithmic: bool) -> None:
-    title = "Against the logarithm of the step: power laws are straight" if logarithmic else "Chaos falls along a line"
+    title = "A power law is straight here" if logarithmic else "Chaos is straight here"
     style.dress(axes, title=title, x="step", y="" if logarithmic else rf"$\log_{{10}}$ GALI$_{{{result.k}}}$")
     curves = result.log_gali / math.log(10)
     verdicts = np.array(result.verdict)
@@ -197,6 +196,10 @@ def _draw_curves(axes: Axes, result: Alignment, *, logarithmic: bool) -> None:
     known = curves[np.isfinite(curves)]
     low = max(float(known.min()), LOWEST) if known.size else -1.0
     axes.set_ylim(1.06 * min(low, -1.0), 0.05 * abs(min(low, -1.0)))
+    with np.errstate(invalid="ignore"):
+        visible = result.steps[(curves >= LOWEST).any(axis=0)]
+    if len(visible) and visible[-1] < result.steps[-1]:  # all have left the picture
+        axes.set_xlim(right=1.05 * visible[-1])
     style.legend(axes, "lower left")
 
 
@@ -224,8 +227,7 @@ def draw_finite_time(result: FiniteTimeExponents) -> Figure:
     if result.grid:
         drawn = min(k, 2)
         wide = len(result.grid["shape"]) == 2
-        figure = style.new_figure((5.6 if wide else 8.0) * drawn + 0.4, 5.4 if wide else 4.2)
-        panels = figure.subplots(1, drawn, squeeze=False)[0]
+        figure, panels = style.panels(drawn, row=4.0 if wide else style.ROW)
         for i, axes in enumerate(panels):
             draw_field(
                 axes,
@@ -237,8 +239,7 @@ def draw_finite_time(result: FiniteTimeExponents) -> Figure:
                 n=1 + max(result.grid["axes"]),
             )
     else:
-        figure = style.new_figure(max(3.1 * drawn, 6.5), 4.0)
-        panels = figure.subplots(1, drawn, squeeze=False, sharey=False)[0]
+        figure, panels = style.panels(drawn)
         for i, axes in enumerate(panels):
             _draw_histogram(axes, result, i)
     parts = [
@@ -257,7 +258,7 @@ def _draw_histogram(axes: Axes, result: FiniteTimeExponents, i: int) -> None:
         style.say(axes, "nothing to show")
         return
     density, edges = result.histogram(i, "auto" if values.size > 20 else 10)
-    mean, colour = float(values.mean()), style.SEQUENCE[i % len(style.SEQUENCE)]
+    mean, colour = float(values.mean()), style.RANKS[i % len(style.RANKS)]
     axes.stairs(density, edges, fill=True, color=colour, alpha=0.55)
     axes.axvline(mean, color=style.INK, linewidth=1.2)
     if edges[0] < 0 < edges[-1]:
@@ -279,8 +280,7 @@ SMALLEST = 1e-12
 
 def draw_singular_values(result: JacobianSpectrum) -> Figure:
     """Singular values by rank with their spread over the states, and how many states have which dimension."""
-    figure = style.new_figure(9.6, 4.4)
-    spectrum, counts = figure.subplots(1, 2, width_ratios=(3, 2))
+    figure, (spectrum, counts) = style.panels(2)
     known = np.isfinite(result.singular_values).all(axis=1)
     values = result.singular_values[known]
     if len(values) and values.max() > 0:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import positive, whole
+from lyapmap.core.demand import Demand, held
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.function import TangentFunction, as_tangent_function, jacobian_of
 from lyapmap.core.map import as_rows, dimension
@@ -156,6 +157,9 @@ def jacobian_spectrum(
         raise LyapmapError(f"threshold: expected a share below 1, got {threshold}")
     run = Run("Jacobians", tangent_function, seed=seed, progress=progress)  # type: ignore[arg-type]
     b = int(rows.shape[0])
+    kept = held("singular values", 2 * 8, states=b, n_values=k)
+    matrices = held("Jacobians", 3 * 8, _m=m, _n=n) if not block else held("directions", 4 * 8, _n=m + n, n_values=k)
+    run.needs(Demand([kept, matrices]))
     at_once = max(1, CHUNK_VALUES // (m * n if not block else (k + SPARE) * (m + n)))
     values: list[NDArray[np.float64]] = []
     residuals: list[NDArray[np.float64]] = []

@@ -255,7 +255,7 @@ class TensorFlowMap(TangentMap):
         except Exception as error:
             raise unusable(error, "trace it") from error
         self._require_same_when_traced()
-        self._rows = self._rows_at_once(memory_limit)
+        self.rows_at_once = self._rows_at_once(memory_limit)
         self.roundoff, self.steps_inside = precision_inside(self._apply.graph)
         self._pull: Any = None
         self._looped = False
@@ -265,7 +265,7 @@ class TensorFlowMap(TangentMap):
 
     def apply(self, x: Tensor) -> Tensor:
         self._require(x, "x")
-        return self._joined([self._apply(rows) for rows in self._split(x, self._rows)])
+        return self._joined([self._apply(rows) for rows in self._split(x, self.rows_at_once)])
 
     def jvp(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         self._require(x, "x")
@@ -280,8 +280,8 @@ class TensorFlowMap(TangentMap):
             more = self._tf.zeros((v.shape[0], self._n, -k % XLA_DIRECTIONS), self.ops.dtype)
             image, carried = self.jvp(x, self._tf.concat([v, more], 2))
             return image, carried[:, :, :k]
-        directions = min(k, self._rows)
-        states = max(1, self._rows // directions)
+        directions = min(k, self.rows_at_once)
+        states = max(1, self.rows_at_once // directions)
         images, tangents = [], []
         for first in range(0, int(x.shape[0]), states):
             rows = x[first : first + states]
@@ -307,7 +307,12 @@ class TensorFlowMap(TangentMap):
         """See `TangentMap`; in a long run TensorFlow goes from one QR decomposition to the next by itself."""
         rest: dict[str, Any] = {"frame_dtype": frame_dtype, "first_step": first_step}
         b, k = int(x.shape[0]), int(frame.shape[2])
-        whole = self._carry is not None and self.carries(frame_dtype) and 0 < k <= self._rows and b <= self._rows // k
+        whole = (
+            self._carry is not None
+            and self.carries(frame_dtype)
+            and 0 < k <= self.rows_at_once
+            and b <= self.rows_at_once // k
+        )
         if self._steps is None or not whole:
             return super().propagate(x, frame, n_steps, qr_every, **rest)
         self._require(x, "x")
@@ -378,7 +383,7 @@ class TensorFlowMap(TangentMap):
             self._pull = self._traced_pull()
         unit = tf.eye(self._n, dtype=self.ops.dtype)
         chunks = self._split(unit, JACOBIAN_CHUNK)
-        states = self._split(x, max(1, self._rows // JACOBIAN_CHUNK))
+        states = self._split(x, max(1, self.rows_at_once // JACOBIAN_CHUNK))
         return self._joined([self._joined([self._pull(rows, u) for u in chunks], 1) for rows in states])
 
     def _traced_pull(self) -> Any:
@@ -513,7 +518,8 @@ class TensorFlowMap(TangentMap):
 
     def _rows_at_once(self, memory_limit: int) -> int:
         largest = bytes_per_row(self._apply.graph, np.dtype(self.ops.dtype).itemsize)
-        rows = max(1, int(memory_limit / (largest * LIVE_TENSORS)))
+        self.row_bytes = float(largest * LIVE_TENSORS)
+        rows = max(1, int(memory_limit / self.row_bytes))
         if self.ops.device == "cpu":
             rows = min(rows, max(32, int(2 * CPU_LAYER_BYTES / largest)))
         return rows

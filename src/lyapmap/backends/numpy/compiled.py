@@ -251,14 +251,20 @@ class CompiledRun(InBlocks, WrappedMap):
 def call_of(function: Any, state_shape: tuple[int, ...], *, vectorized: bool) -> Step:
     """How one state goes through a function of a batch, or of one state."""
     timed = _timed_field(function)
-    if timed is not None:
-        return timed.of_symbols
+    return _Call(function, state_shape, vectorized) if timed is None else timed.of_symbols
 
-    def call(graph: Any, x: Symbols) -> Any:
-        given = x.reshape((1, *state_shape) if vectorized else state_shape)
-        return fitted(graph, function)(given)
 
-    return call
+@dataclass(frozen=True)
+class _Call:
+    """A function of a batch, or of one state, with one state as symbols; can be pickled if the function can."""
+
+    function: Any
+    state_shape: tuple[int, ...]
+    vectorized: bool
+
+    def __call__(self, graph: Any, x: Symbols) -> Any:
+        given = x.reshape((1, *self.state_shape) if self.vectorized else self.state_shape)
+        return fitted(graph, self.function)(given)
 
 
 def own_function(function: Any) -> Any:

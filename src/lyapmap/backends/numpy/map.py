@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,8 @@ from lyapmap.backends.numpy.dual import ANALYTIC, DualArray, noting, tangents_of
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_modules import fit_for
 from lyapmap.backends.numpy.dual_values import as_dual
+from lyapmap.core.arguments import whole
+from lyapmap.core.demand import PASSING
 from lyapmap.core.differences import (
     CENTRAL_DIFFERENCES,
     UncertainDifferences,
@@ -38,6 +41,10 @@ _SMALLEST_TANGENT = 1e-150  # below, imaginary parts come near to underflow
 _ADVICE = "write it for a batch of states (rows), or pass vectorized=False"
 _ROWS = 4096
 """States that go through the function at once when tangents are taken numerically."""
+DEFAULT_MEMORY_LIMIT = 2 * 2**30
+MEASURED_VALUES, MEASURED_ROWS = 2**12, 64
+"""Most values, and most states, with which it is seen what the function holds of each: they show beside what Python
+holds itself, and take no time."""
 
 
 class NumpyMap(TangentMap):
@@ -51,8 +58,10 @@ class NumpyMap(TangentMap):
         dtype: str,
         provenance: dict[str, Any],
         twin: Twin,
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
     ) -> None:
         self.twin = twin
+        self._memory_limit = memory_limit
         self.state_shape = state_shape
         self.ops: ArrayOps = NumpyOps(dtype)
         self.provenance = provenance
@@ -68,15 +77,29 @@ class NumpyMap(TangentMap):
             self._check_jacobian(probe)
         else:
             self.derivative = self._way(probe)
+        self.row_bytes = self._bytes_of_row()
+        self.rows_at_once = max(1, int(memory_limit / self.row_bytes))
 
     def apply(self, x: NDArray[Any]) -> NDArray[Any]:
         self._require(x)
-        image: NDArray[Any] = self._call(x)
-        return image
+        if len(x) <= self.rows_at_once:
+            return self._call(x)
+        rows = self.rows_at_once
+        return np.concatenate([self._call(x[i : i + rows]) for i in range(0, len(x), rows)])
 
     def jvp(self, x: NDArray[Any], v: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         self._require(x)
         self._require(v, "v")
+        row = self.row_bytes * (1 + v.shape[2])
+        if self._jacobian is not None:
+            row += x.itemsize * self._n**2
+        rows = max(1, int(self._memory_limit / row))
+        if len(x) <= rows:
+            return self._carried(x, v)
+        parts = [self._carried(x[i : i + rows], v[i : i + rows]) for i in range(0, len(x), rows)]
+        return np.concatenate([image for image, _ in parts]), np.concatenate([tangents for _, tangents in parts])
+
+    def _carried(self, x: NDArray[Any], v: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         if self._jacobian is not None:
             return self._call(x), self.jacobian(x) @ v
         k = v.shape[2]
@@ -98,6 +121,25 @@ class NumpyMap(TangentMap):
             return super().jacobian(x)
         matrices = np.asarray(self._jacobian(x.reshape(-1, *self.state_shape)))
         return matrices.reshape(len(x), self._n, self._n)
+
+    def _bytes_of_row(self) -> float:
+        """Bytes that one state takes within the function, from what two numbers of states do."""
+        least = float(self.ops.from_numpy(np.zeros(1)).itemsize * self._n * PASSING)
+        if tracemalloc.is_tracing():  # somebody else is looking
+            return least
+        few, many = 1, 1 + max(1, min(MEASURED_ROWS, MEASURED_VALUES // self._n))
+        peaks = []
+        with suppress(Exception), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for rows in (few, many):
+                states = self._probe_states()[:1].repeat(rows, axis=0)
+                tracemalloc.start()
+                try:
+                    self._call(states)
+                    peaks.append(tracemalloc.get_traced_memory()[1])
+                finally:
+                    tracemalloc.stop()
+        return max(least, (peaks[1] - peaks[0]) / (many - few)) if len(peaks) == 2 else least
 
     def along(self, tau: float, scheme: Any) -> TangentMap | None:
         if isinstance(scheme, Rodas4) or self.twin.wanted is False or self.ops.dtype != "float64":
@@ -264,6 +306,7 @@ def wrap_numpy(
     vectorized: bool = True,
     provenance: dict[str, Any] | None = None,
     compile: bool | None = None,  # noqa: A002  (what users will look for)
+    memory_limit: int = DEFAULT_MEMORY_LIMIT,
 ) -> NumpyMap:
     """Make a map of a NumPy function.
 
@@ -287,6 +330,8 @@ def wrap_numpy(
         Whether long runs are carried by a compiled twin of the function, where it has one (see
         docs/frameworks.md): by default where they are long enough to pay for the compilation,
         never with False, always with True.
+    memory_limit : int
+        Bytes for one evaluation with tangents; states are taken in parts that stay within it.
 
     Returns
     -------
@@ -316,7 +361,8 @@ def wrap_numpy(
     if not vectorized:
         function = _over_rows(function)
         jacobian = None if jacobian is None else _over_rows(jacobian)
-    return NumpyMap(function, shape, jacobian, dtype, described, twin)
+    limit = whole("memory_limit", memory_limit, 1)
+    return NumpyMap(function, shape, jacobian, dtype, described, twin, limit)
 
 
 def _over_rows(function: Function) -> Function:

@@ -20,6 +20,7 @@ from lyapmap.backends.torch import channels_last
 from lyapmap.backends.torch import recurrent as torch_cells
 from lyapmap.backends.torch import slabs as torch_slabs
 from lyapmap.backends.torch.channels_last import in_products
+from lyapmap.core.progress import leave_off_if_asked
 
 Rule = Callable[..., Any]
 
@@ -101,6 +102,7 @@ class Dual:
     def __torch_function__(
         cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        leave_off_if_asked()
         rule = _RULES.get(func)
         if rule is None:
             raise NoRule(getattr(func, "__name__", str(func)))

@@ -34,6 +34,7 @@ from lyapmap.backends.torch.program import program_of
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError, by_user
 from lyapmap.core.map import JACOBIAN_CHUNK, TangentMap, dimension
 from lyapmap.core.ops import ArrayOps, quiet
+from lyapmap.core.progress import pass_done, step_done
 from lyapmap.core.propagate import HANDED_OVER, side_by_side
 from lyapmap.core.structure import Structure
 
@@ -110,7 +111,7 @@ class TorchMap(TangentMap):
         self._function = function
         self._n = dimension(state_shape)
         self._dtype, self._device = dtype, device
-        self._rows = side_by_side(self.ops, [partial(self._rows_at_once, memory_limit)], HANDED_OVER)[0]
+        self.rows_at_once = side_by_side(self.ops, [partial(self._rows_at_once, memory_limit)], HANDED_OVER)[0]
         self._ways = iter((RULES, TWICE, REVERSE))
         self._way, self._first_reason = FORWARD, ""
         self._jacobian_by_tangents = False
@@ -134,7 +135,7 @@ class TorchMap(TangentMap):
     def _applied(self, x: Tensor) -> Tensor:
         self._require(x, "x")
         with torch.no_grad():
-            parts = [self._image(rows) for rows in x.split(self._rows)]
+            parts = [self._image(rows) for rows in x.split(self.rows_at_once)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _carried(self, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,18 +146,22 @@ class TorchMap(TangentMap):
             return self._applied(x), v
         if self._way == REVERSE:
             return self._applied(x), torch.bmm(self._jacobian_by_cotangents(x), v)
-        directions = min(k, self._rows)
-        states = max(1, self._rows // directions)
+        directions = min(k, self.rows_at_once)
+        states = max(1, self.rows_at_once // directions)
         images, tangents = [], []
         with torch.no_grad():
             if self._in_one_pass(b, k):
                 rows, moved = self._carry(self._shaped(x), v.movedim(2, 0).reshape(k, b, *self.state_shape))
+                pass_done(b)
                 return rows.reshape(b, -1), moved.reshape(k, b, -1).movedim(0, 2)
             for first in range(0, b, states):
                 rows = self._shaped(x[first : first + states])
                 # (k, b, *shape): directions lead, so that a layer sees them as one large batch.
                 moved = v[first : first + states].movedim(2, 0).unflatten(2, self.state_shape)
-                passes = [self._carry(rows, part) for part in moved.split(directions)]
+                passes = []
+                for part in moved.split(directions):
+                    passes.append(self._carry(rows, part))
+                    pass_done(len(rows) * len(part) / k)
                 images.append(passes[0][0].flatten(1))
                 tangents.append(torch.cat([t for _, t in passes]).flatten(2).movedim(0, 2))
         return torch.cat(images), torch.cat(tangents)
@@ -188,12 +193,13 @@ class TorchMap(TangentMap):
                         vectors, r = self.ops.qr(moved.reshape(k, b, -1).movedim(0, 2))
                         total += self.ops.log_abs_diagonal(r)
                         moved = vectors.movedim(2, 0).reshape(k, b, *self.state_shape)
+                    step_done(b)
             return rows.reshape(b, -1), vectors, total
 
         return side_by_side(self.ops, [block], self.row_work * b * (1 + k))[0]
 
     def _in_one_pass(self, b: int, k: int) -> bool:
-        return k <= self._rows and b <= self._rows // k
+        return k <= self.rows_at_once and b <= self.rows_at_once // k
 
     def _shaped(self, x: Tensor) -> Tensor:
         """States (b, n) as the function takes them; expanded ones share memory, which forward mode refuses."""
@@ -238,7 +244,7 @@ class TorchMap(TangentMap):
         elif self._way:
             self._has_rules = False
             if self._way == TWICE:  # whose graphs hold what all layers made
-                self._rows = max(1, self._rows // LIVE_TENSORS)
+                self.rows_at_once = max(1, self.rows_at_once // LIVE_TENSORS)
             cost = "about 4 evaluations a tangent" if self._way == TWICE else f"{self._n} cotangents a state and step"
             self.derivative = f"{self._way} ({self._first_reason}; {cost})"
         return bool(self._way)
@@ -280,9 +286,9 @@ class TorchMap(TangentMap):
         if self._n <= REPEATED:
             with suppress(RuntimeError, NotImplementedError), torch.enable_grad(), plain_attention():
                 repeated, units = x.repeat_interleave(self._n, 0), unit.repeat(len(x), 1)
-                chunks = zip(repeated.split(self._rows), units.split(self._rows), strict=True)
+                chunks = zip(repeated.split(self.rows_at_once), units.split(self.rows_at_once), strict=True)
                 return torch.cat([_gradient(self._image, *chunk) for chunk in chunks]).view(-1, self._n, self._n)
-        states = max(1, self._rows // JACOBIAN_CHUNK)
+        states = max(1, self.rows_at_once // JACOBIAN_CHUNK)
         # Rows are independent, so one cotangent serves all states of the batch at once.
         parts = [self._pulled(rows, unit[:, None].expand(-1, len(rows), -1)) for rows in x.split(states)]
         return torch.cat([part.movedim(0, 1) for part in parts])
@@ -468,6 +474,7 @@ class TorchMap(TangentMap):
         if self._device.type == "cpu":
             self.row_work = largest.work / 2
         per_row = max(largest.bytes / 2, 1.0) * LIVE_TENSORS
+        self.row_bytes = per_row
         rows = max(1, int(memory_limit / per_row))
         if self._device.type == "cpu":
             rows = min(rows, max(32, int(2 * CPU_LAYER_BYTES / max(largest.bytes, 1))))

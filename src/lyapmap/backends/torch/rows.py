@@ -25,7 +25,7 @@ class TorchRowsMap(TorchMap):
 
     def _jacobian_by_cotangents(self, x: Tensor) -> Tensor:
         unit = torch.eye(self._n, dtype=self._dtype, device=self._device)
-        chunk = max(1, min(JACOBIAN_CHUNK, self._rows))
+        chunk = max(1, min(JACOBIAN_CHUNK, self.rows_at_once))
         return torch.stack([torch.cat([self._pulled_row(row, part) for part in unit.split(chunk)]) for row in x])
 
     def pull(self, x: Tensor, u: Tensor) -> Tensor:

@@ -61,8 +61,7 @@ def draw_development(
     known = {name: sorted(entries, key=lambda entry: entry["epoch"]) for name, entries in runs.items() if len(entries)}
     if not known:
         raise LyapmapError("runs: expected at least one epoch of one run, got none")
-    figure = style.new_figure(15.2, 6.6)
-    axes = figure.subplots(2, 4).ravel()
+    figure, axes = style.panels(len(PANELS) + 1, row=2.9)
     for place, (key, title, unit, error) in enumerate(PANELS):
         _draw(axes[place], known, key, title, unit, error, paper or {})
     _legend(axes[-1], known, bool(paper))
@@ -86,8 +85,7 @@ def draw_trials(values: Mapping[str, Mapping[str, NDArray[np.float64]]], places:
     from matplotlib.lines import Line2D
 
     names = list(next(iter(values.values())))
-    figure = style.new_figure(3.7 * len(names), 3.6)
-    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    figure, panels = style.panels(len(names))
     for axes, name in zip(panels, names, strict=True):
         style.dress(axes, title=name.capitalize(), x="", y="part of the samples")
         for place, metrics in enumerate(values.values()):
@@ -119,8 +117,7 @@ def draw_trust(trials: Sequence[Mapping[str, Any]]) -> Figure:
     """
     kinds = list(dict.fromkeys(trial["kind"] for trial in trials))
     colours = {kind: style.SEQUENCE[place % len(style.SEQUENCE)] for place, kind in enumerate(kinds)}
-    figure = style.new_figure(9.6, 3.6)
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = style.panels(2)
     style.dress(left, title="Largest exponent", x="epochs before the last", y="nats per step")
     style.dress(right, title="Nearness to training images", x="training", y="chance")
     for trial in trials:
@@ -165,24 +162,19 @@ def _draw(
     if key == "largest":
         style.zero_line(axes)
     parts = {f"_at_{n}": (line, fill) for n, (line, fill, _) in AT.items()} if key in PARTS else {"": ("-", style.INK)}
+    together = key in PARTS and len(runs) > FEW_RUNS
     for part, (line, fill) in parts.items():
-        for place, entries in enumerate(runs.values()):
+        options: dict[str, Any] = {"linestyle": line, "linewidth": 1.3, "markersize": 4}
+        options["markerfacecolor"] = None if fill == style.INK else fill
+        if together:
+            _draw_range(axes, runs, key + part, options)
+        for place, entries in enumerate(() if together else runs.values()):
             epochs = [entry["epoch"] for entry in entries]
             values = np.array([_number(entry.get(key + part)) for entry in entries])
             errors = np.array([_number(entry.get(error)) for entry in entries])
             bars = SIGMAS * np.where(np.isfinite(errors), errors, 0) if error else None
-            axes.errorbar(
-                epochs,
-                values,
-                yerr=bars,
-                color=style.SEQUENCE[place % len(style.SEQUENCE)],
-                linestyle=line,
-                linewidth=1.3,
-                elinewidth=0.9,
-                marker="o" if len(epochs) <= 40 else "",
-                markersize=4,
-                markerfacecolor=None if fill == style.INK else fill,
-            )
+            colour, marker = style.SEQUENCE[place % len(style.SEQUENCE)], "o" if len(epochs) <= 40 else ""
+            axes.errorbar(epochs, values, yerr=bars, color=colour, elinewidth=0.9, marker=marker, **options)
         if key + part in paper:
             axes.axhline(paper[key + part], color=style.GREY, linewidth=1.2, linestyle=":", zorder=1.5)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
@@ -190,6 +182,24 @@ def _draw(
         axes.set_ylim(0, 1.02)
     elif key != "largest":
         axes.set_ylim(bottom=0)
+
+
+FEW_RUNS = 2
+"""Runs up to which each has its own lines in panels that show several steps."""
+
+
+def _draw_range(
+    axes: Axes, runs: Mapping[str, Sequence[Mapping[str, Any]]], key: str, options: Mapping[str, Any]
+) -> None:
+    """A number over the epochs: its mean over the runs, and in grey the range that they fill."""
+    by_epoch: dict[int, list[float]] = {}
+    for entry in (entry for entries in runs.values() for entry in entries):
+        if np.isfinite(value := _number(entry.get(key))):
+            by_epoch.setdefault(entry["epoch"], []).append(value)
+    epochs = sorted(by_epoch)
+    low, mean, high = (np.array([measure(by_epoch[e]) for e in epochs]) for measure in (min, np.mean, max))
+    axes.fill_between(epochs, low, high, color=style.GREY, alpha=0.16, linewidth=0)
+    axes.plot(epochs, mean, color=style.INK, marker="o", **options)
 
 
 def _legend(axes: Axes, runs: Mapping[str, Any], with_paper: bool) -> None:
@@ -208,7 +218,10 @@ def _legend(axes: Axes, runs: Mapping[str, Any], with_paper: bool) -> None:
     if with_paper:
         handles.append(Line2D([], [], color=style.GREY, linestyle=":", label="paper (of precision and recall, bounds)"))
     axes.legend(handles=handles, loc="upper left", fontsize=style.LABEL, frameon=False)
-    axes.text(0.02, 0.02, "bars: two standard errors", fontsize=style.SMALL, color=style.GREY, transform=axes.transAxes)
+    words = "bars: two standard errors"
+    if len(runs) > FEW_RUNS:
+        words += "; of precision, recall and coverage\nthe mean over the runs, grey: their range"
+    axes.text(0.02, 0.02, words, fontsize=style.SMALL, color=style.GREY, transform=axes.transAxes)
 
 
 def _number(value: Any) -> float:

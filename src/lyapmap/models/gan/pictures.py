@@ -42,8 +42,7 @@ def draw_gan_samples(result: GanSamples) -> Figure:
         picture = _enlarged(in_rows(result.images), result.value_range)
         summary = f"{n} samples"
     height, width = picture.shape[:2]
-    figure = style.new_figure(max(width / 100, 4.0), height / 100 + 0.6)
-    axes = figure.subplots()
+    figure, (axes,) = style.panels(1, width=max(width / 100, 4.0), row=height / 100)
     axes.imshow(picture, interpolation="nearest")
     axes.set_axis_off()
     style.headline(figure, name, summary)
@@ -84,8 +83,7 @@ SMALLEST = 1e-9
 
 def draw_canvas_dynamics(result: CanvasDynamics) -> Figure:
     """Exponents, updates and their changes, changes of the image and its saturated part; one colour for each noise."""
-    figure = style.new_figure(13.0, 4.4)
-    exponents, updates, image = figure.subplots(1, 3)
+    figure, (exponents, updates, image) = style.panels(3)
     numbers = np.arange(1, result.exponents.shape[1] + 1)
     style.zero_line(exponents)
     for i, noise in enumerate(result.noises):
@@ -192,8 +190,7 @@ def save_gan_line_gif(path: str | Path, result: GanLine) -> Path:
 
     frames = []
     for at in range(len(result.step)):
-        figure = style.new_figure(6.4, 4.2)
-        axes = figure.subplots()
+        figure, (axes,) = style.panels(1, width=6.4)
         _draw_line(axes, result, at)
         axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", loc="upper left")
         kept = io.BytesIO()
@@ -282,8 +279,8 @@ def draw_winners(table: Tournament, quality: Mapping[str, Mapping[str, Any]]) ->
     -------
     matplotlib.figure.Figure
     """
-    figure = style.new_figure(9.5, 4.4)
-    for axes, key in zip(figure.subplots(1, 2), ("coverage", "precision"), strict=True):
+    figure, both = style.panels(2)
+    for axes, key in zip(both, ("coverage", "precision"), strict=True):
         decided: list[tuple[float, float]] = []
         tied: list[tuple[float, float]] = []
         for i, first in enumerate(table.names):

@@ -72,8 +72,7 @@ def draw_kaleidoscope_samples(result: Samples) -> Figure:
     shaken = f"{noise} noise of {eps:g} at each step" if eps else "no noise after the start"
     summary = f"{n} samples over {int(result.steps[-1])} steps, {shaken}"
     if image_shape(tuple(result.state_shape)) is None:
-        figure = style.new_figure(8.0, 4.4)
-        axes = figure.subplots()
+        figure, (axes,) = style.panels(1)
         axes.plot(result.steps, states[:PATHS, :, 0].T, color=style.BLUE, linewidth=0.7, alpha=0.5)
         axes.plot(result.steps, states[:PATHS, :, 0].T, ".", color=style.VERMILLION, markersize=3)
         axes.set_xscale("symlog", linthresh=1)
@@ -84,8 +83,7 @@ def draw_kaleidoscope_samples(result: Samples) -> Figure:
         images = channels_first(result.images()[:STRIP_ROWS])
         strip = film_strip(images, steps=result.steps.tolist(), value_range=result.value_range, columns=max(kept, 1))
         height, width = strip.shape[:2]
-        figure = style.new_figure(width / 100, height / 100 + 0.6)
-        axes = figure.subplots()
+        figure, (axes,) = style.panels(1, width=width / 100, row=height / 100)
         axes.imshow(strip, interpolation="nearest")
         axes.set_axis_off()
     style.headline(figure, name, summary)
@@ -152,8 +150,7 @@ def draw_confidence(at: Sequence[int], sure: Mapping[str, Mapping[str, Any]], nu
     numbers : mapping
         With `categories`, `real_confidence` and `data_labels`.
     """
-    figure = style.new_figure(11.0, 4.4)
-    curve, bars = figure.subplots(1, 2)
+    figure, (curve, bars) = style.panels(2)
     for colour, (name, measured) in zip(style.SEQUENCE, sure.items(), strict=False):
         curve.errorbar(
             at, measured["confidence"], yerr=measured["confidence_stderr"], color=colour, marker="o", markersize=3.5,
@@ -189,8 +186,8 @@ def draw_manifold_steps(
 ) -> Figure:
     """Precision, recall, density and coverage over the iterations, one panel each."""
     metrics = list(reference)
-    figure = style.new_figure(3.1 * len(metrics), 3.6)
-    for axes, metric in zip(figure.subplots(1, len(metrics)), metrics, strict=True):
+    figure, measured = style.panels(len(metrics))
+    for axes, metric in zip(measured, metrics, strict=True):
         for colour, (name, curve) in zip(style.SEQUENCE, curves.items(), strict=False):
             axes.plot(at, curve[metric], color=colour, marker="o", markersize=3.5, linewidth=1.2, label=name)
         axes.axhline(reference[metric], color=style.INK, linestyle="--", linewidth=0.9, label="training images")
@@ -210,8 +207,7 @@ def draw_manifold_steps(
 
 def draw_noise(sweeps: Mapping[str, Sweep], numbers: Mapping[str, Any]) -> Figure:
     """Largest exponent, rate at which basins are left, and basins visited, against the level of noise."""
-    figure = style.new_figure(12.5, 4.2)
-    exponent, leave, visited = figure.subplots(1, 3)
+    figure, (exponent, leave, visited) = style.panels(3)
     for colour, (kind, swept) in zip(style.SEQUENCE, sweeps.items(), strict=False):
         options: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 3.5, "linewidth": 1.2, "label": kind}
         exponent.errorbar(swept.values, swept.exponents[:, 0], yerr=2 * swept.stderr[:, 0], capsize=2, **options)
@@ -233,8 +229,7 @@ def draw_noise(sweeps: Mapping[str, Sweep], numbers: Mapping[str, Any]) -> Figur
 
 def draw_depth(numbers: Mapping[str, Any]) -> Figure:
     """Burn-in, and the part at rest, against the depth of perceptrons."""
-    figure = style.new_figure(10.0, 4.2)
-    steps, rest = figure.subplots(1, 2)
+    figure, (steps, rest) = style.panels(2)
     depth = np.array(numbers["depth"], float)
     burn = np.array([np.nan if b is None else b for b in numbers["burn_in"]], float)
     limits = [[np.nan if v is None else v for v in pair] for pair in numbers["burn_in_interval"]]
@@ -477,8 +472,7 @@ def draw_kaleidoscope_corners(result: KaleidoscopeCorners) -> Figure:
 
     Curves are means over seeds, bars reach from the smallest to the largest.
     """
-    figure = style.new_figure(13.0, 4.6)
-    panels = figure.subplots(1, 3)
+    figure, panels = style.panels(3)
     _draw(panels[0], result, result.largest, "Largest loss over all corners")
     _draw(panels[1], result, result.mean, "Mean loss over all corners")
     _draw(panels[2], result, result.fit_loss, "Loss left at the points")
@@ -499,14 +493,14 @@ def draw_kaleidoscope_corners(result: KaleidoscopeCorners) -> Figure:
         va="bottom",
         ha="right",
     )
-    handles, labels = panels[0].get_legend_handles_labels()
-    columns = 1 if len(labels) <= 8 else 2
-    panels[0].legend(handles, labels, fontsize=style.SMALL, ncols=columns, framealpha=0.9, edgecolor="white")
+    named = panels[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside right upper", fontsize=style.SMALL, frameon=False, title="dimension")
     seeds = result.largest.shape[2]
     style.headline(
         figure,
         "Loss outside the points learned",
-        f"networks L={result.settings['depth']}, H={result.settings['width']}, points uniform in the unit cube;  "
+        f"networks of {result.settings['depth']} hidden layers of {result.settings['width']} units, "
+        "points uniform in the unit cube;  "
         f"means of {seeds} {'seed' if seeds == 1 else 'seeds, bars: smallest to largest'}",
         notes=[result.message] if result.message else [],
     )
@@ -529,7 +523,7 @@ def _draw(axes: Axes, result: KaleidoscopeCorners, values: np.ndarray, title: st
         x = result.n_points[known] * 2.0 ** (0.3 * (i - (d - 1) / 2) / d)
         axes.errorbar(
             x, middle, yerr=reach, color=shades[i], marker="o", markersize=3.5, linewidth=1.2, elinewidth=0.7,
-            label=f"D = {dimension}",
+            label=str(dimension),
         )  # fmt: skip
     axes.set_xscale("log", base=2)
     shown = result.n_points[:: 2 if len(result.n_points) > 8 else 1]
@@ -581,15 +575,17 @@ def _draw_profiles(axes: Axes, result: KaleidoscopeDepth, j: int) -> None:
 
     axes.plot(result.x, result.x, color=style.GREY, linewidth=0.7, linestyle="--")
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(result.depths)))
-    for i, depth in enumerate(result.depths):
+    for i, depth in enumerate(result.depths.tolist()):
         if np.isfinite(result.output[i, j]).all():
-            axes.plot(result.x, result.output[i, j], color=shades[i], linewidth=1.3, label=f"L = {depth}")
+            axes.plot(
+                result.x, result.output[i, j], color=shades[i], linewidth=1.3, label=style.counted(depth, "layer")
+            )
     axes.plot(result.points, result.points, "x", color=style.VERMILLION, markersize=7, markeredgewidth=1.4, zorder=5)
     if j == 0:
         axes.legend(fontsize=style.SMALL, framealpha=0.9, edgecolor="white", loc="upper left")
     axes.set_xlim(result.x[0], result.x[-1])
     axes.set_ylim(result.x[0], result.x[-1])
-    style.dress(axes, title=f"H = {result.widths[j]}: output of seed 0", x="x", y="f(x)")
+    style.dress(axes, title=f"{result.widths[j]} units a layer, seed 0", x="x", y="f(x)")
 
 
 def _draw_measure(axes: Axes, result: KaleidoscopeDepth, m: int) -> None:
@@ -608,7 +604,7 @@ def _draw_measure(axes: Axes, result: KaleidoscopeDepth, m: int) -> None:
         x = result.depths[known] * 2.0 ** (0.12 * (j - (b - 1) / 2))
         axes.errorbar(
             x, middle, yerr=error, color=colour, marker="o", markersize=4, linewidth=1.1, elinewidth=0.9, capsize=2,
-            label=f"H = {width}",
+            label=f"{width} units",
         )  # fmt: skip
     title, y = WORDS[result.measures[m]]
     effect, reach = result.effect[m, 0], result.effect_reach[m, 0]
@@ -617,4 +613,4 @@ def _draw_measure(axes: Axes, result: KaleidoscopeDepth, m: int) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(result.depths, [str(depth) for depth in result.depths])
     axes.minorticks_off()
-    style.dress(axes, title=title, x="depth L", y=y)
+    style.dress(axes, title=title, x="hidden layers", y=y)

@@ -28,6 +28,10 @@ ROUNDING = 1e-7
 """Distances below are drawn here, on axes that have no zero."""
 
 
+NAMES = {"ξ": "the basis vectors ξ", "η": "the averages η"}
+"""What the letters of the paper stand for."""
+
+
 def draw_vectors(
     images: NDArray[Any],
     label: NDArray[np.int64],
@@ -69,17 +73,17 @@ def draw_vectors(
     for spine in axes.spines.values():
         spine.set_visible(False)
     summary = f"{int(right.sum())} of {len(right)} show their label; the others are framed"
-    style.headline(figure, f"Images of {letter}: labels by sets", summary)
+    style.headline(figure, f"Images of {NAMES.get(letter, letter)}: labels by sets", summary)
     return figure
 
 
 def draw_latents(kinds: Mapping[str, Any], labels: Mapping[str, Any], classes: Sequence[int]) -> Figure:
     """Densities of the components of latent vectors, one curve for each label and one panel for each kind."""
-    figure = style.new_figure(10.0, 4.2)
+    figure, panels = style.panels(len(kinds), sharey=True)
     edges = np.linspace(-5, 5, 51)
     middle = (edges[1:] + edges[:-1]) / 2
     normal = np.exp(-(middle**2) / 2) / np.sqrt(2 * np.pi)
-    for axes, (name, z) in zip(figure.subplots(1, len(kinds), sharey=True), kinds.items(), strict=True):
+    for axes, (name, z) in zip(panels, kinds.items(), strict=True):
         for place, label in enumerate(classes):
             mine = z[labels[name] == place]
             if len(mine):
@@ -103,8 +107,7 @@ def draw_accuracy(
     classes: Sequence[int],
 ) -> Figure:
     """A batch with its labels, accuracies over trials, and the place of the true label among the amplitudes."""
-    figure = style.new_figure(13.0, 4.4)
-    batch, trials, places = figure.subplots(1, 3)
+    figure, (batch, trials, places) = style.panels(3)
     x = np.arange(1, len(labels) + 1)
     right = labels == named
     batch.plot(x, labels, "o", color=style.SKY, markersize=10, label="true label")
@@ -121,7 +124,7 @@ def draw_accuracy(
     low = min(*decoded, *largest, classifier)
     trials.set_ylim(low - 0.1 * (1 - low) - 0.002, 1 + 0.4 * (1 - low))
     trials.set_yticks([tick for tick in trials.get_yticks() if low - 0.1 * (1 - low) < tick <= 1])
-    trials.xaxis.get_major_locator().set_params(integer=True)
+    style.whole_ticks(trials.xaxis)
     style.dress(trials, title="Accuracy", x="trial", y="")
     trials.legend(fontsize=style.SMALL, frameon=False, loc="upper right")
     n = np.arange(1, len(within) + 1)
@@ -223,17 +226,19 @@ def draw_rotation(
     reached: Mapping[str, Sequence[float]], spread: Mapping[str, NDArray[Any]], targets: Sequence[int], steps: int
 ) -> Figure:
     """Labels reached at each quarter turn, and how far latent vectors of different images are apart on the way."""
-    figure = style.new_figure(11.0, 4.4)
-    hits, apart = figure.subplots(1, 2)
+    figure, (hits, apart) = style.panels(2)
     for colour, name in zip(style.SEQUENCE, reached, strict=False):
         hits.plot(range(len(targets)), reached[name], "o-", color=colour, markersize=4, linewidth=1.2, label=name)
         apart.plot(np.arange(len(spread[name])) / steps, spread[name], color=colour, linewidth=1.3, label=name)
     hits.set_xticks(range(len(targets)), [str(t) for t in targets])
-    hits.set_ylim(-0.03, 1.25)
-    style.dress(hits, title="Part that shows the label turned to", x="label", y="")
-    style.dress(apart, title="Distance from the mean, relative to $\\sqrt{M}$", x="quarter turns", y="")
-    apart.set_ylim(bottom=0, top=1.2 * apart.get_ylim()[1])
-    hits.legend(fontsize=style.SMALL, frameon=False, ncols=3, loc="upper center")
+    hits.set_ylim(-0.03, 1.03)
+    style.dress(hits, title="Label that was turned to", x="label", y="part of the images that show it")
+    style.dress(
+        apart, title="Spread of different images", x="quarter turns", y="distance from their mean / $\\sqrt{M}$"
+    )
+    apart.set_ylim(bottom=0)
+    named = hits.get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=2, fontsize=style.SMALL, frameon=False)
     means = "   ".join(f"{name}: {np.mean(values):.0%}" for name, values in reached.items())
     style.headline(figure, "Rotation from label to label", f"labels reached   {means}")
     return figure
@@ -241,8 +246,7 @@ def draw_rotation(
 
 def draw_turns(back: NDArray[Any], apart: NDArray[Any], plain: NDArray[Any], right: NDArray[Any]) -> Figure:
     """Distances after whole turns, (turns, b), (turns + 1, b), (turns, b), and the part of labels that are right."""
-    figure = style.new_figure(12.5, 4.2)
-    closes, contracts, labels = figure.subplots(1, 3)
+    figure, (closes, contracts, labels) = style.panels(3)
     turn = np.arange(1, len(back) + 1)
     _band(closes, turn, back, style.BLUE, "with round trips")
     _band(closes, turn, plain, style.GREY, "rotation alone")
