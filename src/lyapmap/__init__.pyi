@@ -48,6 +48,8 @@ from .analysis.manifold.transitions import Transitions as Transitions
 from .analysis.manifold.transitions import transitions as transitions
 from .analysis.orbits.burn_in import BurnIn as BurnIn
 from .analysis.orbits.burn_in import burn_in as burn_in
+from .analysis.orbits.continuation import Continuation as Continuation
+from .analysis.orbits.continuation import continue_orbits as continue_orbits
 from .analysis.orbits.limit_cycle import LimitCycle as LimitCycle
 from .analysis.orbits.limit_cycle import limit_cycle as limit_cycle
 from .analysis.orbits.periodic_orbits import PeriodicOrbits as PeriodicOrbits

@@ -60,6 +60,7 @@ def test_maxima_of_a_component_are_a_section_with_all_values(circle) -> None:
     assert lm.check_map(m, np.array([[0.9, 0.1], [1.2, -0.1]]))
 
 
+@pytest.mark.slow
 def test_functions_are_sections_and_agree_with_planes(circle) -> None:
     plane = lm.poincare_map(circle, ([1.0, -1.0], 0.0), direction="down")
     surface = lm.poincare_map(circle, lambda s: s[:, 0] - s[:, 1], direction="down")
@@ -70,7 +71,7 @@ def test_functions_are_sections_and_agree_with_planes(circle) -> None:
     assert spectrum.exponents[1] == -np.inf
 
 
-@pytest.mark.parametrize(("period", "multiplier"), [(1, -2.40395), (2, -3.51201)])
+@pytest.mark.parametrize(("period", "multiplier"), [(1, -2.40395), pytest.param(2, -3.51201, marks=pytest.mark.slow)])
 def test_roessler_has_the_published_cycles(period: int, multiplier: float) -> None:
     """P. Cvitanovic et al., ChaosBook, table of cycles of the Roessler flow: exponents 0.14 and 0.10 per unit time."""
     m = lm.poincare_map(lm.systems.rossler(), {0: 0.0})
@@ -80,6 +81,7 @@ def test_roessler_has_the_published_cycles(period: int, multiplier: float) -> No
     assert time == pytest.approx({1: 5.88109, 2: 11.75862}[period], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_exponents_are_those_of_the_flow_times_the_return_time_without_the_zero() -> None:
     """At c = 2.5 a cycle with Floquet exponents, the last of which is far below the rounding of a return."""
     flow = lm.systems.rossler(c=2.5)

@@ -100,7 +100,7 @@ class JaxFlow(InBlocks):
         self._volumes = compiled_along(steps.divergence, Sum.zero)
 
     @property
-    def field(self) -> Any:  # type: ignore[override]
+    def field(self) -> Any:
         return self._field
 
     def over(self, tau: float) -> JaxFlow:

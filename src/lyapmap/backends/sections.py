@@ -46,8 +46,8 @@ def poincare_map(
     direction : "up", "down" or "both"
         Which crossings count: those where coordinate, normal . x or function rises, falls, or all.
     step : float, optional
-        Time between two looks at the orbit; that of the flow by default. Returns are compared with those of four times as
-        many looks, at the calls 1, 2, 4, 8, ...
+        Time between two looks at the orbit; that of the flow by default. Returns are compared with those of four times
+        as many looks, at the calls 1, 2, 4, 8, ...
     max_time : float, optional
         After which an orbit that does not come back is given up: its state becomes NaN, and it counts as escaped.
         5 000 steps by default.

@@ -39,7 +39,7 @@ COMMANDS = {
     "dimension": "dimension correlation-dimension",
     "manifold": "manifold embed transitions memorization",
     "battle": "battle",
-    "orbits": "trajectory orbits limit-cycle settling burn-in",
+    "orbits": "trajectory orbits continuation limit-cycle settling burn-in",
     "catalogue": "check maps models",
     "doctor": "doctor",
 }

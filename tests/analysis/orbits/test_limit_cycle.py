@@ -33,13 +33,13 @@ def test_hopf_normal_form_has_its_period_and_multipliers() -> None:
 
 
 def test_unstable_cycles_are_found_as_well() -> None:
-    flow = lm.flow(lambda s: hopf(s, -1.0), 0.1, state_shape=3)
-    cycle = lm.limit_cycle(flow, [0.9, 0.1, 0.2], transient=0, period=3.0)
+    flow = lm.flow(lambda s: hopf(s, -0.1), 0.1, state_shape=3)
+    cycle = lm.limit_cycle(flow, [0.95, 0.05, 0.01], transient=0, period=3.0)
     assert (cycle.stability, cycle.n_unstable) == ("saddle", 1)
-    np.testing.assert_allclose(cycle.exponents, [2, 0, -3], atol=1e-7)
+    np.testing.assert_allclose(cycle.exponents, [0.2, 0, -3], atol=1e-7)
 
 
-@pytest.mark.parametrize(("mu", "period"), [(1.0, 6.66328686), (5.0, 11.61223067)])
+@pytest.mark.parametrize(("mu", "period"), [(1.0, 6.66328686), pytest.param(5.0, 11.61223067, marks=pytest.mark.slow)])
 def test_van_der_pol_has_the_published_period(mu: float, period: float) -> None:
     """C. M. Andersen and J. F. Geer 1982, to the digits given; the multiplier is exp of the divergence."""
     cycle = lm.limit_cycle(lm.flow(van_der_pol(mu), 0.2, state_shape=2), [1.0, 0.0], transient=60)

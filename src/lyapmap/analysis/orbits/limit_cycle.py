@@ -35,8 +35,10 @@ POINTS = 256
 FINE, COARSE = 1e-10, 1e-5
 """Tolerances in float64 and float32, of flows that are given equal steps."""
 HALVINGS = 10
-STALLED = 0.9
-"""A step is taken if it makes the residual smaller by this factor, or the whole step if it makes it smaller at all."""
+STALLED = 0.1
+"""A part of a step must make the residual smaller by this part of it; the whole step, at all."""
+REACH = 0.5
+"""Longest step, as a part of the size of the orbit and of the period."""
 LEAST_PERIOD = 6
 """Parts of a period after which it is looked whether the orbit has closed already."""
 AT_REST = 1e-6
@@ -364,13 +366,17 @@ class _Shooting:
             matrix[-1, :n] = across
             right = -np.append(defects.ravel(), across @ (x[0] - first))
             step = np.linalg.lstsq(matrix, right, rcond=None)[0]
-            length, taken = 1.0, False
+            # No point moves further than the orbit is large, nor the period by half: beyond, orbits may blow up.
+            room = (
+                REACH * max(float(np.abs(x - x.mean(axis=0)).max()), 1e-3) / max(float(np.abs(step[:-1]).max()), 1e-300)
+            )
+            length, taken = min(1.0, room, REACH * period / max(abs(float(step[-1])), 1e-300)), False
             for _ in range(HALVINGS):
                 trial, time = x + length * step[:-1].reshape(m, n), period + length * step[-1]
                 if time > 0:
                     after = self._defects(trial, time)
                     size = self._residual(trial, after[0])
-                    if size < residual * (1.0 if length == 1 else STALLED):
+                    if size < residual * (1.0 if length == 1 else 1 - STALLED * length):
                         x, period, residual, taken = trial, time, size, True
                         defects, jacobians, velocity = after
                         break

@@ -1,8 +1,9 @@
-"""Pictures of limit cycles of flows."""
+"""Pictures of limit cycles of flows, and of branches of cycles along a parameter."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from lyapmap.analysis.orbits.continuation import Continuation
     from lyapmap.analysis.orbits.limit_cycle import LimitCycle
 
 SERIES = 4
@@ -64,3 +66,58 @@ def draw_multipliers(axes: Axes, multipliers: NDArray[np.complex128]) -> None:
     axes.set_aspect("equal")
     style.legend(axes, "upper left")
     style.dress(axes, title="Floquet multipliers", x="real part", y="imaginary part")
+
+
+MARKS = {"fold": "s", "flip": "^", "Neimark-Sacker": "o", "branch point": "X"}
+"""Markers of special points."""
+
+
+def draw_continuation(result: Continuation) -> Figure:
+    """Bifurcation diagram, solid where the cycle is stable, and the largest multiplier along the parameter."""
+    figure = style.new_figure(12.0, 4.8)
+    diagram, moduli = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.3, 1]})
+    name = "x" if result.orbits.shape[2] == 1 else "component 1"
+    style.dress(diagram, title="Branches", x=result.parameter, y=name)
+    style.dress(moduli, title="Largest multiplier", x=result.parameter, y="modulus")
+    if not len(result.values):
+        for axes in (diagram, moduli):
+            style.say(axes, "no cycle")
+        style.caption(figure, result, "Continuation", ["no cycle at the start"])
+        return figure
+    largest = np.abs(result.multipliers[:, 0])
+    moduli.axhline(1.0, color=style.GREY, linewidth=0.8)
+    for number in np.unique(result.branch):
+        rows = np.flatnonzero(result.branch == number)
+        for stretch in _stretches(rows, result.n_unstable[rows] == 0):
+            stable = result.n_unstable[stretch[len(stretch) // 2]] == 0
+            colour: dict[str, Any] = {
+                "color": style.GREEN if stable else style.VERMILLION,
+                "linestyle": "-" if stable else "--",
+            }
+            for place in range(result.orbits.shape[1]):
+                diagram.plot(result.values[stretch], result.orbits[stretch, place, 0], linewidth=1.4, **colour)
+            moduli.plot(result.values[stretch], largest[stretch], linewidth=1.4, **colour)
+    for kind, mark in MARKS.items():
+        special = np.flatnonzero([known == kind for known in result.special_kinds])
+        if special.size:
+            values = np.repeat(result.special_values[special], result.orbits.shape[1])
+            heights = result.special_orbits[special, :, 0].ravel()
+            look: dict[str, Any] = {"linestyle": "none", "marker": mark, "color": style.INK, "markersize": 6}
+            diagram.plot(values, heights, label=f"{kind} ({special.size})", zorder=5, **look)
+            moduli.plot(result.special_values[special], np.ones(special.size), **look)
+    diagram.plot([], [], color=style.GREEN, label="stable")
+    diagram.plot([], [], color=style.VERMILLION, linestyle="--", label="unstable")
+    style.legend(diagram)
+    finite = largest[np.isfinite(largest)]
+    moduli.set_ylim(0, min(float(finite.max(initial=1.0)) * 1.05, max(3.0, 3 * float(np.median(finite)))))
+    orbits = "fixed points" if result.orbits.shape[1] == 1 else f"cycles of period {result.orbits.shape[1]}"
+    count = style.counted(len(np.unique(result.branch)), "branch", "branches")
+    style.caption(figure, result, "Continuation", [f"{orbits}, {count}, {len(result.values)} points"])
+    return figure
+
+
+def _stretches(rows: NDArray[np.int64], stable: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """Rows in pieces of one stability; each reaches to the first row of the next."""
+    cuts = np.flatnonzero(np.diff(stable.astype(int))) + 1
+    edges = [0, *cuts.tolist(), len(rows)]
+    return [rows[a : b + 1] if b < len(rows) else rows[a:b] for a, b in itertools.pairwise(edges)]

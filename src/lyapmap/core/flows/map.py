@@ -53,6 +53,7 @@ class FlowMap(TangentMap):
     orthonormalizes_within = True
     log_abs_det_is_independent = True
     cost = 64
+    scheme: Scheme
 
     def __init__(self, field: Map, tau: float, scheme: Scheme) -> None:
         self.field = as_tangent_map(field)
@@ -75,7 +76,7 @@ class FlowMap(TangentMap):
 
     @property
     def provenance(self) -> dict[str, Any]:  # type: ignore[override]
-        described = self.field.provenance | {"tau": self.time_per_step} | self.scheme.described
+        described: dict[str, Any] = self.field.provenance | {"tau": self.time_per_step} | self.scheme.described
         if self._stiff_rows:
             share = self._stiff_rows / self._carried_rows
             described["stiff"] = f"rodas4 was used in {share:.2g} of the steps, where the field is stiff"

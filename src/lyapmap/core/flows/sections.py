@@ -331,7 +331,9 @@ class SectionMap(TangentMap):
         self.log_abs_det_is_independent = self.plane is not None
         self._eps = float(np.finfo(self.ops.dtype).eps)
         self.timed = Timed(flow.field, flow.scheme)
-        self.bare = flow.inner if flow.periods is not None else flow  # angles run on between two crossings
+        unwrapped: Any = flow
+        # Angles run on between two crossings.
+        self.bare: TangentMap = unwrapped.inner if flow.periods is not None else flow
         half = self.bare.over(flow.time_per_step / FINER) if audited else None
         self._finer = None if half is None else SectionMap(half, section, direction, max_time, audited=False)
         self._calls = 0
@@ -570,7 +572,7 @@ class SectionMap(TangentMap):
         b = len(g)
         low, high, crossed = np.zeros(b), np.full(b, tau), np.zeros(b, bool)
         begin, start, rate = g.copy(), np.zeros(b), slope.copy()
-        for row in np.flatnonzero(fresh):
+        for row in np.flatnonzero(fresh).tolist():
             # A time at which the orbit is off the section, on the side to which it leaves.
             side, t = np.sign(slope[row]) or np.sign(ahead[row]), tau
             for _ in range(HALVINGS):
@@ -580,7 +582,7 @@ class SectionMap(TangentMap):
                 t /= 2
             begin[row], start[row], rate[row] = (value, t, now) if value * side > 0 else (ahead[row], tau, 0.0)
         passed = self.section.passed(begin, ahead)
-        for row in np.flatnonzero(~passed & (start < tau) & np.isfinite(ahead)):
+        for row in np.flatnonzero(~passed & (start < tau) & np.isfinite(ahead)).tolist():
             middle = self._dip(x, row, (start[row], begin[row], rate[row]), (tau, ahead[row], slope_ahead[row]))
             if middle is not None:
                 # Through and back: whichever of the two goes the right way.
@@ -646,4 +648,5 @@ class SectionMap(TangentMap):
             if done.all():
                 break
             t = np.where(done, t, np.where(inside, newton, (low + high) / 2))
-        return best
+        times: Block = best
+        return times
