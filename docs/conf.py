@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -42,6 +44,7 @@ myst_heading_anchors = 4
 nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_merge_streams = True
 suppress_warnings = ["mystnb.unknown_mime_type", "config.cache", "myst.xref_missing"]
 
 autosummary_generate = True
@@ -50,8 +53,8 @@ numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
 sphinx_gallery_conf = {
-    "examples_dirs": ["../examples/methods"],
-    "gallery_dirs": ["gallery/methods"],
+    "examples_dirs": ["../examples/methods", "../examples/models"],
+    "gallery_dirs": ["gallery/methods", "gallery/models"],
     "filename_pattern": r".*\.py",
     "download_all_examples": False,
     "remove_config_comments": True,
@@ -75,3 +78,14 @@ html_theme_options = {
     "show_nav_level": 2,
     "navigation_with_keys": False,
 }
+
+
+def to_gallery(app: Any, page: str, source: list[str]) -> None:
+    """Links to an example's file, which are right in the repository, lead to its page with picture on the site."""
+    up = "../" * page.count("/")
+    source[0] = re.sub(r"\((?:\.\./)+examples/methods/(\w+)\.py\)", rf"({up}gallery/methods/\1.rst)", source[0])
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("source-read", to_gallery)

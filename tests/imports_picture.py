@@ -17,6 +17,7 @@ PLACES = {
     "study": (2.0, 6, "stages, resumed"),
     "views": (0.9, 5, "public pictures"),
     "training": (3.1, 5, "a loop"),
+    "explore": (4.3, 5, "a local page"),
     "systems": (0.0, 4, "known maps"),
     "files": (1.7, 4, "checkpoints"),
     "analysis": (3.1, 3, "the methods"),

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+import lyapmap as lm
+
 FRAMEWORKS = {"torch", "tensorflow", "keras", "numba", "umap", "matplotlib"}
 HEAVY = FRAMEWORKS | {"scipy", "sklearn", "xarray", "h5py", "h5netcdf", "pandas", "PIL", "typer", "rich", "pooch"}
 
@@ -47,3 +49,10 @@ def test_nothing_heavy_is_brought_in(code: str, kept_out: set[str]) -> None:
 def test_a_framework_is_noticed_where_it_is_brought_in() -> None:
     """The proof can fail."""
     assert "scipy" in brought_in("import lyapmap, scipy")
+
+
+def test_a_name_that_is_not_there_says_which_was_meant():
+    with pytest.raises(AttributeError, match="no attribute 'lyapunov_spectra'; did you mean 'lyapunov_spectrum'"):
+        lm.lyapunov_spectra  # noqa: B018
+    assert not hasattr(lm, "__nothing__")
+    assert not hasattr(lm, "xyzzy")

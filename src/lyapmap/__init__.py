@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import lazy_loader
 
-from lyapmap import _moved
+from lyapmap import _late, _moved
 
 _moved.install()
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _late.suggesting(__name__, *lazy_loader.attach_stub(__name__, __file__))

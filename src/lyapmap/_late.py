@@ -43,3 +43,32 @@ def gathered(
         return value
 
     return find, lambda: sorted(places), sorted(places)
+
+
+def suggesting(
+    package: str, find: Callable[[str], Any], listed: Callable[[], list[str]], names: list[str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """The same three of a package, whose `__getattr__` says which name was perhaps meant.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> lm.lyapunov_spectra
+    Traceback (most recent call last):
+    ...
+    AttributeError: module 'lyapmap' has no attribute 'lyapunov_spectra'; did you mean 'lyapunov_spectrum'?
+    """
+
+    def get(name: str) -> Any:
+        try:
+            return find(name)
+        except AttributeError:
+            if name in names or name.startswith("__"):
+                raise
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise AttributeError(f"module {package!r} has no attribute {name!r}{hint}") from None
+
+    return get, listed, names

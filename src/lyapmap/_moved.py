@@ -27,6 +27,7 @@ MOVED = {
     "core.flow": "core.flows.map",
     "core.flow_schemes": "core.flows.schemes",
     "core.latent": "analysis.latent_triple",
+    "core.periodic": "core.combined.periodic",
     "core.stiff_flow": "core.flows.stiff",
     "models.cycle_config": "models.cycle.config",
     "models.dcgan": "models.gan.dcgan",

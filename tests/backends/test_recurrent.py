@@ -69,7 +69,7 @@ def test_what_does_not_fit_is_refused() -> None:
         lm.wrap(lstm, state_shape=6)
     with pytest.raises(ShapeError, match="state_example: expected"):
         lm.wrap(lstm, state_example=np.zeros(6))
-    with pytest.raises(ShapeError, match=r"inputs: expected 3 finite values, held at every step, .* lyapmap.driven"):
+    with pytest.raises(ShapeError, match=r"inputs: expected 3 finite values, held at every step, .* lyapmap.each_step"):
         lm.wrap(gru, inputs=np.zeros((10, 3)))
     with pytest.raises(LyapmapError, match=r"takes 2 positional arguments but 5 were given"):
         lm.wrap(nn.Linear(6, 6).eval(), state_shape=6, inputs=U)

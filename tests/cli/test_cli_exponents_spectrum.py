@@ -84,8 +84,9 @@ def test_out_writes_data_pictures_and_a_report(tmp_path):
     assert loaded.exponents.tolist() == json.loads((out / "spectrum.json").read_text())["exponents"]
     assert loaded.provenance["model"] == "cycle-digits-012"
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
-    assert "cycle-digits-012" in page
+    assert page.count("<img") == 3
+    assert "<h1>Lyapunov spectrum of cycle-digits-012</h1>" in page
+    assert "<code>lyapmap spectrum --steps 20 " in page, "the line that makes it again"
 
 
 def test_function_of_a_module_in_the_current_folder(importable):

@@ -31,6 +31,7 @@ def test_branches_are_printed_with_their_special_points():
     assert "│ 3 " in done.stdout or " 3 " in done.stdout
 
 
+@pytest.mark.slow
 def test_sections_are_maps_of_other_commands(tmp_path):
     done = invoke(["orbits", "rossler", "-p", "c=2.5", "-b", "1", "--section", "0=0:up", "--guesses", "2", "--json"])
     values = json.loads(done.stdout)

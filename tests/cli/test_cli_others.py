@@ -32,7 +32,7 @@ def test_trajectory_of_images_writes_a_strip_and_a_film(tmp_path):
     record = json.loads(result.stdout)
     assert result.exit_code == 0
     assert record["status"] == "ok"
-    assert [file.rsplit(".")[-1] for file in record["files"]] == ["npz", "png", "gif"]
+    assert [file.rsplit(".")[-1] for file in record["files"]] == ["npz", "png", "gif", "html"]
     with Image.open(tmp_path / "trajectory.gif") as film:
         assert film.n_frames == 6
 

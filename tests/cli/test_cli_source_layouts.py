@@ -10,6 +10,7 @@ from PIL import Image
 
 import lyapmap as lm
 from command_line import invoke
+from lyapmap.cli.options import AsImages
 from lyapmap.cli.source import images_like
 from lyapmap.core.points import channels_first, laid_out
 from lyapmap.files.features import classifier, features
@@ -114,7 +115,7 @@ def test_transitions_of_channels_last_states(maps):
 def test_data_for_states_that_are_no_square_is_refused():
     flat = lm.wrap(lambda x: 0.5 * x, state_shape=(8, 6, 1))
     with pytest.raises(lm.LyapmapError, match="states of this map have 8 x 6 pixels"):
-        images_like("digits", flat, split="test", classes=None, resize=True)
+        images_like("digits", flat, split="test", classes=None, changed=AsImages(resize=True))
     with pytest.raises(lm.LyapmapError, match=r"have shape \(1, 8, 8\) .* map \(1, 8, 6\); give --resize"):
         images_like("digits", flat, split="test", classes=None)
 
@@ -138,3 +139,28 @@ def test_images_change_size_and_colour_only_when_told(maps):
     assert "8 of 8 images were cut to a square and resized to 6 x 6 pixels" in told.stderr
     json.loads(told.stdout)
     assert images_like("digits", lm.systems.henon(), split="test", classes=None).images.shape[1:] == (1, 8, 8)
+
+
+def test_images_without_a_map_take_a_size_and_a_colour(maps):
+    mixed = maps / "mixed"
+    mixed.mkdir()
+    draws = np.random.default_rng(0)
+    for i in range(30):
+        shape = (9, 12, 3) if i % 2 else (10, 8)
+        Image.fromarray(draws.integers(0, 255, shape, dtype=np.uint8)).save(mixed / f"{i}.png")
+    which = ["dimension", "--data", "mixed"]
+    refused = invoke(which)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "--colour" in refused.stderr
+    refused = invoke([*which, "--colour", "grey"])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+    assert "--image-size" in refused.stderr
+    done = invoke([*which, "--colour", "grey", "--image-size", "4", "--json"])
+    assert "15 of 30 images were made grey" in done.stderr
+    assert "30 of 30 images were cut to a square and resized to 4 x 4 pixels" in done.stderr
+    assert "--resize: there are no states of a map" in invoke([*which, "--resize"]).stderr
+    with_map = ["trajectory", "--callable", "layout_maps:first", "--state-shape", "3,4,4", "-b", "2", "-n", "2"]
+    sized = invoke([*with_map, "--data", "mixed", "--colour", "rgb", "--image-size", "4", "--json"])
+    assert sized.exit_code == 0, sized.stderr
+    both = invoke([*with_map, "--data", "mixed", "--resize", "--colour", "rgb"])
+    assert "leave out --image-size and --colour" in both.stderr

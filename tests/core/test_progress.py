@@ -15,9 +15,10 @@ import pytest
 
 import lyapmap as lm
 from lyapmap.analysis.exponents import tangent_run
+from lyapmap.core.demand import in_time
 from lyapmap.core.errors import Interrupted
 from lyapmap.core.ops import NumpyOps
-from lyapmap.core.progress import Bar, Forecast, Steps, counted, in_time, now_in_phase, pass_done, phase, step_done
+from lyapmap.core.progress import Bar, Forecast, Steps, counted, now_in_phase, pass_done, phase, step_done
 from lyapmap.core.propagate import HANDED_OVER, side_by_side
 from lyapmap.core.run import Run
 from sample_maps import Henon
@@ -78,10 +79,10 @@ def test_a_bar_within_a_phase_takes_its_place(monkeypatch):
 
 def test_a_long_whole_is_foretold_once(monkeypatch):
     terminal = terminal_in(monkeypatch)
-    bar = Bar("spectrum", iter(np.arange(0.0, 1000.0, 2.0)).__next__)
+    bar = Bar("spectrum", lambda: "2 GB of memory", iter(np.arange(0.0, 1000.0, 2.0)).__next__)
     for step in range(5):
         bar.report(step, 100)
-    assert terminal.getvalue().count("spectrum: about 3.3 min to go") == 1
+    assert terminal.getvalue().count("spectrum: about 3.3 min to go, 2 GB of memory") == 1
 
 
 def test_steps_count_what_several_threads_do_within_a_step(monkeypatch):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from lyapmap.core.writing import WriteError, write_text, written_whole
+from lyapmap.core.writing import WriteError, append_line, write_text, written_whole
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -58,3 +60,26 @@ def test_nothing_is_left_where_nothing_was_written(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match=r"empty\.txt: cannot be written"), written_whole(tmp_path / "empty.txt"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+FULL = """
+import resource, sys
+from lyapmap.core.writing import append_line
+path = sys.argv[1]
+append_line(path, "first")
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    append_line(path, "a line that is too long for the disk")
+except OSError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_line_that_does_not_fit_on_the_disk_is_not_begun(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    done = subprocess.run([sys.executable, "-c", FULL, path], capture_output=True, text=True, check=True)
+    assert "log.jsonl: cannot be written (File too large)" in done.stdout
+    assert path.read_text() == "first\n"
+    append_line(path, "second")
+    assert path.read_text() == "first\nsecond\n"

@@ -155,7 +155,7 @@ def test_grey_files_are_grey_and_colours_are_colours(tmp_path):
     grey, colour = (data.load(tmp_path / name) for name in ("grey", "colour"))
     assert (grey.state_shape, colour.state_shape) == ((1, 6, 8), (3, 6, 8))
     assert grey.notes == colour.notes == ()
-    with pytest.raises(DataError, match=r"are grey .* and in colour .*; give channels \(--channels\) 1 or 3"):
+    with pytest.raises(DataError, match=r"are grey .* and in colour .*; give channels=1 or 3 \(--colour grey or rgb\)"):
         data.load(tmp_path, classes=None)
     assert data.load(tmp_path, channels=3).notes == ("3 of 8 images were given three equal channels",)
     assert data.load(tmp_path, channels=1).notes == ("5 of 8 images were made grey",)

@@ -6,6 +6,7 @@ import pickle
 import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,20 @@ def test_a_trajectory_that_escapes_is_told_of_as_in_one_process(client: Any) -> 
     windows = lm.finite_time_exponents(HENON, start, n_steps=300, seed=1, throw=False, client=client)
     assert np.isnan(windows.exponents[150]).all()
     assert np.isfinite(np.delete(windows.exponents, 150, axis=0)).all()
+
+
+@pytest.mark.usefixtures("everything_is_sent")
+def test_what_a_crew_began_goes_on_without_it(client: Any, tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done > 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        CALLS["spectrum"](client=client, journal=tmp_path, progress=stop)
+    reports: list[int] = []
+    resumed = CALLS["spectrum"](journal=tmp_path, progress=lambda done, total: reports.append(done))
+    assert reports[0] > 200
+    assert bits(resumed) == bits(CALLS["spectrum"]())
 
 
 def stingy(parcel: Parcel, task: Any, arrays: Any, sizes: list[int], options: Any) -> Any:

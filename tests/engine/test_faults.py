@@ -92,7 +92,7 @@ def test_a_lost_scheduler_is_told_of_and_the_journal_goes_on(tmp_path: Path, und
 
             def kill(done: int, total: int) -> None:
                 reports.append(done)
-                if len(reports) == 10:
+                if done > 1000:
                     scheduler.kill()
 
             with pytest.raises(CrewError, match="the scheduler is gone; start it again, and the same call goes on"):
@@ -105,7 +105,7 @@ def test_a_lost_scheduler_is_told_of_and_the_journal_goes_on(tmp_path: Path, und
     reports.clear()
     resumed = spectrum(journal=tmp_path / "journal", progress=lambda done, total: reports.append(done))
     assert bits(resumed) == undisturbed
-    assert reports[0] > 60_000 // 128 * 2  # it did not begin anew
+    assert reports[0] > 1000  # it did not begin anew
 
 
 def slow_down() -> None:
@@ -126,8 +126,8 @@ def test_a_slow_worker_changes_no_bit(client: Any, undisturbed: dict[str, bytes]
 
 
 def large(x: np.ndarray) -> np.ndarray:
-    """Takes 8 MB for each row."""
-    wide = np.repeat(x, 500_000, axis=1)
+    """Takes 3 MB for each row, several times."""
+    wide = np.repeat(x, 200_000, axis=1)
     return np.asarray(np.sin(3 * wide[:, [0, -1]]))
 
 
@@ -135,18 +135,19 @@ def little_memory() -> None:
     import resource
 
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 150_000_000, resource.RLIM_INFINITY))
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set in the way of Linux")
 def test_a_worker_without_memory_gets_smaller_parts(client: Any) -> None:
     large_map = lm.wrap(large, state_shape=2)
     x = np.random.default_rng(0).uniform(-1, 1, (60, 2))
-    call = {"n_steps": 2, "n_exponents": 1, "seed": 1, "throw": False}
+    call = {"n_steps": 2, "seed": 1}
+    lm.finite_time_exponents(large_map, x[:4], **call, client=client)  # workers load what they need
     client.run(little_memory)
     with pytest.warns(UserWarning, match="ran out of memory"):
-        apart = lm.lyapunov_spectrum(large_map, x, **call, client=client)
-    assert bits(apart) == bits(lm.lyapunov_spectrum(large_map, x, **call))
+        apart = lm.finite_time_exponents(large_map, x, **call, client=client)
+    assert bits(apart) == bits(lm.finite_time_exponents(large_map, x, **call))
 
 
 def test_a_model_file_that_changes_under_way_is_refused(tmp_path: Path) -> None:

@@ -79,6 +79,14 @@ class BattleResult(Result):
     winner: str
     reason: str
 
+    def _finding(self) -> str:
+        if self.winner == "tie":
+            return f"A tie between {self.names[0]} and {self.names[1]}: {self.reason}."
+        if not self.winner:
+            return f"No winner: {self.reason}."
+        loser = self.names[1] if self.winner == self.names[0] else self.names[0]
+        return f"{self.winner} beats {loser}: {self.reason}."
+
 
 def battle(
     model_1: Any,
@@ -381,6 +389,9 @@ class Tournament(Result):
     def ranking(self) -> list[str]:
         """Names, most wins less losses first."""
         return [self.names[i] for i in np.argsort(self.losses - self.wins, kind="stable")]
+
+    def _finding(self) -> str:
+        return f"In order of their battles: {', '.join(self.ranking)}."
 
 
 def tournament(

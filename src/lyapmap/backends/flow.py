@@ -17,12 +17,12 @@ from lyapmap.backends.timed_field import (
     timed_jacobian,
 )
 from lyapmap.core.arguments import positive, whole
+from lyapmap.core.combined.periodic import PeriodicStates
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flows.map import FlowMap, ForcedFlow, finite_time
 from lyapmap.core.flows.schemes import DormandPrince, RungeKutta4, Scheme
 from lyapmap.core.flows.stiff import STATE_TOLERANCE, Automatic, Rodas4
 from lyapmap.core.map import TangentMap, resembles_map, unchecked
-from lyapmap.core.periodic import PeriodicStates
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}
 """Default of rtol and atol for each dtype."""

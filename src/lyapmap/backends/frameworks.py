@@ -6,7 +6,7 @@ Nothing is imported to find out: what is an object of a framework has brought it
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,12 @@ def is_module(candidate: Any) -> bool:
 def is_keras(candidate: Any) -> bool:
     layer = getattr(sys.modules.get("keras"), "Layer", None)
     return layer is not None and isinstance(candidate, layer)
+
+
+def is_numba(candidate: Any) -> bool:
+    """Whether this is a function that Numba compiles."""
+    numba = sys.modules.get("numba")
+    return numba is not None and isinstance(candidate, numba.core.dispatcher.Dispatcher)
 
 
 def tells_shape(candidate: Any) -> bool:
@@ -111,8 +117,7 @@ def detect(function: Any, shape: tuple[int, ...] | None, options: dict[str, Any]
         return "keras"
     if is_module(function):
         return "torch"
-    numba = sys.modules.get("numba")
-    if numba is not None and isinstance(function, numba.core.dispatcher.Dispatcher):
+    if is_numba(function):
         return "numba"
     if library_of(function) in ("jax", "jaxlib"):
         return "jax"
@@ -144,7 +149,10 @@ def _answers(function: Callable[..., Any], shape: tuple[int, ...]) -> str:
         return unknown
     except Exception:  # its author will want to see this error, which the NumPy backend shows
         return "tensorflow" if _takes_tensorflow(function, shape) else "numpy"
-    return "numpy" if isinstance(answer, np.ndarray) else BY_ARRAY.get(library_of(answer), unknown)
+    parts = answer.values() if isinstance(answer, Mapping) else answer if isinstance(answer, tuple) else (answer,)
+    if any(isinstance(part, np.ndarray) for part in parts):
+        return "numpy"
+    return next((BY_ARRAY[name] for name in map(library_of, parts) if name in BY_ARRAY), unknown)
 
 
 def _takes_tensorflow(function: Callable[..., Any], shape: tuple[int, ...]) -> bool:

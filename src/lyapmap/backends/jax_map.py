@@ -48,7 +48,13 @@ def _repeated(array: Any, rows: jax.Array) -> jax.Array:
 
 
 LIBRARY = ArrayLibrary(
-    jnp.reshape, jnp.concatenate, jnp.stack, jax.vmap, lambda array, like: jnp.asarray(array), _repeated
+    jnp.reshape,
+    jnp.concatenate,
+    jnp.stack,
+    jax.vmap,
+    lambda array, like: jnp.asarray(array),
+    _repeated,
+    lambda array: jnp.rint(array).astype(int),
 )
 
 
@@ -480,4 +486,6 @@ def flax_cell(cell: Any) -> RecurrentCell:
         return step
 
     n_inputs = getattr(cell, "in_features", None)
-    return RecurrentCell(type(cell).__name__, "jax", n_inputs, hidden, parts, "float32", held)
+    return RecurrentCell(
+        type(cell).__name__, "jax", n_inputs, hidden, parts, "float32", held, lambda state, u: cell(state, u)[0]
+    )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lyapmap.core.combined.driven import StepInputs
 from lyapmap.core.errors import LyapmapError, MapError, ShapeError
 from lyapmap.core.structure import as_numpy, structure_of
 
@@ -33,6 +34,8 @@ class RecurrentCell:
     dtype : str
     held : callable
         Makes the function of the state of the inputs (m,).
+    step : callable
+        The function of the state and of one step's inputs (b, m).
     """
 
     name: str
@@ -42,6 +45,7 @@ class RecurrentCell:
     parts: int
     dtype: str
     held: Callable[[Any], Any]
+    step: Any
 
     def map_of_state(self, inputs: Any) -> Any:
         """The function of the hidden state under these inputs, zeros where they are None."""
@@ -69,6 +73,15 @@ class RecurrentCell:
         held = self._checked(inputs)
         return {"map": self.name, "inputs": held.tolist() if held.any() else f"{len(held)} held at zero"}
 
+    def driven_by(self, given: StepInputs) -> dict[str, Any]:
+        """What results record of a cell whose inputs change from step to step."""
+        if len(given.shape) != 1 or self.n_inputs not in (None, *given.shape) or given.whole_numbers:
+            raise ShapeError(
+                f"inputs: expected {self.n_inputs or 'm'} floating-point values at each step of {self.name}, "
+                f"got {'whole numbers of ' if given.whole_numbers else ''}shape {given.shape}"
+            )
+        return {"map": self.name}
+
     def _checked(self, inputs: Any) -> np.ndarray[Any, Any]:
         if inputs is None:
             return np.zeros(self.n_inputs or 0)
@@ -76,7 +89,7 @@ class RecurrentCell:
         if held.ndim != 1 or self.n_inputs not in (None, len(held)) or not np.isfinite(held).all():
             raise ShapeError(
                 f"inputs: expected {self.n_inputs or 'm'} finite values, held at every step, got shape {held.shape}; "
-                "for inputs that change see lyapmap.driven"
+                "for inputs that change at each step see lyapmap.each_step and lyapmap.random_inputs"
             )
         return held
 

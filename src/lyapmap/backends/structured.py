@@ -11,7 +11,7 @@ from typing import Any
 
 from lyapmap.core.errors import MapError, PrecisionError, ShapeError
 from lyapmap.core.ops import Array, ArrayLibrary
-from lyapmap.core.structure import Structure, dtype_name
+from lyapmap.core.structure import COMPLEX, Leaf, Structure, dtype_name, real_dtype
 
 
 class FlatFunction:
@@ -23,15 +23,19 @@ class FlatFunction:
         self.__name__ = name_of(function)
 
     def __call__(self, x: Array) -> Array:
-        image = self.function(self.structure.restore(x, array_library(x).reshape))
+        given = array_library(x)
+        image = self.function(self.structure.restore(x, given.reshape, given.complex_of))
         arrays = self.structure.arrays(image, "function: state")
         lead = tuple(x.shape[:-1])
         for leaf, array in zip(self.structure.leaves, arrays, strict=True):
-            _require(array, leaf.shape, f"function: state{leaf.path}", x)
+            _require(array, leaf, f"function: state{leaf.path}", x)
         # Those of what came back: a function of another framework that is given NumPy shows itself.
         library = array_library(next((a for a in arrays if library_of(a) != "numpy"), arrays[0]))
-        sizes = [leaf.stop - leaf.start for leaf in self.structure.leaves]
-        rows = [library.reshape(a, (-1, size) if lead else (-1,)) for a, size in zip(arrays, sizes, strict=True)]
+        rows = []
+        for array, leaf in zip(arrays, self.structure.leaves, strict=True):
+            size = (leaf.stop - leaf.start) // leaf.parts
+            parts = (array,) if leaf.parts == 1 else library.parts_of(array)
+            rows += [library.reshape(part, (-1, size) if lead else (-1,)) for part in parts]
         return library.concatenate(rows, -1)
 
 
@@ -43,7 +47,8 @@ class FlatJacobian:
         self.structure = structure
 
     def __call__(self, x: Array) -> Array:
-        return self.jacobian(self.structure.restore(x, array_library(x).reshape))
+        given = array_library(x)
+        return self.jacobian(self.structure.restore(x, given.reshape, given.complex_of))
 
 
 def name_of(function: Any) -> str:
@@ -56,14 +61,20 @@ def library_of(array: Any) -> str:
     return type(array).__module__.partition(".")[0]
 
 
-def _require(array: Any, shape: tuple[int, ...], name: str, x: Array) -> None:
+def _require(array: Any, leaf: Leaf, name: str, x: Array) -> None:
     """What comes back has the shape that went in, and the dtype."""
+    shape = leaf.shape
     sizes, lead = tuple(array.shape), tuple(x.shape[:-1])
     fits = len(sizes) == len(shape) + len(lead) and sizes[len(lead) :] == shape
     if not fits or (lead and None not in (sizes[0], lead[0]) and sizes[0] != lead[0]):
         wanted = f"({', '.join([*('b' for _ in lead), *map(str, shape)])})"
         raise ShapeError(f"{name}: expected {wanted} back, got {sizes}" + (f" for b = {lead[0]}" if lead else ""))
     came, gone = dtype_name(array.dtype), dtype_name(x.dtype)
+    if leaf.parts == 2:
+        if COMPLEX.get(came) != real_dtype(x.dtype):
+            wanted = next(name for name, real in COMPLEX.items() if real == real_dtype(x.dtype))
+            raise PrecisionError(f"{name}: expected {wanted} back, got {came}")
+        return
     # In a complex step what does not depend on the state may stay real.
     real = {"complex128": "float64", "complex64": "float32"}.get(gone)
     if came not in (gone, real):

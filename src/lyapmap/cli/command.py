@@ -1,13 +1,12 @@
 """What makes a command of a function: options from signatures, a run of the analysis, errors in one line.
 
 The body of a command loads what the analysis is about, calls it, and says how the result is shown. The rest is
-read: an option's name, default and help stand in the signature and docstring of the function that takes it. One file,
-for whoever adds a command needs all of it: the options, the run, and what is said of mistakes.
+read: an option's name, default and help stand in the signature and docstring of the function that takes it. One long
+file, for whoever adds a command needs all of it: the options, the run, and what is said of mistakes.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 import re
@@ -20,8 +19,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.cli.options import AsImages
 from lyapmap.cli.show import BAD_INPUT, BAD_STATUS, INTERRUPTED, conclude
 from lyapmap.cli.signature import REQUIRED, Parameter, parameters, summary
+from lyapmap.core.demand import planning
 from lyapmap.core.errors import Interrupted, LyapmapError, RunError, by_user
 from lyapmap.core.progress import phase
 from lyapmap.core.reading.bounded import first_line
@@ -212,7 +213,7 @@ class Option:
             choices=self.choices or None,
             allow_repeating=None if self.repeats else True,
             show_choices="|" not in self.metavar,
-            allow_leading_hyphen=isinstance(self.read, Number | Numbers),
+            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or rest,
             required=self.default is REQUIRED,
         )
         kind: Any = {
@@ -278,6 +279,8 @@ class Command:
         Options by headings, separated by blanks.
     examples : str
         One a line.
+    path : tuple of str
+        All words that it is called by.
     further : callable
         Gives options that are no parameters.
     """
@@ -294,6 +297,7 @@ class Command:
     shown: Mapping[str, str] = field(default_factory=dict)
     panels: Mapping[str, str] = field(default_factory=dict)
     examples: str = ""
+    path: tuple[str, ...] = ()
     further: Callable[[], Iterable[Option]] = tuple
 
     @property
@@ -484,6 +488,11 @@ class Run:
         return None if self.out is None else self.out / JOURNAL
 
     @property
+    def images(self) -> AsImages:
+        """How images of data are changed."""
+        return AsImages.of(self.values)
+
+    @property
     def folder(self) -> Path:
         """The folder of `--out`, for a command that always has one."""
         assert self.out is not None
@@ -491,6 +500,9 @@ class Run:
 
     def begin(self) -> None:
         """Make the folder and load the source: complain before the work, not after."""
+        foretold = planning()
+        if foretold is not None and self.values.get("out") is not None:  # nothing of a plan stays
+            self.values["out"] = Path(foretold.folder)
         out = self.values.get("out")
         if out is not None and self.command.out is not False and not _beside_the_first():
             from lyapmap.cli.folder import OutFolder
@@ -664,12 +676,6 @@ def _metavar(parameter: Parameter) -> str:
 def _parts(parameter: Parameter) -> set[str]:
     """The types of an annotation, without None."""
     return {part.strip() for part in parameter.annotation.split(" | ")} - {"None"}
-
-
-def nearest(text: str, words: Iterable[str] | None) -> str:
-    """The end of a message: the word that was perhaps meant."""
-    near = difflib.get_close_matches(text, [*(words or ())], 1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def listed(words: Sequence[str]) -> str:

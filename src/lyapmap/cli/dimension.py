@@ -92,8 +92,8 @@ def _sets(run: Run, points: Path | None, n_steps: int, transient: int) -> dict[s
         raise LyapmapError("--classes: only together with --data")
     sets: dict[str, Any] = {}
     if data is not None:
-        tangent_map, resize = (None, False) if source is None else (source.map, source.resize)
-        sets["data"] = images_like(data, tangent_map, split="train", classes=classes, resize=resize).states
+        tangent_map = None if source is None else source.map
+        sets["data"] = images_like(data, tangent_map, split="train", classes=classes, changed=run.images).states
     if points is not None:
         values = read_numbers(points, "--points")
         sets["points"] = values[:, None] if values.ndim == 1 else values  # one column: points on a line

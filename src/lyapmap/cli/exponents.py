@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from lyapmap.analysis.tangents.alignment import Alignment
     from lyapmap.analysis.tangents.covariant import CovariantVectors
     from lyapmap.cli.source import Source
+    from lyapmap.report.page import Section
 
+FILM = 36
+"""Steps of the film of a map of images."""
 SHOWN = 40
 """Exponents that the table of a spectrum shows; the files hold all."""
 VERDICTS_SHOWN = 20
@@ -110,21 +114,30 @@ def _about_spectrum(result: LyapunovSpectrum) -> list[tuple[str, Any]]:
     return facts
 
 
-def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> tuple[str, Path]:
+def _picture_of_convergence(result: LyapunovSpectrum, out: Path) -> Section:
+    from lyapmap.report.page import figure_section
     from lyapmap.report.style import save_figure
 
-    path = out / "convergence.png"
-    save_figure(result.plot(kind="convergence"), path)
-    return "Whether to go on", path
+    figure = result.plot(kind="convergence")
+    words = "How the estimates settle and their errors fall, which says whether a longer run is worth its time."
+    return figure_section("Whether to go on", figure, save_figure(figure, out / "convergence.png"), words)
 
 
-def _picture_of_trajectory(source: Source, out: Path) -> tuple[str, Path]:
-    from lyapmap.analysis.orbits.pictures_orbits import save_trajectory
+def _picture_of_trajectory(source: Source, out: Path) -> Section:
+    from lyapmap.analysis.orbits.pictures_orbits import draw_trajectory, save_trajectory
     from lyapmap.analysis.orbits.trajectory import trajectory
+    from lyapmap.report.interactive import panels_of
+    from lyapmap.report.page import figure_section, film_section
 
-    steps = 12 if source.shows_images else 2_000
+    steps = FILM if source.shows_images else 2_000
     path = trajectory(source.map, source.x0, n_steps=steps, throw=False)
-    return "Trajectory", save_trajectory(path, out / "trajectory.png")
+    picture = save_trajectory(path, out / "trajectory.png")
+    if source.shows_images:
+        words = f"What the map makes of its first {len(path.states)} initial images, step by step."
+        film = film_section("Trajectories", path.images(), sentence=words)
+        return replace(film, panels=panels_of(draw_trajectory(path)))
+    words = "Where trajectories go from their initial states."
+    return figure_section("Trajectory", draw_trajectory(path), picture, words)
 
 
 @command(

@@ -103,8 +103,8 @@ def manifold(
 
     source, seed, k, over = run.source, run.seed, run.values["k"], run.values["over"]
     one_of(source, generated, "--generated")
-    tangent_map, resize = (None, False) if source is None else (source.map, source.resize)
-    given = real_samples(real, classes, samples, seed, tangent_map, resize=resize)
+    tangent_map = None if source is None else source.map
+    given = real_samples(real, classes, samples, seed, tangent_map, changed=run.images)
     embed = features_of(features, given, weights, tangent_map)
     side = RealManifold(given.points, k=k, features=embed, progress=run.progress)
     if generated is not None:
@@ -227,8 +227,8 @@ def memorization(
 
     source = run.source
     one_of(source, generated, "--generated")
-    tangent_map, resize = (None, False) if source is None else (source.map, source.resize)
-    training, others = training_samples(data, classes, held_out, tangent_map, resize=resize)
+    tangent_map = None if source is None else source.map
+    training, others = training_samples(data, classes, held_out, tangent_map, changed=run.images)
     embed = features_of(features, training, weights, tangent_map)
     samples, words = generated_samples(
         source,
@@ -480,8 +480,8 @@ def _layout(
         return layout, f"{len(layout.data)} points, {fitted}"
     if real is None:
         raise LyapmapError("expected --real, which is laid out, or --fitted, got none")
-    tangent_map, resize = (None, False) if run.source is None else (run.source.map, run.source.resize)
-    training, _ = training_samples(real, classes, None, tangent_map, "--real", resize=resize)
+    tangent_map = None if run.source is None else run.source.map
+    training, _ = training_samples(real, classes, None, tangent_map, "--real", changed=run.images)
     keep = some(range(len(training.points)), samples, run.seed)
     labels = None if training.labels is None else training.labels[keep]
     layout = embed(training.points[keep], labels=labels, seed=run.seed, progress=run.progress, **run.options())
@@ -507,7 +507,7 @@ def _start(
 
     source = run.source
     wanted = start or classes or tuple(int(label) for label in np.unique(layout.labels)) or None
-    points, words = (None, "") if real is None else held_out_images(real, wanted, source.map, resize=source.resize)
+    points, words = (None, "") if real is None else held_out_images(real, wanted, source.map, changed=run.images)
     if points is None:
         points, words = layout.points, "points laid out"
         if start is not None:

@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+CHANNELS = {"grey": 1, "rgb": 3}
+
+
+@dataclass(frozen=True)
+class AsImages:
+    """How the images of a data set are changed.
+
+    Attributes
+    ----------
+    resize : bool
+        To the size and colour of a map's states.
+    image_size : int or None
+        To this height and width.
+    colour : "grey", "rgb" or None
+    """
+
+    resize: bool = False
+    image_size: int | None = None
+    colour: str | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> AsImages:
+        """What was typed, of a command that has these options or not."""
+        return cls(bool(options.get("resize")), options.get("image_size"), options.get("colour"))
+
+    def given(self) -> dict[str, int]:
+        """Size and channels as `lyapmap.data.load` takes them."""
+        wanted = {"image_size": self.image_size, "channels": CHANNELS.get(self.colour or "")}
+        return {name: value for name, value in wanted.items() if value is not None}
+
+
+AS_THEY_ARE = AsImages()
 
 
 @dataclass(frozen=True)
@@ -24,9 +58,14 @@ class MapOptions:
     network_args : JSON
         Arguments that it is made with, e.g. '{"width": 32}'.
     inputs : JSON
-        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'.
+        What the network takes beside its state, by name or as a list, e.g. '{"timestep": 10}'. What changes is
+        {"each_step": [...] or "FILE.npy", "repeat": true}; what is drawn anew {"drawn": "normal", "shape": 8}.
     output : NAME|INDEX
         Which part of the network's answer is the next state; the only array by default.
+    window : N, at least 1
+        Elements of a sequence that are a state together, along an axis of --state-shape; the network gives the next.
+    constraint : "sphere" or "simplex"
+        Where states lie: unit vectors, or shares that add up to one, along their last axis.
     part : NAME
         Which network of a file that holds several.
     trust
@@ -49,9 +88,13 @@ class MapOptions:
         Only these classes of --data, e.g. 0 or 0,1,2.
     resize
         Give images the size and colour of the map's states.
+    image_size : N, at least 1
+        Give images this height and width.
+    colour : "grey" or "rgb"
+        Make images grey, or give them three channels.
     trajectories : N, at least 1
         Number of trajectories.
-    dtype : "float32" or "float64"
+    dtype : "float32", "float64", "complex64" or "complex128"
         Precision; the map's own by default.
     device : NAME
         Where a torch map computes, e.g. cuda; the CPU by default.
@@ -65,6 +108,8 @@ class MapOptions:
     network_args: str | None = None
     inputs: str | None = None
     output: str | None = None
+    window: int | None = None
+    constraint: str | None = None
     part: str | None = None
     trust: bool = False
     map_name: str | None = None
@@ -76,6 +121,8 @@ class MapOptions:
     data: str | None = None
     classes: tuple[int, ...] | None = None
     resize: bool = False
+    image_size: int | None = None
+    colour: str | None = None
     trajectories: int | None = None
     dtype: str | None = None
     device: str | None = None
@@ -85,6 +132,11 @@ class MapOptions:
     def named(self) -> str:
         """What names the map; empty where nothing does."""
         return str(self.subject or self.model or self.map_name or self.function or "")
+
+    @property
+    def as_images(self) -> AsImages:
+        """How images of data are changed."""
+        return AsImages(self.resize, self.image_size, self.colour)
 
 
 @dataclass(frozen=True)

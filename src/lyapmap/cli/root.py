@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import difflib
 import io
 import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,6 @@ from lyapmap.cli.command import (
     as_function,
     complain,
     listed,
-    nearest,
 )
 from lyapmap.cli.show import BAD_INPUT
 from lyapmap.cli.signature import REQUIRED
@@ -40,8 +41,10 @@ COMMANDS = {
     "manifold": "manifold embed transitions memorization",
     "battle": "battle",
     "orbits": "trajectory orbits continuation limit-cycle settling burn-in",
+    "dynamics": "compare-dynamics",
     "catalogue": "check maps models",
-    "doctor": "doctor",
+    "doctor": "doctor plan",
+    "explore": "explore",
 }
 """Files of this folder, and the commands in them."""
 GROUPS = {
@@ -201,6 +204,7 @@ def command_line(tokens: Sequence[str] | None = None) -> tuple[App, Command | No
         made = function.command
         sub = App(name=name, help=made.help, help_epilogue=examples(made.examples), **common)
         if tokens is None or tuple(tokens[: len(path)]) == path:
+            made = replace(made, path=path)
             sub.default(as_function(made, panels))
             sub.usage = f"Usage: {_typed(path)} {_arguments(made.options())}[OPTIONS]"
             called = made
@@ -293,3 +297,9 @@ def in_words(error: Any) -> str:
         return f"{error.token.keyword}: given more than once"
     text = " ".join(str(error).split()).partition(" Available commands")[0]
     return text[:1].lower() + text[1:]
+
+
+def nearest(text: str, words: Iterable[str] | None) -> str:
+    """The end of a message: the word that was perhaps meant."""
+    near = difflib.get_close_matches(text, [*(words or ())], 1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.cli.options import SeriesFile
+from lyapmap.cli.options import AS_THEY_ARE, AsImages, SeriesFile
 from lyapmap.cli.source import images_like, of_classes, require_torch
 from lyapmap.core.errors import CheckpointError, LyapmapError, RunError, ShapeError
 from lyapmap.core.map import TangentMap, dimension
@@ -111,7 +111,7 @@ def real_samples(
     seed: int,
     tangent_map: TangentMap | None = None,
     *,
-    resize: bool = False,
+    changed: AsImages = AS_THEY_ARE,
 ) -> Samples:
     """Test images of a data set as a map has them, or rows of a file; at most so many, chosen at random."""
     rng = np.random.default_rng(seed)
@@ -121,7 +121,7 @@ def real_samples(
         points = read_numbers(Path(real), "--real")
         return Samples(_some(points, most, rng), None, None, Path(real).name, Path(real).name)
     test, train = (
-        images_like(real, tangent_map, split=split, classes=classes, resize=resize, option="--real")
+        images_like(real, tangent_map, split=split, classes=classes, changed=changed, option="--real")
         for split in ("test", "train")
     )
     keep = _some(np.arange(len(test)), most, rng)
@@ -189,7 +189,7 @@ def training_samples(
     tangent_map: TangentMap | None,
     option: str = "--data",
     *,
-    resize: bool = False,
+    changed: AsImages = AS_THEY_ARE,
 ) -> tuple[Samples, NDArray[Any] | None]:
     """Training samples of a data set or file, and those held out; None where there are none."""
     others = None if held_out is None else read_numbers(held_out, "--held-out")
@@ -198,23 +198,23 @@ def training_samples(
             raise LyapmapError(f"--classes: only for a data set, and {option} is a file")
         name = Path(data).name
         return Samples(read_numbers(Path(data), option), None, None, name, name), others
-    train = images_like(data, tangent_map, split="train", classes=classes, resize=resize, option=option)
+    train = images_like(data, tangent_map, split="train", classes=classes, changed=changed, option=option)
     folder = Path(data)
     if others is None and (not folder.is_dir() or (folder / "test").is_dir()):
-        others = images_like(data, tangent_map, split="test", classes=classes, resize=resize, option=option).images
+        others = images_like(data, tangent_map, split="test", classes=classes, changed=changed, option=option).images
     words = f"training images of {data}{of_classes(classes)}"
     return Samples(train.images, train.labels, None, data, words, train.class_names), others
 
 
 def held_out_images(
-    data: str, classes: tuple[int, ...] | None, tangent_map: TangentMap, *, resize: bool = False
+    data: str, classes: tuple[int, ...] | None, tangent_map: TangentMap, *, changed: AsImages = AS_THEY_ARE
 ) -> tuple[NDArray[Any] | None, str]:
     """Test images of a data set as a map has them, and what they are; None for files, and folders without any."""
     folder = Path(data)
     if is_table(data) or (folder.is_dir() and not (folder / "test").is_dir()):
         return None, ""
     words = f"test images of {data}{of_classes(classes)}"
-    images = images_like(data, tangent_map, split="test", classes=classes, resize=resize, option="--real")
+    images = images_like(data, tangent_map, split="test", classes=classes, changed=changed, option="--real")
     return images.images, words
 
 

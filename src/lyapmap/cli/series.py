@@ -82,7 +82,6 @@ def zero_one(run: Run, file: SeriesFile) -> int:
         values = samples.read_series(file).values
         result = run(values.T if values.ndim == 2 else values)
     facts = [
-        ("verdict", show.styled(result.verdict, "bold")),
         ("K", show.pair(result.K, result.stderr)),
         ("series", f"{len(result.K_per_series)} of {result.n_values} values, every {result.every}"),
         ("frequencies", str(len(result.frequencies))),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from lyapmap.cli.command import Run
     from lyapmap.cli.source import Source
     from lyapmap.core.results import Result
+    from lyapmap.report.page import Section
 
 Facts = Sequence[tuple[str, Any]]
 """Labels and what stands beside them: plain text, which may hold names of files and of maps, or a `Text` of rich."""
@@ -34,7 +37,7 @@ def conclude(
     table: Callable[[Any], Table] | None = None,
     source: Source | None = None,
     name: str = "",
-    pictures: Sequence[Callable[[Path], tuple[str, Path]]] = (),
+    pictures: Sequence[Callable[[Path], Section]] = (),
 ) -> int:
     """Print and write a result; the exit code that belongs to its status.
 
@@ -57,10 +60,11 @@ def conclude(
     name : str
         Of the files: NAME.nc, NAME.json, NAME.png, and report.html that shows them; that of the command by default.
     pictures : callables
-        Each draws a picture into a folder and gives (caption, PNG file); shown on the report's page below that of
-        the result.
+        Each draws a picture into a folder and gives a section of the report's page, which stands below that of the
+        result.
     """
-    facts = [*facts, *common_facts(result, source)]
+    own = [] if any(label == "verdict" for label, _ in facts) else [("verdict", result.sentence)]
+    facts = [*own, *facts, *common_facts(result, source)]
     console = make_console()
     if run.as_json:
         print(result.to_json(), flush=True)
@@ -71,16 +75,11 @@ def conclude(
         print_facts(console, facts)
         sys.stdout.flush()
     if run.out is not None:
-        from lyapmap.report.page import save_report
+        from lyapmap.report.page import result_sections
 
-        own = save(result, run.out, name or run.command.name)
-        save_report(
-            run.out / "report.html",
-            title=title,
-            facts=[(label, str(text)) for label, text in facts],
-            pictures=[*((title, file) for file in own), *(draw(run.out) for draw in pictures)],
-            provenance=result.provenance,
-        )
+        drawn = save(result, run.out, name or run.command.name)
+        plots = result_sections(result, "Plots", *drawn) if drawn else []
+        _page(run, result, title, facts, [*plots, *(draw(run.out) for draw in pictures)])
         if not run.as_json:
             print_facts(console, [("written to", str(run.out))])
     return exit_code(run, result)
@@ -92,7 +91,14 @@ def exit_code(run: Run, result: Result) -> int:
 
 
 def files_written(run: Run, result: Result, words: str, files: Sequence[Path], *, without: Sequence[str]) -> int:
-    """Name the files of a result that is large, or print it as JSON `without` its large arrays; the exit code."""
+    """Name the files of a result that is large, or print it as JSON `without` its large arrays; the exit code.
+
+    A page, report.html, shows it beside them.
+    """
+    from lyapmap.report.page import result_sections
+
+    title = f"{run.command.name.capitalize()} of {words.partition(':')[0]}"
+    files = [*files, _page(run, result, title, [("about", words)], result_sections(result, "Plots"))]
     if run.as_json:
         record = {key: value for key, value in result.to_dict().items() if key not in without}
         print_json(record | {"files": [str(file) for file in files]})
@@ -105,6 +111,21 @@ def files_written(run: Run, result: Result, words: str, files: Sequence[Path], *
     return exit_code(run, result)
 
 
+def _page(run: Run, result: Result, title: str, facts: Facts, sections: Sequence[Section]) -> Path:
+    """The page of a run, report.html."""
+    from lyapmap.report.page import account_of, save_report
+
+    return save_report(
+        run.folder / "report.html",
+        title=title,
+        facts=[(label, str(text)) for label, text in facts if label not in ("status", "verdict")],
+        sections=sections,
+        provenance=result.provenance,
+        account=account_of(result),
+        command=typed_again(run),
+    )
+
+
 def aside(text: str) -> None:
     """Say something beside the results."""
     print(text, file=sys.stderr)
@@ -115,17 +136,34 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, allow_nan=False))
 
 
-def save(result: Result, out: Path, name: str) -> list[Path]:
-    """Write NAME.nc, NAME.json and, where the result can be drawn, NAME.png; the pictures."""
+def save(result: Result, out: Path, name: str) -> tuple[Path, Figure] | None:
+    """Write NAME.nc, NAME.json and, where the result can be drawn, NAME.png; the picture and what it was made of."""
     from lyapmap.report.style import save_figure
 
     result.save(out / f"{name}.nc")
     result.save(out / f"{name}.json")
     if not result.DRAWN_BY:
-        return []
-    picture = out / f"{name}.png"
-    save_figure(result.plot(), picture)
-    return [picture]
+        return None
+    figure = result.plot()
+    return save_figure(figure, out / f"{name}.png"), figure
+
+
+def typed_again(run: Run) -> str:
+    """The line that makes a run again: the command with the options that were given, --out left out."""
+    words = ["lyapmap", *run.command.path]
+    for option in sorted(run.command.options(), key=lambda option: option.place == "name"):
+        if option.key not in run.given or option.key in ("out", "as_json"):
+            continue
+        value = run.values[option.key]
+        if option.read is None:
+            words.append(option.name if value else f"--no-{option.name.lstrip('-')}")
+            continue
+        for part in value if option.repeats else [value]:
+            text = ",".join(
+                str(word).removesuffix(".0") for word in (part if isinstance(part, tuple | list) else [part])
+            )
+            words += [text] if option.place in ("place", "either") else [option.name, text]
+    return shlex.join(words)
 
 
 NOT_USUAL = ("complex step", "dual numbers", "central differences", "reverse mode", "batch Jacobian")

@@ -15,6 +15,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from lyapmap.report.glossary import documented
+
 REQUIRED: Any = inspect.Parameter.empty
 LONGEST_HELP = 170
 """Characters up to which further sentences of a description are taken into the help of an option."""
@@ -83,25 +85,6 @@ def parameters(place: str) -> dict[str, Parameter]:
         value = default if default is REQUIRED else _value(default, tree)
         by_name[key] = Parameter(key, annotation, kind, words, value, how)
     return by_name
-
-
-def documented(docstring: str) -> dict[str, tuple[str, str]]:
-    """Type and description of what the section "Parameters" (or "Attributes") of a NumPy docstring names.
-
-    >>> documented("Parameters\\n----------\\na, b : int\\n    Two\\n    numbers.")["b"]
-    ('int', 'Two numbers.')
-    """
-    known: dict[str, tuple[str, str]] = {}
-    for section in ("Attributes", "Parameters"):
-        match = re.search(rf"^{section}\n-+\n(.*?)(?=^\w[^\n]*\n---|\Z)", docstring, re.MULTILINE | re.DOTALL)
-        for names, kind, text in re.findall(
-            r"^(\S[^:\n]*?)(?: *: *([^\n]*))?\n((?:(?:[ \t]+[^\n]*)?(?:\n|\Z))*)",
-            (match[1] + "\n") if match else "",
-            re.MULTILINE,
-        ):
-            description = " ".join(text.split("\n\n")[0].split())
-            known |= {name.strip(): (kind, description) for name in names.split(",")}
-    return known
 
 
 def summary(docstring: str) -> str:

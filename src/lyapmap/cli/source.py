@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lyapmap.cli.options import MapOptions, Plane
+from lyapmap.cli.options import AS_THEY_ARE, AsImages, MapOptions, Plane
+from lyapmap.core.combined.driven import each_step, random_inputs
 from lyapmap.core.demand import require_room_of_states
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
 from lyapmap.core.flows.sections import SectionMap
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _Start = tuple[NDArray[Any], str]
 """Initial states (b, n), and where they come from in words."""
 
+CHANGING = {"each_step", "drawn"}
+"""What an input that changes from step to step begins with."""
 TRAJECTORIES = {"map": 8, "callable": 8, "model": 4}
 """Default number by kind of source: a step of a network costs far more than one of a formula."""
 
@@ -49,8 +52,6 @@ class Source:
         Where the initial states come from, in words.
     seed : int
         Of everything that is random.
-    resize : bool
-        Whether images are given the size and colour of its states.
     typed : str
         What names it on the command line.
     """
@@ -61,7 +62,6 @@ class Source:
     x0: NDArray[Any]
     started_from: str
     seed: int = 0
-    resize: bool = False
     typed: str = ""
 
     @property
@@ -81,7 +81,8 @@ def load_source(options: MapOptions) -> Source:
     if options.parameter and not map_name:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
     of_model = {"--part": options.part, "--trust": options.trust, "--network": options.network}
-    of_networks = {"--state-shape": options.state_shape, "--inputs": options.inputs, "--output": options.output}
+    of_networks: dict[str, Any] = {"--state-shape": options.state_shape, "--inputs": options.inputs}
+    of_networks |= {"--output": options.output, "--window": options.window, "--constraint": options.constraint}
     for options_of, fits, words in ((of_model, model, "--model"), (of_networks, not map_name, "--model or --callable")):
         for option, value in options_of.items():
             if value and not fits:
@@ -113,9 +114,7 @@ def load_source(options: MapOptions) -> Source:
             states, words = states[np.isfinite(states).all(axis=1)], f"{words}, carried to the section"
             if not len(states):
                 raise LyapmapError(f"--section: no orbit comes to {options.section}")
-    return Source(
-        name, kind, tangent_map, states, words, options.seed, options.resize, str(model or map_name or function)
-    )
+    return Source(name, kind, tangent_map, states, words, options.seed, str(model or map_name or function))
 
 
 def _resolved(options: MapOptions) -> MapOptions:
@@ -148,7 +147,7 @@ def _resolved(options: MapOptions) -> MapOptions:
 
 def _sectioned(flow: TangentMap, text: str) -> TangentMap:
     """The map of a flow that `--section` describes."""
-    from lyapmap.backends.sections import DIRECTIONS, maxima_map, poincare_map, stroboscopic_map
+    from lyapmap.backends.flows.sections import DIRECTIONS, maxima_map, poincare_map, stroboscopic_map
 
     number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
     plane = re.fullmatch(rf"(-?\d+)=({number})(?::({'|'.join(DIRECTIONS)}))?", text)
@@ -205,15 +204,29 @@ def _answers(options: MapOptions) -> dict[str, Any]:
     if output is not None and re.fullmatch(r"-?\d+", output):
         output = int(output)
     inputs = _json(options.inputs, "--inputs", None)
-    if isinstance(inputs, dict):
-        inputs = {name: _array(value) for name, value in inputs.items()}
+    if isinstance(inputs, dict) and not CHANGING & inputs.keys():
+        inputs = {name: _input(value) for name, value in inputs.items()}
     elif inputs is not None:
-        inputs = tuple(_array(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
-    return {"inputs": inputs, "output": output}
+        inputs = tuple(_input(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
+    return {"inputs": inputs, "output": output, "window": options.window, "constraint": options.constraint}
 
 
-def _array(value: Any) -> Any:
-    return np.asarray(value) if isinstance(value, list) else value
+def _input(value: Any) -> Any:
+    """One input: a number, an array, or one that changes from step to step."""
+    if not isinstance(value, dict):
+        return np.asarray(value) if isinstance(value, list) else value
+    options = dict(value)
+    try:
+        if "each_step" in options:
+            values = options.pop("each_step")
+            if isinstance(values, str):
+                values = one_array(Path(values), "is not a readable .npy file of numbers", option="--inputs: ")
+            return each_step(values, **options)
+        if "drawn" in options:
+            return random_inputs(options.pop("shape", 1), kind=options.pop("drawn"), **options)
+    except TypeError as error:
+        raise LyapmapError(f"--inputs: {error}") from None
+    raise LyapmapError(f"--inputs: expected numbers, or each_step or drawn among {', '.join(value)}")
 
 
 def _json(text: str | None, option: str, empty: Any) -> Any:
@@ -293,7 +306,9 @@ def _from_file(path: Path, tangent_map: TangentMap) -> NDArray[Any]:
     if not path.is_file():
         raise LyapmapError(f"--x0: no file {path}")
     states = one_array(path, "is not a readable .npy file of numbers", option="--x0: ")
-    shape = tuple(tangent_map.state_shape)
+    shape, structure = tuple(tangent_map.state_shape), tangent_map.structure
+    if structure is not None and structure.is_complex and np.iscomplexobj(states):
+        states = np.atleast_2d(structure.flatten(states, "--x0"))
     n = dimension(shape)
     if states.shape in (shape, (n,)):
         return states.reshape(1, n)
@@ -306,7 +321,7 @@ def _from_data(options: MapOptions, tangent_map: TangentMap, b: int) -> _Start:
     shape, data = tuple(tangent_map.state_shape), str(options.data)
     if image_shape(shape) is None:
         raise LyapmapError(f"--data: the states of this map have shape {shape} and are no images")
-    images = images_like(data, tangent_map, split="test", classes=options.classes, resize=options.resize)
+    images = images_like(data, tangent_map, split="test", classes=options.classes, changed=options.as_images)
     if len(images) < b:
         raise LyapmapError(f"--trajectories: {data} has {len(images)} such test images, got {b}")
     rows = np.sort(np.random.default_rng(options.seed).choice(len(images), b, replace=False))
@@ -324,25 +339,34 @@ def images_like(
     *,
     split: str,
     classes: Sequence[int] | None,
-    resize: bool = False,
+    changed: AsImages = AS_THEY_ARE,
     option: str = "--data",
 ) -> ImageSet:
     """Images of a data set, in the layout of the map's states.
 
     Without a map whose states are images they come as they are. With one they must have the size and
-    number of channels of its states, or be given them by `resize`.
+    number of channels of its states, or be given them.
     """
     from lyapmap.data import load
+
+    size: dict[str, Any] = changed.given()
 
     shape = () if tangent_map is None else tuple(tangent_map.state_shape)
     wanted = image_shape(shape)
     if wanted is None:
-        return with_notes(load(data, split=split, classes=classes))
+        if changed.resize:
+            raise LyapmapError("--resize: there are no states of a map to resize to; give --image-size or --colour")
+        return with_notes(load(data, split=split, classes=classes, **size))
     channels, height, width = wanted
-    if resize and height != width:
+    if changed.resize and size:
+        raise LyapmapError(
+            "--resize: gives images the size and colour of the map's states; leave out --image-size and --colour"
+        )
+    if changed.resize and height != width:
         raise LyapmapError(f"{option}: images are made square, and states of this map have {height} x {width} pixels")
-    size: dict[str, int] = {"image_size": height, "channels": channels} if resize else {}
-    images = load(data, split=split, classes=classes, **size)  # type: ignore[arg-type]
+    if changed.resize:
+        size = {"image_size": height, "channels": channels}
+    images = load(data, split=split, classes=classes, **size)
     if images.state_shape != wanted:
         raise LyapmapError(
             f"{option}: images of {data} have shape {images.state_shape} (channels, height, width), states of this map "

@@ -107,7 +107,13 @@ def study(run: Run, about: StudyRun, paper: str, load: Callable[[Trained], Any])
 
         subject = load(train)
         findings = the.run(
-            subject, run.folder, protocol=wanted, only=about.only or (), progress=run.progress, on_stage=says.stage
+            subject,
+            run.folder,
+            protocol=wanted,
+            only=about.only or (),
+            progress=run.progress,
+            on_stage=says.stage,
+            command=show.typed_again(run),
         )
     return conclude(findings, run.as_json)
 

@@ -151,6 +151,18 @@ class Demand:
         """Bytes that the run holds at once, beside what the program holds already."""
         return math.ceil(sum(array.nbytes for array in self.arrays))
 
+    def in_words(self, rows_at_once: int = sys.maxsize) -> str:
+        """Memory, and how the tangents of a step are divided where a map takes no more than so many at once.
+
+        >>> Demand([held("tangents", 4, trajectories=4, _n=3072, n_exponents=16)], rows=4).in_words(32)
+        '786 kB of memory, 64 tangents a step in passes of 32'
+        """
+        words = f"{in_bytes(self.nbytes)} of memory"
+        k = max((array.sizes.get("n_exponents", 0) for array in self.arrays), default=0)
+        if self.rows * k > rows_at_once:
+            words += f", {self.rows * k:,} tangents a step in passes of {rows_at_once}"
+        return words
+
     def admit(self, label: str, *, device: str = "cpu") -> None:
         """Raise `RoomError` where it does not fit into the memory that is free."""
         free = free_bytes(device)
@@ -215,7 +227,7 @@ def in_time(seconds: float) -> str:
     """
     for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            return f"{seconds / size:.{1 if seconds < 10 * size else 0}f} {unit}"
     return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
@@ -319,8 +331,8 @@ def estimate(part: str, demand: Demand, *, clock: Clock = time.perf_counter) -> 
     --------
     >>> def begin(rows):
     ...     return lambda steps: time.sleep(1e-3 * rows * steps)
-    >>> found = estimate("sleep", Demand(rows=4, steps=2000, begin=begin))
-    >>> 7 < found.seconds < 12
+    >>> foretold = estimate("sleep", Demand(rows=4, steps=2000, begin=begin))
+    >>> 7 < foretold.seconds < 12
     True
     """
     if demand.begin is None:
@@ -435,12 +447,15 @@ class Plan:
         Bytes when it began.
     complete : bool
         Whether no part can follow that was not met.
+    folder : str
+        In the place of one that the call would write to.
     """
 
     clock: Clock = time.perf_counter
     parts: list[Estimate] = field(default_factory=list)
     free: float = math.inf
     complete: bool = False
+    folder: str = ""
 
     @property
     def seconds(self) -> float:
@@ -456,6 +471,10 @@ class Plan:
     def fits(self) -> bool:
         """Whether there is so much memory."""
         return self.bytes <= self.free
+
+    def __str__(self) -> str:
+        lines = [f"{part.part}: {in_time(part.seconds)}, {in_bytes(part.bytes)}" for part in self.parts]
+        return "\n".join([*lines, f"in all: {in_time(self.seconds)}, {in_bytes(self.bytes)} at once"])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -520,6 +539,39 @@ def within_run(demand: Demand | None) -> Iterator[None]:
     finally:
         _begun.reset(before)
         _plan.reset(token)
+
+
+def plan(function: Callable[..., Any], *arguments: Any, **options: Any) -> Plan:
+    """What a call would take: seconds and bytes, without doing it.
+
+    Parameters
+    ----------
+    function : callable
+        An analysis, or any function that calls some.
+    *arguments, **options
+        As it would be given them.
+
+    Returns
+    -------
+    Plan
+        Parts that take no more than a few seconds are done, the first that takes longer is foretold by a trial of about
+        a second; `complete` says whether something may come after it.
+
+    Raises
+    ------
+    LyapmapError
+        Whatever the call refuses; not where memory is short, which `fits` tells.
+
+    Examples
+    --------
+    >>> import lyapmap as lm
+    >>> plan = lm.plan(lm.trajectory, lm.systems.henon(), [0.1, 0.1], n_steps=10**11)
+    >>> plan.fits, plan.bytes > 10**12
+    (False, True)
+    """
+    with planned() as made:
+        function(*arguments, **options)
+    return made
 
 
 def foretell(label: str, demand: Demand | None, done: int, total: int) -> None:

@@ -214,13 +214,13 @@ class Differences(WrappedMap):
         precise = inner.in_float64() if inner.ops.dtype == "float32" else None
         self._precise = inner if precise is None else precise
         self._double = "" if precise is None else " in float64"
-        self._reason = reason
+        self.reason = reason
         self._count = UncertainDifferences()
         self._noted: dict[str, Any] = {}
 
     @property
     def derivative(self) -> str:  # type: ignore[override]
-        return f"{CENTRAL_DIFFERENCES}{self._double} ({self._reason})"
+        return f"{CENTRAL_DIFFERENCES}{self._double} ({self.reason})"
 
     @property
     def provenance(self) -> dict[str, Any]:  # type: ignore[override]

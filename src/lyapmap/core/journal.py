@@ -260,14 +260,17 @@ class Journal:
             self.write(state(), waits=True)
 
     def write(self, state: dict[str, Any], *, waits: bool = False) -> None:
-        """Write a state; one so large that it would take too much of the time yet may wait."""
+        """Write a state; one so large that it would take too much of the time yet may wait.
+
+        What is written at once, at the end of a run, need not outlive a crash of the machine: results follow.
+        """
         began = time.perf_counter()
         guess = _nbytes(state) / BYTES_PER_SECOND / SHARE
         if waits and guess > began - self._began:
             self._next = self._began + guess
             return
         try:
-            with written_whole(self.path) as beside:
+            with written_whole(self.path, flush=waits) as beside:
                 beside.write_bytes(packed({"known": self.known, "state": state}))
             self.fault = ""
         except WriteError as error:

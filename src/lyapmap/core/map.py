@@ -154,7 +154,9 @@ class TangentMap(abc.ABC):
     def __repr__(self) -> str:
         name = f" of {self.provenance['map']}" if "map" in self.provenance else ""
         where = f"{self.ops.dtype} on {self.ops.device}"
-        return f"{type(self).__name__}{name}, n = {dimension(self.state_shape)}, {where}, {self.derivative}"
+        complexes = 0 if self.structure is None else self.structure.n_complex
+        parts = f" (real and imaginary parts of {complexes} complex number{'s' * (complexes > 1)})" if complexes else ""
+        return f"{type(self).__name__}{name}, n = {dimension(self.state_shape)}{parts}, {where}, {self.derivative}"
 
     @abc.abstractmethod
     def apply(self, x: Array) -> Array:
@@ -171,6 +173,19 @@ class TangentMap(abc.ABC):
     def at(self, step: int) -> TangentMap:
         """The map of one step."""
         return self
+
+    @property
+    def n_tangents(self) -> int:
+        """Directions in which a state can move: n, or fewer where states are held to a surface."""
+        return dimension(self.state_shape)
+
+    def tangent_frame(self, x: Array, frame: Array) -> Array:
+        """Frames (b, n, k) in which states can move: as they are, or, on a surface, brought to its tangents."""
+        return frame
+
+    def on_surface(self, x: Array) -> Array:
+        """States (b, n) brought to where states lie: as they are, if that is anywhere."""
+        return x
 
     def propagate(
         self,
@@ -548,7 +563,8 @@ def as_states(x0: Any, tangent_map: TangentMap) -> tuple[Array, bool]:
     structure = tangent_map.structure
     if structure is not None and structure.is_like(x0):
         x0 = structure.flatten(x0)
-    return as_rows("x0", x0, tuple(tangent_map.state_shape), tangent_map.ops)
+    rows, single = as_rows("x0", x0, tuple(tangent_map.state_shape), tangent_map.ops)
+    return tangent_map.on_surface(rows), single
 
 
 def as_rows(name: str, values: Any, shape: tuple[int, ...], ops: ArrayOps) -> tuple[Array, bool]:
@@ -617,6 +633,16 @@ class WrappedMap(TangentMap):
     @property
     def rows_at_once(self) -> int:
         return self.inner.rows_at_once
+
+    @property
+    def n_tangents(self) -> int:
+        return self.inner.n_tangents
+
+    def tangent_frame(self, x: Array, frame: Array) -> Array:
+        return self.inner.tangent_frame(x, frame)
+
+    def on_surface(self, x: Array) -> Array:
+        return self.inner.on_surface(x)
 
     def at(self, step: int) -> TangentMap:
         if not self.depends_on_step:

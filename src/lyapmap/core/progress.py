@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from lyapmap.core.demand import in_time
 from lyapmap.core.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -214,11 +215,13 @@ class Bar:
     Parameters
     ----------
     label : str
+    needs : callable
+        What the run takes besides time, in words; asked when its time is foretold.
     clock : callable
         Seconds.
     """
 
-    def __init__(self, label: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, label: str, needs: Callable[[], str] = str, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -239,7 +242,7 @@ class Bar:
         )
         self.display = Progress(*columns, console=Console(stderr=True), transient=True)
         self.task = self.display.add_task(label, total=None)
-        self._label, self._clock = label, clock
+        self._label, self._needs, self._clock = label, needs, clock
         self._forecast = Forecast()
         self._told = False
         self._done, self._total = 0, 0
@@ -262,31 +265,21 @@ class Bar:
         if seconds is not None:
             self._told = True
             if seconds >= WORTH_TELLING:
-                words = f"{self._label}: about {in_time(seconds)} to go"
-                self.display.console.print(words, highlight=False, markup=False)
-
-
-def in_time(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> in_time(0.034), in_time(75), in_time(9000)
-    ('0.034 s', '75 s', '2.5 h')
-    """
-    for size, unit in ((86400.0, "days"), (3600.0, "h"), (60.0, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.{1 if seconds < 10 * size else 0}f} {unit}"
-    return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+                words = ", ".join(filter(None, [f"about {in_time(seconds)} to go", self._needs()]))
+                self.display.console.print(f"{self._label}: {words}", highlight=False, markup=False)
 
 
 @contextmanager
-def reporting(progress: bool | Report, label: str, steps: Steps | None = None) -> Iterator[Report]:
+def reporting(
+    progress: bool | Report, label: str, steps: Steps | None = None, needs: Callable[[], str] = str
+) -> Iterator[Report]:
     """A function to call with (steps done, steps in all): a bar on a terminal, the caller's own, or nothing."""
     if callable(progress):
         yield progress
     elif not progress or not sys.stderr.isatty():
         yield lambda done, total: None
     else:
-        bar = Bar(label)
+        bar = Bar(label, needs)
         if steps is not None:
             steps.show = bar.within
         with _displayed(bar.display):

@@ -193,6 +193,23 @@ class Result:
             return self.REMEDIES.get(self.cause, _CAUSE_REMEDIES[self.cause])
         return self.REMEDIES.get(self.status, self.status.remedy)
 
+    @property
+    def sentence(self) -> str:
+        """The result in one sentence that a student understands; where there is none to rely on, why."""
+        if self.failed:
+            return f"There is no result to rely on: {self.message or str(self.status).replace('_', ' ')}."
+        return self._finding()
+
+    def _finding(self) -> str:
+        """What was measured, of a result that can be relied on; classes say it in their own words."""
+        lines = [(name, text) for name, text in Table(self).lines if name not in ("arrays", "status")]
+        parts = [f"{name.replace('_', ' ')} {text}" for name, text in lines[:3]]
+        return (f"{', '.join(parts)}." if parts else "The run ended well.").capitalize()
+
+    def film(self) -> NDArray[Any] | None:
+        """States in their own shape along trajectories, (b, steps, *state_shape), of results that hold some."""
+        return None
+
     def checked(self, throw: bool) -> Self:
         """The result itself; if `throw` and the run failed, an error with the remedy instead."""
         if throw and self.failed:
@@ -353,7 +370,30 @@ class Result:
             figure = draw(self, **options)
         return place.axes[0].get_figure(root=True) if place.axes else figure
 
+    def report(self, path: str | Path, *, title: str = "") -> Path:
+        """Write the result as one HTML page that needs nothing beside it: in words, as plots, with its provenance.
 
+        Parameters
+        ----------
+        path : path
+            Of the page, such as ``report.html``.
+        title : str
+            Its heading; the kind of result and its map by default.
+
+        Examples
+        --------
+        >>> import lyapmap as lm, tempfile
+        >>> spectrum = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=500, seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     page = spectrum.report(Path(folder, "henon.html")).read_text()
+        >>> "the attractor has dimension" in page
+        True
+        """
+        write: Any = getattr(import_module(PAGES), "result_report")  # noqa: B009  # stands above this package
+        return cast(Path, write(self, path, title=title))
+
+
+PAGES = ".".join(("lyapmap", "report", "page"))
 COORDINATES = frozenset(
     {"at", "axis", "categories", "depths", "dimensions", "error_steps", "frequencies", "history_steps", "k", "lags"}
     | {"n_points", "radii", "sampled_after", "scales", "step", "steps", "values", "widths", "window_starts", "x"}
@@ -411,7 +451,9 @@ class Table:
             return str(value)
         if isinstance(value, tuple) and value and all(isinstance(word, str) for word in value):
             counts = Counter(value).most_common()
-            return _listed(value if len(value) <= SHOWN else [f"{word} ({count})" for word, count in counts])
+            return _listed(
+                value if len(value) <= SHOWN else [f"{word} ({count})" if count > 1 else word for word, count in counts]
+            )
         if isinstance(value, float | np.floating):
             interval = values.get(f"{name}_interval")
             if interval is not None and value == value:

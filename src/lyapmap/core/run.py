@@ -262,7 +262,7 @@ class Run:
         session = of.ops.session(dimension(of.state_shape)) if isinstance(of, TangentMap) else nullcontext()
         steps, reached = Steps(rows), ""
         try:
-            bar = reporting(self.progress, self.label, steps)
+            bar = reporting(self.progress, self.label, steps, self._needs)
             with (
                 watched() as signals,
                 bar as report,
@@ -300,6 +300,13 @@ class Run:
             if isinstance(error, LyapmapError) or keep is None or not keep():
                 raise
             self.raised = error
+
+    def _needs(self) -> str:
+        """What the run takes besides time, in words."""
+        if self.demand is None:
+            return ""
+        of = self.tangent_map
+        return self.demand.in_words(of.rows_at_once) if isinstance(of, TangentMap) else self.demand.in_words()
 
     @property
     def seconds(self) -> float:

@@ -18,6 +18,8 @@ from lyapmap.core.errors import LyapmapError, PrecisionError, ShapeError
 from lyapmap.core.ops import Array
 
 FLOATS = ("float32", "float64")
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
+"""Complex numbers, and what their parts are."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,19 @@ class Leaf:
         Its shape in one state.
     start : int
         Where its values begin in the row.
+    parts : int
+        1, or 2 of complex numbers: all real parts, then all imaginary ones.
     """
 
     path: str
     shape: tuple[int, ...]
     start: int
+    parts: int = 1
 
     @property
     def stop(self) -> int:
         """Where the values of the next one begin."""
-        return self.start + math.prod(self.shape)
+        return self.start + self.parts * math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Structure:
     leaves : tuple of Leaf
         In the order of the row.
     dtype : str
-        "float32" or "float64", that of the example's arrays.
+        "float32" or "float64", that of the example's arrays, or of the parts of complex ones.
     """
 
     template: Any
@@ -69,7 +74,17 @@ class Structure:
         """Values in one state."""
         return self.leaves[-1].stop
 
-    def restore(self, flat: Array, reshape: Callable[[Array, tuple[int, ...]], Array] = np.reshape) -> Any:
+    @property
+    def n_complex(self) -> int:
+        """Complex numbers in one state."""
+        return sum(math.prod(leaf.shape) for leaf in self.leaves if leaf.parts == 2)
+
+    def restore(
+        self,
+        flat: Array,
+        reshape: Callable[[Array, tuple[int, ...]], Array] = np.reshape,
+        complex_of: Callable[[Array, Array], Array] = lambda real, imaginary: real + 1j * imaginary,
+    ) -> Any:
         """Rows as states: (n,), (b, n) or (T, b, n) become leaves with the same leading axes.
 
         Parameters
@@ -78,6 +93,8 @@ class Structure:
             NumPy arrays as results hold them, or those of any library with its own `reshape`.
         reshape : callable, optional
             Takes an array and a shape; NumPy's by default.
+        complex_of : callable, optional
+            Takes real and imaginary parts.
 
         Returns
         -------
@@ -89,7 +106,14 @@ class Structure:
             raise ShapeError(f"flat: expected (..., {self.n}) for {self}, got {tuple(flat.shape)}")
         # Traced batches have no known length: -1 leaves it open.
         lead = lead if len(lead) != 1 else (-1,)
-        return _mapped(self.template, lambda leaf, _: reshape(flat[..., leaf.start : leaf.stop], (*lead, *leaf.shape)))
+
+        def restored(leaf: Leaf, _: str) -> Array:
+            size = (leaf.stop - leaf.start) // leaf.parts
+            starts = range(leaf.start, leaf.stop, size)
+            parts = [reshape(flat[..., i : i + size], (*lead, *leaf.shape)) for i in starts]
+            return parts[0] if leaf.parts == 1 else complex_of(*parts)
+
+        return _mapped(self.template, restored)
 
     def arrays(self, state: Any, name: str = "state") -> list[Any]:
         """The arrays of a state in the order of the row.
@@ -108,26 +132,34 @@ class Structure:
 
         Every array has its shape in one state, or all of them one axis more, the batch.
         """
-        arrays = [as_numpy(array) for array in self.arrays(x0, name)]
+        arrays = [as_numpy(array) for array in self.arrays(as_numpy(x0) if self.is_complex else x0, name)]
         first, length = arrays[0], 1
         single = first.shape == self.leaves[0].shape
         if not single and first.ndim > 0:
             length = first.shape[0]
         parts = []
         for leaf, array in zip(self.leaves, arrays, strict=True):
-            if array.dtype.kind not in "fiub":
+            if array.dtype.kind not in ("fiub" if leaf.parts == 1 else "fiubc"):
                 raise PrecisionError(f"{name}{leaf.path}: expected real numbers, got dtype {array.dtype}")
             wanted = leaf.shape if single else (length, *leaf.shape)
             if array.shape != wanted:
                 batch = f"{leaf.shape} or a batch {_batch(leaf.shape)}" if leaf is self.leaves[0] else str(wanted)
                 raise ShapeError(f"{name}{leaf.path}: expected {batch}, got {array.shape}")
-            parts.append(array.reshape(length, math.prod(leaf.shape)))
+            values = array.reshape(length, math.prod(leaf.shape))
+            parts += [values] if leaf.parts == 1 else [values.real, values.imag]
         rows = np.concatenate(parts, axis=1)
         return rows[0] if single else rows
 
     def is_like(self, state: Any) -> bool:
         """Whether a state is given as a structure, rather than as an array of flat rows."""
+        if self.is_complex:
+            return np.iscomplexobj(as_numpy(state))
         return _kind(state) is not None and _kind(state) == _kind(self.template)
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether a state is one array of complex numbers."""
+        return isinstance(self.template, Leaf) and self.template.parts == 2
 
     def without_last(self, m: int) -> Structure | None:
         """The structure without the entries that hold the last m values; None if m cuts one in two."""
@@ -173,9 +205,9 @@ def structure_of(example: Any) -> Structure:
         shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
         if shape is None or dtype is None:
             raise LyapmapError(f"state_example{path}: expected an array or tensor, got {type(array).__name__}")
-        if dtype_name(dtype) not in FLOATS:
+        if real_dtype(dtype) not in FLOATS:
             raise PrecisionError(f"state_example{path}: expected float32 or float64, got {dtype_name(dtype)}")
-        if arrays and dtype_name(dtype) != dtype_name(arrays[0].dtype):
+        if arrays and real_dtype(dtype) != real_dtype(arrays[0].dtype):
             raise PrecisionError(
                 f"state_example{path}: expected {dtype_name(arrays[0].dtype)} like state_example{leaves[0].path}, "
                 f"got {dtype_name(dtype)}"
@@ -183,7 +215,8 @@ def structure_of(example: Any) -> Structure:
         sizes = tuple(int(size) for size in shape)
         if 0 in sizes:
             raise ShapeError(f"state_example{path}: expected positive sizes, got {sizes}")
-        leaf = Leaf(path, sizes, leaves[-1].stop if leaves else 0)
+        parts = 2 if dtype_name(dtype) in COMPLEX else 1
+        leaf = Leaf(path, sizes, leaves[-1].stop if leaves else 0, parts)
         leaves.append(leaf)
         arrays.append(array)
         return leaf
@@ -191,18 +224,18 @@ def structure_of(example: Any) -> Structure:
     template = _mapped(example, placed)
     if not leaves:
         raise LyapmapError(f"state_example: expected arrays, got an empty {type(example).__name__}")
-    return Structure(template, tuple(leaves), dtype_name(arrays[0].dtype))
-
-
-def keep_structure(made: Any, structure: Structure | None) -> None:
-    """Give a map its structure, if there is one."""
-    if structure is not None:
-        made.structure = structure
+    return Structure(template, tuple(leaves), real_dtype(arrays[0].dtype))
 
 
 def dtype_name(dtype: Any) -> str:
     """Name of a dtype of any library, e.g. "float64"."""
     return str(getattr(dtype, "name", None) or str(dtype).removeprefix("torch."))
+
+
+def real_dtype(dtype: Any) -> str:
+    """Name of a dtype, or of that of the parts of complex numbers."""
+    name = dtype_name(dtype)
+    return COMPLEX.get(name, name)
 
 
 def as_numpy(x0: Any) -> NDArray[Any]:

@@ -37,11 +37,12 @@ class WriteError(LyapmapError, OSError):
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def written_whole(path: str | Path, *, flush: bool = True) -> Iterator[Path]:
     """A name to write to, which is moved to `path` where the block ends well, and removed where it does not.
 
     It has the same suffix, by which many libraries choose a format. A link is followed; what is no regular file, such
-    as a pipe, is written to directly.
+    as a pipe, is written to directly. Without `flush` a crash of the machine, though none of the process, may leave
+    a damaged file.
 
     Raises
     ------
@@ -65,10 +66,12 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     beside = place.with_name(f"{place.stem}.{os.getpid()}-{next(_numbers)}.part{place.suffix}")
     try:
         yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())  # else a crash of the machine may leave the new name on an empty file
+        if flush:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())  # else a crash of the machine may leave the new name on an empty file
         os.replace(beside, place)
-        _flush_names(place.parent)
+        if flush:
+            _flush_names(place.parent)
     except OSError as error:
         if isinstance(error, WriteError):
             raise
@@ -105,3 +108,25 @@ def write_text(path: str | Path, text: str) -> Path:
     with written_whole(path) as beside:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
     return Path(path)
+
+
+def append_line(path: str | Path, line: str) -> None:
+    """Add a line to a text, whole or not at all: where the system refuses the rest of it, what was added is taken away.
+
+    Raises
+    ------
+    WriteError
+    """
+    try:
+        with open(path, "ab", buffering=0) as file:
+            before = file.seek(0, os.SEEK_END)
+            left = memoryview(f"{line}\n".encode())
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(before)
+                raise
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise WriteError(f"{path}: cannot be written ({reason})", reason) from error

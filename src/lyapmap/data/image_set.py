@@ -334,7 +334,7 @@ def _read_all(
         if channels is None and grey is not None and colour is not None:
             raise DataError(
                 f"data: the images below {root} are grey ({grey.name}) and in colour ({colour.name}); "
-                "give channels (--channels) 1 or 3"
+                "give channels=1 or 3 (--colour grey or rgb)"
             )
         wanted = channels or (3 if has_colour else 1)
         if (wanted == 3) != has_colour:

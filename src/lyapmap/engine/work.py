@@ -90,21 +90,27 @@ def on_host(tangent_map: TangentMap, results: RowResults) -> RowResults:
 def rows_of(
     parcel: Parcel, task: RowTask, arrays: tuple[np.ndarray[Any, Any], ...], sizes: list[int], options: dict[str, Any]
 ) -> tuple[float, list[RowResults]]:
-    """Seconds, and what a task gives for each part of the rows, of these sizes, which are computed together."""
+    """Seconds of this thread, and what a task gives for each part of the rows, of these sizes, computed together."""
     tangent_map = map_of(parcel)
-    begin = time.perf_counter()
+    begin = time.thread_time()
     ops = tangent_map.ops
+    short = ""
     results, first = [], 0
-    with ops.session(dimension(tangent_map.state_shape)), quiet():
-        for size in sizes:
-            given = [ops.from_numpy(array[first : first + size], str(array.dtype)) for array in arrays]
-            results.append(on_host(tangent_map, task(tangent_map, *given, **options)))
-            first += size
-    return time.perf_counter() - begin, results
+    try:
+        with ops.session(dimension(tangent_map.state_shape)), quiet():
+            for size in sizes:
+                given = [ops.from_numpy(array[first : first + size], str(array.dtype)) for array in arrays]
+                results.append(on_host(tangent_map, task(tangent_map, *given, **options)))
+                first += size
+    except MemoryError as error:
+        short = str(error) or "no memory"
+    if short:  # raised anew: a worker keeps errors, whose traces keep all that had been made
+        raise MemoryError(short)
+    return time.thread_time() - begin, results
 
 
 def calls_of(parcel: Parcel, items: list[Any]) -> tuple[float, list[Any]]:
-    """Seconds, and what the function of a parcel gives for each item."""
-    begin = time.perf_counter()
+    """Seconds of this thread, and what the function of a parcel gives for each item."""
+    begin = time.thread_time()
     function: Callable[[Any], Any] = parcel.open()
-    return time.perf_counter() - begin, [function(item) for item in items]
+    return time.thread_time() - begin, [function(item) for item in items]

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.backends import wrap
 from lyapmap.core.errors import CheckpointError
 from lyapmap.core.reading.arrays import Archive, npy
 from lyapmap.core.reading.bounded import first_line, json_in, parsing
@@ -64,10 +65,10 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
 
 def as_map(saved: Saved, **options: Any) -> Any:
     """A Keras model, or what a SavedModel serves, as a map."""
-    from lyapmap.backends.keras.map import wrap_keras, wrap_tensorflow
+    from lyapmap.backends.keras.map import wrap_tensorflow
 
     if saved.origin.get("map") != SAVED_MODEL:
-        return wrap_keras(saved.module, provenance=saved.origin, **options)
+        return wrap(saved.module, provenance=saved.origin, **options)
     function, spec = _served(saved.module, saved.origin["model"])
     dtype = options.pop("dtype", None) or spec.dtype.name
     if dtype != spec.dtype.name:

@@ -84,7 +84,7 @@ class Reader(Protocol):
         """The network of a file; `label` names it in results."""
 
     def as_map(self, saved: Saved, **options: Any) -> TangentMap:
-        """Its map; `dtype`, `device`, `memory_limit`, `state_shape`, `inputs` and `output` as far as they are given."""
+        """Its map; `dtype`, `device`, `memory_limit`, and what describes its states, as far as they are given."""
 
     def record(self, path: Path) -> dict[str, Any]:
         """How it was trained; empty where the file does not say so."""

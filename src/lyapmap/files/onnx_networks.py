@@ -16,6 +16,7 @@ import onnx
 import torch
 
 from lyapmap.backends import wrap
+from lyapmap.core.combined.driven import step_inputs
 from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError, by_user
 from lyapmap.core.map import TangentMap
 from lyapmap.core.reading.bounded import content, parsing
@@ -77,6 +78,8 @@ def _in_order(inputs: Any, config: dict[str, Any], label: str) -> list[tuple[tor
     if not fits:
         came = ", ".join(map(str, inputs)) if isinstance(inputs, dict) else f"{len(given)} values"
         raise LyapmapError(f"inputs: {takes}, got {came}")
+    if any(step_inputs(value) is not None for value in given):
+        raise LyapmapError(f"inputs: what {label} takes beside the state is the same at every step; give arrays")
     arrays = [np.asarray(value, dtype) for value, dtype in zip(given, config["dtypes"], strict=True)]
     return [(torch.as_tensor(array), array.ndim < axes) for array, axes in zip(arrays, config["axes"], strict=True)]
 

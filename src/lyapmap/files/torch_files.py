@@ -78,7 +78,7 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
 def as_map(saved: Saved, **options: Any) -> TangentMap:
     """A torch network as a map."""
     if saved.architecture:
-        for name in ("state_shape", "inputs", "output"):
+        for name in ("state_shape", "inputs", "output", "window", "constraint"):
             if options.pop(name, None) is not None:
                 raise LyapmapError(f"{name}: {saved.origin['model']} is a checkpoint of lyapmap and knows its states")
         return checkpoint.as_map(saved, **options)

@@ -73,7 +73,11 @@ PICKLED = (
 REFUSED = {
     ".pkl": PICKLED,
     ".pickle": PICKLED,
-    ".npz": "it holds arrays, not a network",
+    ".npz": "it holds arrays, not a network; give values with --series, points with --points, states with --x0",
+    **dict.fromkeys(
+        (".csv", ".tsv", ".txt", ".dat", ".npy", ".parquet", ".xlsx"),
+        "it holds numbers, not a network; give values with --series, points with --points, states with --x0",
+    ),
     ".pb": "it is a frozen graph; give the folder of a SavedModel",
     ".tflite": "it is quantised for phones; give the Keras model that it was made from",
 }
@@ -149,6 +153,8 @@ def load_model(
     state_shape: Any = None,
     inputs: Any = None,
     output: Any = None,
+    window: int | None = None,
+    constraint: str | None = None,
     dtype: str | None = None,
     device: str | None = None,
     memory_limit: int | None = None,
@@ -170,8 +176,9 @@ def load_model(
         Arguments with which it is made.
     state_shape : tuple of int, optional
         Shape of one state, where file and network do not say it.
-    inputs, output : optional
-        What the network takes beside the state, and which part of its answer is the next state; see `lyapmap.wrap`.
+    inputs, output, window, constraint : optional
+        What the network takes beside the state, which part of its answer is the next state, over how many elements
+        of a sequence a state goes, and on what surface it lies; see `lyapmap.wrap`.
     dtype : "float32" or "float64", optional
         Of the map; by default as saved, and float32 for weights in half precision.
     device : str, optional
@@ -210,6 +217,8 @@ def load_model(
         "state_shape": state_shape,
         "inputs": inputs,
         "output": output,
+        "window": window,
+        "constraint": constraint,
     }
     label = saved.origin["model"]
     try:

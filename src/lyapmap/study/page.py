@@ -6,6 +6,8 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap._version import __version__
+from lyapmap.core.errors import LyapmapError
 from lyapmap.core.plain import plain
-from lyapmap.core.reading.bounded import inside
+from lyapmap.core.reading.bounded import content, inside, json_in
 from lyapmap.core.writing import write_text
 from lyapmap.report import style
 from lyapmap.report.images import sheet
-from lyapmap.study.stages import DONE, Record
+from lyapmap.report.interactive import is_panels
+from lyapmap.report.page import Account, Section, picture_section, save_report
+from lyapmap.study.stages import DONE, FAILED, LEFT_OUT, Picture, Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,6 +119,7 @@ def save_study(
     table_title: str,
     records: Mapping[str, Record],
     further: Sequence[tuple[str, Sequence[Sequence[str]]]] = (),
+    command: str = "",
 ) -> dict[str, Any]:
     """Write study.json and index.html; what study.json holds.
 
@@ -131,9 +137,9 @@ def save_study(
         Of the stages, in their order.
     further : pairs of (title, rows of text)
         Tables that the page shows below.
+    command : str
+        The line that makes it again.
     """
-    from lyapmap.report.page import save_report
-
     parts = {
         name: {
             "status": record.status,
@@ -163,26 +169,41 @@ def save_study(
     facts += [("seconds", f"{study['seconds']:.0f} on the clock, {study['cpu_seconds']:.0f} of all cores")]
     done = [record for record in records.values() if record.status == DONE]
     facts += [("of these", ", ".join(f"{record.name} {record.seconds:.0f}" for record in done))]
-    facts += [
-        (f"stage {record.name}", f"{record.status}: {record.message}")
-        for record in records.values()
-        if record.status != DONE
-    ]
-    pictures = [
-        (picture.title, inside(folder, picture.file), picture.sentence)
-        for record in records.values()
-        for picture in record.pictures
-        if record.status == DONE
-    ]
+    sections = [_section(folder, picture) for record in done for picture in record.pictures]
     save_report(
         folder / "index.html",
         title=title,
+        kind="Study",
         facts=facts,
-        pictures=pictures,
+        sections=sections,
         provenance={**study["versions"], "created": study["created"], **study["settings"]},
         tables=[(name, rows) for name, rows in ((table_title, table), *further) if len(rows) > 1],
+        account=_account(records, study["settings"]),
+        command=command,
     )
     return study
+
+
+def _account(records: Mapping[str, Record], settings: Mapping[str, Any]) -> Account:
+    """How the stages ended."""
+    by_status = {status: [r for r in records.values() if r.status == status] for status in (DONE, FAILED, LEFT_OUT)}
+    verdict = f"{len(by_status[DONE])} of {style.counted(len(records), 'stage')} done"
+    failed = "; ".join(f"{record.name} failed: {record.message}" for record in by_status[FAILED])
+    left_out = "; ".join(f"{record.name} was left out: {record.message}" for record in by_status[LEFT_OUT])
+    level = "bad" if failed and not by_status[DONE] else "care" if failed or left_out else "good"
+    return Account("", level, "; ".join(filter(None, [verdict, failed, left_out])), settings=settings)
+
+
+def _section(folder: Path, picture: Picture) -> Section:
+    """A picture of a stage, with the plots that were written beside it, if they were."""
+    file = inside(folder, picture.file)
+    section = picture_section(picture.title, file, picture.sentence)
+    plots = inside(folder, str(Path(picture.file).with_suffix(".json")))
+    with suppress(LyapmapError):  # an older study has none
+        panels = json_in(content(plots), plots)
+        if is_panels(panels):
+            return replace(section, panels=panels)
+    return section
 
 
 def _words(value: Any) -> str:

@@ -24,6 +24,7 @@ from lyapmap.core.reading.bounded import inside, json_in, parsing, text
 from lyapmap.core.results import Result
 from lyapmap.core.run import Report
 from lyapmap.core.writing import write_text
+from lyapmap.report.interactive import panels_of
 from lyapmap.report.style import save_figure
 
 DONE, FAILED, LEFT_OUT = "done", "failed", "left out"
@@ -136,12 +137,13 @@ class Workspace:
         return result.save(path)
 
     def show(self, figure: Any, name: str, title: str, sentence: str) -> Path:
-        """Write a figure to figures/NAME.png, for the study's page."""
+        """Write a figure to figures/NAME.png, and as plots to figures/NAME.json, for the study's page."""
         path = self.picture_path(name, title, sentence)
         with warnings.catch_warnings():
             # Matplotlib's advice where a busy machine takes a second to place a legend.
             warnings.filterwarnings("ignore", 'Creating legend with loc="best" can be slow')
             save_figure(figure, path, dpi=DOTS_PER_INCH)
+            write_text(self._path("figures", f"{name}.json"), json.dumps(plain(panels_of(figure)), allow_nan=False))
         return path
 
     def picture_path(self, name: str, title: str, sentence: str) -> Path:

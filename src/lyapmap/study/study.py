@@ -116,6 +116,7 @@ class Study:
         only: Sequence[str] = (),
         progress: bool = False,
         on_stage: OnStage | None = None,
+        command: str = "",
     ) -> Findings:
         """Run the study, or go on where an earlier call in the same folder stopped.
 
@@ -133,6 +134,8 @@ class Study:
             Show bars on a terminal.
         on_stage : callable, optional
             Hears of every stage.
+        command : str
+            The line that makes it again, for its page.
 
         Returns
         -------
@@ -163,6 +166,7 @@ class Study:
                     table_title=table_title,
                     records=records,
                     further=further,
+                    command=command,
                 )
             )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from lyapmap.core.errors import MissingExtraError
 from lyapmap.core.reading.bounded import inside
-from lyapmap.core.writing import write_text
+from lyapmap.core.writing import append_line, write_text
 from lyapmap.training.exponents import scalars
 
 LOG = "log.jsonl"
@@ -54,8 +54,7 @@ class Logbook:
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Add the entry of an epoch."""
-        with self._path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        append_line(self._path, json.dumps(entry))
         if self._events is None:
             return
         watched = entry.get("monitor")

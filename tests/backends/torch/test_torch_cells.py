@@ -84,10 +84,7 @@ def test_joining_and_taking_apart(function: Any) -> None:
 @pytest.mark.parametrize(
     "function",
     [
-        lambda x: x @ x.reshape(4, 3),
-        lambda x: torch.ones(4, 3, dtype=x.dtype) @ x,
-        lambda x: torch.matmul(torch.ones(3, 3, dtype=x.dtype), x),
-        lambda x: torch.gru_cell(x, torch.zeros_like(x.image), torch.ones(12, 4).double(), torch.ones(12, 4).double()),
+        lambda x: x @ torch.ones(4, dtype=x.dtype),
         lambda x: torch.gru_cell(x, x, x.reshape(12, 1), x.reshape(12, 1)),
     ],
 )

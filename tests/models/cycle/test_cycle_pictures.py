@@ -9,7 +9,6 @@ import lyapmap as lm
 from lyapmap.analysis.manifold.pictures_embedding import draw_embedded_bundle
 from lyapmap.core.errors import LyapmapError
 from lyapmap.models.cycle.pictures import draw_development
-from lyapmap.report.page import save_report
 
 
 def entry(epoch, **others):
@@ -74,26 +73,6 @@ def test_no_trajectories_to_draw(embedded):
 
     with pytest.raises(LyapmapError, match="expected trajectories"):
         draw_embedded_bundle(dataclasses.replace(embedded, coordinates=np.zeros((0, 0, 2), np.float32)))
-
-
-def test_a_page_with_a_table_and_sentences(tmp_path):
-    from PIL import Image
-
-    picture = tmp_path / "a.png"
-    Image.new("L", (2, 2)).save(picture)
-    page = save_report(
-        tmp_path / "index.html",
-        title="Title",
-        facts=[("a", "b")],
-        pictures=[("Picture", picture, "What it < shows."), ("Other", picture)],
-        provenance={},
-        tables=[("Table", [("what", "paper"), ("x > y", "1")])],
-    ).read_text()
-    assert "<th>what</th><th>paper</th>" in page
-    assert "<td>x &gt; y</td><td>1</td>" in page
-    assert "<p>What it &lt; shows.</p>" in page
-    assert page.count("<img") == 2
-    assert page.count("<p>") == 1
 
 
 def test_many_runs_share_one_line_for_each_step():

@@ -44,6 +44,7 @@ def test_train_sample_and_go_on(tmp_path):
         "grid.png",
         "strip.png",
         "canvas.gif",
+        "report.html",
     }
 
 
@@ -111,7 +112,7 @@ def test_interpolation_is_written(models, tmp_path):
     )
     assert json.loads(result.stdout)["columns"] == 3
     written = {p.name for p in tmp_path.iterdir()}
-    assert written == {"run.json", "samples.npz", "interpolation.png"}
+    assert written == {"run.json", "samples.npz", "interpolation.png", "report.html"}
 
 
 def test_a_generator_cannot_be_iterated(models):

@@ -53,7 +53,7 @@ def test_samples_are_written_as_numbers_and_pictures(trained: tuple[Path, Any], 
     result = run("kaleidoscope", "sample", *options, "--out", tmp_path / "a", "--json")
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
-    names = ["samples.npz", "strip.png", "grid.png", "kaleidoscope.gif"]
+    names = ["samples.npz", "strip.png", "grid.png", "kaleidoscope.gif", "report.html"]
     assert [Path(file).name for file in record["files"]] == names
     assert record["settings"]["noise"] == "normal"
     stored = KaleidoscopeSamples.load(tmp_path / "a" / "samples.npz")

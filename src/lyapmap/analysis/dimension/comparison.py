@@ -17,6 +17,7 @@ from lyapmap.analysis.dimension.intrinsic import (
     point_rows,
 )
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.plain import with_error
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
@@ -59,6 +60,24 @@ class DimensionComparison(Result):
     n_points: NDArray[np.int64] = dims("set")
     kaplan_yorke: float = math.nan
     kaplan_yorke_stderr: float = math.nan
+
+    def _finding(self) -> str:
+        parts = []
+        for name, row, errors in zip(self.names, self.dimension, self.stderr, strict=True):
+            known = np.isfinite(row)
+            if not known.any():
+                parts.append(f"{name} gave no estimate")
+            elif known.sum() == 1:
+                parts.append(f"{name} has dimension {with_error(float(row[known][0]), float(errors[known][0]))}")
+            else:
+                reach = f"{row[known].min():.3g} to {row[known].max():.3g}"
+                parts.append(f"{name} has dimension {reach}, by {int(known.sum())} methods")
+        if math.isfinite(self.kaplan_yorke):
+            parts.append(
+                f"Lyapunov exponents give the attractor {with_error(self.kaplan_yorke, self.kaplan_yorke_stderr)}"
+            )
+        text = "; ".join(parts)
+        return f"{text[:1].upper()}{text[1:]}."
 
 
 def compare_dimensions(

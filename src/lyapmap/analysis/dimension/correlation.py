@@ -17,6 +17,7 @@ from lyapmap.analysis.series.delays import decorrelation_time
 from lyapmap.core.arguments import given, interval, one_of, whole
 from lyapmap.core.demand import Demand, held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.plain import with_error
 from lyapmap.core.points import as_points, real_array, rounding
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Run
@@ -219,6 +220,12 @@ class CorrelationDimension(Result):
     statistical: float
     systematic: float
     n_points: int
+
+    def _finding(self) -> str:
+        low, high = self.window
+        size = with_error(self.dimension, self.stderr)
+        where = f"read at distances from {low:.3g} to {high:.3g} ({self.n_points} points)"
+        return f"The points fill a set of correlation dimension {size}, {where}."
 
 
 def correlation_dimension(

@@ -20,6 +20,7 @@ from lyapmap.analysis.orbits.trajectory import Trajectory
 from lyapmap.core.arguments import given, one_of, positive, whole
 from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
+from lyapmap.core.plain import with_error
 from lyapmap.core.points import as_points, rounding
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
@@ -202,6 +203,11 @@ class DimensionEstimate(Result):
     n_points: int
     statistical: float = math.nan
     systematic: float = math.nan
+
+    def _finding(self) -> str:
+        size = with_error(self.dimension, self.stderr)
+        where = f"seen at distances of about {self.scale:.3g} ({self.n_points} points)"
+        return f"The points lie about a shape of dimension {size}, {where}."
 
 
 @overload

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.journal import Resumable
-from lyapmap.core.map import TangentMap, rate_unit
+from lyapmap.core.map import TangentMap, dimension, rate_unit
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import step_states
 
@@ -399,7 +399,7 @@ def on_cycles(run: TangentRun, periods: NDArray[np.int64]) -> NDArray[np.float64
     """Exponents (b, k) of each trajectory from the multipliers of the cycle that it ended on; NaN for none."""
     k = run.statistics.totals.shape[1]
     exact = np.full((run.b, k), np.nan)
-    ops, n = run.ops, run.n
+    ops, n = run.ops, dimension(run.map.state_shape)
     for period in np.unique(periods[periods > 0]):
         rows = np.flatnonzero(periods == period)
         x, frame = (ops.take(array, rows) for array in (run.x, run.frame))

@@ -19,6 +19,7 @@ from lyapmap.core.arguments import given, one_of, positive, steps_between, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, as_states, rate_unit, time_per_step
+from lyapmap.core.plain import with_error
 from lyapmap.core.results import Cause, Result, Status, dims
 from lyapmap.core.run import Report, Run
 from lyapmap.engine.crew import crew_of
@@ -84,6 +85,16 @@ class Divergence(Result):
         """Mean over pairs, (r,): Eq. 14 of the paper."""
         mean: NDArray[np.float64] = self.log_distance.mean(axis=0)
         return mean
+
+    def _finding(self) -> str:
+        value, error = self.exponent, self.stderr
+        time = "step" if self.unit == "per step" else "unit of time"
+        if not np.isfinite(error) or abs(value) <= 3 * error:
+            size = f"{with_error(value, error)} nats per {time}"
+            return f"Undetermined: distances change by {size}, not to be told from no change."
+        if value > 0:
+            return f"Chaotic: neighbouring states part by a factor e every {1 / value:.3g} {time}s."
+        return f"Not chaotic: neighbouring states approach each other by a factor e every {-1 / value:.3g} {time}s."
 
 
 def divergence(

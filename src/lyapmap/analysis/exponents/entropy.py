@@ -18,6 +18,7 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
+from lyapmap.core.plain import with_error
 from lyapmap.core.propagate import quiet
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
@@ -129,6 +130,15 @@ class ExpansionEntropy(Result):
     surviving: _Values = dims("step")
     window: tuple[int, int]
     unit: str = "per step"
+
+    def _finding(self) -> str:
+        size = f"{with_error(self.entropy, self.stderr)} nats {self.unit}"
+        if not np.isfinite(self.entropy) or not np.isfinite(self.stderr) or abs(self.entropy) <= 3 * self.stderr:
+            return f"Undetermined: the expansion entropy, {size}, cannot be told from zero."
+        if self.entropy < 0:
+            return f"No chaos is seen in the region: areas in it shrink, at {size}."
+        factor = f"by a factor {math.exp(self.entropy):.3g} {self.unit}"
+        return f"Chaotic within the region: the number of paths that can be told apart grows {factor} ({size})."
 
 
 def expansion_entropy(

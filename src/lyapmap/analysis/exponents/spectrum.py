@@ -13,12 +13,12 @@ import numpy as np
 
 from lyapmap.analysis.exponents.attractor import FULL_UP_TO
 from lyapmap.analysis.exponents.spectrum_result import LyapunovSpectrum, Summary
-from lyapmap.analysis.exponents.tangent_run import TangentRun, further_steps
+from lyapmap.analysis.exponents.tangent_run import Follower, TangentRun, further_steps
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, of_states
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, as_states, dimension
+from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
 from lyapmap.core.run import Report, Run
 from lyapmap.engine.crew import crew_of
@@ -120,7 +120,7 @@ def lyapunov_spectrum(
     """
     tangent_map = as_tangent_map(map)
     x, _ = as_states(x0, tangent_map)
-    k, auto = _requested(n_exponents, dimension(tangent_map.state_shape))
+    k, auto = _requested(n_exponents, tangent_map.n_tangents)
     settings = {
         "n_steps": whole("n_steps", n_steps, 1),
         "transient": whole("transient", transient, 0),
@@ -147,6 +147,8 @@ def lyapunov_spectrum(
     )
     tangents = TangentRun(tangent_map, x, k, run.rng, settings, auto=auto)
     with run.steps(keep=lambda: tangents.statistics.steps, work=tangents, rows=tangents.b) as tangents.report:
+        if isinstance(progress, Follower):
+            tangents.report = progress.beside(tangents, tangents.report)
         tangents.carry_out()
     run.details |= tangents.tangents.described()
     return run.finish(Summary(tangents).result(settings, run), throw)

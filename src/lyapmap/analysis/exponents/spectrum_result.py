@@ -33,6 +33,7 @@ from lyapmap.analysis.exponents.tangent_run import TangentRun
 from lyapmap.core.arguments import positive
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.map import rate_unit, time_per_step
+from lyapmap.core.plain import with_error
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Run
 
@@ -571,6 +572,26 @@ class LyapunovSpectrum(Result):
     def failed(self) -> bool:
         """Also where nothing at all could be resolved: tangents that overflow leave no exponent."""
         return self.status.failed or bool(np.isnan(self.exponents).all())
+
+    def _finding(self) -> str:
+        value, error = float(self.exponents[0]), float(self.stderr[0])
+        if self.groups:
+            kinds = ", ".join(f"{group['trajectories']} {group['attractor']}" for group in self.groups)
+            end = f"The trajectories end on {len(self.groups)} different attractors"
+            return f"{end} ({kinds}): means over all belong to none."
+        if UNDETERMINED in self.attractor or not np.isfinite(value):
+            size = f", {with_error(value, error)}," if np.isfinite(value) else ""
+            return f"Undetermined: the largest exponent{size} cannot be told from zero after {self.n_steps} steps."
+        time = "steps" if self.unit == "per step" else "units of time"
+        if value > 0 and self.n_positive:
+            dimension_ = f"the attractor has dimension {with_error(self.kaplan_yorke, self.kaplan_yorke_stderr)}"
+            if np.isnan(self.kaplan_yorke):
+                dimension_ = "the exponents at hand do not determine the dimension of the attractor"
+            elif self.kaplan_yorke_verdict != "certified":
+                dimension_ += f" (not certified: {self.kaplan_yorke_verdict})"
+            return f"Chaotic: neighbouring states part by a factor e every {1 / value:.3g} {time}; {dimension_}."
+        meet = f", and neighbours approach each other by a factor e every {-1 / value:.3g} {time}" if value < 0 else ""
+        return f"Not chaotic: every trajectory ends on a {self.attractor}{meet}."
 
     def check(self) -> tuple[Check, ...]:
         """Every cross-check of these numbers, each with its residual in standard errors.

@@ -19,6 +19,7 @@ from lyapmap.core.errors import LyapmapError, RunError, in_one_line
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import Map, TangentMap, as_states, dimension, rate_unit
 from lyapmap.core.ops import Array
+from lyapmap.core.plain import with_error
 from lyapmap.core.propagate import propagate, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run, unbroken
@@ -225,6 +226,22 @@ class Sweep(Result):
     statuses: tuple[str, ...]
     attractors: tuple[str, ...]
     unit: str = "per step"
+
+    def _finding(self) -> str:
+        known = np.isfinite(self.values)
+        span = (
+            f"from {self.values[known].min():.4g} to {self.values[known].max():.4g}" if known.any() else "over no value"
+        )
+        if not self.exponents.shape[1]:
+            return f"The states that the map settles on, with {self.parameter} {span}."
+        largest, error = self.exponents[:, 0], self.stderr[:, 0]
+        measured = np.isfinite(largest) & np.isfinite(error)
+        chaotic = measured & (largest > 3 * error) & np.array(["chaotic" in words for words in self.attractors], bool)
+        text = f"With {self.parameter} {span}, {int(chaotic.sum())} of {int(measured.sum())} values are chaotic"
+        if chaotic.any():
+            at = int(np.argmax(np.where(chaotic, largest, -np.inf)))
+            text += f", most at {self.values[at]:.4g} (exponent {with_error(largest[at], error[at])} {self.unit})"
+        return f"{text}."
 
 
 def sweep(

@@ -22,7 +22,7 @@ from lyapmap.analysis.exponents.kaplan_yorke import (
 )
 from lyapmap.analysis.exponents.tangent_precision import PAIRED_STEPS, Tangents
 from lyapmap.core.journal import Resumable
-from lyapmap.core.map import TangentMap, dimension, time_per_step
+from lyapmap.core.map import TangentMap, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import Carried, log_abs_det, propagate, propagate_blocks, random_frame, step_states
 from lyapmap.core.run import Report, unbroken
@@ -69,6 +69,45 @@ class _Block:
     """Growth of all directions over the steps along which determinants were taken, (b,)."""
 
 
+Seen = Callable[[int, int, NDArray[np.float64], NDArray[np.float64], int], None]
+"""Takes steps done, steps in all, running estimates (k,) and standard errors (k,) so far, and steps averaged over."""
+
+
+class Follower:
+    """A progress function that sees the estimates of a spectrum as they converge.
+
+    They are shown to people who watch a run; whether they can be relied on, only its result says.
+
+    Parameters
+    ----------
+    see : callable
+        Called at each look at the run with (steps done, steps in all, exponents, standard errors, steps averaged
+        over).
+    """
+
+    def __init__(self, see: Seen) -> None:
+        self.see = see
+
+    def __call__(self, done: int, total: int) -> None:
+        """Nothing to tell before there are estimates."""
+
+    def beside(self, run: TangentRun, others: Report) -> Report:
+        """What reports on a run, to others first."""
+        per_time = 1 / time_per_step(run.map)
+
+        def report(done: int, total: int) -> None:
+            others(done, total)
+            statistics = run.statistics
+            if statistics.steps:
+                mean, error = statistics.mean() * per_time, statistics.stderr() * per_time
+                self.see(done, total, mean, error, statistics.steps)
+            else:
+                nothing = np.zeros(0)
+                self.see(done, total, nothing, nothing, 0)
+
+        return report
+
+
 def further_steps(tangent_map: TangentMap, b: int, k: int, settings: dict[str, Any]) -> int:
     """What a run does beside its steps, in steps of k tangents: two precisions compared, a late repeat looked for."""
     compared = not Tangents(tangent_map, settings["tangent_dtype"], b, settings["n_steps"]).settled
@@ -109,7 +148,7 @@ class TangentRun(Resumable):
     ) -> None:
         self.map = tangent_map
         self.ops = tangent_map.ops
-        self.n = dimension(tangent_map.state_shape)
+        self.n = tangent_map.n_tangents
         self.b = int(x.shape[0])
         self.x0 = x
         self.x = x
@@ -123,7 +162,7 @@ class TangentRun(Resumable):
         self.bounds: tuple[float, float] | None = settings["bounds"]
         self.frame_dtype: str = settings["frame_dtype"]
         self.tangents = Tangents(tangent_map, settings["tangent_dtype"], self.b, self.n_steps)
-        self.frame = random_frame(tangent_map, self.b, k, rng, self.frame_dtype)
+        self.frame = tangent_map.tangent_frame(x, random_frame(tangent_map, self.b, k, rng, self.frame_dtype))
         self.step = 0
         self.planned = self.n_steps + self.transient_steps
         self.autonomous = not tangent_map.depends_on_step
@@ -266,6 +305,7 @@ class TangentRun(Resumable):
         self.planned += more_steps
         if k > self.k:
             extra = random_frame(self.map, self.b, k - self.k, self.rng, self.frame_dtype)
+            extra = self.map.tangent_frame(self.x, extra)
             self.frame, _ = self.ops.qr(self.ops.concatenate([self.frame, extra], 2))
         else:
             self.frame = self.ops.copy(self.frame[:, :, :k])

@@ -152,6 +152,19 @@ class ManifoldAlong(Result):
         """Also where not one comparison could be made."""
         return self.status.failed or not len(self.at)
 
+    def _finding(self) -> str:
+        i = int(np.argmin(np.abs(self.k - 5)))
+        if not len(self.at):
+            return "Nothing was compared."
+        what = "step" if self.over == "steps" else "trajectory"
+        first, last = (
+            f"at {what} {self.at[place]} {self.precision[place, i]:.0%} of the generated samples look real and "
+            f"{self.recall[place, i]:.0%} of the real ones could have been generated"
+            for place in (0, -1)
+        )
+        both = first if len(self.at) == 1 else f"{first}, {last}"
+        return f"{both[:1].upper()}{both[1:]}."
+
 
 def manifold_along(
     real: Any,

@@ -482,3 +482,9 @@ class EmbeddedStates(Result):
     label_names: tuple[str, ...]
     coordinates: NDArray[np.float32] = dims("trajectory", "step", "axis")
     at: NDArray[np.int64] = dims("step")
+
+    def _finding(self) -> str:
+        b, steps, _ = self.coordinates.shape
+        placed = f", with {b} trajectories at {steps} steps among them" if b * steps else ""
+        laid_out = f"{len(self.data)} points laid out so that neighbours stay neighbours{placed}"
+        return f"{laid_out}; distances between clusters mean little."

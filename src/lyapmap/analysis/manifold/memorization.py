@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -92,6 +93,17 @@ class Memorization(Result):
     pair_training: NDArray[np.float64] = dims("pairs", "component")
     sample_shape: tuple[int, ...]
     value_range: tuple[float, float]
+
+    def _finding(self) -> str:
+        quantile = float(self.settings.get("quantile", math.nan))
+        low, high = self.closer_interval
+        known = np.isfinite([self.closer, low, high]).all()
+        if not known:
+            return "Whether training samples are copied cannot be told from these samples."
+        share = f"{self.closer:.1%} of the generated samples ({low:.1%} to {high:.1%})"
+        more = "more than chance, so the model repeats what it was trained on"
+        verdict = more if low > quantile else "no sign of copying"
+        return f"{share} are as near to a training sample as {quantile:.1%} of new ones are: {verdict}."
 
 
 def memorization(

@@ -124,6 +124,14 @@ class ManifoldMetrics(Result):
             lines.append("  ".join(cells))
         return "\n".join(lines)
 
+    def _finding(self) -> str:
+        i = int(np.argmin(np.abs(self.k - 5)))
+        limits = [f"{low:.0%} to {high:.0%}" for low, high in (self.precision_interval[i], self.recall_interval[i])]
+        return (
+            f"{self.precision[i]:.0%} of the generated samples look real ({limits[0]}), and {self.recall[i]:.0%} of "
+            f"the real ones could have been generated ({limits[1]}), by spheres that reach {self.k[i]} neighbours."
+        )
+
 
 def intervals(
     values: dict[str, NDArray[Any]],

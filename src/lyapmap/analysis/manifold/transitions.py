@@ -236,6 +236,13 @@ class Transitions(Result):
         """Whole cycles in each of the `runs`."""
         return self.runs // max(len(self.order), 1)
 
+    def _finding(self) -> str:
+        if not len(self.order):
+            return f"The {len(self.categories)} categories follow each other in no order that chance would not give."
+        order = " → ".join(str(place) for place in (*self.order, self.order[0]))
+        low, high = self.accuracy_interval
+        return f"{self.accuracy:.1%} of the steps follow the order {order} (between {low:.1%} and {high:.1%})."
+
 
 def transitions(
     states: Trajectory | Any,

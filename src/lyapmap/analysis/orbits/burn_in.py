@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -65,6 +66,13 @@ class BurnIn(Result):
     threshold: float
     burn_in: float
     burn_in_interval: _Values = dims("limit")
+
+    def _finding(self) -> str:
+        if not math.isfinite(self.burn_in):
+            return "The ensemble is still changing at the end of the run, so that no burn-in can be told."
+        first, last = self.burn_in_interval
+        limits = f"between {first:.0f} and {last:.0f}" if math.isfinite(last) else f"at least {first:.0f}"
+        return f"After {self.burn_in:.0f} steps ({limits}) the ensemble no longer remembers where it started."
 
 
 def burn_in(

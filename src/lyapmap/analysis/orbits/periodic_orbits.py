@@ -87,6 +87,15 @@ class PeriodicOrbits(Result):
         """Points in the shape of a state, (m, p, *state_shape)."""
         return self.orbits.reshape(*self.orbits.shape[:2], *self.state_shape)
 
+    def _finding(self) -> str:
+        m = len(self.period)
+        if not m:
+            return "No cycle was seen; there may be some that the guesses missed."
+        stable = sum(word == "stable" for word in self.stability)
+        periods = ", ".join(str(p) for p in sorted({int(p) for p in self.period})[:6])
+        kind = "cycle" if m == 1 else "cycles"
+        return f"{m} {kind} of period {periods}, {stable} of them stable; others that the guesses missed may exist."
+
 
 def periodic_orbits(
     map: Map,  # noqa: A002  # the field's own word

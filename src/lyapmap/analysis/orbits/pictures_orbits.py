@@ -10,6 +10,7 @@ import numpy as np
 
 from lyapmap.core.points import channels_first, image_shape
 from lyapmap.report import style
+from lyapmap.report.hover import Hovered
 from lyapmap.report.images import save_film_strip
 
 if TYPE_CHECKING:
@@ -140,18 +141,23 @@ def draw_trajectory(result: Trajectory) -> Figure:
     """Phase portrait, and the first component over the first steps.
 
     The portrait shows the first two components; for a map of one variable, each value against the
-    one before it.
+    one before it; of images, the two principal components in which they differ most.
     """
     states = np.asarray(result.states, dtype=float)
     states = states[:, np.isfinite(states).all(axis=(0, 2))]
+    images = None
+    if image_shape(tuple(result.state_shape)) is not None:
+        images = channels_first(states.reshape(-1, *result.state_shape))
+        states = principal_components(states)
     figure, (portrait, series) = style.panels(2)
-    _portrait(portrait, states)
+    _portrait(portrait, states, images)
     shown = min(states.shape[1], SERIES_STEPS + 1)
     first = int(result.settings.get("transient", 0))
     for i, row in enumerate(states[:4, :shown, 0]):
         colour = style.SEQUENCE[i % len(style.SEQUENCE)]
         series.plot(first + np.arange(shown), row, color=colour, linewidth=0.9, marker=".", markersize=3)
-    style.dress(series, title="First component over time", x="step", y="x" if states.shape[2] < 4 else "component 1")
+    name = "principal component 1" if images is not None else "x" if states.shape[2] < 4 else "component 1"
+    style.dress(series, title="First component over time", x="step", y=name)
     b, recorded, _ = states.shape
     style.caption(
         figure, result, "Trajectory", [f"{style.counted(b, 'trajectory', 'trajectories')} of {recorded - 1} steps"]
@@ -159,7 +165,18 @@ def draw_trajectory(result: Trajectory) -> Figure:
     return figure
 
 
-def _portrait(axes: Axes, states: np.ndarray) -> None:
+def principal_components(states: np.ndarray) -> np.ndarray:
+    """The two coordinates of states (b, T, n) in which they vary most, (b, T, 2)."""
+    rows = states.reshape(-1, states.shape[-1])
+    centred = rows - (rows.mean(axis=0) if len(rows) else 0.0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    coordinates = np.zeros((len(rows), 2))
+    count = min(2, len(sizes))
+    coordinates[:, :count] = left[:, :count] * sizes[:count]
+    return coordinates.reshape(*states.shape[:2], 2)
+
+
+def _portrait(axes: Axes, states: np.ndarray, images: np.ndarray | None = None) -> None:
     if states.shape[2] == 1:
         x, y = states[:, :-1, 0].ravel(), states[:, 1:, 0].ravel()
         labels = ("x at step n", "x at step n + 1")
@@ -168,7 +185,12 @@ def _portrait(axes: Axes, states: np.ndarray) -> None:
         labels = ("x", "y") if states.shape[2] < 4 else ("component 1", "component 2")
     # As many points as there are cover about as much of the panel: many are small, and none too faint to see.
     size = float(np.clip(90 / np.sqrt(max(len(x), 1)), 0.9, 6.0))
-    axes.plot(x, y, linestyle="none", marker=".", markersize=size, color=style.BLUE, markeredgewidth=0, rasterized=True)
+    points = axes.plot(
+        x, y, linestyle="none", marker=".", markersize=size, color=style.BLUE, markeredgewidth=0, rasterized=True
+    )[0]
+    if images is not None:
+        labels = ("principal component 1", "principal component 2")
+        points.hovered = Hovered(images)  # type: ignore[attr-defined]
     style.dress(axes, title="Phase portrait", x=labels[0], y=labels[1])
 
 

@@ -81,6 +81,18 @@ class Settling(Result):
         """`points` in the shape of a state, (m, *state_shape)."""
         return self.points.reshape(-1, *self.state_shape)
 
+    def _finding(self) -> str:
+        b = len(self.attractor)
+        if not len(self.share):
+            return f"None of {b} trajectories came to rest."
+        cycles = int((self.period > 1).sum())
+        points = len(self.period) - cycles
+        ends = " and ".join(
+            [*([f"{points} fixed points"] if points else []), *([f"{cycles} cycles"] if cycles else [])]
+        )
+        rest = f"{self.settled_share[-1]:.0%} of {b} trajectories came to rest, on {ends}"
+        return f"{rest}; the commonest end takes {self.share[0]:.0%}."
+
 
 __all__ = ["Settling", "settling"]
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lyapmap.core.arguments import whole
+from lyapmap.core.combined.periodic import as_periods, within
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.map import Map, TangentMap, as_states
 from lyapmap.core.ops import Array
-from lyapmap.core.periodic import as_periods, within
 from lyapmap.core.propagate import step_states
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
@@ -49,6 +49,17 @@ class Trajectory(Result):
     def images(self) -> NDArray[Any]:
         """States in their own shape, (b, n_steps + 1, *state_shape)."""
         return self.states.reshape(*self.states.shape[:2], *self.state_shape)
+
+    def film(self) -> NDArray[Any]:
+        """The same as `images`."""
+        return self.images()
+
+    def _finding(self) -> str:
+        b, recorded, n = self.states.shape
+        many = "1 trajectory" if b == 1 else f"{b} trajectories"
+        still = recorded > 2 and bool((self.states[:, -1] == self.states[:, -2]).all())
+        rest = ", all at rest in the end" if still else ""
+        return f"{many} of {recorded - 1} steps with states of {n} {'number' if n == 1 else 'numbers'} each{rest}."
 
 
 def trajectory(

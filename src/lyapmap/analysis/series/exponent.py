@@ -21,6 +21,7 @@ from lyapmap.analysis.series.unfolding import CLEAR, FEWEST_VALUES, Curve, Unfol
 from lyapmap.core.arguments import given, interval, one_of, positive, whole
 from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError
+from lyapmap.core.plain import with_error
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
@@ -106,6 +107,14 @@ class SeriesExponent(Result):
     n_pairs: int = 0
     noise: float = math.nan
     unit: str = "per step"
+
+    def _finding(self) -> str:
+        value, error = self.exponent, self.stderr
+        time = "step" if self.unit == "per step" else "unit of time"
+        size = f"{with_error(value, error)} nats per {time}"
+        if not np.isfinite(error) or value <= 3 * error:
+            return f"Undetermined: the growth of small differences in the series, {size}, cannot be told from none."
+        return f"The series looks chaotic: small differences grow by a factor e every {1 / value:.3g} {time}s ({size})."
 
 
 def from_series(

@@ -21,6 +21,7 @@ from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import held, of_points
 from lyapmap.core.errors import LyapmapError, ShapeError
 from lyapmap.core.map import resembles_map
+from lyapmap.core.plain import with_error
 from lyapmap.core.results import Result, Status, Verdict, dims
 from lyapmap.core.run import Report, Run
 
@@ -91,6 +92,12 @@ class ZeroOneTest(Result):
     verdict: str
     every: int
     n_values: int
+
+    def _finding(self) -> str:
+        words = {"chaotic": "The series is chaotic", "regular": "The series is regular"}.get(
+            self.verdict, "Undetermined"
+        )
+        return f"{words}: the test gives K = {with_error(self.K, self.stderr)}, where 0 means regular and 1 chaotic."
 
 
 def zero_one_test(

@@ -19,7 +19,7 @@ from lyapmap.core.arguments import whole
 from lyapmap.core.conformance import as_tangent_map
 from lyapmap.core.demand import Advance, Demand, held, of_states
 from lyapmap.core.errors import LyapmapError
-from lyapmap.core.map import Map, TangentMap, dimension, rate_unit, time_per_step
+from lyapmap.core.map import Map, TangentMap, rate_unit, time_per_step
 from lyapmap.core.ops import Array
 from lyapmap.core.propagate import quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Result, Status, Verdict, dims
@@ -98,6 +98,13 @@ class Alignment(Result):
         sali: Values = np.exp(self.log_sali)
         return sali
 
+    def _finding(self) -> str:
+        counts = self.counts
+        return (
+            ", ".join(f"{count} of {len(self.verdicts)} trajectories {name}" for name, count in counts.items() if count)
+            + "."
+        )
+
 
 def alignment(
     map: Map,  # noqa: A002  # the field's own word
@@ -171,7 +178,7 @@ def alignment(
     """
     tangent_map = as_tangent_map(map)
     x, plane = start_states(x0, tangent_map)
-    n, b = dimension(tangent_map.state_shape), int(x.shape[0])
+    n, b = tangent_map.n_tangents, int(x.shape[0])
     if not 2 <= whole("k", k, 0) <= n:
         wanted = f"2 to {n}" if n > 1 else "a map of at least 2 dimensions (one direction cannot align)"
         raise LyapmapError(f"k: expected {wanted}, got {k}")

@@ -383,6 +383,20 @@ class CovariantVectors(Result):
         turned = np.moveaxis(self.vectors, 3, 2)
         return turned.reshape(*turned.shape[:3], *self.state_shape)
 
+    def _finding(self) -> str:
+        time = "steps" if self.unit == "per step" else "units of time"
+        value = float(self.exponents[0])
+        way = "part" if value > 0 else "approach each other"
+        text = (
+            f"Along the leading direction neighbouring states {way} by a factor e every {abs(1 / value):.3g} {time}"
+            if value
+            else "The leading direction neither grows nor shrinks"
+        )
+        if math.isfinite(self.smallest_angle):
+            angle = f"{math.degrees(self.smallest_angle):.2g} degrees"
+            text += f"; the first {self.split} and the other directions come as near as {angle}"
+        return f"{text}."
+
 
 def covariant_vectors(
     map: Map,  # noqa: A002  # the field's own word
@@ -468,7 +482,7 @@ def covariant_vectors(
     """
     tangent_map = as_tangent_map(map)
     x, _ = as_states(x0, tangent_map)
-    n = dimension(tangent_map.state_shape)
+    n = tangent_map.n_tangents
     k = whole("n_vectors", (n if n <= 64 else 8) if n_vectors is None else n_vectors, 1)
     if k > n:
         raise LyapmapError(f"n_vectors: expected 1 to {n}, got {k}")

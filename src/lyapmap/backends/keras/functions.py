@@ -152,7 +152,20 @@ def keras_cell(function: Any) -> RecurrentCell | None:
         parts,
         str(function.compute_dtype),
         lambda inputs: _held(function, inputs, parts),
+        CellStep(function, parts),
     )
+
+
+class CellStep:
+    """A cell as a function of its state and one step's input: h -> cell(u, h), or [h, c] -> cell(u, [h, c])."""
+
+    def __init__(self, cell: Any, parts: int) -> None:
+        self.cell, self.parts = cell, parts
+
+    def __call__(self, state: Any, u: Any) -> Any:
+        states = list(state) if isinstance(state, list | tuple) else [state]
+        after = self.cell(u, states)[1]
+        return after if self.parts > 1 else after[0]
 
 
 def _held(cell: Any, inputs: Any, parts: int) -> Any:

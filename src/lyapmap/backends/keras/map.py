@@ -14,10 +14,8 @@ from lyapmap.backends.keras.functions import wrap_tensorflow
 from lyapmap.backends.keras.graph_map import DEFAULT_MEMORY_LIMIT, TensorFlowMap, checked_options, dtype_name
 from lyapmap.backends.keras.ops import lossy_layer, require_float64, resolved_device
 from lyapmap.backends.keras.start import keras
-from lyapmap.backends.structured import FlatFunction
 from lyapmap.core.errors import LyapmapError, MapError, PrecisionError, ShapeError
 from lyapmap.core.map import TangentMap
-from lyapmap.core.structure import Structure
 
 FLOATS = ("float16", "bfloat16", "float32", "float64", "mixed_float16", "mixed_bfloat16")
 
@@ -187,11 +185,27 @@ def _is_precision(value: Any) -> bool:
     return value in FLOATS
 
 
-def flat_model(model: Any, structure: Structure) -> Any:
-    """A model that holds another one, so that it is checked, copied and converted like any model."""
+def model_of(function: Callable[[Any], Any], layer: Any, shape: tuple[int, ...]) -> Any:
+    """A function that calls a model or layer, as a model that is checked, copied and converted like any."""
     module = keras()
-    x = module.Input((structure.n,), dtype=model.compute_dtype)
-    return module.Model(x, FlatFunction(model, structure)(x), name=model.name)
+    x = module.Input(shape, dtype=layer.compute_dtype)
+    return module.Model(x, function(x), name=layer.name)
+
+
+def several_inputs(model: Any) -> Any:
+    """A model as a function of the state and what comes beside it: one of several inputs takes them in a list."""
+    names = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+    if len(names) < 2:
+        return model
+
+    def call(x: Any, *inputs: Any, **by_name: Any) -> Any:
+        left = [name for name in names if name not in by_name]
+        if by_name.keys() - set(names) or len(left) != 1 + len(inputs):
+            raise MapError(f"inputs: {model.name} takes {', '.join(names)}; give all but the state, by these names")
+        given = by_name | dict(zip(left, (x, *inputs), strict=True))
+        return model([given[name] for name in names])
+
+    return call
 
 
 REDUCED = "Keras reduces float64 off TensorFlow: start with KERAS_BACKEND=tensorflow, or take dtype='float32'"

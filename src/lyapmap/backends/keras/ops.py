@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -94,6 +95,9 @@ class TensorFlowOps(ArrayOps):
     def zeroed(self, array: Tensor, where: Tensor) -> Tensor:
         return self._tf.where(where, self._tf.zeros((), array.dtype), array)
 
+    def reshape(self, array: Tensor, shape: tuple[int, ...]) -> Tensor:
+        return self._tf.reshape(array, shape)
+
 
 def library_named(name: str) -> ArrayLibrary:
     """Functions of tensors of "tensorflow", or of those that stand for any of Keras' backends."""
@@ -105,15 +109,29 @@ def library_named(name: str) -> ArrayLibrary:
             tensor = tf.cast(tensor, rows.dtype) if tensor.dtype.is_floating else tensor
             return tf.broadcast_to(tensor, tf.concat([tf.shape(rows)[:1], tf.shape(tensor)], 0))
 
-        return ArrayLibrary(tf.reshape, tf.concat, tf.stack, repeated=repeated)
+        def whole(array: Any) -> Any:
+            return tf.cast(tf.round(array), tf.int64)
+
+        def parts_of(array: Any) -> tuple[Any, Any]:
+            return tf.math.real(array), tf.math.imag(array)
+
+        return ArrayLibrary(
+            tf.reshape, tf.concat, tf.stack, repeated=repeated, whole=whole, complex_of=tf.complex, parts_of=parts_of
+        )
     ops = keras().ops
 
     def repeated_by_keras(array: Any, rows: Any) -> Any:
         tensor = ops.convert_to_tensor(array)
-        tensor = ops.cast(tensor, rows.dtype) if "float" in str(tensor.dtype) else tensor
-        return ops.broadcast_to(tensor, (ops.shape(rows)[0], *tensor.shape))
+        dtype = rows.dtype if "float" in str(tensor.dtype) else tensor.dtype
+        # The number of rows may not be known yet.
+        first = ops.reshape(rows, (-1, math.prod(rows.shape[1:])))[:, :1]
+        column = ops.reshape(ops.zeros_like(first), (-1, *(1 for _ in tensor.shape)))
+        return ops.cast(column, dtype) + ops.cast(tensor, dtype)
 
-    return ArrayLibrary(ops.reshape, ops.concatenate, ops.stack, repeated=repeated_by_keras)
+    def whole_by_keras(array: Any) -> Any:
+        return ops.cast(ops.round(array), "int32")
+
+    return ArrayLibrary(ops.reshape, ops.concatenate, ops.stack, repeated=repeated_by_keras, whole=whole_by_keras)
 
 
 def resolved_device(device: str | None) -> str:

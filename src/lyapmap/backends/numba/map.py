@@ -6,7 +6,8 @@ where that is possible (see `numba_compile`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import version
@@ -350,3 +351,42 @@ def _takes_float(function: Any, name: str, wanted: tuple[int, ...]) -> bool:
     if image.dtype != np.float64:
         raise PrecisionError(f"{name}: expected float64 back, got {image.dtype}")
     return False
+
+
+def with_selection(function: Any, given: Any) -> Any:
+    """A Numba function of one state with inputs beside it, or of a window whose next element it gives, as one of Numba.
+
+    Raises
+    ------
+    LyapmapError
+        For what Numba cannot do.
+    """
+    if given.output is not None:
+        raise LyapmapError("output: Numba functions return one array; take what is wanted inside of yours")
+    if given.axis:
+        raise LyapmapError("window: of a Numba function the first axis of a state is that of its elements")
+    import numba
+
+    try:
+        by_name = dict(given.named) if isinstance(given.inputs, Mapping) else {}
+        by_place = [] if by_name else [value for _, value in given.named]
+        bound = inspect.signature(function.py_func).bind(None, *by_place, **by_name)
+    except TypeError as error:
+        raise LyapmapError(f"inputs: {error}") from None
+    inputs = tuple(np.asarray(value) if hasattr(value, "shape") else value for value in bound.args[1:])
+
+    if given.window is None:
+
+        def step(x: Any) -> Any:
+            return function(x, *inputs)
+
+    else:
+
+        def step(x: Any) -> Any:
+            moved = np.empty_like(x)
+            moved[:-1] = x[1:]
+            moved[-1] = function(x, *inputs)
+            return moved
+
+    step.__name__ = function.__name__
+    return numba.njit(step)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from lyapmap.backends.numpy.dual import ANALYTIC, DualArray, noting, tangents_of
 from lyapmap.backends.numpy.dual_arrays import Dual
 from lyapmap.backends.numpy.dual_modules import fit_for
 from lyapmap.backends.numpy.dual_values import as_dual
+from lyapmap.backends.outputs import array_in, is_array
 from lyapmap.core.arguments import whole
 from lyapmap.core.demand import PASSING
 from lyapmap.core.differences import (
@@ -232,7 +233,16 @@ class NumpyMap(TangentMap):
 
     def _tried(self, batch: NDArray[Any]) -> NDArray[Any]:
         try:
-            image = np.asarray(self._function(batch.copy()))
+            answer = self._function(batch.copy())
+            if isinstance(answer, Mapping) or (
+                isinstance(answer, tuple) and any(np.shape(part) == batch.shape for part in answer if is_array(part))
+            ):
+                array_in(answer)  # says which parts there are, if several could be the next state
+                raise MapError(
+                    f"function: it returns a {type(answer).__name__}; say which part of it is the next state, "
+                    f"such as output={next(iter(answer if isinstance(answer, Mapping) else range(len(answer))), 0)!r}"
+                )
+            image = np.asarray(answer)
         except LyapmapError:
             raise
         except Exception as error:  # whatever a user's code raises is told in one line

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lyapmap.backends.torch import channels_last
+from lyapmap.backends.torch import channels_last, layer_rules
 from lyapmap.backends.torch import recurrent as torch_cells
 from lyapmap.backends.torch import slabs as torch_slabs
 from lyapmap.backends.torch.channels_last import in_products
+from lyapmap.backends.torch.layer_rules import image_of
 from lyapmap.core.progress import leave_off_if_asked
 
 Rule = Callable[..., Any]
@@ -43,6 +44,9 @@ class Way(NamedTuple):
 
 PLAIN = Way()
 ORDERS = ("slabs", "rows", "torch")
+
+
+PROPERTIES = ("is_nested", "is_cuda", "is_cpu", "is_sparse", "is_quantized", "layout", "requires_grad")
 
 
 class NoRule(Exception):  # noqa: N818  # no error: the caller takes the other way
@@ -109,6 +113,8 @@ class Dual:
         return rule(func, *args, **(kwargs or {}))
 
     def __getattr__(self, name: str) -> Any:
+        if name in PROPERTIES:
+            return getattr(self.image, name)
         method = getattr(torch.Tensor, name, None)
         if not callable(method) or method not in _RULES:
             raise NoRule(name)
@@ -131,31 +137,53 @@ class Dual:
         return self.image.device
 
     def __add__(self, other: Any) -> Dual:
-        return _sum(torch.add, self, other)
+        return _RULES[torch.add](torch.add, self, other)
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> Dual:
-        return _sum(torch.sub, self, other)
+        return _RULES[torch.sub](torch.sub, self, other)
+
+    def __rsub__(self, other: Any) -> Dual:
+        return _RULES[torch.sub](torch.sub, other, self)
 
     def __mul__(self, other: Any) -> Dual:
-        return _product(torch.mul, self, other)
+        return _RULES[torch.mul](torch.mul, self, other)
 
     __rmul__ = __mul__
 
-    def __rsub__(self, other: Any) -> Dual:
-        return -self + other
+    def __truediv__(self, other: Any) -> Dual:
+        return _RULES[torch.div](torch.div, self, other)
+
+    def __rtruediv__(self, other: Any) -> Dual:
+        return _RULES[torch.div](torch.div, other, self)
+
+    def __pow__(self, exponent: Any) -> Dual:
+        return _RULES[torch.pow](torch.pow, self, exponent)
 
     def __matmul__(self, other: Any) -> Dual:
         return _RULES[torch.matmul](torch.matmul, self, other)
 
-    def __truediv__(self, other: Any) -> Dual:
-        if isinstance(other, Dual):
-            raise NoRule("division by a state")
-        return self.like(self.image / other, self.tangents / other)
+    def __rmatmul__(self, other: Any) -> Dual:
+        return _RULES[torch.matmul](torch.matmul, other, self)
 
     def __neg__(self) -> Dual:
         return self.like(-self.image, -self.tangents)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return torch.gt(self.image, image_of(other))
+
+    def __ge__(self, other: Any) -> Tensor:
+        return torch.ge(self.image, image_of(other))
+
+    def __lt__(self, other: Any) -> Tensor:
+        return torch.lt(self.image, image_of(other))
+
+    def __le__(self, other: Any) -> Tensor:
+        return torch.le(self.image, image_of(other))
+
+    def __len__(self) -> int:
+        return len(self.image)
 
     def __getitem__(self, index: Any) -> Dual:
         index = index if isinstance(index, tuple) else (index,)
@@ -265,24 +293,6 @@ def _layer_norm(func: Rule, x: Any, shape: Any, weight: Any = None, bias: Any = 
     return x.like(shifted, out.reshape(tangents.shape), gain)
 
 
-def _elementwise(slope: Callable[..., Tensor]) -> Rule:
-    """A function of each value; `slope` takes the values before and after, and the options."""
-
-    def rule(func: Rule, x: Any, *rest: Any, inplace: bool = False, **named: Any) -> Dual:
-        if inplace:
-            raise NoRule("a layer that works in place")
-        y = func(x.image, *rest, **named)
-        factor = slope(x.image, y, *rest, **named)
-        tangents = x.raw if x.margins is None else x.tangents
-        return x.like(y, tangents, factor if x.factor is None else x.factor * factor)
-
-    return rule
-
-
-def _leaky_slope(x: Tensor, y: Tensor, negative_slope: float = 0.01) -> Tensor:
-    return torch.full_like(x, negative_slope).masked_fill_(x > 0, 1.0)
-
-
 def _dropout(func: Rule, x: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Dual:
     if training:
         raise NoRule("dropout that is switched on")
@@ -291,7 +301,7 @@ def _dropout(func: Rule, x: Any, p: float = 0.5, training: bool = True, inplace:
 
 def _pad(func: Rule, x: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Dual:
     if mode != "constant":
-        raise NoRule(f"padding by {mode}")
+        return layer_rules.of_each(F.pad, x, pad, mode, value)
     margins = tuple(pad)
     if len(margins) != 4 or min(margins) < 0 or x.image.ndim != 4:
         return x.like(F.pad(x.image, pad, mode, value), F.pad(x.tangents, pad))
@@ -321,35 +331,9 @@ def _inner(x: Any, dim: int) -> int:
     return dim % x.image.ndim + 1
 
 
-def _sum(func: Rule, a: Any, b: Any) -> Dual:
-    if isinstance(a, Dual) and isinstance(b, Dual):
-        if a.image.shape != b.image.shape:
-            raise NoRule("a sum of states that differ in shape")
-        return a.like(func(a.image, b.image), func(a.tangents, b.tangents))
-    if not isinstance(a, Dual):
-        raise NoRule("a sum that begins with a constant")
-    y = func(a.image, b)
-    if y.shape != a.image.shape:
-        raise NoRule("a sum that changes the shape")
-    return a.like(y, a.tangents)
-
-
-def _product(func: Rule, a: Any, b: Any) -> Dual:
-    if not isinstance(a, Dual):
-        a, b = b, a
-    y = a.image * (b.image if isinstance(b, Dual) else b)
-    if y.shape != a.image.shape or (isinstance(b, Dual) and b.image.shape != y.shape):
-        raise NoRule("a product that changes the shape")
-    if isinstance(b, Dual):
-        return a.like(y, a.tangents * b.image + b.tangents * a.image)
-    return a.like(y, a.tangents * b)
-
-
-_tanh = _elementwise(lambda x, y: 1 - y * y)
-_sigmoid = _elementwise(lambda x, y: y * (1 - y))
-_relu = _elementwise(lambda x, y: (x > 0).to(x.dtype))
-
 _RULES: dict[Any, Rule] = {
+    **layer_rules.RULES,
+    **torch_cells.RULES,
     F.conv1d: _linear_layer,
     F.conv2d: _linear_layer,
     F.conv3d: _linear_layer,
@@ -358,15 +342,6 @@ _RULES: dict[Any, Rule] = {
     F.conv_transpose3d: _linear_layer,
     F.linear: _linear_layer,
     F.layer_norm: _layer_norm,
-    F.leaky_relu: _elementwise(_leaky_slope),
-    F.relu: _relu,
-    torch.relu: _relu,
-    torch.tanh: _tanh,
-    torch.Tensor.tanh: _tanh,
-    F.tanh: _tanh,
-    torch.sigmoid: _sigmoid,
-    torch.Tensor.sigmoid: _sigmoid,
-    F.sigmoid: _sigmoid,
     F.dropout: _dropout,
     F.pad: _pad,
     torch.flatten: _flatten,
@@ -374,8 +349,4 @@ _RULES: dict[Any, Rule] = {
     torch.Tensor.unflatten: _unflatten,
     torch.movedim: _movedim,
     torch.Tensor.movedim: _movedim,
-    torch.add: _sum,
-    torch.sub: _sum,
-    torch.mul: _product,
-    **torch_cells.RULES,
 }

@@ -24,7 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lyapmap.backends.compiled import CompilableFlow, Twin
-from lyapmap.backends.outputs import Selected, selected
+from lyapmap.backends.outputs import Given, Selected
 from lyapmap.backends.structured import FlatFunction
 from lyapmap.backends.timed_field import TimedField
 from lyapmap.backends.torch.copies import as_dtype, converted, copied, reason_of, resolved_device, stored_in, tensors_of
@@ -58,6 +58,8 @@ REPEATED = 16
 """Dimension up to which states are repeated for every row of a Jacobian, in place of `torch.func`."""
 TIMINGS = 3
 """Times that each order is tried: by turns, and the shortest time counts, since others may use the machine."""
+LONG = 0.5
+"""Seconds from which one trial of an order says enough."""
 ORDER_VARIABLE = "LYAPMAP_TANGENT_ORDER"
 
 RULES_TOLERANCE = 1e4
@@ -358,8 +360,11 @@ class TorchMap(TangentMap):
             for order in orders:
                 begin = time.thread_time()
                 carry(self._function, x, tangents, Way(order, self._products))
-                if turn:
-                    seconds[order] = min(seconds[order], time.thread_time() - begin)
+                taken = time.thread_time() - begin
+                if turn or taken > LONG:  # beside which laying out weights is nothing
+                    seconds[order] = min(seconds[order], taken)
+            if LONG < max(seconds.values()) < math.inf:
+                break
         usual = next(iter(seconds))
         quickest = min(seconds, key=lambda order: seconds[order])
         return quickest if seconds[quickest] < CLEARLY * seconds[usual] else usual
@@ -451,7 +456,8 @@ class TorchMap(TangentMap):
             with torch.no_grad(), largest:
                 y = self._function(probe)
                 if not isinstance(y, Tensor):
-                    self._function = with_selection(self._function)
+                    kind = SelectedModule if isinstance(self._function, nn.Module) else Selected
+                    self._function = kind(self._function, Given())
                     y = self._function(probe)
         except torch.OutOfMemoryError:
             raise
@@ -661,20 +667,14 @@ class TimedModule(torch.nn.Module):
 class SelectedModule(nn.Module):
     """A module with inputs beside the state, of whose answers one array is taken; copied and moved like any module."""
 
-    def __init__(self, module: nn.Module, inputs: Any = None, output: Any = None) -> None:
+    def __init__(self, module: nn.Module, given: Given) -> None:
         super().__init__()
         self.module = module
-        self.inputs = inputs
-        self.output = output
+        self.given = given
         self.training = module.training
 
-    def forward(self, x: Tensor) -> Any:
-        return selected(self.module, x, self.inputs, self.output)
-
-
-def with_selection(function: Any, inputs: Any = None, output: Any = None) -> Any:
-    """A function or module with inputs beside the state, of whose answers one array is taken."""
-    return (SelectedModule if isinstance(function, nn.Module) else Selected)(function, inputs, output)
+    def forward(self, state: Any) -> Any:
+        return self.given.call(self.module, state)
 
 
 class FlatModule(nn.Module):

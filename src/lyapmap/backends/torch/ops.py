@@ -30,6 +30,7 @@ LIBRARY = ArrayLibrary(
     torch.func.vmap,
     lambda array, like: torch.as_tensor(array, dtype=torch.get_default_dtype() if like is None else like.dtype),
     _repeated,
+    lambda array: array.detach().round().long(),
 )
 
 

@@ -42,16 +42,6 @@ def _parts(func: Any, x: Any, size: Any, dim: int = 0) -> tuple[Any, ...]:
     return tuple(x.like(image, moved) for image, moved in zip(images, tangents, strict=True))
 
 
-def _matmul(func: Any, x: Any, weight: Any) -> Any:
-    if not _carries(x) or _carries(weight) or weight.ndim != 2:
-        raise TypeError("a product with anything but a constant matrix")
-    products = x.way.products
-    moved = (
-        x.tangents @ weight if products is None else (x.tangents.to(products) @ weight.to(products)).to(weight.dtype)
-    )
-    return x.like(x.image @ weight, moved)
-
-
 def _gru(func: Any, x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
     from_input = torch.chunk(F.linear(x, w_ih, b_ih), 3, dim=-1)
     from_state = torch.chunk(F.linear(h, w_hh, b_hh), 3, dim=-1)
@@ -82,6 +72,7 @@ def _carries(part: Any) -> bool:
 RULES: dict[Any, Callable[..., Any]] = {
     torch.reshape: _reshape,
     torch.Tensor.reshape: _reshape,
+    torch.Tensor.view: _reshape,
     torch.cat: _joined,
     torch.stack: _joined,
     torch.chunk: _parts,
@@ -89,8 +80,6 @@ RULES: dict[Any, Callable[..., Any]] = {
     torch.split: _parts,
     torch.Tensor.split: _parts,
     torch.Tensor.dim: lambda func, x: x.image.ndim,
-    torch.matmul: _matmul,
-    torch.Tensor.matmul: _matmul,
     torch.gru_cell: _gru,
     torch.lstm_cell: _lstm,
     torch.rnn_tanh_cell: _simple(torch.tanh),
@@ -118,6 +107,18 @@ class HeldInput(nn.Module):
         return self.cell(self.u.expand(first.shape[0], -1), state)
 
 
+class CellStep(nn.Module):
+    """A cell as a function of its state and one step's input: (h, u) -> cell(u, h)."""
+
+    def __init__(self, cell: nn.RNNCellBase) -> None:
+        super().__init__()
+        self.cell = cell
+        self.training = cell.training
+
+    def forward(self, state: Any, u: Tensor) -> Any:
+        return self.cell(u, state)
+
+
 def torch_cell(function: Any) -> RecurrentCell | None:
     """See `lyapmap.backends.recurrent_cell`."""
     if isinstance(function, nn.RNNBase) and type(function).forward in (
@@ -141,4 +142,5 @@ def torch_cell(function: Any) -> RecurrentCell | None:
         parts,
         dtype if dtype in DTYPES else "float32",
         lambda inputs: HeldInput(function, inputs),
+        CellStep(function),
     )

@@ -18,12 +18,12 @@ from typing import Any, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.combined.periodic import within
 from lyapmap.core.errors import LyapmapError
 from lyapmap.core.flows.map import FlowMap
 from lyapmap.core.flows.schemes import Scheme, replaced
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array, quiet
-from lyapmap.core.periodic import within
 
 Block = NDArray[np.float64]
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from lyapmap.analysis.exponents.spectrum import lyapunov_spectrum
 from lyapmap.backends.torch.map import TorchMap, wrap_torch
 from lyapmap.core.arguments import whole
-from lyapmap.core.combinators import DrivenMap, driven
+from lyapmap.core.combined.driven import DrivenMap, driven
 from lyapmap.core.errors import Interrupted, LyapmapError
 from lyapmap.core.map import TangentMap
 from lyapmap.core.ops import Array

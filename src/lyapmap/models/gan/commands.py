@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lyapmap.models.gan.canvas import CanvasDynamics
     from lyapmap.models.gan.dcgan import DcganConfig
     from lyapmap.models.gan.pair import Gan, GanSamples
+    from lyapmap.report.page import Section
     from lyapmap.training.distributed import Workers
 
 PAPER = "lyapmap.models.gan"
@@ -296,17 +297,18 @@ def jacobian(
         raise LyapmapError("--classes: only together with --data")
     gan = _loaded(model, machine, "a generator's Jacobian")
     from lyapmap.models.gan.pair import gan_function, gan_latents, manifold_dimensions
+    from lyapmap.report.page import result_sections
 
     images = None if data is None else _beside(data, classes, gan, points, run.seed)
     result = run(gan_function(gan, dtype=dtype), gan_latents(gan.config.latent_shape, samples, seed=run.seed))
     facts = _about_jacobian(result)
-    pictures: list[Callable[[Path], tuple[str, Path]]] = []
+    pictures: list[Callable[[Path], Section]] = []
     if images is not None and not run.interrupted:
         dimensions = manifold_dimensions(gan, images.images, n=points, seed=run.seed, progress=run.progress)
         facts += _dimensions(dimensions, str(data))
         if run.out is not None:
-            show.save(dimensions, run.out, "dimension")
-            pictures = [lambda out: ("Intrinsic dimension", out / "dimension.png")]
+            drawn = show.save(dimensions, run.out, "dimension")
+            pictures = [lambda out: result_sections(dimensions, "Intrinsic dimension", *(drawn or ()))[0]]
     title = f"Jacobian of {gan.name}: {result.inputs} values of noise to {result.outputs} pixels"
     return run.show(result, title, facts, pictures=pictures)
 
@@ -424,6 +426,7 @@ def line(run: Run, *, data: str = "one", seed: int = 0) -> int:
 
     require_torch("training")
     from lyapmap.models.gan.pictures import save_gan_line_gif
+    from lyapmap.report.page import picture_section
 
     result = run(data)
     facts = [
@@ -436,5 +439,5 @@ def line(run: Run, *, data: str = "one", seed: int = 0) -> int:
         result,
         "A GAN on a line",
         facts,
-        pictures=[lambda out: ("The training as a film", save_gan_line_gif(out / "line.gif", result))],
+        pictures=[lambda out: picture_section("The training as a film", save_gan_line_gif(out / "line.gif", result))],
     )

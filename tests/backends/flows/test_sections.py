@@ -31,7 +31,7 @@ def circle():
     return lm.flow(hopf, 0.1, state_shape=2, method="rk4", steps=16)
 
 
-@pytest.mark.parametrize("section", [{1: 0.0}, ([0.0, 2.0], 0.0)])
+@pytest.mark.parametrize("section", [{1: 0.0}, pytest.param(([0.0, 2.0], 0.0), marks=pytest.mark.slow)])
 def test_hopf_flow_returns_where_the_closed_form_says(circle, section) -> None:
     m = lm.poincare_map(circle, section)
     assert m.state_shape == (1,)
@@ -104,6 +104,7 @@ def test_exponents_of_chaos_are_those_of_the_flow_times_the_return_time() -> Non
     assert rates[1] == pytest.approx(-5.394, abs=0.02)
 
 
+@pytest.mark.slow
 def test_an_angle_that_comes_round_is_a_section() -> None:
     pendulum = lm.flow(
         lambda s: np.stack([s[:, 1], 1.5 - 0.2 * s[:, 1] - np.sin(s[:, 0])], axis=1), 0.1, state_shape=2,

@@ -1,0 +1,59 @@
+"""`lyapmap compare-dynamics` from a shell: maps, files, and mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import lyapmap as lm
+from command_line import run
+
+SHORT = ("--steps", "60", "--transient", "20", "--trajectories", "6", "--permutations", "100", "--exponents", "0")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    henon = lm.systems.henon()
+    for name, seed in (("truth", 0), ("rollout", 1)):
+        orbit = lm.trajectory(henon, henon.initial_states(1, seed), n_steps=1199, transient=50)
+        np.save(folder / f"{name}.npy", orbit.states[0])
+    return folder
+
+
+def test_files_are_compared_and_written(rows, tmp_path):
+    shown = run("compare-dynamics", "--generated", rows / "rollout.npy", "--reference", rows / "truth.npy", *SHORT,
+                "--out", tmp_path / "out")  # fmt: skip
+    assert shown.exit_code == 0
+    assert "as good as the truth resampled" in shown.stdout
+    assert {path.suffix for path in (tmp_path / "out").glob("compare-dynamics.*")} == {".nc", ".json", ".png"}
+
+
+def test_a_map_is_compared_with_a_file(rows):
+    shown = run("compare-dynamics", "henon", "-p", "a=1.1", "--reference", rows / "truth.npy", *SHORT, "--json")
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["verdict"] == "differs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("henon",), "--reference: expected a map, a model, a function or a file of states, got none"),
+        (("henon", "--reference", "hennon"), "--reference: no reference map, .*did you mean henon?"),
+        (("henon", "--reference", "henon", "--reference-parameter", "q=1"), "--reference: q: expected a parameter"),
+        (("henon", "--reference", "lorenz"), "--model: expected states of 3 values like the reference, got 2"),
+        (("henon", "--reference", "missing.npy"), "--reference: .*missing.npy"),
+        (("henon", "--generated", "x.npy", "--reference", "henon"), "or --generated, got both"),
+        (("--reference", "henon"), "or --generated, got none"),
+        (("henon", "--reference", "henon", "--false-alarm", "2"), "--false-alarm: expected a probability"),
+    ],
+)
+def test_mistakes_are_a_line(arguments, words):
+    shown = run("compare-dynamics", *arguments)
+    assert shown.exit_code == 2
+    assert len(shown.stderr.splitlines()) == 1
+
+    assert re.search(words, shown.stderr), shown.stderr
