@@ -18,6 +18,8 @@ from .analysis.dimension.correlation import correlation_dimension as correlation
 from .analysis.dimension.intrinsic import DimensionEstimate as DimensionEstimate
 from .analysis.dimension.intrinsic import intrinsic_dimension as intrinsic_dimension
 from .analysis.dimension.scikit_learn import IntrinsicDimensionEstimator as IntrinsicDimensionEstimator
+from .analysis.dynamics.attractors import Attractors as Attractors
+from .analysis.dynamics.attractors import attractors as attractors
 from .analysis.dynamics.comparison import DynamicsComparison as DynamicsComparison
 from .analysis.dynamics.comparison import compare_dynamics as compare_dynamics
 from .analysis.exponents.divergence import Divergence as Divergence

@@ -57,3 +57,28 @@ def test_mistakes_are_a_line(arguments, words):
     assert len(shown.stderr.splitlines()) == 1
 
     assert re.search(words, shown.stderr), shown.stderr
+
+
+def test_attractors_of_a_box_and_of_a_grid(tmp_path):
+    quick = ("--transient", "200", "--exponents", "0")
+    shown = run("attractors", "henon", "--low", "-1", "--high", "1", "--trajectories", "40", *quick, "--json")
+    assert shown.exit_code == 0
+    assert json.loads(shown.stdout)["n_attractors"] == 1
+    shown = run("attractors", "henon", "--low", "-2,-2", "--high", "2,2", "--grid", "16,16", *quick, "--out", tmp_path)
+    assert shown.exit_code == 0
+    assert "escape" in shown.stdout
+    assert (tmp_path / "attractors.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--low", "1"), "--low and --high: expected both or none"),
+        (("--steps", "3"), "--steps: expected 16 or more, got 3"),
+        (("--samples", "missing.npy"), "--samples: .*missing.npy"),
+    ],
+)
+def test_mistakes_of_attractors_are_a_line(arguments, words):
+    shown = run("attractors", "henon", *arguments)
+    assert shown.exit_code == 2
+    assert re.search(words, shown.stderr), shown.stderr

@@ -175,7 +175,11 @@ def quantised() -> dict[str, Tensor]:
         (lambda: {"first.weight": torch.zeros(2, 3, 3, 3)}, {"network": Net}, r"lacks first.bias, .*and \d+ more"),
         (lambda: net().state_dict(), {"network": "nowhere:Net"}, "network: no module named 'nowhere'"),
         (lambda: net().state_dict(), {"network": "torch.nn:Nothing"}, "network: torch.nn has no 'Nothing'"),
-        (lambda: net().state_dict(), {"network": "torch"}, "network: expected pkg.module:function, got 'torch'"),
+        (
+            lambda: net().state_dict(),
+            {"network": "torch"},
+            "network: expected pkg.module:NAME, e.g. mynet:Net .*, got 'torch'",
+        ),
         (lambda: net().state_dict(), {"network": nn.Conv2d}, "network: Conv2d cannot be made: .*network_args"),
         (lambda: net().state_dict(), {"network": dict}, "network: dict gave a dict, expected a torch module"),
         (

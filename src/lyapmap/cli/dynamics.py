@@ -1,4 +1,4 @@
-"""`lyapmap compare-dynamics`: learned systems beside true ones."""
+"""`lyapmap compare-dynamics`, `attractors`: learned systems beside true ones; where a map ends."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from lyapmap.cli import show
 from lyapmap.cli.command import From, Run, command
+from lyapmap.cli.options import Plane
 from lyapmap.core.errors import LyapmapError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lyapmap.analysis.dynamics.attractors import Attractors
     from lyapmap.analysis.dynamics.comparison import DynamicsComparison
+
+SHOWN = 12
+"""Attractors that the table shows; the files hold all."""
 
 
 @command(
@@ -114,3 +119,75 @@ def _short(value: float) -> str:
 
 def _limits(limits: Any) -> str:
     return "" if limits is None or not all(map(math.isfinite, limits)) else f"{limits[0]:.4g} to {limits[1]:.4g}"
+
+
+@command(
+    "lyapmap.analysis.dynamics.attractors:attractors",
+    group="look",
+    source=From(),
+    names={"exponent_steps": "--exponent-steps"},
+    hides=("n_starts",),
+    shown={"trajectories": "8; 4 of a model; 200 with --low and --high"},
+    examples="""
+lyapmap attractors henon --low -1 --high 1 --trajectories 400
+lyapmap attractors my.package:newton --state-shape 2 --grid 200,200 --low -2,-2 --high 2,2 --out basins
+lyapmap attractors last.pt --x0 noise.npy --samples train.npy --json
+""",
+)
+def attractors(run: Run, plane: Plane, *, samples: Path | None = None) -> int:
+    """How many attractors a network or map has, what each is, and which part of the starts ends there.
+
+    With --grid basins are drawn, and their boundary is measured. With --out DIR: attractors.nc, attractors.json,
+    attractors.png and report.html.
+
+    Parameters
+    ----------
+    samples : FILE
+        Samples that a network was trained on: which attractors are samples, which are spurious?
+    """
+    from lyapmap.cli.samples import read_numbers
+    from lyapmap.cli.source import plane as grid_of
+
+    if plane.grid is not None:
+        options: dict[str, Any] = {"x0": grid_of(run.source, plane)}
+    elif (plane.low is None) != (plane.high is None):
+        raise LyapmapError("--low and --high: expected both or none")
+    elif plane.low is not None and plane.high is not None:
+        options = {"x0": None, "region": ([*plane.low], [*plane.high])}
+        options["n_starts"] = run.values["trajectories"] or BOX_STARTS
+    else:
+        options = {"x0": run.source.x0}
+    start = options.pop("x0")
+    data = None if samples is None else read_numbers(samples, "--samples")
+    result = run(run.source.map, start, data=data, **options)
+    facts = [
+        ("attractors", f"{result.n_attractors} of {len(result.label)} starts"),
+        ("escape", str(result.escaped)),
+        ("unseen", f"{result.unseen:.2g}" if result.unseen else f"below {1 / max(len(result.label), 1):.2g}"),
+    ]
+    if math.isfinite(result.uncertainty_exponent):
+        error = result.uncertainty_exponent_stderr
+        facts.append(("boundary", f"uncertainty exponent {show.pair(result.uncertainty_exponent, error)}"))
+    if data is not None:
+        facts.append(("memorized", f"{int(result.memorized.sum())} of {result.n_attractors} are samples"))
+    table = _attractors_table if result.n_attractors else None
+    source = run.source if start is run.source.x0 else None
+    return run.show(result, f"Attractors of {run.source.name}", facts, table=table, source=source)
+
+
+BOX_STARTS = 200
+"""Starts drawn from a box."""
+
+
+def _attractors_table(result: Attractors) -> Table:
+    table = show.make_table("#", "kind", "share", "95 % limits", "exponent 1", "dimension", "nearest sample")
+    for i in range(min(result.n_attractors, SHOWN)):
+        low, high = result.share_interval[i]
+        largest = result.exponents[i, 0] if result.exponents.shape[1] else math.nan
+        sample = "" if result.nearest_data[i] < 0 else f"{result.nearest_data[i]} ({result.data_ratio[i]:.2f})"
+        table.add_row(
+            str(i + 1), result.kinds[i] or "-", f"{result.share[i]:.3f}", f"{low:.3f} to {high:.3f}", _short(largest),
+            _short(result.kaplan_yorke[i]), sample,
+        )  # fmt: skip
+    show.cut(table, result.n_attractors, SHOWN)
+    return table

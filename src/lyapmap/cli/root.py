@@ -41,7 +41,7 @@ COMMANDS = {
     "manifold": "manifold embed transitions memorization",
     "battle": "battle",
     "orbits": "trajectory orbits continuation limit-cycle settling burn-in",
-    "dynamics": "compare-dynamics",
+    "dynamics": "compare-dynamics attractors",
     "catalogue": "check maps models",
     "doctor": "doctor plan",
     "explore": "explore",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from lyapmap.core.map import TangentMap
 from lyapmap.core.reading.bounded import content, first_line
 from lyapmap.files import checkpoint
 from lyapmap.files.model import Saved, Wanted, imported, made, parameters_of
+from lyapmap.files.shards import files_of, joined
 from lyapmap.files.tensors import WouldRunCodeError, read_torch
 
 TRUSTED = "set it if you trust whoever made the file"
@@ -44,13 +46,14 @@ SHOWN = 3
 
 def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """The network of a torch file."""
-    program = _program(path)
-    stored = None if program else _content(path, wanted)
+    shards = files_of(path)
+    program = "" if shards else _program(path)
+    stored = None if program else _content(path, wanted, shards)
     if isinstance(stored, Mapping) and str(stored.get("format", "")).startswith("lyapmap/"):
         if wanted.network is not None:
             raise CheckpointError(f"network: {label} is a checkpoint of lyapmap and knows its network")
         return checkpoint.network_of(checkpoint.of_stored(stored, path), path, label)
-    origin = {"model": label, "sha256": hashlib.sha256(content(path, CheckpointError)).hexdigest()}
+    origin = {"model": label, "sha256": digest_of(shards or [path])}
     if program:
         return _read_program(path, program, origin, wanted)
     if isinstance(stored, nn.Module):
@@ -73,6 +76,14 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
     prefix = load_weights(module, weights, path.name)
     origin |= {"map": type(module).__name__, "weights": ".".join(filter(None, (place, prefix.rstrip("."))))}
     return Saved(module.eval(), origin | stored_in(weights.values()))
+
+
+def digest_of(files: Sequence[Path]) -> str:
+    """SHA-256 of one or more files, one after the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(content(file, CheckpointError))
+    return digest.hexdigest()
 
 
 def as_map(saved: Saved, **options: Any) -> TangentMap:
@@ -132,9 +143,11 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) 
     for kind, wrong in (("lacks", missing), ("holds more than the network has:", report.unexpected_keys)):
         if wrong:
             more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+            mend = "give the network that it was saved from, with the same network_args"
+            if re.search(r"-\d+-of-\d+\.", source):
+                mend = "it is one of several files of weights; give their folder, or its index.json"
             raise CheckpointError(
-                f"{source}: does not fit {type(module).__name__}: it {kind} {', '.join(wrong[:SHOWN])}{more}; "
-                "give the network that it was saved from, with the same network_args"
+                f"{source}: does not fit {type(module).__name__}: it {kind} {', '.join(wrong[:SHOWN])}{more}; {mend}"
             )
     return prefix
 
@@ -206,8 +219,10 @@ def _hyper_parameters(content: Mapping[str, Any], network: Any) -> dict[str, Any
     return {name: value for name, value in kept.items() if takes_all or name in names}
 
 
-def _content(path: Path, wanted: Wanted) -> Any:
-    """What a file holds, read without running anything in it unless it is trusted."""
+def _content(path: Path, wanted: Wanted, shards: list[Path]) -> Any:
+    """What a file, or several of one network, hold, read without running anything in them unless they are trusted."""
+    if shards:
+        return joined(path, shards, lambda file: _content(file, wanted, []))
     if path.suffix == ".safetensors":
         header, tensors = checkpoint.read_safetensors(path)
         ours = header.get("format") == json.dumps(checkpoint.FORMAT)

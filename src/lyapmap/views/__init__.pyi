@@ -3,6 +3,7 @@
 from lyapmap.analysis.dimension.pictures_dimension import draw_correlation_dimension as draw_correlation_dimension
 from lyapmap.analysis.dimension.pictures_dimension import draw_dimension as draw_dimension
 from lyapmap.analysis.dimension.pictures_dimension import draw_dimension_comparison as draw_dimension_comparison
+from lyapmap.analysis.dynamics.pictures_dynamics import draw_attractors as draw_attractors
 from lyapmap.analysis.dynamics.pictures_dynamics import draw_dynamics_comparison as draw_dynamics_comparison
 from lyapmap.analysis.exponents.pictures_growth import draw_divergence as draw_divergence
 from lyapmap.analysis.exponents.pictures_growth import draw_expansion_entropy as draw_expansion_entropy

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from lyapmap.analysis.dynamics.attractors import Attractors
     from lyapmap.analysis.dynamics.comparison import DynamicsComparison
 
 MOST_ROWS = 24
@@ -112,3 +113,49 @@ def _draw_quantities(axes: Axes, result: DynamicsComparison) -> None:
     axes.margins(x=0.08)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=style.SMALL)
     axes.set_ylim(len(rows) - 0.5, -0.5)
+
+
+COLOURS = (*style.SEQUENCE, style.INK)
+"""Of attractors, in turn."""
+MOST_DRAWN = 12
+
+
+def draw_attractors(result: Attractors) -> Figure:
+    """Basins over the plane of starts where there is one, the attractors, and shares of their basins."""
+    plane = result.basins.size > 0
+    figure, axes = style.panels(3 if plane else 2, width=11.0 if plane else 8.0)
+    if plane:
+        _draw_basins(axes[0], result)
+    states, shares = axes[-2:]
+    style.dress(states, title="Attractors", x="feature 0", y="feature 1")
+    for i, points in enumerate(result.points[:MOST_DRAWN]):
+        size = 6.0 if result.period[i] else 2.0
+        states.plot(*points.T, linestyle="none", marker=".", markersize=size, color=COLOURS[i % len(COLOURS)])
+    style.dress(shares, title="Basins", x="attractor", y="share of the starts")
+    for i, share in enumerate(result.share[:MOST_DRAWN]):
+        reach = np.abs(result.share_interval[i] - share)[:, None]
+        shares.errorbar([i + 1], [share], yerr=reach, fmt="o", color=COLOURS[i % len(COLOURS)], capsize=3, markersize=4)
+    style.whole_ticks(shares.xaxis)
+    shares.set_ylim(bottom=0)
+    parts = [style.counted(len(result.share), "attractor"), f"{result.escaped} starts escape" if result.escaped else ""]
+    if math.isfinite(result.uncertainty_exponent):
+        parts.append(f"boundary of dimension {2 - result.uncertainty_exponent:.2f}")
+    if (result.nearest_data >= 0).any():
+        parts.append(f"{int(result.memorized.sum())} are samples")
+    style.caption(figure, result, "Attractors", parts)
+    return figure
+
+
+def _draw_basins(axes: Axes, result: Attractors) -> None:
+    from matplotlib.colors import ListedColormap
+
+    grid = result.settings["grid"]
+    shown = np.where(result.basins < 0, len(COLOURS), result.basins % len(COLOURS))
+    (left, right), (bottom, top) = zip(grid["low"], grid["high"], strict=True)
+    axes.imshow(
+        shown.T, origin="lower", extent=(left, right, bottom, top), aspect="auto", interpolation="nearest",
+        cmap=ListedColormap([*COLOURS, style.PALE]), vmin=0, vmax=len(COLOURS),
+    )  # fmt: skip
+    x, y = (f"component {axis}" for axis in grid["axes"])
+    style.dress(axes, title="Basins", x=x, y=y)
+    axes.grid(False)

@@ -102,7 +102,7 @@ class Features:
         The user's, of states (b, n) in the place of both; gives (b, d).
     """
 
-    def __init__(self, pilot: Values, shape: tuple[int, ...], own: Function | None) -> None:
+    def __init__(self, pilot: Values, shape: tuple[int, ...], own: Function | None, least: float = SAME) -> None:
         self.own, self.shape = own, shape
         self.basis: Values | None = None
         self.mean = pilot.mean(axis=0)
@@ -114,8 +114,8 @@ class Features:
         deviation = values.std(axis=0)
         if self.basis is not None:  # small components stay small
             deviation = np.full(values.shape[1], np.sqrt((deviation**2).sum()))
-        least = SAME * np.maximum(np.abs(values).max(axis=0), 1e-9)
-        self.centre, self.scale = values.mean(axis=0), np.maximum(deviation, least)
+        smallest = least * np.maximum(np.abs(values).max(axis=0), 1e-9)
+        self.centre, self.scale = values.mean(axis=0), np.maximum(deviation, smallest)
         self.words = (
             "features" if own is not None else f"{len(self.basis)} principal components and the distance from them"
             if self.basis is not None else "states"
