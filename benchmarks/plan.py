@@ -114,7 +114,7 @@ def cases() -> dict[str, Callable[[], Call]]:
             (standard, lm.grid([0, 0], [6.28, 6.28], (200, 200))),
             {"n_steps": 60, "measure": "stretching"},
         ),
-        "finite time of henon, 100 x 500 x 50": lambda: (
+        "finite time of henon, 100 x 3,000 x 50": lambda: (
             lm.finite_time_exponents,
             (henon, henon.initial_states(100, 0)),
             {"n_steps": 50, "n_windows": 3000, "seed": 0},
