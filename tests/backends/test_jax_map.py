@@ -267,3 +267,28 @@ def test_without_the_extra_the_error_names_the_command(jnp: Any, monkeypatch: py
     monkeypatch.setitem(sys.modules, "jax", None)
     with pytest.raises(MissingExtraError, match=r"needs jax, which is not installed: pip install 'lyapmap\[jax\]'"):
         lm.wrap(np.tanh, state_shape=2, backend="jax")
+
+
+def test_what_has_no_forward_mode_is_pulled_twice(jax: Any, jnp: Any) -> None:
+    """A custom_vjp: no n x n matrix is made, blocks stay compiled, and exponents are those of forward mode."""
+
+    @jax.custom_vjp
+    def saturate(x: Any) -> Any:
+        return jnp.tanh(x)
+
+    saturate.defvjp(lambda x: (jnp.tanh(x), x), lambda x, u: (u * (1 - jnp.tanh(x) ** 2),))
+    weights = jnp.asarray(2.5 * np.random.default_rng(0).normal(size=(5, 5)) / np.sqrt(5))
+    m = lm.wrap(lambda x: saturate(x @ weights), state_shape=5, backend="jax", dtype="float64")
+    truth = lm.wrap(lambda x: jnp.tanh(x @ weights), state_shape=5, backend="jax", dtype="float64")
+    assert m.derivative.startswith("reverse mode twice (forward mode fails: TypeError: can't apply forward-mode")
+    assert m.derivative.endswith("1 to 2 evaluations a tangent)")
+    runs = [
+        lm.lyapunov_spectrum(each, np.full(5, 0.1), n_steps=200, transient=50, seed=0, throw=False)
+        for each in (m, truth)
+    ]
+    np.testing.assert_allclose(runs[0].exponents, runs[1].exponents, atol=1e-3)
+    x = m.ops.from_numpy(np.random.default_rng(1).normal(size=(3, 5)))
+    np.testing.assert_allclose(m.jacobian(x), truth.jacobian(x), rtol=1e-12, atol=1e-14)
+    assert m.other_derivative("")
+    assert m.derivative.startswith("reverse mode (forward mode fails")
+    assert not m.other_derivative("")

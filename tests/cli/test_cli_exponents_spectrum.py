@@ -187,7 +187,7 @@ def test_bad_status_exits_with_1_and_names_it(importable, arguments, status):
         (["--model", "cycle-digits-012", "--data", "digits", "--classes", "17"], "no class 17"),
         (["--model", "cycle-digits-012", "--classes", "0"], "--classes: only together with --data"),
         (["--callable", "mymaps:henon"], "--state-shape: mymaps:henon needs the shape"),
-        (["--callable", "mymaps", "--state-shape", "2"], "expected pkg.module:function"),
+        (["--callable", "mymaps", "--state-shape", "2"], "expected pkg.module:NAME"),
         (["--callable", "nowhere:f", "--state-shape", "2"], "no module named 'nowhere'"),
         (["--callable", "mymaps:nothing", "--state-shape", "2"], "has no 'nothing'"),
         (["--callable", "mymaps:henon", "--state-shape", "two"], "expected whole numbers separated by commas"),

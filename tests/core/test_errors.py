@@ -96,3 +96,12 @@ def test_faults_that_are_not_a_users_and_want_of_memory_stay_what_they_are() -> 
 def test_tracebacks_that_came_as_text_are_read() -> None:
     text = f'CpuCallback error:\nTraceback (most recent call last):\n  File "{__file__}", line 7, in host\nKeyError: 3'
     assert by_user(RuntimeError(text)) == "RuntimeError: KeyError: 3 (test_errors.py, line 7)"
+
+
+def test_a_layer_of_a_library_with_nothing_of_the_users_around_it() -> None:
+    """No file of the user's is there to be named, and it is one line all the same."""
+    torch = pytest.importorskip("torch")
+    m = lm.wrap(torch.nn.Sequential(torch.nn.Linear(2, 2)).eval(), state_shape=2)
+    m._function[0].weight = torch.nn.Parameter(torch.zeros(3, 3))  # what nobody would do
+    with pytest.raises(MapError, match="function: RuntimeError: mat1 and mat2 shapes cannot be multiplied"):
+        m.apply(torch.zeros(1, 2))

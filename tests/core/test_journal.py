@@ -109,6 +109,9 @@ def test_damaged_journals_and_impossible_folders_are_refused(tmp_path: Path) -> 
         interrupted(tmp_path)
     with pytest.raises(LyapmapError, match=r"journal: .* cannot be made a folder"):
         interrupted(file)
+    for odd in (5, "", b"journal"):
+        with pytest.raises(LyapmapError, match="journal: expected a folder, got"):
+            interrupted(odd)  # type: ignore[arg-type]
 
 
 def test_a_seed_that_was_drawn_is_kept(tmp_path: Path) -> None:

@@ -185,11 +185,22 @@ def save_transformers(path: Path) -> None:
     transformers.GPT2Model(config).save_pretrained(path)
 
 
+def save_shards(folder: Path) -> None:
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    places = {name: f"model-0000{1 + (i % 2)}-of-00002.safetensors" for i, name in enumerate(net().state_dict())}
+    for file in set(places.values()):
+        save_file({name: t for name, t in net().state_dict().items() if places[name] == file}, folder / file)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+
+
 MAKERS: dict[str, Callable[[Path], object]] = {
     "ours.pt": lambda path: shutil.copy(zoo.shipped()["cycle-digits-012"], path),
     "ckpt.pt": lambda path: torch.save(net().state_dict(), path),
     "wide.pth": lambda path: torch.save(net(5).state_dict(), path),
     "ckpt.safetensors": save_safetensors,
+    "large": save_shards,
     "training.pt": save_training,
     "epoch.ckpt": save_lightning,
     "whole.pt": lambda path: torch.save(net(), path),

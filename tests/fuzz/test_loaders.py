@@ -142,7 +142,51 @@ def run(path: Path) -> Path:
     return path.parent / "last.pt"
 
 
+def linear() -> torch.nn.Module:
+    return torch.nn.Linear(2, 2)
+
+
+def shards(path: Path) -> Path:
+    """An index of two files, which is what is damaged."""
+    for name, tensor in linear().state_dict().items():
+        torch.save({name: tensor}, path.parent / f"{name}.bin")
+    path.write_text(json.dumps({"metadata": {}, "weight_map": {"weight": "weight.bin", "bias": "bias.bin"}}))
+    return path
+
+
+def flax_parameters(path: Path) -> Path:
+    serialization = pytest.importorskip("flax").serialization
+    path.write_bytes(serialization.to_bytes({"params": {"kernel": np.eye(3, dtype=np.float32), "n": 3}}))
+    return path
+
+
+def onnx_graph(path: Path) -> Path:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnx2pytorch")
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    weights = [onnx.numpy_helper.from_array(np.eye(3, dtype=np.float32), "w")]
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("Tanh", ["h"], ["y"])]
+    ends = [[helper.make_tensor_value_info(name, number, ["n", 3])] for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "net", *ends, weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
+
+
+def dense() -> Any:
+    from flax import linen
+
+    return linen.Dense(3)
+
+
+def of(network: Any) -> Callable[[Path], Any]:
+    """Reads weights for a network."""
+    return lambda path: zoo._load_saved(path, zoo.Wanted(network=network))
+
+
 READERS: dict[str, Kind] = {
+    "index of shards": (shards, "m.bin.index.json", of(linear), 150),
+    "flax parameters": (flax_parameters, "m.msgpack", of(dense), 150),
+    "ONNX graph": (onnx_graph, "m.onnx", zoo.load_saved, 100),
     "model.pt": (model, "m.pt", lambda path: zoo.load_saved(path), 150),
     "model.safetensors": (model, "m.safetensors", lambda path: zoo.load_saved(path), 150),
     "older torch file": (old_torch, "m.pth", read_torch, 200),

@@ -337,7 +337,7 @@ def test_jax() -> None:
         lm.wrap(lambda z: jnp.round(4 * whole(z)) / 4, state_shape=6, backend="jax")
     x = jnp.asarray(X.numpy())
     truth = lm.wrap(whole, state_shape=6, backend="jax").jacobian(x)
-    ways = {"central differences": called_back, "reverse mode": lambda z: reverse(z @ w)}
+    ways = {"central differences": called_back, "reverse mode twice": lambda z: reverse(z @ w)}
     for way, function in ways.items():
         m = lm.wrap(function, state_shape=6, backend="jax")
         assert str(m.derivative).partition(" (")[0] == way

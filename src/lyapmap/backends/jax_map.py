@@ -186,18 +186,23 @@ class JaxMap(InBlocks):
         self.provenance = provenance
         self._n = dimension(state_shape)
         self._function = function
-        self._reverse, self._jacobian_by_tangents = False, False
+        self._reverse, self._twice, self._jacobian_by_tangents = False, False, False
+        self._first_reason = ""
         with ops.session():
             self.rows_at_once = self._most_rows(memory_limit)
+        self._compile()
+        self.log_abs_det_in_blocks = self._n <= WRITTEN_OUT
+
+    def _compile(self) -> None:
+        """Compile anew, at the next call: what was traced has the derivative of before."""
         self._apply = jax.jit(self.image)
-        self._jvp = jax.jit(self.carry)
+        self._jvp = jax.jit(lambda x, v: self.carry(x, v))  # equal methods would share a trace
         self._jacobian = jax.jit(self._pull, static_argnums=2)
         self._blocks = compiled_blocks(lambda x, v: (*self.carry(x, v), None))
         self._volumes = compiled_along(
             lambda x, volume: (self.image(x), times_determinant(volume, self.matrices(x))),
             lambda x: Product.unit((len(x),), x.dtype),
         )
-        self.log_abs_det_in_blocks = self._n <= WRITTEN_OUT
 
     @in_session
     def apply(self, x: jax.Array) -> jax.Array:
@@ -281,11 +286,15 @@ class JaxMap(InBlocks):
         return super().jacobian(x)
 
     def other_derivative(self, reason: str) -> bool:
-        """Turn to reverse mode; False where that has been tried."""
+        """Turn to reverse mode twice, which makes no n x n matrix, then to reverse mode; False where none is left."""
         if self._reverse:
             return False
-        self._reverse = True
-        self.derivative = f"reverse mode ({reason})"
+        self._first_reason = self._first_reason or reason
+        self._twice, self._reverse = not self._twice, self._twice
+        way = "reverse mode twice" if self._twice else "reverse mode"
+        cost = "1 to 2 evaluations a tangent" if self._twice else f"{self._n} cotangents a state and step"
+        self.derivative = f"{way} ({self._first_reason}; {cost})"
+        self._compile()
         return True
 
     def _by_cotangents(self, x: jax.Array) -> jax.Array:
@@ -303,6 +312,10 @@ class JaxMap(InBlocks):
         """Images and tangents (b, n, k), for code that is being compiled."""
         if v is None:
             return self.image(x), None
+        if self._twice:  # a pull is linear in its cotangent, and the pull of that pull carries tangents
+            image, back = jax.vjp(self.image, x)
+            push = jax.vjp(lambda u: back(u)[0], jnp.zeros_like(image))[1]
+            return image, jax.vmap(lambda tangent: push(tangent)[0], in_axes=2, out_axes=2)(v)
         image, linear = jax.linearize(self.image, x)
         return image, jax.vmap(linear, in_axes=2, out_axes=2)(v)
 

@@ -15,6 +15,8 @@ LONGEST = 200
 """Letters of a message that are shown."""
 OURS = Path(__file__).parents[1]
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+LAYERS = ("torch/nn/modules/", "keras/src/layers/", "flax/", "equinox/", "transformers/", "diffusers/", "reservoirpy/")
+"""Where libraries keep what networks are made of."""
 NOTEBOOKS = ("<stdin>", "<ipython-input")
 
 
@@ -63,6 +65,12 @@ def _is_users(name: str) -> bool:
     return OURS not in path.parents and not name.startswith(LIBRARIES)
 
 
+def _in_a_layer(error: BaseException) -> bool:
+    """Whether a layer of a network raised it, one of a library with nothing of the user's around it."""
+    files = [frame.filename.replace("\\", "/") for frame in traceback.extract_tb(error.__traceback__)]
+    return any(f"-packages/{layers}" in file for file in files for layers in LAYERS)
+
+
 def _shown(name: str) -> str:
     return name if name.startswith("<") else Path(name).name
 
@@ -87,7 +95,7 @@ def in_one_line(call: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:
             if isinstance(error, LyapmapError | MemoryError) or "OutOfMemory" in type(error).__name__:
                 raise
-            if "ResourceExhausted" in type(error).__name__ or not place_of(error):
+            if "ResourceExhausted" in type(error).__name__ or not (place_of(error) or _in_a_layer(error)):
                 raise
             raise MapError(f"function: {by_user(error)}") from error
 

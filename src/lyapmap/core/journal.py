@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ LEAST_SECONDS = 1.0
 """Between two times of writing at least: what a kill loses at most, where states are small."""
 BYTES_PER_SECOND = 1e8
 """Written, until it is known how fast a disk takes them."""
+SMALL = 1_000_000
+"""Bytes of a state that is written at the end of every run, however short."""
 LOOKED_AT = 4
 """Initial states whose images tell one map from another."""
 ROUNDINGS = 1e4
@@ -221,6 +224,8 @@ class Journal:
     """
 
     def __init__(self, folder: str | Path, known: Mapping[str, Any]) -> None:
+        if not isinstance(folder, str | os.PathLike) or not str(folder):
+            raise LyapmapError(f"journal: expected a folder, got {folder!r}")
         self.known = dict(known)
         name = re.sub(r"\W+", "-", str(known["analysis"]))
         self.path = Path(folder) / f"{name}{SUFFIX}"
@@ -277,6 +282,12 @@ class Journal:
             self.fault = error.reason
         now = time.perf_counter()
         self._next = now + max(LEAST_SECONDS, (now - began) / SHARE)
+
+    def end(self, state: dict[str, Any]) -> None:
+        """Write where a run has ended, unless that would take long beside it: it is then done again sooner."""
+        size = _nbytes(state)
+        if size <= SMALL or size / BYTES_PER_SECOND / SHARE <= time.perf_counter() - self._began:
+            self.write(state)
 
     def remove(self) -> None:
         """The run is over, and its result is kept elsewhere."""

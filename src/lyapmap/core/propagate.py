@@ -165,6 +165,28 @@ def rows_stepped(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step:
     return [(x,)]
 
 
+def orbit(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int = 0) -> list[Array]:
+    """States after each of some steps: as many steps in one message to a crew, which one step is not worth."""
+    completed = unchecked(tangent_map)
+    options = {"n_steps": n_steps, "first_step": first_step}
+    states = by_rows(completed, rows_along, (x,), options, amount=x.shape[0] * n_steps)
+    return [on_device(completed.ops, y) for (y,) in states]
+
+
+def rows_along(tangent_map: TangentMap, x: Array, *, n_steps: int, first_step: int) -> RowResults:
+    """States after each step."""
+    states = []
+    for step in range(first_step, first_step + n_steps):
+        ((x,),) = rows_stepped(tangent_map, x, n_steps=1, first_step=step)
+        states.append((x,))
+    return states
+
+
+def has_crew() -> bool:
+    """Whether rows are computed by a crew where that pays."""
+    return _crew.get() is not None
+
+
 def states_at(tangent_map: TangentMap, x: Array, steps: Iterable[int]) -> Iterator[Array]:
     """States after ascending numbers of steps, one after the other."""
     done = 0

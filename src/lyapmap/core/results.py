@@ -204,7 +204,8 @@ class Result:
         """What was measured, of a result that can be relied on; classes say it in their own words."""
         lines = [(name, text) for name, text in Table(self).lines if name not in ("arrays", "status")]
         parts = [f"{name.replace('_', ' ')} {text}" for name, text in lines[:3]]
-        return (f"{', '.join(parts)}." if parts else "The run ended well.").capitalize()
+        text = ", ".join(parts) or "the run ended well"
+        return f"{text[:1].upper()}{text[1:]}."
 
     def film(self) -> NDArray[Any] | None:
         """States in their own shape along trajectories, (b, steps, *state_shape), of results that hold some."""

@@ -284,12 +284,16 @@ class Run:
 
                 try:
                     yield watched_report
-                finally:  # ended, interrupted or failed: what is whole stays
+                except BaseException:  # interrupted or failed: what is whole stays
                     if journal is not None:
                         with unbroken():
                             journal.write(standing())
-                        if journal.fault:
-                            self.details["journal"] = f"not written ({journal.fault})"
+                    raise
+                if journal is not None:
+                    with unbroken():
+                        journal.end(standing())
+                    if journal.fault:
+                        self.details["journal"] = f"not written ({journal.fault})"
                 signals.check()
         except KeyboardInterrupt:
             if keep is None or not keep():

@@ -31,7 +31,10 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
         raise CheckpointError(f"{path.name}: {CONFIG} names no network of diffusers or transformers")
     weights = sorted(path.glob("*.safetensors"))
     if not weights:
-        raise CheckpointError(f"{path.name}: holds no .safetensors; save it with safe_serialization=True")
+        raise CheckpointError(
+            f"{path.name}: holds no .safetensors; save it with safe_serialization=True, or give one of its .bin files "
+            "with the class of the network as network"
+        )
     digest = hashlib.sha256()
     for file in weights:
         digest.update(content(file, CheckpointError))

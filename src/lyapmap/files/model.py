@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
 from collections.abc import Mapping
@@ -100,7 +101,10 @@ def imported(text: str, option: str) -> Any:
     """
     module_name, colon, attribute = text.partition(":")
     if not colon or not module_name or not attribute:
-        raise LyapmapError(f"{option}: expected pkg.module:function, got {text!r}")
+        raise LyapmapError(f"{option}: expected pkg.module:NAME, e.g. mynet:Net for Net in mynet.py, got {text!r}")
+    if module_name.endswith(".py") or "/" in module_name:
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise LyapmapError(f"{option}: expected a module and no file; {dotted}:{attribute} would do in its folder")
     if "" not in sys.path:
         sys.path.append("")
     try:
@@ -112,7 +116,9 @@ def imported(text: str, option: str) -> Any:
     target: Any = module
     for part in attribute.split("."):
         if not hasattr(target, part):
-            raise LyapmapError(f"{option}: {module_name} has no {attribute!r}")
+            near = difflib.get_close_matches(part, [name for name in dir(target) if name[0] != "_"], 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise LyapmapError(f"{option}: {module_name} has no {attribute!r}{hint}")
         target = getattr(target, part)
     return target
 

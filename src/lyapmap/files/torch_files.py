@@ -9,12 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ from lyapmap.core.map import TangentMap
 from lyapmap.core.reading.bounded import content, first_line
 from lyapmap.files import checkpoint
 from lyapmap.files.model import Saved, Wanted, imported, made, parameters_of
+from lyapmap.files.shards import files_of, joined
 from lyapmap.files.tensors import WouldRunCodeError, read_torch
 
 TRUSTED = "set it if you trust whoever made the file"
@@ -44,13 +47,14 @@ SHOWN = 3
 
 def read(path: Path, label: str, wanted: Wanted) -> Saved:
     """The network of a torch file."""
-    program = _program(path)
-    stored = None if program else _content(path, wanted)
+    shards = files_of(path)
+    program = "" if shards else _program(path)
+    stored = None if program else _content(path, wanted, shards)
     if isinstance(stored, Mapping) and str(stored.get("format", "")).startswith("lyapmap/"):
         if wanted.network is not None:
             raise CheckpointError(f"network: {label} is a checkpoint of lyapmap and knows its network")
         return checkpoint.network_of(checkpoint.of_stored(stored, path), path, label)
-    origin = {"model": label, "sha256": hashlib.sha256(content(path, CheckpointError)).hexdigest()}
+    origin = {"model": label, "sha256": digest_of(shards or [path])}
     if program:
         return _read_program(path, program, origin, wanted)
     if isinstance(stored, nn.Module):
@@ -75,6 +79,14 @@ def read(path: Path, label: str, wanted: Wanted) -> Saved:
     return Saved(module.eval(), origin | stored_in(weights.values()))
 
 
+def digest_of(files: Sequence[Path]) -> str:
+    """SHA-256 of one or more files, one after the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(content(file, CheckpointError))
+    return digest.hexdigest()
+
+
 def as_map(saved: Saved, **options: Any) -> TangentMap:
     """A torch network as a map."""
     if saved.architecture:
@@ -87,7 +99,38 @@ def as_map(saved: Saved, **options: Any) -> TangentMap:
         raise LyapmapError(
             f"state_shape: {saved.origin['model']} needs the shape of one state, e.g. 3,32,32 for images of 3 channels"
         )
-    return wrap(saved.module, state_shape=shape, provenance=saved.origin, **options)
+    module = saved.module
+    if "inputs" in saved.config:
+        held = in_order(options.pop("inputs", None), saved.config, saved.origin["model"])
+        module = Batches(module.module, module.size, held)
+    return wrap(module, state_shape=shape, provenance=saved.origin, **options)
+
+
+def in_order(inputs: Any, config: Mapping[str, Any], label: str) -> list[tuple[Tensor, bool]]:
+    """Values for the inputs of a program beside the state, of its own types, and whether each has one for every state.
+
+    Parameters
+    ----------
+    inputs : dict, sequence, value or None
+        As the user gave them.
+    config : dict
+        Names (`inputs`), `dtypes` and numbers of `axes` of those that the program takes.
+    label : str
+        Of the program.
+    """
+    names = config["inputs"]
+    takes = f"{label} takes {', '.join(names)} beside the state" if names else f"{label} takes nothing beside the state"
+    if isinstance(inputs, dict):
+        given = [inputs[name] for name in names if name in inputs]
+        fits = inputs.keys() == set(names)
+    else:
+        given = [] if inputs is None else list(inputs) if isinstance(inputs, tuple | list) else [inputs]
+        fits = len(given) == len(names)
+    if not fits:
+        came = ", ".join(map(str, inputs)) if isinstance(inputs, dict) else f"{len(given)} values"
+        raise LyapmapError(f"inputs: {takes}, got {came}")
+    arrays = [np.asarray(value, dtype) for value, dtype in zip(given, config["dtypes"], strict=True)]
+    return [(torch.as_tensor(array), array.ndim < axes) for array, axes in zip(arrays, config["axes"], strict=True)]
 
 
 def record(path: Path) -> dict[str, Any]:
@@ -132,9 +175,11 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) 
     for kind, wrong in (("lacks", missing), ("holds more than the network has:", report.unexpected_keys)):
         if wrong:
             more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+            mend = "give the network that it was saved from, with the same network_args"
+            if re.search(r"-\d+-of-\d+\.", source):
+                mend = "it is one of several files of weights; give their folder, or its index.json"
             raise CheckpointError(
-                f"{source}: does not fit {type(module).__name__}: it {kind} {', '.join(wrong[:SHOWN])}{more}; "
-                "give the network that it was saved from, with the same network_args"
+                f"{source}: does not fit {type(module).__name__}: it {kind} {', '.join(wrong[:SHOWN])}{more}; {mend}"
             )
     return prefix
 
@@ -206,8 +251,10 @@ def _hyper_parameters(content: Mapping[str, Any], network: Any) -> dict[str, Any
     return {name: value for name, value in kept.items() if takes_all or name in names}
 
 
-def _content(path: Path, wanted: Wanted) -> Any:
-    """What a file holds, read without running anything in it unless it is trusted."""
+def _content(path: Path, wanted: Wanted, shards: list[Path]) -> Any:
+    """What a file, or several of one network, hold, read without running anything in them unless they are trusted."""
+    if shards:
+        return joined(path, shards, lambda file: _content(file, wanted, []))
     if path.suffix == ".safetensors":
         header, tensors = checkpoint.read_safetensors(path)
         ours = header.get("format") == json.dumps(checkpoint.FORMAT)
@@ -257,29 +304,36 @@ def _read_program(path: Path, kind: str, origin: dict[str, Any], wanted: Wanted)
             warnings.simplefilter("ignore")
             if kind == "an exported program":
                 program = torch.export.load(path)
-                return Saved(_of_fixed_batch(program), origin | {"map": "exported program"}, config=_shape_of(program))
+                return Saved(_of_fixed_batch(program), origin | {"map": "exported program"}, config=_config_of(program))
             module = torch.jit.load(path, map_location="cpu")
     except Exception as error:
         raise CheckpointError(f"{path.name}: cannot be loaded ({first_line(error)})") from None
     return Saved(module.eval(), origin | {"map": module.original_name})
 
 
-def _inputs_of(program: Any) -> list[Any]:
+def _inputs_of(program: Any) -> dict[str, Tensor]:
+    """What a program takes, by name."""
     names = set(program.graph_signature.user_inputs)
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    return [node.meta["val"] for node in nodes]
+    return {node.name: node.meta["val"] for node in nodes}
 
 
-def _shape_of(program: Any) -> dict[str, Any]:
-    inputs = _inputs_of(program)
-    sizes = list(inputs[0].shape[1:]) if inputs else []
-    return {"state_shape": tuple(sizes)} if sizes and all(isinstance(size, int) for size in sizes) else {}
+def _config_of(program: Any) -> dict[str, Any]:
+    """Shape of a state, where all sizes are fixed, and what is taken beside it."""
+    state, *others = _inputs_of(program).items()
+    sizes = state[1].shape[1:]
+    known = len(sizes) > 0 and all(isinstance(size, int) for size in sizes)
+    beside = {
+        "inputs": [name for name, _ in others],
+        "axes": [value.ndim for _, value in others],
+        "dtypes": [str(value.dtype).removeprefix("torch.") for _, value in others],
+    }
+    return beside | ({"state_shape": tuple(sizes)} if known else {})
 
 
 def _of_fixed_batch(program: Any) -> nn.Module:
     """The program's network; where it was exported for batches of one size, one that takes any."""
-    inputs = _inputs_of(program)
-    size = inputs[0].shape[0] if inputs else None
+    size = next(iter(_inputs_of(program).values())).shape[0]
     return Batches(program.module(), size if isinstance(size, int) else None)
 
 

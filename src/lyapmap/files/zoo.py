@@ -46,10 +46,11 @@ class Kind:
     extra: str = ""
 
 
+INDEX_OF_WEIGHTS, CONFIG = ".index.json", "config.json"
 TORCH = (".pt", ".pth", ".safetensors", ".ckpt", ".bin", ".pt2")
 KINDS = {
     "torch": Kind(
-        lambda path: path.suffix in TORCH and not _is_prefix(path) and not path.is_dir(),
+        lambda path: (path.suffix in TORCH and not _is_prefix(path) and not path.is_dir()) or _in_several(path),
         "torch",
         "lyapmap.files.torch_files",
     ),
@@ -84,8 +85,17 @@ REFUSED = {
 """Files that people have, and why they cannot be used."""
 READ = (
     "a .pt, .pth, .ckpt or .safetensors file, a .pt2 program, a .keras or .h5 model, a TensorFlow checkpoint, "
-    "a SavedModel, an .onnx file, flax's .msgpack, equinox's .eqx, or a folder with config.json"
+    "a SavedModel, an .onnx file, flax's .msgpack, equinox's .eqx, or a folder with config.json or "
+    "weights in several files"
 )
+
+
+def _in_several(path: Path) -> bool:
+    """Whether this is an index, or a folder, of weights in several files, and nothing says of which network."""
+    if path.name.endswith(INDEX_OF_WEIGHTS):
+        return True
+    alone = path.is_dir() and not any((path / name).is_file() for name in (CONFIG, "checkpoint", "saved_model.pb"))
+    return alone and any(file.suffix in (".safetensors", ".bin", ".pt", ".pth") for file in path.iterdir())
 
 
 def _is_prefix(path: Path) -> bool:
@@ -224,7 +234,10 @@ def load_model(
     try:
         made = reader.as_map(saved, **{key: value for key, value in options.items() if value is not None})
     except LyapmapError as error:  # the network is the file's, and not a function that the caller gave
-        error.args = (re.sub(r"^(function|module):", f"{label}:", str(error)),)
+        words = re.sub(r"^(function|module):", f"{label}:", str(error))
+        if "failed on states of shape" in words:
+            words += "; state_shape says what one state looks like"
+        error.args = (words,)
         raise
     except Exception as error:  # of a library, or of the class that the caller named
         raise CheckpointError(f"{label}: its network fails: {by_user(error)}") from error

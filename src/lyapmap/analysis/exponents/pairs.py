@@ -18,7 +18,7 @@ from lyapmap.core.errors import LyapmapError
 from lyapmap.core.journal import Resumable
 from lyapmap.core.map import TangentMap, dimension
 from lyapmap.core.ops import Array
-from lyapmap.core.propagate import propagate, quiet, random_frame, step_states
+from lyapmap.core.propagate import has_crew, orbit, propagate, quiet, random_frame, step_states
 from lyapmap.core.results import Cause, Status, Verdict
 from lyapmap.core.run import Report, unbroken
 
@@ -30,6 +30,8 @@ leaves e^-5 of the others."""
 LEAST_ROUNDINGS = 16
 """Roundings of a state that a distance must measure at least to mean something: its relative error is then below a
 tenth."""
+AHEAD, AHEAD_VALUES = 32, 2**22
+"""Steps, and values of states, that a crew takes at a time."""
 _BLOCK = 512
 """Rows of the matrix of distances held at once: 4 MB for a thousand states."""
 
@@ -98,6 +100,8 @@ class Pairs(Resumable):
         self.escaped: NDArray[np.bool_] = np.zeros(0, bool)
         self.x: Array = None
         self.twin: Array = None
+        self._ahead: list[tuple[Array, Array]] = []
+        """States and twins after the steps to come, as far as they are known."""
 
     def place(self, x: Array, *, direction: str, size: float | None, transient: int) -> None:
         """Run the transient and put a twin beside each state."""
@@ -141,10 +145,13 @@ class Pairs(Resumable):
                 f"beside states of norm {self.scale:.3g}, got {self.size:.1e}"
             )
 
-    def advance(self) -> None:
-        """Carry both trajectories over one step."""
-        self.x = step_states(self.map, self.x, n_steps=1, first_step=self.step)
-        self.twin = step_states(self.map, self.twin, n_steps=1, first_step=self.step)
+    def advance(self, ahead: int) -> None:
+        """Carry both over one step; a crew takes as many together as they are left alone for, `ahead`."""
+        if not self._ahead:
+            steps = max(1, min(ahead, AHEAD, AHEAD_VALUES // self.ops.to_numpy(self.x).size)) if has_crew() else 1
+            both = (orbit(self.map, x, n_steps=steps, first_step=self.step) for x in (self.x, self.twin))
+            self._ahead = [*zip(*both, strict=True)]
+        self.x, self.twin = self._ahead.pop(0)
         self.step += 1
         self.escaped = ~(self.ops.all_finite(self.x) & self.ops.all_finite(self.twin))
 
@@ -304,9 +311,9 @@ class _Followed(Resumable):
             self.groups = np.unique(host, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
             self.placed = True
 
-    def _advance(self) -> bool:
-        """One step of all pairs; False where one of them escaped."""
-        self.pairs.advance()
+    def _advance(self, ahead: int) -> bool:
+        """One step of all pairs, which are left alone for so many; False where one of them escaped."""
+        self.pairs.advance(ahead)
         if self.pairs.escaped.any():
             many = f"{int(self.pairs.escaped.sum())} of {self.b} pairs" if self.b > 1 else "the pair"
             self.lost = f"{many} not finite after step {self.pairs.step}"
@@ -363,7 +370,7 @@ class FitTwins(_Followed):
         total = self.n_steps or AUTO_FIT_STEPS
         while self.done < total and not self.lost and not self._over():
             with unbroken():
-                if self._advance():
+                if self._advance(total - self.done):
                     self._record()
                     self.since_end += self.n_steps is None and self._ended()
             if not self.lost:
@@ -497,7 +504,7 @@ class RescaledTwins(_Followed):
             length = self.every if aligning else min(self.every, self.n_steps - self.measured)
             with unbroken():
                 self.within += 1
-                if not self._advance() or self.within < length:
+                if not self._advance(length - self.within + 1) or self.within < length:
                     continue
                 noted = self._rescaled(length, aligning)
             if noted:
