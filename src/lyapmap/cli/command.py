@@ -40,6 +40,8 @@ SEVERAL = {
 MANY = {"list[str]", "Sequence[str]", "list[Path]"}
 PLAIN = {"bool", "int", "float", "str", "Path", *SEVERAL, *MANY}
 """Annotations of what can be typed."""
+WHOLE_COMMAND = "COMMAND"
+"""What stands for a command with all of its options, which are not those of the command that takes it."""
 OPTIONS = "Options"
 MAP_OPTIONS = "lyapmap.cli.options:MapOptions"
 SOURCE = "Map and initial states"
@@ -213,7 +215,7 @@ class Option:
             choices=self.choices or None,
             allow_repeating=None if self.repeats else True,
             show_choices="|" not in self.metavar,
-            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or rest,
+            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or self.metavar == WHOLE_COMMAND,
             required=self.default is REQUIRED,
         )
         kind: Any = {
