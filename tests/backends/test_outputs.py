@@ -175,7 +175,9 @@ WINDOWS = {
 }
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("jax", "numba") else name for name in WINDOWS]
+)
 def test_a_delay_map_is_the_henon_map(name: str) -> None:
     function, options = WINDOWS[name]
     if name in ("jax", "numba"):
@@ -200,6 +202,19 @@ def test_frames_and_channels_move_on_exactly() -> None:
     moved = times_last.apply(x).reshape(2, 3, 5)
     assert torch.equal(moved[:, :, :4], x.reshape(2, 3, 5)[:, :, 1:])
     assert (times_last.jacobian(x)[0].reshape(3, 5, 15)[:, :4].abs().sum(-1) == 1).all()
+
+
+def test_a_layer_over_sequences_gives_the_next_element() -> None:
+    layer = torch.nn.GRU(3, 3, batch_first=True).eval()
+    x = torch.randn(2, 15)
+    moved = lm.wrap(layer, state_shape=(5, 3), window=5, output=0).apply(x)
+    torch.testing.assert_close(moved[:, 12:], layer(x.reshape(2, 5, 3))[0][:, -1])
+
+
+@pytest.mark.parametrize("given", [np.array([0.5, 0.25]), (np.array([0.5, 0.25]),), {"u": np.array([0.5, 0.25])}])
+def test_one_array_is_held(given: Any) -> None:
+    m = lm.wrap(lambda x, u: u * x, state_shape=2, inputs=given)
+    np.testing.assert_allclose(m.apply(np.ones((1, 2))), [[0.5, 0.25]])
 
 
 def test_windows_that_do_not_fit_are_refused() -> None:

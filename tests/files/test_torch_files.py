@@ -221,3 +221,24 @@ def test_what_a_network_raises_is_one_line_with_its_place(tmp_path: Path) -> Non
     path = saved(tmp_path / "whole.pt", Failing().eval())
     with pytest.raises(LyapmapError, match=r"^whole.pt: .*no such layer.*test_torch_files.py, line \d+"):
         lm.load_model(path, trust=True, state_shape=2)
+
+
+class Timed(nn.Module):
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return torch.tanh(x * t[:, None])
+
+
+def test_a_program_that_takes_more_than_a_state(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(Timed().eval(), (torch.zeros(2, 3), torch.ones(2)))
+        torch.export.save(program, tmp_path / "timed.pt2")
+    for inputs in ({"t": 2}, [2.0], 2.0):
+        model = lm.load_model(tmp_path / "timed.pt2", trust=True, inputs=inputs)
+        x = np.array([[0.1, -0.2, 0.3]], np.float32)
+        image = model.map.ops.to_numpy(model.map.apply(model.map.ops.from_numpy(x)))
+        np.testing.assert_allclose(image, np.tanh(2 * x), rtol=1e-6)
+    with pytest.raises(LyapmapError, match=r"^inputs: timed\.pt2 takes t beside the state, got 0 values"):
+        lm.load_model(tmp_path / "timed.pt2", trust=True)
+    with pytest.raises(LyapmapError, match="takes t beside the state, got time"):
+        lm.load_model(tmp_path / "timed.pt2", trust=True, inputs={"time": 2})

@@ -166,7 +166,7 @@ def wrap(
         options = {"vectorized": False, "provenance": {"map": f"closed loop of {name_of(function)}"}} | options
         function, n = loop
         backend, shape = "numpy", shape or (n,)
-    cell = recurrent_cell(function)
+    cell = None if window is not None else recurrent_cell(function)  # a layer may well give the next of a sequence
     given = Given(inputs, output, _window(window), batched=options.get("vectorized", True))
     if cell is not None:
         if given.output is not None or given.window is not None:
@@ -183,7 +183,7 @@ def wrap(
         else:
             options["provenance"] = cell.driven_by(*given.changing.values()) | (options.get("provenance") or {})
             function, given = cell.step, Given(tuple(given.changing.values()))
-    elif given != Given(batched=given.batched):
+    elif given.asks:
         if resembles_map(function) and not is_module(function):
             option = "inputs" if inputs is not None else "output" if output is not None else "window"
             raise LyapmapError(f"{option}: {type(function).__name__} is a map already; see lyapmap.driven")
@@ -275,15 +275,14 @@ def _built(
     if given.changing and is_numba(function):  # compiled code knows of no steps
         function, given, options = function.py_func, replace(given, batched=False), {"vectorized": False} | options
     network = "keras" if is_keras(layer) else "torch" if is_module(function) else None
-    asks = given != Given(batched=given.batched)
-    if asks and shape is None and one_array:
+    if given.asks and shape is None and one_array:
         shape = _shape_of(layer) if network == "keras" else _required(shape)
     if given.window is not None and not one_array:
         raise LyapmapError(
             "window: expected states of one array, whose shape is state_shape, got a state_example of several"
         )
     given = replace(given.for_states(shape), several=not one_array)
-    called = _selected(function, given, network) if asks else function
+    called = _selected(function, given, network) if given.asks else function
     rows = structure if is_complex or not one_array else None
     if given.changing:
         state = structure or Structure(Leaf("", _required(shape), 0), (Leaf("", _required(shape), 0),), "")

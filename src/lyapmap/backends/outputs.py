@@ -63,6 +63,11 @@ class Given:
         return replace(self, axis=shape.index(self.window))
 
     @property
+    def asks(self) -> bool:
+        """Whether there is anything to do but to call the function."""
+        return self.inputs is not None or self.output is not None or self.window is not None
+
+    @property
     def named(self) -> list[tuple[Any, Any]]:
         """Inputs by name, or by place."""
         return _items(self.inputs)

@@ -40,6 +40,8 @@ SEVERAL = {
 MANY = {"list[str]", "Sequence[str]", "list[Path]"}
 PLAIN = {"bool", "int", "float", "str", "Path", *SEVERAL, *MANY}
 """Annotations of what can be typed."""
+WHOLE_COMMAND = "COMMAND"
+"""What stands for a command with all of its options, which are not those of the command that takes it."""
 OPTIONS = "Options"
 MAP_OPTIONS = "lyapmap.cli.options:MapOptions"
 SOURCE = "Map and initial states"
@@ -213,7 +215,7 @@ class Option:
             choices=self.choices or None,
             allow_repeating=None if self.repeats else True,
             show_choices="|" not in self.metavar,
-            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or rest,
+            allow_leading_hyphen=isinstance(self.read, Number | Numbers) or self.metavar == WHOLE_COMMAND,
             required=self.default is REQUIRED,
         )
         kind: Any = {
@@ -618,7 +620,7 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         raise
     except MemoryError as error:
         what = f" ({first_line(error)})" if str(error) else ""
-        complain(Exception(f"not enough memory{what}; lyapmap plan {made.name} ... tells what it would take"), at.names)
+        complain(Exception(f"not enough memory{what}; ask for fewer or smaller states at once"), at.names)
         return BAD_INPUT
     except Exception as error:  # a library's, or a fault of ours: nobody who types a command reads tracebacks
         if os.environ.get(DEBUG):

@@ -64,7 +64,6 @@ def compare_dynamics(
     if math.isfinite(result.lyapunov_times):
         time += f", {result.lyapunov_times:.2f} Lyapunov times"
     facts = [
-        ("verdict", result.verdict or "-"),
         ("differs", ", ".join(result.differences) or "nothing"),
         ("forecasts hold", time),
         ("trajectories", f"{result.settings['n_trajectories']} of {result.settings['n_steps']} steps, reference twice"),

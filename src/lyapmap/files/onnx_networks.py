@@ -11,17 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 
 from lyapmap.backends import wrap
-from lyapmap.core.combined.driven import step_inputs
 from lyapmap.core.errors import CheckpointError, LyapmapError, MissingExtraError, by_user
 from lyapmap.core.map import TangentMap
 from lyapmap.core.reading.bounded import content, parsing
 from lyapmap.files.model import Saved, Wanted
-from lyapmap.files.torch_files import Batches
+from lyapmap.files.torch_files import Batches, in_order
 
 DETECTION = ("torchvision", "torchvision.io", "torchvision.ops", "torchvision.transforms")
 """What onnx2pytorch takes from torchvision, for pictures in files and boxes around things: no states of a map."""
@@ -55,7 +53,7 @@ def as_map(saved: Saved, **options: Any) -> TangentMap:
     shape = options.pop("state_shape", None) or config["state_shape"]
     if shape is None:
         raise LyapmapError(f"state_shape: {label} does not say it; give the shape of one state, e.g. 3,32,32")
-    held = _in_order(options.pop("inputs", None), config, label)
+    held = in_order(options.pop("inputs", None), config, label)
     module = Batches(saved.module, config["batch"], held)
     return wrap(module, state_shape=shape, provenance=saved.origin, **options)
 
@@ -63,25 +61,6 @@ def as_map(saved: Saved, **options: Any) -> TangentMap:
 def record(path: Path) -> dict[str, Any]:
     """Nothing: these files do not say how they were trained."""
     return {}
-
-
-def _in_order(inputs: Any, config: dict[str, Any], label: str) -> list[tuple[torch.Tensor, bool]]:
-    """Values for the inputs beside the state, of the graph's types, and whether each has one for every state."""
-    names = config["inputs"]
-    takes = f"{label} takes {', '.join(names)} beside the state" if names else f"{label} takes nothing beside the state"
-    if isinstance(inputs, dict):
-        given = [inputs[name] for name in names if name in inputs]
-        fits = inputs.keys() == set(names)
-    else:
-        given = [] if inputs is None else list(inputs) if isinstance(inputs, tuple | list) else [inputs]
-        fits = len(given) == len(names)
-    if not fits:
-        came = ", ".join(map(str, inputs)) if isinstance(inputs, dict) else f"{len(given)} values"
-        raise LyapmapError(f"inputs: {takes}, got {came}")
-    if any(step_inputs(value) is not None for value in given):
-        raise LyapmapError(f"inputs: what {label} takes beside the state is the same at every step; give arrays")
-    arrays = [np.asarray(value, dtype) for value, dtype in zip(given, config["dtypes"], strict=True)]
-    return [(torch.as_tensor(array), array.ndim < axes) for array, axes in zip(arrays, config["axes"], strict=True)]
 
 
 def _converted(model: Any, path: Path) -> torch.nn.Module:

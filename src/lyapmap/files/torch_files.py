@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -98,7 +99,38 @@ def as_map(saved: Saved, **options: Any) -> TangentMap:
         raise LyapmapError(
             f"state_shape: {saved.origin['model']} needs the shape of one state, e.g. 3,32,32 for images of 3 channels"
         )
-    return wrap(saved.module, state_shape=shape, provenance=saved.origin, **options)
+    module = saved.module
+    if "inputs" in saved.config:
+        held = in_order(options.pop("inputs", None), saved.config, saved.origin["model"])
+        module = Batches(module.module, module.size, held)
+    return wrap(module, state_shape=shape, provenance=saved.origin, **options)
+
+
+def in_order(inputs: Any, config: Mapping[str, Any], label: str) -> list[tuple[Tensor, bool]]:
+    """Values for the inputs of a program beside the state, of its own types, and whether each has one for every state.
+
+    Parameters
+    ----------
+    inputs : dict, sequence, value or None
+        As the user gave them.
+    config : dict
+        Names (`inputs`), `dtypes` and numbers of `axes` of those that the program takes.
+    label : str
+        Of the program.
+    """
+    names = config["inputs"]
+    takes = f"{label} takes {', '.join(names)} beside the state" if names else f"{label} takes nothing beside the state"
+    if isinstance(inputs, dict):
+        given = [inputs[name] for name in names if name in inputs]
+        fits = inputs.keys() == set(names)
+    else:
+        given = [] if inputs is None else list(inputs) if isinstance(inputs, tuple | list) else [inputs]
+        fits = len(given) == len(names)
+    if not fits:
+        came = ", ".join(map(str, inputs)) if isinstance(inputs, dict) else f"{len(given)} values"
+        raise LyapmapError(f"inputs: {takes}, got {came}")
+    arrays = [np.asarray(value, dtype) for value, dtype in zip(given, config["dtypes"], strict=True)]
+    return [(torch.as_tensor(array), array.ndim < axes) for array, axes in zip(arrays, config["axes"], strict=True)]
 
 
 def record(path: Path) -> dict[str, Any]:
@@ -272,29 +304,36 @@ def _read_program(path: Path, kind: str, origin: dict[str, Any], wanted: Wanted)
             warnings.simplefilter("ignore")
             if kind == "an exported program":
                 program = torch.export.load(path)
-                return Saved(_of_fixed_batch(program), origin | {"map": "exported program"}, config=_shape_of(program))
+                return Saved(_of_fixed_batch(program), origin | {"map": "exported program"}, config=_config_of(program))
             module = torch.jit.load(path, map_location="cpu")
     except Exception as error:
         raise CheckpointError(f"{path.name}: cannot be loaded ({first_line(error)})") from None
     return Saved(module.eval(), origin | {"map": module.original_name})
 
 
-def _inputs_of(program: Any) -> list[Any]:
+def _inputs_of(program: Any) -> dict[str, Tensor]:
+    """What a program takes, by name."""
     names = set(program.graph_signature.user_inputs)
     nodes = [node for node in program.graph.nodes if node.op == "placeholder" and node.name in names]
-    return [node.meta["val"] for node in nodes]
+    return {node.name: node.meta["val"] for node in nodes}
 
 
-def _shape_of(program: Any) -> dict[str, Any]:
-    inputs = _inputs_of(program)
-    sizes = list(inputs[0].shape[1:]) if inputs else []
-    return {"state_shape": tuple(sizes)} if sizes and all(isinstance(size, int) for size in sizes) else {}
+def _config_of(program: Any) -> dict[str, Any]:
+    """Shape of a state, where all sizes are fixed, and what is taken beside it."""
+    state, *others = _inputs_of(program).items()
+    sizes = state[1].shape[1:]
+    known = len(sizes) > 0 and all(isinstance(size, int) for size in sizes)
+    beside = {
+        "inputs": [name for name, _ in others],
+        "axes": [value.ndim for _, value in others],
+        "dtypes": [str(value.dtype).removeprefix("torch.") for _, value in others],
+    }
+    return beside | ({"state_shape": tuple(sizes)} if known else {})
 
 
 def _of_fixed_batch(program: Any) -> nn.Module:
     """The program's network; where it was exported for batches of one size, one that takes any."""
-    inputs = _inputs_of(program)
-    size = inputs[0].shape[0] if inputs else None
+    size = next(iter(_inputs_of(program).values())).shape[0]
     return Batches(program.module(), size if isinstance(size, int) else None)
 
 

@@ -39,6 +39,8 @@ LONGEST_PERIOD, RETURNS = 64, 1e-5
 MEASURED, MEMBERS = 16, 4
 """Attractors whose exponents are measured, and trajectories of each."""
 PILOT = 500
+LISTED = 4
+"""Attractors that a sentence names."""
 MEMORIZED = 1 / 3
 """Distance to the nearest sample over that to the second nearest, below which an attractor is the nearest."""
 
@@ -114,6 +116,13 @@ class Attractors(Result):
     data_ratio: Values = dims("attractor")
     memorized: NDArray[np.bool_] = dims("attractor")
     state_shape: tuple[int, ...]
+
+    def _finding(self) -> str:
+        parts = [f"{kind or 'not measured'} ({share:.0%})" for kind, share in zip(self.kinds, self.share, strict=True)]
+        more = f" and {len(parts) - LISTED} more" if len(parts) > LISTED else ""
+        many = "attractor" if self.n_attractors == 1 else "attractors"
+        ends = f"{len(self.label)} starts end on {self.n_attractors} {many}: {', '.join(parts[:LISTED])}{more}"
+        return f"{ends}{f'; {self.escaped} escape' if self.escaped else ''}."
 
     def images(self) -> Values:
         """`state` in the shape of a state, (a, *state_shape)."""

@@ -160,9 +160,17 @@ class DynamicsComparison(Result):
         return self.verdict == AS_GOOD
 
     def _finding(self) -> str:
-        if self.verdict == AS_GOOD:
-            return "The model cannot be told from its reference by a run of this length."
-        return f"The model differs from its reference, most surely in: {', '.join(self.differences[:4])}."
+        length = f"{self.settings['n_trajectories']} trajectories of {self.settings['n_steps']} steps"
+        if self.as_good:
+            words = f"In {length} the model cannot be told from the truth run once more"
+        elif self.escaped:
+            words = f"The model leaves the range of numbers in {self.escaped} of {length}"
+        else:
+            words = f"In {length} the model differs from the truth, most surely in {self.differences[0]}"
+        holds = (
+            f"; its forecasts hold for {self.prediction_time:g} steps" if math.isfinite(self.prediction_time) else ""
+        )
+        return f"{words}{holds}."
 
 
 DISTANCES = ("states", "transitions", "power spectra")

@@ -257,7 +257,8 @@ def common_shape(model: TangentMap | Data, reference: TangentMap | Data, *, read
     sizes = [part.n if isinstance(part, Data) else dimension(part.state_shape) for part in (model, reference)]
     if sizes[0] != sizes[1] and not read:
         raise ShapeError(
-            f"model: expected states of {sizes[1]} values like the reference, got {sizes[0]}; readout= makes them alike"
+            f"model: expected states of {sizes[1]} values like the reference, got {sizes[0]}; readout= makes them "
+            "alike, and several trajectories are a list of arrays"
         )
     for name, part in (("model", model), ("reference", reference)):
         if isinstance(part, TangentMap) and part.depends_on_step:

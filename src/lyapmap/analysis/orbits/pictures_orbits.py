@@ -153,8 +153,8 @@ def draw_trajectory(result: Trajectory) -> Figure:
     _portrait(portrait, states, images)
     shown = min(states.shape[1], SERIES_STEPS + 1)
     first = int(result.settings.get("transient", 0))
-    for i, row in enumerate(states[:4, :shown, 0]):
-        colour = style.SEQUENCE[i % len(style.SEQUENCE)]
+    for i, row in reversed(list(enumerate(states[:4, :shown, 0]))):
+        colour = style.PALE if i else style.BLUE  # the first can be followed, the others show how they part
         series.plot(first + np.arange(shown), row, color=colour, linewidth=0.9, marker=".", markersize=3)
     name = "principal component 1" if images is not None else "x" if states.shape[2] < 4 else "component 1"
     style.dress(series, title="First component over time", x="step", y=name)
