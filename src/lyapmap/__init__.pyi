@@ -52,6 +52,10 @@ from .analysis.manifold.transitions import Transitions as Transitions
 from .analysis.manifold.transitions import transitions as transitions
 from .analysis.orbits.burn_in import BurnIn as BurnIn
 from .analysis.orbits.burn_in import burn_in as burn_in
+from .analysis.orbits.continuation import Continuation as Continuation
+from .analysis.orbits.continuation import continue_orbits as continue_orbits
+from .analysis.orbits.limit_cycle import LimitCycle as LimitCycle
+from .analysis.orbits.limit_cycle import limit_cycle as limit_cycle
 from .analysis.orbits.periodic_orbits import PeriodicOrbits as PeriodicOrbits
 from .analysis.orbits.periodic_orbits import periodic_orbits as periodic_orbits
 from .analysis.orbits.settling import Settling as Settling
@@ -71,6 +75,9 @@ from .analysis.tangents.singular_values import JacobianSpectrum as JacobianSpect
 from .analysis.tangents.singular_values import jacobian_spectrum as jacobian_spectrum
 from .backends import wrap as wrap
 from .backends.flow import flow as flow
+from .backends.flows.sections import maxima_map as maxima_map
+from .backends.flows.sections import poincare_map as poincare_map
+from .backends.flows.sections import stroboscopic_map as stroboscopic_map
 from .backends.function import wrap_function as wrap_function
 from .core.combinators import compose as compose
 from .core.combinators import in_turn as in_turn

@@ -175,7 +175,9 @@ WINDOWS = {
 }
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in ("jax", "numba") else name for name in WINDOWS]
+)
 def test_a_delay_map_is_the_henon_map(name: str) -> None:
     function, options = WINDOWS[name]
     if name in ("jax", "numba"):

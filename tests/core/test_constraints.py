@@ -40,7 +40,7 @@ def test_a_linear_map_on_a_sphere_has_the_ratios_of_its_eigenvalues() -> None:
     assert not np.isfinite(free[3]) or free[3] < -30
 
 
-@pytest.mark.parametrize("library", ["torch", "jax"])
+@pytest.mark.parametrize("library", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
 def test_frameworks_and_radii(library: str) -> None:
     if library == "torch":
         torch = pytest.importorskip("torch")

@@ -207,12 +207,15 @@ class CompilableFlow(SameTangents):
 
     def __init__(self, field: TangentMap, twin: Twin, tau: float, scheme: Scheme) -> None:
         super().__init__(FlowMap(field, tau, scheme))
-        self.field, self.scheme, self.twin = field, scheme, twin
+        self.twin = twin
         self._described: dict[str, Any] = {}
 
     @property
     def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         return self.inner.provenance | self._described
+
+    def over(self, tau: float) -> CompilableFlow:
+        return CompilableFlow(self.field, self.twin, tau, self.scheme.over(tau / self.time_per_step))
 
     def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
         in_lanes = isinstance(self.scheme, RungeKutta4)

@@ -100,6 +100,13 @@ class JaxFlow(InBlocks):
         self._volumes = compiled_along(steps.divergence, Sum.zero)
 
     @property
+    def field(self) -> Any:
+        return self._field
+
+    def over(self, tau: float) -> JaxFlow:
+        return JaxFlow(self._field, tau, self.scheme.over(tau / self.time_per_step))
+
+    @property
     def derivative(self) -> str:  # type: ignore[override]
         return self._generic.derivative
 

@@ -620,7 +620,7 @@ def execute(made: Command, options: Sequence[Option], given: Mapping[str, Any]) 
         raise
     except MemoryError as error:
         what = f" ({first_line(error)})" if str(error) else ""
-        complain(Exception(f"not enough memory{what}; lyapmap plan {made.name} ... tells what it would take"), at.names)
+        complain(Exception(f"not enough memory{what}; ask for fewer or smaller states at once"), at.names)
         return BAD_INPUT
     except Exception as error:  # a library's, or a fault of ours: nobody who types a command reads tracebacks
         if os.environ.get(DEBUG):

@@ -399,7 +399,7 @@ def sweep(
 
     require_room("sweep", held("values", 64, values=values))
     result = run(
-        _family(run.source, over),
+        family(run.source, over),
         over,
         np.linspace(low, high, values),
         run.source.x0,
@@ -408,7 +408,7 @@ def sweep(
     return run.show(result, f"Sweep of {run.source.name} over {over}", _about_sweep(result))
 
 
-def _family(source: Source, over: str) -> Any:
+def family(source: Source, over: str) -> Any:
     """The factory of the reference map, its other parameters fixed as `-p` gave them."""
     from functools import partial
 

@@ -78,6 +78,8 @@ class MapOptions:
         A function or network that can be imported.
     state_shape : N[,N...]
         Shape of one state, e.g. 1,28,28, of --callable or of a --model that does not say it.
+    section : I=X[:up|down|both]|max:I|min:I|time:T
+        See a flow where component I is X, at its maxima or minima, or every T units of time.
     x0 : FILE.npy
         Initial states, one per row.
     data : NAME|FOLDER
@@ -114,6 +116,7 @@ class MapOptions:
     parameter: list[str] | None = None
     function: str | None = None
     state_shape: tuple[int, ...] | None = None
+    section: str | None = None
     x0: Path | None = None
     data: str | None = None
     classes: tuple[int, ...] | None = None

@@ -1,4 +1,4 @@
-"""`lyapmap trajectory`, `orbits`, `settling`, `burn-in`: where a map goes."""
+"""`lyapmap trajectory`, `orbits`, `continuation`, `limit-cycle`, `settling`, `burn-in`: where a map goes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from lyapmap.core.errors import LyapmapError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lyapmap.analysis.orbits.continuation import Continuation
     from lyapmap.analysis.orbits.periodic_orbits import PeriodicOrbits
     from lyapmap.analysis.orbits.settling import Settling
 
 CYCLES_SHOWN = 20
 """Cycles that the table shows; the files hold all."""
+LISTED = 4
+"""Multipliers that are printed."""
 ENDS_SHOWN = 12
 """Ends that the table shows; the files hold all."""
 COMPONENTS = 3
@@ -106,6 +109,82 @@ def _cycles_table(result: PeriodicOrbits) -> Table:
 
 def _point(point: Sequence[float]) -> str:
     return " ".join(f"{value:.4f}" for value in point[:COMPONENTS]) + (" ..." if len(point) > COMPONENTS else "")
+
+
+@command(
+    "lyapmap.analysis.orbits.continuation:continue_orbits",
+    group="look",
+    source=From(without=("section",)),
+    names={"low": "--from", "high": "--to"},
+    examples="""
+lyapmap continuation logistic --over r --from 2.5 --to 3.9
+lyapmap continuation logistic --over r --from 3 --to 3.6 --start 3.3 --period 2
+lyapmap continuation henon -p b=0.3 --over a --from -0.5 --to 1.4 --start 0.2 --out henon
+""",
+)
+def continuation(run: Run, *, over: str, low: float, high: float) -> int:
+    """Follow fixed points or cycles of a reference map along one of its parameters, stable and unstable.
+
+    With --out DIR: continuation.nc, continuation.json, continuation.png and report.html.
+
+    Parameters
+    ----------
+    over : NAME
+        The parameter that is varied.
+    low : X
+        Its lowest value.
+    high : X
+        Its highest value.
+    """
+    from lyapmap.cli.exponents import family
+
+    result = run(family(run.source, over), over, (low, high), run.source.x0)
+    facts = [
+        ("branches", f"{len(result.ends) // 2}, {len(result.values)} points"),
+        ("ends", ", ".join(result.ends) or "-"),
+    ]
+    title = f"Continuation of {run.source.name} over {over}"
+    return run.show(result, title, facts, table=_special_table if len(result.special_kinds) else None)
+
+
+def _special_table(result: Continuation) -> Table:
+    table = show.make_table("branch", "kind", result.parameter, "first point", "multiplier")
+    for i, (kind, value, orbit) in enumerate(result.special[:CYCLES_SHOWN]):
+        multiplier = complex(result.special_real[i], result.special_imag[i])
+        table.add_row(str(result.special_branch[i] + 1), kind, f"{value:.10g}", _point(orbit[0]), _complex(multiplier))
+    show.cut(table, len(result.special_kinds), CYCLES_SHOWN)
+    return table
+
+
+@command(
+    "lyapmap.analysis.orbits.limit_cycle:limit_cycle",
+    group="look",
+    source=From(),
+    names={"period": "--period"},
+    examples="""
+lyapmap limit-cycle rossler -p c=2.5
+lyapmap limit-cycle rossler -p c=4 --transient 5000 --out cycle
+lyapmap limit-cycle oscillator:flow --x0 start.npy --transient 0 --json
+""",
+)
+def limit_cycle(run: Run) -> int:
+    """Limit cycle of a flow, with its period and its Floquet multipliers.
+
+    With --out DIR: limit-cycle.nc, limit-cycle.json, limit-cycle.png and report.html.
+    """
+    result = run()
+    facts = [
+        ("period", show.number(result.period)),
+        ("stability", result.stability or "-"),
+        ("multipliers", ", ".join(_complex(value) for value in result.multipliers[:LISTED])),
+        ("exponents", ", ".join(show.number(value) for value in result.exponents[:LISTED])),
+        ("checks", f"trivial multiplier off by {result.trivial_error:.1e}, sum by {result.divergence_error:.1e}"),
+    ]
+    return run.show(result, f"Limit cycle of {run.source.name}", facts)
+
+
+def _complex(value: complex) -> str:
+    return show.number(value.real) if value.imag == 0 else f"{value.real:.6f}{value.imag:+.6f}i"
 
 
 @command(

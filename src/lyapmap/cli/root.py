@@ -40,7 +40,7 @@ COMMANDS = {
     "dimension": "dimension correlation-dimension",
     "manifold": "manifold embed transitions memorization",
     "battle": "battle",
-    "orbits": "trajectory orbits settling burn-in",
+    "orbits": "trajectory orbits continuation limit-cycle settling burn-in",
     "dynamics": "compare-dynamics attractors",
     "catalogue": "check maps models",
     "doctor": "doctor plan",

@@ -19,6 +19,7 @@ from lyapmap.cli.options import AS_THEY_ARE, AsImages, MapOptions, Plane
 from lyapmap.core.combined.driven import each_step, random_inputs
 from lyapmap.core.demand import require_room_of_states
 from lyapmap.core.errors import LyapmapError, MissingExtraError, ShapeError
+from lyapmap.core.flows.sections import SectionMap
 from lyapmap.core.map import TangentMap, dimension, resembles_map
 from lyapmap.core.points import image_shape, laid_out
 from lyapmap.core.reading.arrays import one_array
@@ -106,6 +107,13 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError("--classes: only together with --data")
     else:
         states, words = usual()
+    if options.section is not None:
+        tangent_map = _sectioned(tangent_map, options.section)
+        if isinstance(tangent_map, SectionMap):
+            states = tangent_map.starts(states)
+            states, words = states[np.isfinite(states).all(axis=1)], f"{words}, carried to the section"
+            if not len(states):
+                raise LyapmapError(f"--section: no orbit comes to {options.section}")
     return Source(name, kind, tangent_map, states, words, options.seed, str(model or map_name or function))
 
 
@@ -135,6 +143,22 @@ def _resolved(options: MapOptions) -> MapOptions:
             hint = f"; did you mean {near[0]}?" if near else "; see lyapmap maps and lyapmap models"
             raise LyapmapError(f"MAP: no reference map, shipped model or file is called {subject!r}{hint}")
     return replace(options, subject=None, model=subject)
+
+
+def _sectioned(flow: TangentMap, text: str) -> TangentMap:
+    """The map of a flow that `--section` describes."""
+    from lyapmap.backends.flows.sections import DIRECTIONS, maxima_map, poincare_map, stroboscopic_map
+
+    number = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+    plane = re.fullmatch(rf"(-?\d+)=({number})(?::({'|'.join(DIRECTIONS)}))?", text)
+    other = re.fullmatch(rf"(max|min|time):({number})", text)
+    if plane:
+        return poincare_map(flow, {int(plane[1]): float(plane[2])}, direction=plane[3] or "up")
+    if other and other[1] == "time":
+        return stroboscopic_map(flow, float(other[2]))
+    if other and re.fullmatch(r"-?\d+", other[2]):
+        return maxima_map(flow, int(other[2]), kind=other[1])
+    raise LyapmapError(f"--section: expected I=X[:up|down|both], max:I, min:I or time:T, got {text!r}")
 
 
 def require_torch(purpose: str) -> None:

@@ -75,6 +75,12 @@ class TangentMap(abc.ABC):
         Of the time-tau map of a flow, by which exponents are divided to be per unit time.
     is_flow : bool
         Whether steps take time, rather than being counted.
+    field : TangentMap or None
+        The vector field, of the time-tau map of a flow that does not depend on time.
+    scheme : object or None
+        The way in which it is integrated (see `lyapmap.core.flows.schemes`).
+    periods : (n,) NumPy or None
+        Those of coordinates that come round, infinite for the others; None where none does.
     depends_on_step : bool
         Whether `at` gives another map for another step (noise, input, a clock). True of a class that
         has an `at` of its own.
@@ -99,6 +105,8 @@ class TangentMap(abc.ABC):
         Rounding of the coarsest precision that was seen inside; 0.0 where nothing was.
     steps_inside : bool
         Whether there may be rounding, comparisons or whole numbers inside.
+    cost : int
+        Calls of a function that one step takes, about: searches take fewer guesses where there are many.
     row_work : float
         Floating-point operations that one evaluation takes for each state, about, where states may be
         carried apart in threads; 0.0 where they may not. The same on every machine.
@@ -115,6 +123,9 @@ class TangentMap(abc.ABC):
     structure: Structure | None = None
     time_per_step: float = 1.0
     is_flow: bool = False
+    field: Any = None
+    scheme: Any = None
+    periods: Any = None
     depends_on_step: bool = False
     compiled: bool = False
     orthonormalizes_within: bool = False
@@ -126,6 +137,7 @@ class TangentMap(abc.ABC):
     region: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     roundoff: float = 0.0
     steps_inside: bool = True
+    cost: int = 1
     row_work: float = 0.0
     row_bytes: float = 0.0
     rows_at_once: int = sys.maxsize
@@ -246,6 +258,10 @@ class TangentMap(abc.ABC):
 
     def along(self, tau: float, scheme: Any) -> TangentMap | None:
         """The compiled map of the flow along this map's images as velocities, where there is one; see `FlowMap`."""
+        return None
+
+    def over(self, tau: float) -> TangentMap | None:
+        """The same flow over another time; None where this is no flow, or one that is made for its time alone."""
         return None
 
     def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
@@ -653,6 +669,22 @@ class SameTangents(WrappedMap):
     """A wrapped map with the tangents of the one within, which therefore does the same to frames and volumes."""
 
     @property
+    def field(self) -> Any:
+        return self.inner.field
+
+    @property
+    def scheme(self) -> Any:
+        return self.inner.scheme
+
+    def over(self, tau: float) -> TangentMap | None:
+        within = self.inner.over(tau)
+        if within is None:
+            return None
+        now = copy.copy(self)
+        now.inner = within
+        return now
+
+    @property
     def compiled(self) -> bool:
         return self.inner.compiled
 
@@ -683,6 +715,10 @@ class SameTangents(WrappedMap):
         now = copy.copy(self)
         now.inner = within
         return now
+
+    @property
+    def cost(self) -> int:
+        return self.inner.cost
 
     @property
     def row_work(self) -> float:

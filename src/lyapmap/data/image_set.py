@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lyapmap.core.demand import held, require_room
 from lyapmap.core.errors import DataError, LyapmapError
 from lyapmap.core.reading.apart import each_apart
 from lyapmap.core.reading.arrays import Arrays
@@ -322,6 +323,9 @@ def _read_all(
     """
     from PIL import Image
 
+    if image_size is not None:
+        columns = (channels or 3) * image_size
+        require_room("images", held("pixels", 2, _images=len(paths), _rows=image_size, _columns=columns))
     grey: Path | None = None
     colour: Path | None = None
     images: list[NDArray[np.uint8]] = []
@@ -382,6 +386,8 @@ def _converted(
 
     notes = []
     if image_size is not None and pixels.shape[2:] != (image_size, image_size):
+        columns = pixels.shape[1] * image_size
+        require_room("images", held("pixels", 8, _images=len(pixels), _rows=image_size, _columns=columns))
         planes = pixels.reshape(-1, *pixels.shape[2:]).astype(np.float32)
         resized = [np.asarray(_squared(Image.fromarray(plane), image_size)) for plane in planes]
         sizes = f"{pixels.shape[2]} x {pixels.shape[3]} to {image_size} x {image_size}"

@@ -16,6 +16,8 @@ from lyapmap.analysis.manifold.pictures_manifold import draw_manifold as draw_ma
 from lyapmap.analysis.manifold.pictures_manifold import draw_manifold_along as draw_manifold_along
 from lyapmap.analysis.manifold.pictures_manifold import draw_memorization as draw_memorization
 from lyapmap.analysis.manifold.pictures_manifold import draw_transitions as draw_transitions
+from lyapmap.analysis.orbits.pictures_flows import draw_continuation as draw_continuation
+from lyapmap.analysis.orbits.pictures_flows import draw_limit_cycle as draw_limit_cycle
 from lyapmap.analysis.orbits.pictures_orbits import draw_burn_in as draw_burn_in
 from lyapmap.analysis.orbits.pictures_orbits import draw_periodic_orbits as draw_periodic_orbits
 from lyapmap.analysis.orbits.pictures_orbits import draw_settling as draw_settling

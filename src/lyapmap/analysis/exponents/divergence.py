@@ -206,7 +206,7 @@ def divergence(
         crew=crew_of(client),
         start=x,
         settings=settings | {"method": method},
-        demand=twins_demand(tangent_map, x, settings, steps),
+        demand=twins_demand(tangent_map, x, settings, steps, method),
     )
     twins: FitTwins | RescaledTwins = (
         FitTwins(tangent_map, x, run.rng, steps, fitted)

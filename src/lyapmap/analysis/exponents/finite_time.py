@@ -135,7 +135,7 @@ def grid(
         rest = np.asarray(base, float).reshape(-1)
         if len(rest) < needed or (n is not None and len(rest) != n):
             raise ShapeError(f"base: expected {n or f'at least {needed}'} values, got {len(rest)}")
-    require_room_of_states("grid", math.prod(points), len(rest), "shape")
+    require_room_of_states("grid", math.prod(points), len(rest), "points")
     lines = [np.linspace(a, b, count) for a, b, count in zip(first, last, points, strict=True)]
     mesh = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(varied))
     states = np.tile(rest, (len(mesh), 1))

@@ -581,22 +581,30 @@ class RescaledTwins(_Followed):
         return TwinGrowth(verdict, mean, error, rates, curves, steps, (0, self.measured), level)
 
 
-def twins_demand(tangent_map: TangentMap, x: Array, settings: dict[str, Any], n_steps: int | None) -> Demand:
+def twins_demand(
+    tangent_map: TangentMap, x: Array, settings: dict[str, Any], n_steps: int | None, method: str
+) -> Demand:
     """What following pairs takes; with no `n_steps`, the most that are followed by themselves."""
-    b, rng = int(x.shape[0]), np.random.default_rng(0)
-    steps = max(AUTO_FIT_STEPS, AUTO_RESCALED_STEPS) if n_steps is None else n_steps
+    b, rescaled = int(x.shape[0]), method == "rescaled"
+    steps = n_steps or (AUTO_RESCALED_STEPS if rescaled else AUTO_FIT_STEPS)
 
     def begin(rows: int) -> Advance:
-        followed = _Followed(tangent_map, x[:rows], rng)
+        rng, some = np.random.default_rng(0), x[:rows]
+        twins: FitTwins | RescaledTwins = (
+            RescaledTwins(tangent_map, some, rng, 1, settings)
+            if rescaled
+            else FitTwins(tangent_map, some, rng, 1, None)
+        )
         with suppress(Escape):
-            followed.place(settings | {"transient": 0})
+            twins.place(settings | {"transient": 0})
 
         def advance(steps: int) -> None:
-            for _ in range(steps):
-                followed._advance(1)
-                followed.pairs.distances()
+            twins.n_steps = twins.done + steps
+            twins.follow(lambda done, total: None)
 
         return advance
 
-    arrays = [*of_states(tangent_map, b, copies=10), held("log distances", 4 * 8, trajectories=b, n_steps=steps + 1)]
-    return Demand(arrays, rows=b, steps=steps + settings["transient"] // 2, begin=begin)
+    kept = min(RECORDS, steps) if rescaled else steps
+    arrays = [*of_states(tangent_map, b, copies=10), held("log distances", 3 * 8, trajectories=b, n_steps=kept + 1)]
+    further = (ALIGN_STEPS * settings["renormalize_every"] if rescaled else 0) + settings["transient"] // 2
+    return Demand(arrays, rows=b, steps=steps + further, begin=begin)

@@ -206,6 +206,7 @@ class TangentRun(Resumable):
             if self.lost() is not None:  # goes on from the start, whatever comes of it
                 self.x, self.escaped, self.overflowed = self.x0, np.zeros(self.b, bool), False
             self._left = None
+            self._spread = self._size = 0.0  # of shorter blocks than those of the run, where rates differ more
             self._advance(steps, "statistics", length)
 
         return advance

@@ -134,7 +134,7 @@ def periodic_orbits(
         Draw half of the guesses (all without x0) evenly from this box, to find cycles that no
         orbit comes near.
     n_guesses : int, optional
-        Places to start from; 4096 / n by default, at most 1000 and at least 16.
+        Places to start from; 4096 / n by default, at most 1000 and at least 16; fewer on sections of flows.
     tolerance : float, optional
         Largest defect |f(x_i) - x_{i+1}| of a cycle, relative to max(1, |x|): 1e-10 in float64,
         1e-5 in float32.
@@ -187,7 +187,7 @@ def periodic_orbits(
     eps = float(np.finfo(tangent_map.ops.dtype).eps)
     limit = (1e-10 if eps < 1e-10 else 1e-5) if tolerance is None else positive("tolerance", tolerance)
     search = OrbitSearch(tangent_map, p)
-    usual = max(FEWEST_GUESSES, min(MOST_GUESSES, WORK // search.n))
+    usual = max(FEWEST_GUESSES, min(MOST_GUESSES, WORK // (search.n * tangent_map.cost)))
     many = usual if n_guesses is None else whole("n_guesses", n_guesses, 1)
     run = Run("periodic orbits", tangent_map, seed=seed, progress=progress)
     run.needs(Demand([held("guesses", 6 * 8, n_guesses=many, period=p, _n=search.n)]))

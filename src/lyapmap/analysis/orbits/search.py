@@ -324,28 +324,28 @@ def cycle_multipliers(
     if n > ALL_UP_TO:
         multipliers = _leading(search, orbit, rng)
         with np.errstate(divide="ignore"):
-            return _sorted(multipliers, np.log(np.abs(multipliers)), p)
-    multipliers, logs = _all(search.jacobians(orbit))
+            return largest_first(multipliers, np.log(np.abs(multipliers)), p)
+    multipliers, logs = multipliers_of(search.jacobians(orbit))
     eps = float(np.finfo(search.ops.dtype).eps)
     small = logs < 0.5 * np.log(eps)
     if small.any():
         size = ROUNDINGS * eps * np.maximum(np.linalg.norm(orbit, axis=1, keepdims=True), 1.0)
-        moved = -np.sort(-_all(search.jacobians(orbit + size))[1])
+        moved = -np.sort(-multipliers_of(search.jacobians(orbit + size))[1])
         rank = np.argsort(np.argsort(-logs, kind="stable"))
         with np.errstate(invalid="ignore"):
             noise = small & ~(np.abs(moved[rank] - logs) < np.log(2))
         multipliers, logs = np.where(noise, 0.0, multipliers), np.where(noise, -np.inf, logs)
-    return _sorted(multipliers, logs, p)
+    return largest_first(multipliers, logs, p)
 
 
-def _sorted(multipliers: _Complex, logs: NDArray[np.float64], p: int) -> tuple[_Complex, NDArray[np.float64]]:
+def largest_first(multipliers: _Complex, logs: NDArray[np.float64], p: int) -> tuple[_Complex, NDArray[np.float64]]:
     real = np.abs(multipliers.imag) <= REAL * p * np.abs(multipliers)
     multipliers = np.where(real, multipliers.real + 0j, multipliers)
     order = np.lexsort((-multipliers.imag, -multipliers.real, -np.abs(multipliers), -logs))
     return np.asarray(multipliers[order]), logs[order]
 
 
-def _all(jacobians: NDArray[np.float64]) -> tuple[_Complex, NDArray[np.float64]]:
+def multipliers_of(jacobians: NDArray[np.float64]) -> tuple[_Complex, NDArray[np.float64]]:
     """All multipliers of a cycle with these derivatives (p, n, n), and the logarithms of their moduli."""
     p, n, _ = jacobians.shape
     with np.errstate(divide="ignore", under="ignore"):

@@ -111,6 +111,18 @@ class CompiledFlow(InBlocks):
         self.ops = self._substep.ops
         self.derivative = derivative
         self._described = {"numba": version("numba")} | (provenance or {}) | {"tau": self.time_per_step}
+        self._made_of = {
+            "state_shape": state_shape,
+            "parameters": parameters,
+            "derivative": derivative,
+            "provenance": provenance,
+            "written": written,
+        }
+        self._rule = field
+
+    def over(self, tau: float) -> CompiledFlow:
+        made_of: dict[str, Any] = self._made_of
+        return CompiledFlow(self._rule, tau, self.scheme.over(tau / self.time_per_step), **made_of)
 
     @property
     def provenance(self) -> dict[str, Any]:  # type: ignore[override]

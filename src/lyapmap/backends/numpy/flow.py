@@ -29,12 +29,15 @@ class NumpyFlow(SameTangents):
 
     def __init__(self, field: TangentMap, twin: Twin, tau: float, scheme: RungeKutta4 | DormandPrince | Automatic):
         super().__init__(FlowMap(field, tau, scheme))
-        self.field, self.twin, self.scheme = field, twin, scheme
+        self.twin = twin
         self._described: dict[str, Any] = {}
 
     @property
     def provenance(self) -> dict[str, Any]:  # type: ignore[override]
         return self.inner.provenance | self._described
+
+    def over(self, tau: float) -> NumpyFlow:
+        return NumpyFlow(self.field, self.twin, tau, self.scheme.over(tau / self.time_per_step))
 
     def for_run(self, x: NDArray[Any], k: int, n_steps: int) -> TangentMap:
         scheme, tau = self.scheme, self.time_per_step

@@ -52,6 +52,8 @@ class FlowMap(TangentMap):
     is_flow = True
     orthonormalizes_within = True
     log_abs_det_is_independent = True
+    cost = 64
+    scheme: Scheme
 
     def __init__(self, field: Map, tau: float, scheme: Scheme) -> None:
         self.field = as_tangent_map(field)
@@ -65,13 +67,16 @@ class FlowMap(TangentMap):
         self._rate = 0.0
         self._calls = 0
 
+    def over(self, tau: float) -> FlowMap:
+        return FlowMap(self.field, tau, self.scheme.over(tau / self.time_per_step))
+
     @property
     def derivative(self) -> str:  # type: ignore[override]
-        return self.field.derivative
+        return str(self.field.derivative)
 
     @property
     def provenance(self) -> dict[str, Any]:  # type: ignore[override]
-        described = self.field.provenance | {"tau": self.time_per_step} | self.scheme.described
+        described: dict[str, Any] = self.field.provenance | {"tau": self.time_per_step} | self.scheme.described
         if self._stiff_rows:
             share = self._stiff_rows / self._carried_rows
             described["stiff"] = f"rodas4 was used in {share:.2g} of the steps, where the field is stiff"
@@ -305,6 +310,10 @@ class ForcedFlow(StepMap):
         inner = self.inner.for_run(self.at(0).timed(x), k, n_steps)
         return self if inner is self.inner else ForcedFlow(inner, self.start, self.period, self.state_shape)
 
+    def over(self, tau: float) -> ForcedFlow | None:
+        within = self.inner.over(tau)
+        return None if within is None else ForcedFlow(within, self.start, self.period, self.state_shape)
+
     def time(self, step: int) -> float:
         """When a step begins."""
         since = step * self.time_per_step
@@ -331,6 +340,7 @@ class ForcedStep(TangentMap):
         self.state_shape = whole.state_shape
         self.ops = whole.ops
         self.time_per_step = whole.time_per_step
+        self.cost = whole.inner.cost
         self.log_abs_det_is_independent = whole.log_abs_det_is_independent
         self.orthonormalizes_within = whole.orthonormalizes_within
 
@@ -384,6 +394,10 @@ class ForcedStep(TangentMap):
             total += self.whole.inner.log_abs_det(self.timed(x), 1)
             x = self.apply(x)
         return total
+
+    def over(self, tau: float) -> ForcedFlow | None:
+        """With the clock that runs on: over another time a step is no longer the same as the next."""
+        return self.whole.over(tau)
 
     def for_run(self, x: Array, k: int, n_steps: int) -> TangentMap:
         whole = self.whole.for_run(x, k, n_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, final
@@ -132,6 +133,9 @@ class Scheme(Protocol):
     def described(self) -> dict[str, Any]:
         """Plain values for the provenance."""
 
+    def over(self, part: float) -> Scheme:
+        """The scheme for a time that is so many times as long."""
+
     def carry(self, field: TangentMap, tau: float, x: Array, v: Array) -> Course:
         """States (b, n) and tangents (b, n, k) after the time tau; v may be None."""
 
@@ -155,6 +159,10 @@ class RungeKutta4:
     @property
     def described(self) -> dict[str, Any]:
         return {"method": "rk4", "substeps": self.steps}
+
+    def over(self, part: float) -> RungeKutta4:
+        # Rounding is not to make a step more of what divides evenly.
+        return RungeKutta4(max(1, math.ceil(self.steps * part * (1 - 1e-12))))
 
     def carry(self, field: TangentMap, tau: float, x: Array, v: Array) -> Course:
         h = tau / self.steps
@@ -207,6 +215,9 @@ class DormandPrince:
     @property
     def described(self) -> dict[str, Any]:
         return {"method": "dopri5", "rtol": self.rtol, "atol": self.atol}
+
+    def over(self, part: float) -> DormandPrince:
+        return self
 
     def tolerance(self, n: int, steps: int, rate: float) -> float:
         return self.tangent_rtol * n * max(steps, 10 * rate, 1)

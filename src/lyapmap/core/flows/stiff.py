@@ -98,6 +98,9 @@ class Rodas4:
     def described(self) -> dict[str, Any]:
         return {"method": "rodas4", "rtol": self.rtol, "atol": self.atol}
 
+    def over(self, part: float) -> Rodas4:
+        return self
+
     def tolerance(self, n: int, steps: int, rate: float) -> float:
         return self.tangent_rtol * n * max(steps, 1)
 
@@ -298,6 +301,9 @@ class Automatic:
     @property
     def described(self) -> dict[str, Any]:
         return {"method": "auto", "rtol": self.explicit.rtol, "atol": self.explicit.atol}
+
+    def over(self, part: float) -> Automatic:
+        return self
 
     def tolerance(self, n: int, steps: int, rate: float) -> float:
         return max(self.explicit.tolerance(n, steps, rate), self.stiff.tolerance(n, steps, rate))

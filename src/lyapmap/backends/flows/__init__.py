@@ -1,0 +1,1 @@
+"""Flows seen otherwise than after equal times."""
