@@ -261,7 +261,7 @@ def test_the_command_line_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "delayed.py").write_text(FUNCTION)
     np.save("u.npy", np.full((40, 1), 1.4))
-    command = ["spectrum", "--callable", "delayed:step", "--state-shape", 2, "--window", 2, "--steps", 30]
+    command = ["spectrum", "--callable", "delayed:step", "--state-shape", 2, "--sequence-window", 2, "--steps", 30]
     runs = []
     for given in ({"each_step": "u.npy"}, {"u": {"each_step": [[1.4]], "repeat": True}}):
         done = run(*command, "--transient", 10, "--json", "--inputs", json.dumps(given))

@@ -209,8 +209,8 @@ def test_damaged_files_are_refused_with_the_reason(tmp_path, generator, network)
 def test_kinds_that_are_not_read_say_why(tmp_path):
     (tmp_path / "m.pt2").write_bytes(b"x")
     assert "not a file that torch.save wrote" in refused(tmp_path / "m.pt2")
-    (tmp_path / "m.dat").write_bytes(b"x")
-    assert "it is of no kind that is known; expected a .pt" in refused(tmp_path / "m.dat")
+    (tmp_path / "m.xyz").write_bytes(b"x")
+    assert "it is of no kind that is known; expected a .pt" in refused(tmp_path / "m.xyz")
     assert "is neither a file nor one of" in refused(tmp_path / "nowhere")
     assert "holds one network only" in refused("cycle-digits-012", part="generator_g")
     for options in (["--map", "henon", "--trust"], ["--map", "henon", "--part", "g"]):

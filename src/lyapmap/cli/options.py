@@ -62,7 +62,7 @@ class MapOptions:
         {"each_step": [...] or "FILE.npy", "repeat": true}; what is drawn anew {"drawn": "normal", "shape": 8}.
     output : NAME|INDEX
         Which part of the network's answer is the next state; the only array by default.
-    window : N, at least 1
+    sequence_window : N, at least 1
         Elements of a sequence that are a state together, along an axis of --state-shape; the network gives the next.
     constraint : "sphere" or "simplex"
         Where states lie: unit vectors, or shares that add up to one, along their last axis.
@@ -108,7 +108,7 @@ class MapOptions:
     network_args: str | None = None
     inputs: str | None = None
     output: str | None = None
-    window: int | None = None
+    sequence_window: int | None = None
     constraint: str | None = None
     part: str | None = None
     trust: bool = False

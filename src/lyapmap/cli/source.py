@@ -82,7 +82,11 @@ def load_source(options: MapOptions) -> Source:
         raise LyapmapError("-p: only a reference map (--map) takes parameters")
     of_model = {"--part": options.part, "--trust": options.trust, "--network": options.network}
     of_networks: dict[str, Any] = {"--state-shape": options.state_shape, "--inputs": options.inputs}
-    of_networks |= {"--output": options.output, "--window": options.window, "--constraint": options.constraint}
+    of_networks |= {
+        "--output": options.output,
+        "--sequence-window": options.sequence_window,
+        "--constraint": options.constraint,
+    }
     for options_of, fits, words in ((of_model, model, "--model"), (of_networks, not map_name, "--model or --callable")):
         for option, value in options_of.items():
             if value and not fits:
@@ -208,7 +212,7 @@ def _answers(options: MapOptions) -> dict[str, Any]:
         inputs = {name: _input(value) for name, value in inputs.items()}
     elif inputs is not None:
         inputs = tuple(_input(value) for value in (inputs if isinstance(inputs, list) else [inputs]))
-    return {"inputs": inputs, "output": output, "window": options.window, "constraint": options.constraint}
+    return {"inputs": inputs, "output": output, "window": options.sequence_window, "constraint": options.constraint}
 
 
 def _input(value: Any) -> Any:

@@ -509,7 +509,7 @@ def planned(clock: Clock = time.perf_counter) -> Iterator[Plan]:
     --------
     >>> import lyapmap as lm
     >>> with planned() as plan:
-    ...     s = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=10**9, seed=0)
+    ...     s = lm.lyapunov_spectrum(lm.systems.henon(), [0.1, 0.1], n_steps=10**11, seed=0)
     >>> [part.part for part in plan.parts], plan.seconds > 10
     (['spectrum'], True)
     """

@@ -124,7 +124,7 @@ def test_chunks_change_nothing(images: Any, b: int, k: int, limit: int, seed: in
     x, v = states(images, b, seed), directions(images, b, k)
     whole = images.jvp(x, v)
     few = object.__new__(type(images))
-    vars(few).update(vars(images), _rows=limit)
+    vars(few).update(vars(images), rows_at_once=limit)
     for mine, theirs in zip(few.jvp(x, v), whole, strict=True):
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-6)
     np.testing.assert_allclose(few.jacobian(x).numpy(), images.jacobian(x).numpy(), atol=1e-6)
@@ -134,7 +134,7 @@ def test_a_small_memory_limit_makes_small_chunks(network: Any, images: Any) -> N
     from lyapmap.backends.keras.functions import wrap_tensorflow
 
     small = wrap_tensorflow(lambda x: network(x, training=False), state_shape=IMAGE, memory_limit=5000)
-    assert small._rows < 10 < images._rows
+    assert small.rows_at_once < 10 < images.rows_at_once
 
 
 def test_xla_gives_the_same(network: Any, images: Any) -> None:

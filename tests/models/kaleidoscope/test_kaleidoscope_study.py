@@ -86,7 +86,7 @@ def test_files_of_the_study(study):
     assert stored["settings"]["guesses"] == 6
     page = (study.folder / "index.html").read_text()
     pictures = [picture for record in study.records.values() for picture in record.pictures]
-    assert page.count("<img") == len(pictures) >= 16
+    assert page.count("<img") >= len(pictures) >= 16
     assert "Networks side by side" in page
     for picture in pictures:
         assert (study.folder / picture.file).stat().st_size > 900
