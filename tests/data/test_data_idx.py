@@ -45,7 +45,7 @@ class Source:
         digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         self.monkeypatch.setitem(idx.SOURCES, "tiny", idx.IdxSource("https://example.invalid/", digests))
         for name, content in contents.items():
-            self.path(name).write_bytes(gzip.compress(content))
+            self.path(name).write_bytes(gzip.compress(content, mtime=0))
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.gz"
@@ -91,7 +91,7 @@ def damaged(good: bytes) -> dict[str, tuple[bytes, str]]:
         "no deflate stream": (good[:10] + b"\xff" * 20 + good[30:], "not a complete gzip file"),
         "empty": (b"", "SHA-256|not a complete gzip file"),
         "not gzip": (b"<html>please log in</html>", "not a complete gzip file"),
-        "other content": (gzip.compress(idx_bytes(IMAGES[::-1])), "the content has SHA-256"),
+        "other content": (gzip.compress(idx_bytes(IMAGES[::-1]), mtime=0), "the content has SHA-256"),
     }
 
 
@@ -188,7 +188,7 @@ def test_a_missing_file_is_downloaded_once(
     ("content", "url", "said"),
     [
         (b"<html>please log in</html>", "https://example.invalid/a", "not a complete gzip file"),
-        (gzip.compress(b"another file"), "https://example.invalid/a", "the content has SHA-256"),
+        (gzip.compress(b"another file", mtime=0), "https://example.invalid/a", "the content has SHA-256"),
         (bytes(2000), "https://example.invalid/a", "has more than 1000 bytes"),
         (b"", "http://example.invalid/a", "leads to http://example.invalid/a, expected an address of https"),
     ],
