@@ -60,7 +60,9 @@ def test_gzip_of_several_members_and_with_zeros_behind() -> None:
     assert gunzipped(packed, "a.gz", "not gzip") == b"one two"
 
 
-@pytest.mark.parametrize("packed", [b"", b"x", gzip.compress(b"abc", mtime=0)[:-4], gzip.compress(b"abc", mtime=0) + b"rest"])
+@pytest.mark.parametrize(
+    "packed", [b"", b"x", gzip.compress(b"abc", mtime=0)[:-4], gzip.compress(b"abc", mtime=0) + b"rest"]
+)
 def test_damaged_gzip(packed: bytes) -> None:
     with pytest.raises(LyapmapError, match=r"a.gz: not gzip \("):
         gunzipped(packed, "a.gz", "not gzip")
