@@ -46,6 +46,7 @@ def test_attributes_of_models_that_were_modules() -> None:
     assert lm.models.kaleidoscope.Kaleidoscope is not None
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of its folder, where no other test has brought that in
 def test_a_name_that_never_was_is_not_found() -> None:
     with pytest.raises(ModuleNotFoundError):
         import_module("lyapmap.studies.nothing")
